@@ -1,0 +1,103 @@
+// concord::Index: a hierarchical navigable small world (HNSW) index that is one graph, defined by
+// the data, whoever computed it.
+//
+// The same parameters and the same vectors in the same order give the same bytes on CUDA, AVX-512,
+// AVX2 and scalar code, with any number of threads and any split of the calls to add.
+#pragma once
+
+#include <concord/error.hpp>
+#include <concord/export.hpp>
+#include <concord/matrix_view.hpp>
+#include <concord/params.hpp>
+#include <concord/stats.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace concord {
+
+/// Results of a batch: row q holds the `counts[q]` nearest found for query q, nearest first.
+/// Places beyond counts[q] hold kNoLabel and +infinity.
+struct SearchResult {
+  std::size_t queries = 0;
+  std::size_t k = 0;
+  std::vector<std::uint64_t> labels;  ///< [queries × k]
+  std::vector<float> distances;       ///< [queries × k]
+  std::vector<std::uint32_t> counts;  ///< [queries]
+};
+
+inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
+
+/// Thread-safety: const members may run beside one another from any number of threads; a
+/// non-const member must have the index to itself.
+class CONCORD_API Index {
+ public:
+  /// An empty index. Throws Error(invalid_parameter), Error(unsupported) where CONCORD_ISA or
+  /// options.device names what this machine lacks.
+  explicit Index(const IndexParams& params, RuntimeOptions options = {});
+  ~Index();
+  Index(Index&&) noexcept;
+  Index& operator=(Index&&) noexcept;
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+
+  /// Reads a file written by save. Validates sizes, checksums and every link before it returns.
+  /// Throws Error(io), Error(corrupt_file).
+  static Index load(const std::filesystem::path& path, RuntimeOptions options = {});
+
+  /// Writes path + ".tmp-…", syncs it and renames it over `path`: the old file stays whole until
+  /// the new one is. Throws Error(io).
+  void save(const std::filesystem::path& path) const;
+
+  /// Inserts `vectors` ([n × dimension]) strictly in order. Labels are the numbers size(),
+  /// size()+1, …; with `labels` ([n]) they are the caller's, and must be new.
+  /// Returns how many were committed: n, or fewer where `progress` cancelled.
+  /// Throws Error(dimension_mismatch, invalid_vector, duplicate_label, out_of_memory) and then
+  /// leaves the index as it was. O(n · ef_construction · M) distances, about O(log size) each.
+  std::size_t add(MatrixView<const float> vectors, const ProgressCallback& progress = {});
+  std::size_t add(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
+                  const ProgressCallback& progress = {});
+
+  /// The (approximate) params.k nearest of each row of `queries` ([q × dimension]).
+  /// Finding fewer than k is a count, never an error. Deterministic for every batch size,
+  /// thread count and device; ties go to the earlier inserted.
+  [[nodiscard]] SearchResult search(MatrixView<const float> queries,
+                                    const SearchParams& params = {}) const;
+  /// The same into the caller's arrays: labels and distances [q × params.k], counts [q].
+  void search(MatrixView<const float> queries, const SearchParams& params,
+              MatrixView<std::uint64_t> labels, MatrixView<float> distances,
+              std::span<std::uint32_t> counts) const;
+
+  /// The exact k nearest by scanning every vector, in the same order and format as search.
+  [[nodiscard]] SearchResult exact_search(MatrixView<const float> queries, std::uint32_t k) const;
+
+  [[nodiscard]] std::size_t size() const noexcept;
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+  [[nodiscard]] const IndexParams& params() const noexcept;
+  [[nodiscard]] bool contains(std::uint64_t label) const;
+  /// The stored vector (normalised for cosine). Throws Error(unknown_label).
+  [[nodiscard]] std::vector<float> vector(std::uint64_t label) const;
+  /// All labels in insertion order.
+  [[nodiscard]] std::vector<std::uint64_t> labels() const;
+
+  /// Checks the seven invariants of the graph (ARCHITECTURE.md) in O(edges); never throws for a
+  /// damaged graph, reports it.
+  [[nodiscard]] AuditReport audit() const;
+  /// 32 hexadecimal digits over parameters, levels, rows in order, vectors and labels (XXH3-128).
+  [[nodiscard]] std::string digest() const;
+  [[nodiscard]] Stats stats() const;
+  [[nodiscard]] MemoryUse memory() const;
+
+  /// Replaces threads, device and log callback; never changes a result.
+  void set_runtime(RuntimeOptions options);
+
+ private:
+  struct Impl;
+  explicit Index(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace concord

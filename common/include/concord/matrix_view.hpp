@@ -1,0 +1,39 @@
+// A borrowed row-major matrix: how vectors enter and results leave without copies.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <type_traits>
+
+namespace concord {
+
+/// Row-major view of `rows` × `cols` elements; row r starts at data + r × stride.
+/// Borrows: the memory must outlive the call that takes the view, and no longer.
+template <class T>
+struct MatrixView {
+  T* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  std::size_t stride = 0;  ///< elements from one row to the next, at least `cols`
+
+  MatrixView() = default;
+  MatrixView(T* data_, std::size_t rows_, std::size_t cols_)
+      : MatrixView(data_, rows_, cols_, cols_) {}
+  MatrixView(T* data_, std::size_t rows_, std::size_t cols_, std::size_t stride_)
+      : data(data_), rows(rows_), cols(cols_), stride(stride_) {}
+
+  [[nodiscard]] T* row(std::size_t r) const noexcept { return data + r * stride; }
+  [[nodiscard]] std::span<T> operator[](std::size_t r) const noexcept { return {row(r), cols}; }
+  [[nodiscard]] MatrixView rows_from(std::size_t first, std::size_t count) const noexcept {
+    return {row(first), count, cols, stride};
+  }
+
+  /// A mutable view is accepted where a read-only one is asked for.
+  operator MatrixView<const T>() const noexcept
+    requires(!std::is_const_v<T>)
+  {
+    return {data, rows, cols, stride};
+  }
+};
+
+}  // namespace concord
