@@ -1,0 +1,81 @@
+// concord-bench search: recall and speed of a saved index on any set of queries.
+#include <algorithm>
+#include <cstdio>
+
+#include "bench/commands/commands.hpp"
+#include "bench/commands/steps.hpp"
+#include "bench/table.hpp"
+
+namespace concord::bench {
+namespace {
+
+/// The index's own vectors, in the order of `labels`: what its answers are judged by, so that
+/// the data set need not hold the vectors.
+FloatMatrix vectors_of(const Index& index, const std::vector<std::uint64_t>& labels) {
+  FloatMatrix vectors(labels.size(), index.params().dimension);
+  for (std::size_t r = 0; r < labels.size(); ++r) {
+    std::ranges::copy(index.vector(labels[r]), vectors.row(r));
+  }
+  return vectors;
+}
+
+DataSet load_queries(const Options& options, const IndexParams& params) {
+  DataSet data = load_data_set(options.data, Need::queries);
+  const bool same_metric = data.metric == params.metric;
+  if (options.data.metric && !same_metric) {
+    throw InputError(std::string("the index is of metric ") + to_string(params.metric) +
+                     "; --metric cannot change that");
+  }
+  if (!same_metric) data.neighbors = {};
+  data.metric = params.metric;
+  if (data.queries.cols != params.dimension) {
+    throw InputError(data.name + ": queries have dimension " + std::to_string(data.queries.cols) +
+                     ", the index " + std::to_string(params.dimension));
+  }
+  return data;
+}
+
+int search(Options& options) {
+  options.apply();
+  Index index = Index::load(options.index, options.runtime);
+  const DataSet data = load_queries(options, index.params());
+  std::printf("index: %s, %s vectors\n", options.index.c_str(), grouped(index.size()).c_str());
+  print_data(data);
+
+  // Stored neighbors are row numbers; in an index built from the same file rows are the labels,
+  // and labels in insertion order count up. Otherwise the check finds them wrong.
+  const std::vector<std::uint64_t> labels = index.labels();
+  const FloatMatrix vectors = vectors_of(index, labels);
+  const GroundTruth truth = find_ground_truth(data, vectors, options.k, options.runtime.threads);
+  const Judge judge(vectors, data.queries, data.metric, truth, labels);
+  const SweepOptions sweep_options{options.k, options.efs, options.runtime.threads};
+  const auto points = sweep(index, data.queries, judge, sweep_options, options.runtime);
+  print_search(points, options.k);
+  std::printf("  true neighbors: %s\n", truth.source.c_str());
+
+  Json report = new_report(options.command_line, index.stats());
+  report["parameters"] = parameters_json(index.params());
+  report["data"] = data_json(data, index.size());
+  report["data"]["ground_truth"] = truth.source;
+  report["index"] = {{"digest", index.digest()}, {"size", index.size()}};
+  report["memory"] = memory_json(index.memory(), nullptr);
+  report["k"] = options.k;
+  report["search"] = search_json(points);
+  write_report(report, options.json);
+  return 0;
+}
+
+}  // namespace
+
+void add_search_command(CLI::App& app, Options& options, Command& chosen) {
+  CLI::App& command = *app.add_subcommand(
+      "search", "search a saved index with the queries of --dataset (its test set, or all rows)");
+  add_index_option(command, options);
+  add_data_options(command, options);
+  add_runtime_options(command, options);
+  add_search_options(command, options);
+  add_json_option(command, options);
+  command.callback([&options, &chosen] { chosen = [&options] { return search(options); }; });
+}
+
+}  // namespace concord::bench

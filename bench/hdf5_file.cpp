@@ -1,0 +1,126 @@
+#include "bench/hdf5_file.hpp"
+
+#include <hdf5.h>
+
+#include <algorithm>
+#include <array>
+
+namespace concord::bench {
+namespace {
+
+/// Owns an HDF5 identifier; closes it with the function given.
+class Handle {
+ public:
+  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
+  ~Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  [[nodiscard]] hid_t get() const noexcept { return id_; }
+  [[nodiscard]] bool valid() const noexcept { return id_ >= 0; }
+
+ private:
+  hid_t id_;
+  herr_t (*close_)(hid_t);
+};
+
+struct Shape {
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+};
+
+Shape shape_of(const Handle& dataset, const std::string& where) {
+  const Handle space(H5Dget_space(dataset.get()), H5Sclose);
+  if (H5Sget_simple_extent_ndims(space.get()) != 2) {
+    throw InputError(where + ": is no matrix (rows x columns)");
+  }
+  std::array<hsize_t, 2> sizes{};
+  H5Sget_simple_extent_dims(space.get(), sizes.data(), nullptr);
+  return {sizes[0], sizes[1]};
+}
+
+/// The first `limit` rows of `name`, converted by HDF5 to `memory_type`.
+template <class T>
+Matrix<T> read_matrix(const Handle& file, const std::string& path, const char* name,
+                      hid_t memory_type, std::size_t limit) {
+  const std::string where = path + ": " + name;
+  const Handle dataset(H5Dopen2(file.get(), name, H5P_DEFAULT), H5Dclose);
+  if (!dataset.valid()) throw InputError(where + ": cannot be opened as a data set");
+  const Handle stored_type(H5Dget_type(dataset.get()), H5Tclose);
+  const H5T_class_t type_class = H5Tget_class(stored_type.get());
+  if (type_class != H5T_INTEGER && type_class != H5T_FLOAT) {
+    throw InputError(where + ": holds neither integers nor floating-point numbers");
+  }
+  const Shape shape = shape_of(dataset, where);
+  Matrix<T> matrix(std::min(shape.rows, limit), shape.cols);
+  if (matrix.values.empty()) return matrix;
+
+  const std::array<hsize_t, 2> start{0, 0};
+  const std::array<hsize_t, 2> count{matrix.rows, matrix.cols};
+  const Handle file_space(H5Dget_space(dataset.get()), H5Sclose);
+  const Handle memory_space(H5Screate_simple(2, count.data(), nullptr), H5Sclose);
+  H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, start.data(), nullptr, count.data(),
+                      nullptr);
+  if (H5Dread(dataset.get(), memory_type, memory_space.get(), file_space.get(), H5P_DEFAULT,
+              matrix.values.data()) < 0) {
+    throw InputError(where + ": reading failed; the file is damaged or truncated");
+  }
+  return matrix;
+}
+
+/// The text of the attribute `distance`, in either of HDF5's two kinds of string.
+std::string read_distance(const Handle& file) {
+  if (H5Aexists(file.get(), "distance") <= 0) return {};
+  const Handle attribute(H5Aopen(file.get(), "distance", H5P_DEFAULT), H5Aclose);
+  const Handle type(H5Aget_type(attribute.get()), H5Tclose);
+  if (!attribute.valid() || H5Tget_class(type.get()) != H5T_STRING) return {};
+  if (H5Tis_variable_str(type.get()) > 0) {
+    char* text = nullptr;
+    if (H5Aread(attribute.get(), type.get(), static_cast<void*>(&text)) < 0) return {};
+    std::string result = text == nullptr ? "" : text;
+    H5free_memory(text);
+    return result;
+  }
+  std::string text(H5Tget_size(type.get()), '\0');
+  if (H5Aread(attribute.get(), type.get(), text.data()) < 0) return {};
+  return text.substr(0, text.find('\0'));
+}
+
+bool has(const Handle& file, const char* name) {
+  return H5Lexists(file.get(), name, H5P_DEFAULT) > 0;
+}
+
+}  // namespace
+
+bool hdf5_supported() noexcept { return true; }
+
+Hdf5Contents read_hdf5(const std::filesystem::path& path, Hdf5Wanted wanted,
+                       std::size_t train_limit, std::size_t test_limit) {
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are thrown, not printed by HDF5
+  if (!std::filesystem::exists(path)) throw InputError(path.string() + ": no such file");
+  const Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  if (!file.valid()) throw InputError(path.string() + ": is no HDF5 file, or a damaged one");
+
+  Hdf5Contents contents;
+  contents.distance = read_distance(file);
+  const std::string name = path.string();
+  if (has(file, "train")) {
+    const Handle train(H5Dopen2(file.get(), "train", H5P_DEFAULT), H5Dclose);
+    if (!train.valid()) throw InputError(name + ": train: cannot be opened as a data set");
+    contents.train_rows = shape_of(train, name + ": train").rows;
+    if (wanted.train) {
+      contents.train = read_matrix<float>(file, name, "train", H5T_NATIVE_FLOAT, train_limit);
+    }
+  }
+  if (wanted.test && has(file, "test")) {
+    contents.test = read_matrix<float>(file, name, "test", H5T_NATIVE_FLOAT, test_limit);
+  }
+  if (wanted.neighbors && has(file, "neighbors")) {
+    contents.neighbors =
+        read_matrix<std::uint32_t>(file, name, "neighbors", H5T_NATIVE_UINT32, test_limit);
+  }
+  return contents;
+}
+
+}  // namespace concord::bench

@@ -1,0 +1,16 @@
+// Facts about the machine and the build, for reports.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace concord::bench {
+
+std::string cpu_model();
+std::uint64_t memory_bytes();
+/// Commit the binary was built from, with "+changes" where the tree had some.
+std::string build_commit();
+/// Now, in UTC, as 2026-01-31T23:59:59Z.
+std::string utc_now();
+
+}  // namespace concord::bench

@@ -1,0 +1,95 @@
+#include "bench/measure.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "bench/memory_probe.hpp"
+#include "bench/parallel.hpp"
+#include "bench/progress_bar.hpp"
+
+namespace concord::bench {
+namespace {
+
+constexpr int kPasses = 3;
+constexpr double kPassSeconds = 0.5;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double best_rate(std::size_t queries, const std::function<void()>& pass) {
+  double best = 0;
+  for (int i = 0; i < kPasses; ++i) {
+    best = std::max(best, measure_rate(queries, kPassSeconds, pass));
+  }
+  return best;
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+BuildMeasure build_index(const FloatMatrix& vectors, const IndexParams& params,
+                         const RuntimeOptions& runtime) {
+  ProgressBar bar("building", vectors.rows);
+  const MemoryProbe probe;
+  const auto start = std::chrono::steady_clock::now();
+  Index index(params, runtime);
+  index.add(vectors.view(), [&bar](std::uint64_t done, std::uint64_t) {
+    bar.update(done);
+    return true;
+  });
+  const double seconds = seconds_since(start);
+  return {std::move(index), seconds, probe.peak() - probe.before(),
+          allowed_add_bytes(vectors.rows, vectors.cols, params.M), probe.exact()};
+}
+
+double measure_rate(std::size_t queries, double seconds, const std::function<void()>& pass) {
+  if (queries == 0) return 0;
+  pass();
+  const auto start = std::chrono::steady_clock::now();
+  double elapsed = 0;
+  std::size_t answered = 0;
+  while (elapsed < seconds) {
+    pass();
+    answered += queries;
+    elapsed = seconds_since(start);
+  }
+  return static_cast<double>(answered) / elapsed;
+}
+
+std::vector<SearchPoint> sweep(Index& index, const FloatMatrix& queries, const Judge& judge,
+                               const SweepOptions& options, const RuntimeOptions& runtime) {
+  RuntimeOptions single = runtime;
+  single.threads = 1;
+  ProgressBar bar("searching", options.efs.size());
+  std::vector<SearchPoint> points;
+  for (const std::uint32_t ef : options.efs) {
+    const SearchParams params{options.k, ef};
+    const auto pass = [&] { (void)index.search(queries.view(), params); };
+    SearchPoint point{.ef = ef};
+    const std::uint64_t distances_before = index.stats().search.distances;
+    const SearchResult result = index.search(queries.view(), params);
+    const std::uint64_t distances = index.stats().search.distances - distances_before;
+    point.recall = judge.recall(result.labels, result.k, result.counts);
+    point.distances_per_query = static_cast<double>(distances) /
+                                static_cast<double>(std::max<std::size_t>(queries.rows, 1));
+    point.qps = best_rate(queries.rows, pass);
+    point.qps_single_thread = point.qps;
+    if (resolve_threads(options.threads) > 1) {
+      index.set_runtime(single);
+      point.qps_single_thread = best_rate(queries.rows, pass);
+      index.set_runtime(runtime);
+    }
+    points.push_back(point);
+    bar.update(points.size());
+  }
+  return points;
+}
+
+}  // namespace concord::bench

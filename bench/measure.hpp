@@ -1,0 +1,51 @@
+// Builds and searches an index with the clock running.
+#pragma once
+
+#include <concord/index.hpp>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "bench/matrix.hpp"
+#include "bench/recall.hpp"
+
+namespace concord::bench {
+
+double median(std::vector<double> values);
+
+struct BuildMeasure {
+  Index index;
+  double seconds = 0;                ///< construction of the empty index and add
+  std::uint64_t add_peak_bytes = 0;  ///< growth of resident memory at its peak
+  std::uint64_t allowed_bytes = 0;
+  bool peak_exact = false;  ///< the kernel's mark could be reset before
+};
+
+/// Builds an index of `vectors` with a progress bar.
+BuildMeasure build_index(const FloatMatrix& vectors, const IndexParams& params,
+                         const RuntimeOptions& runtime);
+
+/// Queries per second of `pass`, which answers `queries` of them: one unmeasured pass to warm up,
+/// then passes until `seconds` have gone by.
+double measure_rate(std::size_t queries, double seconds, const std::function<void()>& pass);
+
+struct SearchPoint {
+  std::uint32_t ef = 0;
+  double recall = 0;
+  double qps = 0;                ///< with the threads of the run
+  double qps_single_thread = 0;  ///< equal to qps where the run has one thread
+  double distances_per_query = 0;
+};
+
+struct SweepOptions {
+  std::uint32_t k = 10;
+  std::vector<std::uint32_t> efs;
+  unsigned threads = 1;
+};
+
+/// Recall and speed of `index` at each ef; leaves the index with `runtime`.
+std::vector<SearchPoint> sweep(Index& index, const FloatMatrix& queries, const Judge& judge,
+                               const SweepOptions& options, const RuntimeOptions& runtime);
+
+}  // namespace concord::bench

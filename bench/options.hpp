@@ -1,0 +1,48 @@
+// The command line: options that several commands share, and how commands are registered.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <concord/params.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bench/data_set.hpp"
+
+namespace concord::bench {
+
+/// Values of the shared options; a command adds those it has.
+struct Options {
+  DataSource data;
+  std::string metric;
+  IndexParams params;
+  RuntimeOptions runtime;
+  std::string isa;
+  std::uint32_t k = 10;
+  std::vector<std::uint32_t> efs{10, 20, 40, 80, 160, 320};
+  std::filesystem::path index;
+  std::filesystem::path json;
+  std::filesystem::path out;
+  std::string command_line;
+
+  /// Makes the options effective: sets CONCORD_ISA (so it comes before any use of an index) and
+  /// resolves the metric and the thread count. Throws concord::Error for an unknown metric.
+  void apply();
+  /// params with the metric and dimension of `data_set`.
+  [[nodiscard]] IndexParams params_for(const DataSet& data_set) const;
+};
+
+void add_data_options(CLI::App& app, Options& options);
+void add_param_options(CLI::App& app, Options& options);
+void add_runtime_options(CLI::App& app, Options& options);
+void add_search_options(CLI::App& app, Options& options);
+void add_index_option(CLI::App& app, Options& options);
+void add_json_option(CLI::App& app, Options& options);
+void add_out_option(CLI::App& app, Options& options, const std::string& what);
+
+/// The command chosen by the parser; returns the exit code.
+using Command = std::function<int()>;
+
+}  // namespace concord::bench

@@ -1,0 +1,36 @@
+// What a command reports: a JSON document for machines, tables on the screen for people.
+#pragma once
+
+#include <concord/index.hpp>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "bench/data_set.hpp"
+#include "bench/measure.hpp"
+
+namespace concord::bench {
+
+using Json = nlohmann::ordered_json;
+
+/// Document with tool, version of the document, commit, date, command and machine.
+Json new_report(const std::string& command, const Stats& stats);
+/// Writes `report` indented to `path`; does nothing where the path is empty. Throws InputError.
+void write_report(const Json& report, const std::filesystem::path& path);
+
+Json parameters_json(const IndexParams& params);
+Json data_json(const DataSet& data, std::size_t indexed);
+Json build_json(double seconds, std::size_t vectors, const Stats& stats);
+Json audit_json(const AuditReport& audit);
+/// The parts held, the peak of add against its allowance, and the peak of the process.
+Json memory_json(const MemoryUse& use, const BuildMeasure* build);
+Json search_json(const std::vector<SearchPoint>& points);
+Json device_json(const DeviceStats& device);
+
+void print_build(double seconds, std::size_t vectors, const Stats& stats);
+void print_audit(const AuditReport& audit);
+void print_memory(const MemoryUse& use, const BuildMeasure* build);
+void print_search(const std::vector<SearchPoint>& points, std::uint32_t k);
+
+}  // namespace concord::bench

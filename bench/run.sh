@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Concord from a fresh clone to a result: installs what is missing, builds, indexes the built-in
+# sample of 20,000 word vectors, searches it, checks the graph and shows the nearest words of a few.
+#
+#   bench/run.sh [--word king,queen] [option of "concord-bench run" ...]
+#
+#   --word WORDS   words whose neighbors are shown, separated by commas
+#
+# With --dataset or --synthetic among the options, these data are taken in place of the sample.
+# BUILD_DIR (default build/bench) is where it builds; a CUDA compiler is used where there is one.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build_dir=${BUILD_DIR:-$root/build/bench}
+sample=$root/bench/data/words-20k
+words=()
+options=()
+data=(--dataset "$sample/vectors.i8bin" --metric cosine)
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --word) words=(--word "${2:?--word needs a word}"); shift 2 ;;
+    --word=*) words=(--word "${1#--word=}"); shift ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --dataset | --dataset=* | --synthetic | --synthetic=*) data=(); options+=("$1"); shift ;;
+    *) options+=("$1"); shift ;;
+  esac
+done
+
+# Runs a command silently; shows its output if it fails.
+quietly() {
+  local log status=0
+  log=$(mktemp)
+  "$@" >"$log" 2>&1 || status=$?
+  if [ $status -ne 0 ]; then
+    cat "$log" >&2
+    echo "run.sh: failed: $*" >&2
+  fi
+  rm -f "$log"
+  return $status
+}
+
+"$root/docker/install-deps.sh" --build
+if [ ! -x "$build_dir/bench/concord-bench" ]; then
+  echo "building concord-bench in $build_dir (a minute or two the first time)" >&2
+fi
+quietly cmake -S "$root" -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCONCORD_CUDA=AUTO \
+  -DCONCORD_TESTS=OFF -DCONCORD_BENCH=ON
+quietly cmake --build "$build_dir" --target concord-bench
+
+bench=$build_dir/bench/concord-bench
+"$bench" run ${data[@]+"${data[@]}"} ${options[@]+"${options[@]}"}
+if [ ${#data[@]} -gt 0 ]; then
+  "$bench" words "${data[@]}" --words "$sample/words.txt" ${words[@]+"${words[@]}"}
+fi

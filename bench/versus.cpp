@@ -1,0 +1,133 @@
+#include "bench/versus.hpp"
+
+#include <chrono>
+
+#include "bench/progress_bar.hpp"
+
+namespace concord::bench {
+namespace {
+
+constexpr double kPassSeconds = 0.5;
+
+}  // namespace
+
+Versus::Versus(const FloatMatrix& vectors, const FloatMatrix& queries, const IndexParams& params,
+               RuntimeOptions runtime, unsigned rounds)
+    : vectors_(vectors),
+      queries_(queries),
+      params_(params),
+      runtime_(std::move(runtime)),
+      rounds_(rounds),
+      peer_(make_hnswlib_peer(params)) {}
+
+void Versus::build_concord() {
+  if (!built_) {
+    built_.emplace(build_index(vectors_, params_, runtime_));
+    concord_.build_seconds.push_back(built_->seconds);
+    return;
+  }
+  // The first build's memory was measured with nothing freed before; keep that.
+  BuildMeasure first{std::move(*built_)};
+  first.index = Index(params_, runtime_);
+  BuildMeasure again = build_index(vectors_, params_, runtime_);
+  concord_.build_seconds.push_back(again.seconds);
+  again.add_peak_bytes = first.add_peak_bytes;
+  built_.emplace(std::move(again));
+}
+
+void Versus::build_hnswlib() {
+  ProgressBar bar("building hnswlib's", 1);
+  bar.update(0);
+  const auto start = std::chrono::steady_clock::now();
+  peer_->build(vectors_.view(), runtime_.threads);
+  const auto end = std::chrono::steady_clock::now();
+  hnswlib_.build_seconds.push_back(std::chrono::duration<double>(end - start).count());
+}
+
+void Versus::build() {
+  for (unsigned round = 0; round < rounds_; ++round) {
+    if (round % 2 == 0) {
+      build_concord();
+      build_hnswlib();
+    } else {
+      build_hnswlib();
+      build_concord();
+    }
+  }
+}
+
+SearchPoint Versus::quality_of_concord(const Judge& judge, SearchParams search) const {
+  const Index& index = built_->index;
+  const std::uint64_t before = index.stats().search.distances;
+  const SearchResult result = index.search(queries_.view(), search);
+  const std::uint64_t distances = index.stats().search.distances - before;
+  SearchPoint point{.ef = search.ef};
+  point.recall = judge.recall(result.labels, search.k, result.counts);
+  point.distances_per_query = static_cast<double>(distances) / static_cast<double>(queries_.rows);
+  return point;
+}
+
+SearchPoint Versus::quality_of_hnswlib(const Judge& judge, SearchParams search) {
+  std::vector<std::uint64_t> labels(queries_.rows * search.k);
+  std::vector<std::uint32_t> counts(queries_.rows);
+  peer_->search(queries_.view(), search.k, search.ef, runtime_.threads, labels, counts);
+  SearchPoint point{.ef = search.ef};
+  point.recall = judge.recall(labels, search.k, counts);
+  const std::uint64_t distances =
+      peer_->count_search_distances(queries_.view(), search.k, search.ef);
+  point.distances_per_query = static_cast<double>(distances) / static_cast<double>(queries_.rows);
+  return point;
+}
+
+std::pair<double, double> Versus::rates(SearchParams search, unsigned threads) {
+  RuntimeOptions runtime = runtime_;
+  runtime.threads = threads;
+  built_->index.set_runtime(runtime);
+  // Both write into arrays that exist before.
+  Matrix<std::uint64_t> labels(queries_.rows, search.k);
+  FloatMatrix distances(queries_.rows, search.k);
+  std::vector<std::uint32_t> counts(queries_.rows);
+  const auto concord = [&] {
+    built_->index.search(queries_.view(), search, {labels.values.data(), labels.rows, labels.cols},
+                         {distances.values.data(), distances.rows, distances.cols}, counts);
+  };
+  const auto hnswlib = [&] {
+    peer_->search(queries_.view(), search.k, search.ef, threads, labels.values, counts);
+  };
+  std::vector<double> concord_rates;
+  std::vector<double> hnswlib_rates;
+  const auto measure_concord = [&] {
+    concord_rates.push_back(measure_rate(queries_.rows, kPassSeconds, concord));
+  };
+  const auto measure_hnswlib = [&] {
+    hnswlib_rates.push_back(measure_rate(queries_.rows, kPassSeconds, hnswlib));
+  };
+  for (unsigned round = 0; round < rounds_; ++round) {
+    if (round % 2 == 0) {
+      measure_concord();
+      measure_hnswlib();
+    } else {
+      measure_hnswlib();
+      measure_concord();
+    }
+  }
+  return {median(concord_rates), median(hnswlib_rates)};
+}
+
+void Versus::search(const Judge& judge, std::uint32_t k, const std::vector<std::uint32_t>& efs) {
+  ProgressBar bar("searching both", efs.size());
+  for (const std::uint32_t ef : efs) {
+    const SearchParams search{k, ef};
+    SearchPoint ours = quality_of_concord(judge, search);
+    SearchPoint theirs = quality_of_hnswlib(judge, search);
+    std::tie(ours.qps_single_thread, theirs.qps_single_thread) = rates(search, 1);
+    ours.qps = ours.qps_single_thread;
+    theirs.qps = theirs.qps_single_thread;
+    if (runtime_.threads > 1) std::tie(ours.qps, theirs.qps) = rates(search, runtime_.threads);
+    concord_.points.push_back(ours);
+    hnswlib_.points.push_back(theirs);
+    bar.update(concord_.points.size());
+  }
+}
+
+}  // namespace concord::bench
