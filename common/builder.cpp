@@ -1,0 +1,71 @@
+#include "common/builder.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace concord::core {
+namespace {
+
+/// Calls the caller's progress callback, but not more often than is useful.
+class ProgressReporter {
+ public:
+  ProgressReporter(const Graph& graph, const ProgressCallback& progress)
+      : graph_(graph), progress_(progress), first_(graph.size()), total_(graph.announced() - first_) {}
+
+  /// True if the caller wants to stop.
+  bool ask() {
+    if (!progress_ || cancelled_) return cancelled_;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::milliseconds(20)) return false;
+    last_ = now;
+    return report();
+  }
+  bool report() {
+    if (progress_ && !cancelled_) cancelled_ = !progress_(graph_.size() - first_, total_);
+    return cancelled_;
+  }
+
+ private:
+  const Graph& graph_;
+  const ProgressCallback& progress_;
+  NodeId first_;
+  std::uint64_t total_;
+  std::chrono::steady_clock::time_point last_{};
+  bool cancelled_ = false;
+};
+
+}  // namespace
+
+bool insert_announced(Graph& graph, Committer& committer, Proposer& proposer,
+                      const ProgressCallback& progress) {
+  ProgressReporter reporter(graph, progress);
+  const StopRequest stop = progress ? StopRequest([&] { return reporter.ask(); }) : StopRequest();
+
+  Epoch epoch = graph.epoch();
+  NodeId begin = graph.size();
+  const auto start_next = [&] {
+    if (begin == epoch.end) epoch = epoch.next(graph.params().epoch_limit);
+    const NodeId end = std::min(epoch.end, graph.announced());
+    proposer.start(epoch, begin, end, stop);
+    begin = end;
+  };
+
+  if (begin == graph.announced()) return true;
+  start_next();
+  while (graph.size() < graph.announced()) {
+    const ProposalBatch* batch = proposer.finish(stop);
+    if (batch == nullptr) return false;
+    if (begin < graph.announced()) start_next();
+    committer.commit(*batch);
+    if (committer.seal_is_due()) committer.seal(proposer);
+    if (reporter.ask()) {
+      // A batch may be under way: wait for it, drop it.
+      if (graph.size() < begin) proposer.finish({});
+      return graph.size() == graph.announced();
+    }
+  }
+  reporter.report();
+  return true;
+}
+
+}  // namespace concord::core

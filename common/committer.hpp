@@ -1,0 +1,76 @@
+// The one thread that changes the graph: commits proposals strictly in order, and seals epochs.
+//
+// It computes no distance. Every edge it writes was proposed; every edge it cuts was scored by the
+// Proposer. After each commit the graph is valid and searchable.
+// Thread-safety: one thread; readers may run beside it as RowTable allows.
+#pragma once
+
+#include <concord/stats.hpp>
+#include <span>
+#include <vector>
+
+#include "common/graph.hpp"
+#include "common/proposer.hpp"
+
+namespace concord::core {
+
+class Committer {
+ public:
+  Committer(Graph& graph, BuildStats& stats) : graph_(graph), stats_(stats) {}
+
+  /// Links the batch's nodes, each in all of its layers, in order. REQUIRES that they are the next
+  /// announced nodes and all fall in the open epoch. Throws Error(out_of_memory) before any change.
+  void commit(const ProposalBatch& batch);
+
+  /// True when the open epoch is full: seal() is due before the next commit.
+  [[nodiscard]] bool seal_is_due() const noexcept { return graph_.size() == graph_.epoch().end; }
+  /// Cuts every row above max_degree back, tells `proposer` and opens the next epoch.
+  void seal(Proposer& proposer);
+
+  /// Rebuilds the list of rows above max_degree after the graph was loaded.
+  void find_crowded();
+
+ private:
+  struct RowName {
+    NodeId node;
+    std::uint32_t layer;
+  };
+
+  // commit
+  void link_in_layer(NodeId node, std::uint32_t layer, std::span<const NodeId> neighbors);
+  void link_elsewhere(NodeId node, std::uint32_t layer, std::span<const NodeId> neighbors);
+  void link(NodeId a, NodeId b, std::uint32_t layer);
+  void append(NodeId node, NodeId neighbor, std::uint32_t layer);
+  void prefetch_targets(const ProposalBatch& batch, NodeId node) const noexcept;
+
+  // seal
+  void gather_crowded();
+  void cut_row(const PruneBatch::Row& row, const PruneScores& scores);
+  void cut(NodeId a, NodeId b, std::uint32_t layer);
+  void preserve(NodeId node, std::uint32_t layer);
+  /// Moves `child`, whose only anchor is `anchor`, to another anchor.
+  void reanchor(NodeId anchor, NodeId child, std::uint32_t layer);
+  [[nodiscard]] NodeId find_new_anchor(NodeId anchor, NodeId child, std::uint32_t layer);
+  /// Makes `node` able to take one more neighbor by cutting an unprotected edge; false if it has
+  /// none.
+  bool make_room(NodeId node, std::uint32_t layer);
+
+  [[nodiscard]] RowHeader& header(NodeId node, std::uint32_t layer) const noexcept {
+    return graph_.table(layer).header(graph_.row(node, layer));
+  }
+  [[nodiscard]] bool precedes(NodeId a, NodeId b) const noexcept {
+    return graph_.order(a) < graph_.order(b);
+  }
+  [[nodiscard]] NodeId later(NodeId a, NodeId b) const noexcept { return precedes(a, b) ? b : a; }
+  /// Cutting the edge would leave its later end without an anchor.
+  [[nodiscard]] bool is_protected(NodeId a, NodeId b, std::uint32_t layer) const noexcept {
+    return header(later(a, b), layer).anchors <= 1;
+  }
+
+  Graph& graph_;
+  BuildStats& stats_;
+  std::vector<RowName> crowded_;  ///< rows whose degree passed max_degree in the open epoch
+  PruneBatch prune_batch_;
+};
+
+}  // namespace concord::core

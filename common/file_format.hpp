@@ -1,0 +1,34 @@
+// Concord's index file: see FORMAT.md for every byte.
+#pragma once
+
+#include <concord/params.hpp>
+#include <filesystem>
+#include <functional>
+
+#include "common/digest.hpp"
+#include "common/graph.hpp"
+#include "common/label_map.hpp"
+#include "common/vector_store.hpp"
+
+namespace concord::core {
+
+/// Writes the index to a temporary file beside `path`, syncs it and renames it over `path`.
+/// Throws Error(io); then the old file, if any, is whole and the temporary one is removed.
+void save_index(const std::filesystem::path& path, const Graph& graph, const VectorStore& vectors,
+                const LabelMap& labels);
+
+/// What an index is made of while it is loaded.
+struct IndexParts {
+  Graph& graph;
+  VectorStore& vectors;
+  LabelMap& labels;
+};
+
+/// Reads an index. `make_parts` is called once the header is found sound, with its parameters, and
+/// returns empty parts to fill. Every size is checked against the file before memory is taken; every
+/// section's checksum, every link and every vector before it returns.
+/// Throws Error(io, corrupt_file, out_of_memory).
+void load_index(const std::filesystem::path& path,
+                const std::function<IndexParts(const IndexParams&)>& make_parts);
+
+}  // namespace concord::core

@@ -1,0 +1,122 @@
+// The HNSW graph: levels, insertion order, rows of every layer, entry point and open epoch.
+//
+// Invariants (ARCHITECTURE.md; checked by audit()): edges are bidirectional; in each layer every
+// node but the layer's first keeps an edge to an earlier-inserted node ("anchor"); the entry point
+// is the earliest node of the highest level; no row exceeds its capacity, and between epochs none
+// exceeds max_degree. Only the Committer changes edges.
+//
+// An id is a storage slot; order(id) is the monotone number of its insertion, which decides levels,
+// epochs and which end of an edge is the anchor.
+// Thread-safety: one writer; readers as RowTable allows.
+#pragma once
+
+#include <array>
+#include <concord/params.hpp>
+#include <cstdint>
+#include <span>
+
+#include "common/epoch.hpp"
+#include "common/key.hpp"
+#include "common/level.hpp"
+#include "common/row_table.hpp"
+#include "common/virtual_array.hpp"
+
+namespace concord::core {
+
+/// Where searches of one version of the graph begin.
+struct EntryPoint {
+  NodeId node = kNoNode;
+  std::uint32_t level = 0;
+};
+
+/// Which version of the graph proposals of one epoch read; see Epoch.
+struct SealedVersion {
+  NodeId end = 0;              ///< nodes inserted before this order are in it
+  std::uint32_t epoch = 0;     ///< first epoch that is not
+  bool behind_a_seal = false;  ///< a later seal has cut rows since: their copies count
+  EntryPoint entry;            ///< of that version; kNoNode where end is 0
+};
+
+class Graph {
+ public:
+  explicit Graph(const IndexParams& params);
+
+  [[nodiscard]] const IndexParams& params() const noexcept { return params_; }
+  [[nodiscard]] NodeId size() const noexcept {
+    return std::atomic_ref(size_).load(std::memory_order_acquire);
+  }
+  [[nodiscard]] EntryPoint entry_point() const noexcept { return entry_; }
+  [[nodiscard]] std::uint32_t level(NodeId node) const noexcept { return levels_[node]; }
+  [[nodiscard]] NodeId order(NodeId node) const noexcept { return order_[node]; }
+
+  /// The table of a layer and the position of a node's row in it. REQUIRES layer ≤ level(node).
+  [[nodiscard]] RowTable& table(std::uint32_t layer) noexcept { return layer == 0 ? base_ : upper_; }
+  [[nodiscard]] const RowTable& table(std::uint32_t layer) const noexcept {
+    return layer == 0 ? base_ : upper_;
+  }
+  [[nodiscard]] RowIndex row(NodeId node, std::uint32_t layer) const noexcept {
+    return layer == 0 ? node : upper_offset_[node] + (layer - 1);
+  }
+
+  // --- versions ---
+  [[nodiscard]] const Epoch& epoch() const noexcept { return epoch_; }
+  /// The version that proposals of `epoch` read. REQUIRES epoch is the open one or the next.
+  [[nodiscard]] SealedVersion version_for(const Epoch& epoch) const noexcept;
+  /// Copies the ids of a row as `version` has it to `out` (room for the table's capacity).
+  /// REQUIRES the node is in that version.
+  std::uint32_t read_sealed(const SealedVersion& version, NodeId node, std::uint32_t layer,
+                            NodeId* out) const noexcept;
+  std::uint32_t read(NodeId node, std::uint32_t layer, NodeId* out) const noexcept {
+    return table(layer).read(row(node, layer), out);
+  }
+
+  // --- growth, in three steps: what may fail, then announcing, then becoming visible ---
+  /// Room for nodes up to `size`. Throws Error(out_of_memory, capacity) with nothing changed.
+  void reserve(std::size_t size);
+  /// Gives nodes [size(), size) their levels and empty rows; they stay outside size().
+  void announce(NodeId size);
+  [[nodiscard]] NodeId announced() const noexcept { return announced_; }
+  /// Forgets announced nodes that were never committed.
+  void retract() noexcept;
+
+  // --- used by the Committer ---
+  /// The node that was inserted last in a layer, kNoNode where the layer is empty.
+  [[nodiscard]] NodeId last_in_layer(std::uint32_t layer) const noexcept { return last_in_layer_[layer]; }
+  /// Makes the next announced node, whose rows are linked, part of the graph; promotes the entry
+  /// point where its level is higher.
+  void admit(NodeId node) noexcept;
+  /// Ends the open epoch: records its entry point and opens the next.
+  void close_epoch() noexcept;
+
+  // --- used by the file format ---
+  struct State {
+    EntryPoint sealed_entries[2];
+  };
+  [[nodiscard]] State state() const noexcept { return {{sealed_entries_[0], sealed_entries_[1]}}; }
+  /// REQUIRES all `size` nodes are announced: admits them, opens the epoch they fall in.
+  void restore(NodeId size, const State& state) noexcept;
+
+  [[nodiscard]] std::span<const std::uint8_t> levels() const noexcept { return {levels_.data(), announced_}; }
+  [[nodiscard]] std::span<const std::uint32_t> upper_offsets() const noexcept {
+    return {upper_offset_.data(), announced_};
+  }
+  [[nodiscard]] std::size_t node_bytes() const noexcept {
+    return levels_.bytes() + order_.bytes() + upper_offset_.bytes();
+  }
+
+ private:
+  IndexParams params_;
+  NodeId size_ = 0;
+  NodeId announced_ = 0;
+  Epoch epoch_;
+  EntryPoint entry_;
+  EntryPoint sealed_entries_[2];  ///< of the last two seals, by parity of the epoch sealed
+  std::array<NodeId, kMaxLevel + 1> last_in_layer_;
+  VirtualArray<std::uint8_t> levels_;
+  VirtualArray<NodeId> order_;
+  VirtualArray<std::uint32_t> upper_offset_;  ///< row of layer 1 in upper_; meaningless at level 0
+  RowTable base_;
+  RowTable upper_;
+};
+
+}  // namespace concord::core

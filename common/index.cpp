@@ -1,0 +1,300 @@
+// The public Index over the parts: vectors, labels, graph, committer, and whoever proposes and
+// searches. The one file that knows the backends.
+
+#include <algorithm>
+#include <atomic>
+#include <concord/index.hpp>
+#include <limits>
+
+#include "common/audit.hpp"
+#include "common/builder.hpp"
+#include "common/committer.hpp"
+#include "common/digest.hpp"
+#include "common/file_format.hpp"
+#include "common/graph.hpp"
+#include "common/label_map.hpp"
+#include "common/stopwatch.hpp"
+#include "common/thread_pool.hpp"
+#include "common/vector_store.hpp"
+#include "cpu/isa.hpp"
+#include "cpu/proposer.hpp"
+#include "cpu/searcher.hpp"
+
+namespace concord {
+namespace {
+
+constexpr std::uint32_t kMaxSearchWidth = 65536;
+
+RuntimeOptions validated(RuntimeOptions options) {
+  if (options.threads > 1024) {
+    throw Error(ErrorCode::invalid_parameter, "threads is " + std::to_string(options.threads) +
+                                                  "; allowed are 0 (all hardware threads) to 1024");
+  }
+  return options;
+}
+
+IndexParams validated(const IndexParams& params) {
+  params.validate();
+  return params;
+}
+
+void check_search_width(const char* name, std::uint32_t value, std::uint32_t low) {
+  if (value >= low && value <= kMaxSearchWidth) return;
+  throw Error(ErrorCode::invalid_parameter, std::string(name) + " is " + std::to_string(value) +
+                                                "; allowed are " + std::to_string(low) + " to " +
+                                                std::to_string(kMaxSearchWidth));
+}
+
+}  // namespace
+
+struct Index::Impl {
+  explicit Impl(const IndexParams& params, RuntimeOptions runtime)
+      : options(validated(std::move(runtime))),
+        kernels(&cpu::choose_kernels()),
+        pool(std::make_unique<core::ThreadPool>(options.threads)),
+        vectors(validated(params)),
+        graph(params),
+        committer(graph, build),
+        searcher(graph, vectors, metric_kernels()) {}
+
+  [[nodiscard]] const cpu::MetricKernels& metric_kernels() const {
+    return cpu::for_metric(*kernels, graph.params().metric);
+  }
+
+  std::size_t add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
+                  const ProgressCallback& progress);
+  void insert(const ProgressCallback& progress);
+  void truncate() noexcept;
+
+  template <class Run>
+  void answer(std::size_t queries, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
+              MatrixView<float> distances_out, std::span<std::uint32_t> counts, const Run& run) const;
+
+  RuntimeOptions options;
+  const cpu::DistanceKernels* kernels;
+  std::unique_ptr<core::ThreadPool> pool;
+  core::VectorStore vectors;
+  core::LabelMap labels;
+  core::Graph graph;
+  BuildStats build;
+  core::Committer committer;
+  cpu::Searcher searcher;
+  mutable std::atomic<std::uint64_t> queries{0};
+  mutable std::atomic<std::uint64_t> search_distances{0};
+  mutable std::atomic<std::uint64_t> search_hops{0};
+};
+
+Index::Index(const IndexParams& params, RuntimeOptions options)
+    : impl_(std::make_unique<Impl>(params, std::move(options))) {}
+Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Index::~Index() = default;
+Index::Index(Index&&) noexcept = default;
+Index& Index::operator=(Index&&) noexcept = default;
+
+// ------------------------------------------------------------------------------------------- add
+
+std::size_t Index::add(MatrixView<const float> vectors, const ProgressCallback& progress) {
+  return impl_->add(vectors, {}, progress);
+}
+
+std::size_t Index::add(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
+                       const ProgressCallback& progress) {
+  if (labels.size() != vectors.rows) {
+    throw Error(ErrorCode::dimension_mismatch, std::to_string(labels.size()) + " labels for " +
+                                                   std::to_string(vectors.rows) +
+                                                   " vectors; there must be one each");
+  }
+  return impl_->add(vectors, labels, progress);
+}
+
+std::size_t Index::Impl::add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
+                             const ProgressCallback& progress) {
+  vectors.check_shape(rows, "vectors");
+  if (rows.rows == 0) return 0;
+  const core::NodeId before = graph.size();
+  try {
+    {
+      const core::Stopwatch watch(build.ingest.seconds);
+      graph.reserve(before + rows.rows);
+      vectors.resize(before + rows.rows);
+      vectors.write(before, rows, *pool);
+      labels.append(new_labels, rows.rows);
+      graph.announce(static_cast<core::NodeId>(before + rows.rows));
+      build.ingest.count += rows.rows;
+    }
+    insert(progress);
+  } catch (...) {
+    truncate();
+    throw;
+  }
+  truncate();
+  return graph.size() - before;
+}
+
+// Drops what was announced and not committed.
+void Index::Impl::truncate() noexcept {
+  graph.retract();
+  labels.truncate(graph.size());
+  vectors.resize(graph.size());
+}
+
+void Index::Impl::insert(const ProgressCallback& progress) {
+  cpu::CpuProposer proposer(graph, vectors, metric_kernels(), *pool, build);
+  core::insert_announced(graph, committer, proposer, progress);
+}
+
+// ---------------------------------------------------------------------------------------- search
+
+SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params) const {
+  check_search_width("k", params.k, 0);
+  SearchResult result;
+  result.queries = queries.rows;
+  result.k = params.k;
+  result.labels.resize(queries.rows * params.k);
+  result.distances.resize(queries.rows * params.k);
+  result.counts.resize(queries.rows);
+  search(queries, params, {result.labels.data(), queries.rows, params.k},
+         {result.distances.data(), queries.rows, params.k}, result.counts);
+  return result;
+}
+
+void Index::search(MatrixView<const float> queries, const SearchParams& params,
+                   MatrixView<std::uint64_t> labels, MatrixView<float> distances,
+                   std::span<std::uint32_t> counts) const {
+  check_search_width("k", params.k, 0);
+  check_search_width("ef", params.ef, 1);
+  impl_->vectors.check_shape(queries, "queries");
+  impl_->answer(queries.rows, params.k, labels, distances, counts,
+                [&](core::Key* keys, std::uint32_t* found) {
+                  return impl_->searcher.search(queries, params.k, params.ef, keys, found,
+                                                *impl_->pool);
+                });
+}
+
+SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t k) const {
+  check_search_width("k", k, 0);
+  impl_->vectors.check_shape(queries, "queries");
+  SearchResult result;
+  result.queries = queries.rows;
+  result.k = k;
+  result.labels.resize(queries.rows * k);
+  result.distances.resize(queries.rows * k);
+  result.counts.resize(queries.rows);
+  impl_->answer(queries.rows, k, {result.labels.data(), queries.rows, k},
+                {result.distances.data(), queries.rows, k}, result.counts,
+                [&](core::Key* keys, std::uint32_t* found) {
+                  return impl_->searcher.exact(queries, k, keys, found, *impl_->pool);
+                });
+  return result;
+}
+
+// Runs a search into keys and translates them to labels and distances.
+template <class Run>
+void Index::Impl::answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
+                         MatrixView<float> distances_out, std::span<std::uint32_t> counts,
+                         const Run& run) const {
+  if (labels_out.rows != n || labels_out.cols != k || distances_out.rows != n ||
+      distances_out.cols != k || counts.size() != n) {
+    throw Error(ErrorCode::dimension_mismatch,
+                "results need " + std::to_string(n) + " rows of " + std::to_string(k) +
+                    " labels and distances, and as many counts as rows");
+  }
+  std::vector<core::Key> keys(n * k);
+  const cpu::SearchCounts work = run(keys.data(), counts.data());
+  for (std::size_t q = 0; q < n; ++q) {
+    for (std::uint32_t j = 0; j < k; ++j) {
+      const core::Key key = keys[q * k + j];
+      const bool found = j < counts[q];
+      labels_out.row(q)[j] = found ? labels.label(core::key_id(key)) : kNoLabel;
+      distances_out.row(q)[j] =
+          found ? core::key_distance(key) : std::numeric_limits<float>::infinity();
+    }
+  }
+  queries += n;
+  search_distances += work.distances;
+  search_hops += work.hops;
+}
+
+// --------------------------------------------------------------------------------- file, content
+
+void Index::save(const std::filesystem::path& path) const {
+  core::save_index(path, impl_->graph, impl_->vectors, impl_->labels);
+}
+
+Index Index::load(const std::filesystem::path& path, RuntimeOptions options) {
+  std::unique_ptr<Impl> impl;
+  core::load_index(path, [&](const IndexParams& params) -> core::IndexParts {
+    impl = std::make_unique<Impl>(params, std::move(options));
+    return {impl->graph, impl->vectors, impl->labels};
+  });
+  impl->committer.find_crowded();
+  return Index(std::move(impl));
+}
+
+std::size_t Index::size() const noexcept { return impl_->graph.size(); }
+const IndexParams& Index::params() const noexcept { return impl_->graph.params(); }
+bool Index::contains(std::uint64_t label) const { return impl_->labels.find(label) != core::kNoNode; }
+
+std::vector<float> Index::vector(std::uint64_t label) const {
+  const core::NodeId node = impl_->labels.find(label);
+  if (node == core::kNoNode) {
+    throw Error(ErrorCode::unknown_label, "no vector has label " + std::to_string(label));
+  }
+  const float* row = impl_->vectors.row(node);
+  return {row, row + params().dimension};
+}
+
+std::vector<std::uint64_t> Index::labels() const {
+  const auto labels = impl_->labels.labels();
+  return {labels.begin(), labels.end()};
+}
+
+// ------------------------------------------------------------------------------------ inspection
+
+AuditReport Index::audit() const { return core::audit(impl_->graph); }
+
+std::string Index::digest() const {
+  return core::to_hex(core::digest_of(impl_->graph, impl_->vectors, impl_->labels));
+}
+
+Stats Index::stats() const {
+  const core::Graph& graph = impl_->graph;
+  Stats stats;
+  stats.size = graph.size();
+  stats.max_level = graph.entry_point().level;
+  stats.isa = impl_->kernels->isa;
+  stats.threads = impl_->pool->size();
+  stats.build = impl_->build;
+  stats.search = {impl_->queries, impl_->search_distances, impl_->search_hops};
+  stats.device.name = "cpu";
+  for (core::NodeId node = 0; node < graph.size(); ++node) {
+    const auto count = [](std::vector<std::uint64_t>& histogram, std::size_t place) {
+      if (histogram.size() <= place) histogram.resize(place + 1);
+      ++histogram[place];
+    };
+    count(stats.level_histogram, graph.level(node));
+    count(stats.degree_histogram, graph.table(0).degree(node));
+  }
+  return stats;
+}
+
+MemoryUse Index::memory() const {
+  MemoryUse use;
+  use.vectors = impl_->vectors.bytes();
+  use.rows = impl_->graph.table(0).bytes();
+  use.upper = impl_->graph.table(1).bytes();
+  use.labels = impl_->labels.bytes();
+  use.nodes = impl_->graph.node_bytes();
+  use.epoch = impl_->graph.table(0).epoch_bytes() + impl_->graph.table(1).epoch_bytes();
+  use.scratch = impl_->searcher.scratch_bytes();
+  return use;
+}
+
+void Index::set_runtime(RuntimeOptions options) {
+  RuntimeOptions checked = validated(std::move(options));
+  auto pool = std::make_unique<core::ThreadPool>(checked.threads);
+  impl_->options = std::move(checked);
+  impl_->pool = std::move(pool);
+}
+
+}  // namespace concord

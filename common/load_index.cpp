@@ -1,0 +1,281 @@
+// Reading and validating the index file (FORMAT.md).
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <concord/error.hpp>
+#include <cstring>
+#include <string>
+
+#include "common/audit.hpp"
+#include "common/file_format.hpp"
+#include "common/file_layout.hpp"
+#include "common/xxh3.hpp"
+
+namespace concord::core {
+namespace {
+
+using namespace file;
+
+constexpr const char* kSectionNames[kSectionCount] = {
+    "levels", "rows of layer 0",       "spills of layer 0",       "sealed copies of layer 0",
+    "rows of the upper layers", "spills of the upper layers", "sealed copies of the upper layers",
+    "vectors", "labels"};
+
+class Reader {
+ public:
+  explicit Reader(const std::filesystem::path& path) : path_(path) {
+    descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    struct stat status {};
+    if (descriptor_ < 0 || fstat(descriptor_, &status) != 0) fail_io("open");
+    if (!S_ISREG(status.st_mode)) refuse("it is not a regular file");
+    length_ = static_cast<std::uint64_t>(status.st_size);
+  }
+  ~Reader() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  void run(const std::function<IndexParts(const IndexParams&)>& make_parts) {
+    read_header();
+    const IndexParams params = read_params();
+    check_sections(params);
+    IndexParts parts = make_parts(params);
+    fill(parts);
+    check_content(parts);
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& reason) const {
+    throw Error(ErrorCode::corrupt_file,
+                "'" + path_.string() + "' is not a sound Concord index: " + reason);
+  }
+  [[noreturn]] void fail_io(const char* action) const {
+    const int reason = errno;
+    if (descriptor_ >= 0) close(descriptor_);
+    throw Error(ErrorCode::io, std::string("cannot ") + action + " '" + path_.string() +
+                                   "': " + std::strerror(reason));
+  }
+
+  void read(std::uint64_t offset, void* to, std::size_t bytes) {
+    char* out = static_cast<char*>(to);
+    while (bytes > 0) {
+      const ssize_t n = pread(descriptor_, out, std::min(bytes, std::size_t{1} << 30),
+                              static_cast<off_t>(offset));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) {
+        throw Error(ErrorCode::io, "cannot read '" + path_.string() + "': " + std::strerror(errno));
+      }
+      if (n == 0) refuse("it ends early");
+      out += n;
+      offset += static_cast<std::uint64_t>(n);
+      bytes -= static_cast<std::size_t>(n);
+    }
+  }
+
+  void read_header() {
+    if (length_ < sizeof(Header) + sizeof sections_ + sizeof(Footer)) refuse("it is too short");
+    read(0, &header_, sizeof header_);
+    if (header_.magic != kMagic) refuse("it does not begin with the magic bytes");
+    if (header_.version != kVersion) {
+      refuse("its version is " + std::to_string(header_.version) + ", this library reads version " +
+             std::to_string(kVersion));
+    }
+    read(sizeof header_, sections_, sizeof sections_);
+    XXH3_state_t hash;
+    XXH3_64bits_reset(&hash);
+    XXH3_64bits_update(&hash, &header_, offsetof(Header, checksum));
+    XXH3_64bits_update(&hash, sections_, sizeof sections_);
+    if (XXH3_64bits_digest(&hash) != header_.checksum) refuse("its header is damaged");
+    if (header_.section_count != kSectionCount) refuse("it has another number of sections");
+  }
+
+  IndexParams read_params() {
+    IndexParams params;
+    params.dimension = header_.dimension;
+    params.metric = static_cast<Metric>(header_.metric);
+    params.M = header_.M;
+    params.ef_construction = header_.ef_construction;
+    params.seed = header_.seed;
+    params.epoch_limit = header_.epoch_limit;
+    try {
+      params.validate();
+    } catch (const Error& error) {
+      refuse(error.what());
+    }
+    if (header_.n > kMaxNodes) refuse("it claims more vectors than an index can hold");
+    return params;
+  }
+
+  // Lengths must be what n and the parameters give. The first section is n bytes long, so n is at
+  // most the file's length before anything is computed from it.
+  void check_sections(const IndexParams& params) {
+    std::uint64_t end = sizeof(Header) + sizeof sections_;
+    for (std::uint32_t s = 0; s < kSectionCount; ++s) {
+      const SectionRecord& record = sections_[s];
+      if (record.kind != s + 1 || record.offset != align(end, kSectionAlignment) ||
+          record.offset > length_ || record.length > length_ - record.offset) {
+        refuse(std::string("section '") + kSectionNames[s] + "' is out of place or too long");
+      }
+      end = record.offset + record.length;
+    }
+    const std::uint64_t n = header_.n;
+    expect_length(kLevels, n);
+    std::uint64_t upper_rows = 0;
+    for (std::uint64_t i = 0; i < n; ++i) upper_rows += level_of(params.seed, i, params.M);
+    const std::uint64_t header_words = RowTable::kHeaderWords;
+    const std::uint64_t M = params.M;
+    expect_length(kBaseRows, n * (header_words + 2 * M) * 4);
+    expect_length(kUpperRows, upper_rows * (header_words + M) * 4);
+    expect_blocks(kBaseSpills, 2 * M * 4, n);
+    expect_blocks(kBaseCopies, (2 * M + 1) * 4, n);
+    expect_blocks(kUpperSpills, M * 4, upper_rows);
+    expect_blocks(kUpperCopies, (M + 1) * 4, upper_rows);
+    expect_length(kVectors, n * ((std::uint64_t{params.dimension} + 7) / 8 * 8) * 4);
+    expect_length(kLabels, n * 8);
+    if (header_.footer_offset != align(end, kFooterAlignment) ||
+        length_ != header_.footer_offset + sizeof(Footer)) {
+      refuse("its length is not what its header says");
+    }
+  }
+  void expect_length(Section section, std::uint64_t bytes) const {
+    if (sections_[section].length == bytes) return;
+    refuse(std::string("section '") + kSectionNames[section] + "' has " +
+           std::to_string(sections_[section].length) + " bytes instead of " + std::to_string(bytes));
+  }
+  void expect_blocks(Section section, std::uint64_t block_bytes, std::uint64_t at_most) const {
+    const std::uint64_t length = sections_[section].length;
+    if (length % block_bytes != 0 || length / block_bytes > at_most) {
+      refuse(std::string("section '") + kSectionNames[section] + "' has an impossible length");
+    }
+  }
+
+  void read_section(Section section, void* to) {
+    const SectionRecord& record = sections_[section];
+    read(record.offset, to, record.length);
+    if (XXH3_64bits(to, record.length) != record.checksum) {
+      refuse(std::string("section '") + kSectionNames[section] + "' is damaged");
+    }
+  }
+
+  void fill(IndexParts& parts) {
+    const NodeId n = header_.n;
+    parts.graph.announce(n);
+    std::vector<std::uint8_t> levels(n);
+    read_section(kLevels, levels.data());
+    if (!std::equal(levels.begin(), levels.end(), parts.graph.levels().begin())) {
+      refuse("its levels are not those that its seed gives");
+    }
+    fill_rows(parts.graph.table(0), kBaseRows);
+    fill_rows(parts.graph.table(1), kUpperRows);
+    parts.vectors.resize(n);
+    read_section(kVectors, parts.vectors.mutable_row(0));
+    std::vector<std::uint64_t> labels(n);
+    read_section(kLabels, labels.data());
+    try {
+      parts.labels.append(labels, n);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::duplicate_label) throw;
+      refuse(error.what());
+    }
+    const auto entry = [](const EntryRecord& record) { return EntryPoint{record.node, record.level}; };
+    parts.graph.restore(n, {{entry(header_.sealed_entries[0]), entry(header_.sealed_entries[1])}});
+  }
+
+  void fill_rows(RowTable& rows, Section section) {
+    const auto spills = static_cast<Section>(section + 1);
+    const auto copies = static_cast<Section>(section + 2);
+    const RowTable::Import import =
+        rows.begin_import(sections_[spills].length / (rows.spill_words() * 4),
+                          sections_[copies].length / (rows.copy_words() * 4));
+    read_section(section, import.rows);
+    read_section(spills, import.spills);
+    read_section(copies, import.copies);
+  }
+
+  void check_content(IndexParts& parts) {
+    Graph& graph = parts.graph;
+    for (std::uint32_t kind = 0; kind < 2; ++kind) {
+      if (!graph.table(kind).end_import(graph.epoch().number)) refuse("its rows are inconsistent");
+    }
+    const AuditReport report = audit(graph);
+    if (!report.ok) refuse(report.messages.front());
+    check_versions(graph);
+    for (NodeId node = 0; node < graph.size(); ++node) check_vector(parts.vectors, node);
+    Footer footer;
+    read(header_.footer_offset, &footer, sizeof footer);
+    if (footer.magic != kMagic || footer.file_length != length_ ||
+        footer.digest != digest_of(graph, parts.vectors, parts.labels)) {
+      refuse("its footer does not match its content");
+    }
+  }
+
+  // What proposals will read besides the live rows.
+  void check_versions(const Graph& graph) const {
+    const auto check_entry = [&](const EntryPoint& entry) {
+      if (entry.node == kNoNode) return;
+      if (entry.node >= graph.size() || graph.level(entry.node) != entry.level) {
+        refuse("a sealed entry point is not a node of its level");
+      }
+    };
+    const Epoch& epoch = graph.epoch();
+    for (const Epoch& e : {epoch, epoch.next(graph.params().epoch_limit)}) {
+      const SealedVersion version = graph.version_for(e);
+      check_entry(version.entry);
+      if ((version.end > 0) != (version.entry.node != kNoNode) ||
+          (version.end > 0 && graph.order(version.entry.node) >= version.end)) {
+        refuse("a sealed entry point is not in its version");
+      }
+    }
+    const EntryPoint entry = graph.entry_point();
+    if (header_.entry.node != entry.node || header_.entry.level != entry.level) {
+      refuse("its entry point is not the earliest node of highest level");
+    }
+    for (NodeId node = 0; node < graph.size(); ++node) {
+      for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) check_copy(graph, node, layer);
+    }
+  }
+
+  void check_copy(const Graph& graph, NodeId node, std::uint32_t layer) const {
+    const RowTable& rows = graph.table(layer);
+    const RowIndex row = graph.row(node, layer);
+    if (!rows.has_sealed_copy(row)) return;
+    const std::span<const NodeId> copy = rows.sealed_copy(row);
+    bool sound = copy.size() <= rows.max_degree();
+    for (std::size_t j = 0; sound && j < copy.size(); ++j) {
+      sound = copy[j] < graph.epoch().sealed_end && graph.level(copy[j]) >= layer;
+    }
+    if (!sound) refuse("a sealed copy of node " + std::to_string(node) + " is damaged");
+  }
+
+  void check_vector(const VectorStore& vectors, NodeId node) const {
+    double squared_norm = 0;
+    const float* row = vectors.row(node);
+    for (std::uint32_t e = 0; e < vectors.dimension(); ++e) squared_norm += double{row[e]} * double{row[e]};
+    const bool padded = std::all_of(row + vectors.dimension(), row + vectors.stride(),
+                                    [](float x) { return x == 0; });
+    if (!padded || !(squared_norm <= kMaxSquaredNorm)) {
+      refuse("vector " + std::to_string(node) + " is not one that the index would take");
+    }
+  }
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t length_ = 0;
+  Header header_{};
+  SectionRecord sections_[kSectionCount] = {};
+};
+
+}  // namespace
+
+void load_index(const std::filesystem::path& path,
+                const std::function<IndexParts(const IndexParams&)>& make_parts) {
+  Reader(path).run(make_parts);
+}
+
+}  // namespace concord::core

@@ -1,0 +1,151 @@
+// Rows: the neighbor lists of one kind of layer (layer 0, or all layers above it).
+//
+// A row has room for max_degree() ids in place and, while an epoch is open, as many again in a
+// spilled block, so its capacity is 2 × max_degree(). At a seal every row is cut back to
+// max_degree() and the spilled blocks are dropped: between epochs a row costs 16 + 4 × max_degree
+// bytes.
+//
+// A row also remembers what proposals need to read it as it was sealed:
+//  - ids are appended at the end and only a seal removes one, so the sealed content of a row that
+//    no seal has cut is the row without the nodes inserted since;
+//  - a seal keeps a copy of a row's older content before it first cuts it. Copies live until the
+//    next seal begins.
+// Thread-safety: one writer; ids and degrees are read and written as relaxed atomics, so a reader
+// beside the writer may see a row mid-change but never an id that was not written.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "common/key.hpp"
+#include "common/virtual_array.hpp"
+
+namespace concord::core {
+
+using RowIndex = std::uint32_t;  ///< position of a row in its table
+
+/// Capacity of the largest row there is: layer 0 at M = 64.
+inline constexpr std::uint32_t kMaxScored = 256;
+
+struct RowHeader {
+  std::uint16_t degree;         ///< neighbors in the row
+  std::uint16_t anchors;        ///< of them, inserted earlier than the row's node
+  std::uint32_t spill;          ///< block of the neighbors beyond max_degree, 0 = none
+  std::uint32_t sealed_copy;    ///< copy of the older content, 0 = none
+  std::uint32_t touched_epoch;  ///< last epoch in which a neighbor was appended
+};
+
+class RowTable {
+ public:
+  RowTable(std::uint32_t max_degree, std::size_t max_rows);
+
+  [[nodiscard]] std::uint32_t max_degree() const noexcept { return max_degree_; }
+  [[nodiscard]] std::uint32_t capacity() const noexcept { return 2 * max_degree_; }
+  [[nodiscard]] std::size_t size() const noexcept { return rows_; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return rows_ * stride_ * sizeof(std::uint32_t); }
+  [[nodiscard]] std::size_t epoch_bytes() const noexcept {
+    return (spills_.size() + copies_.size()) * sizeof(NodeId) + touched_.capacity() * 4;
+  }
+
+  void reserve(std::size_t rows) { words_.reserve(rows * stride_); }
+  void resize(std::size_t rows) {
+    words_.resize(rows * stride_);
+    rows_ = rows;
+  }
+
+  [[nodiscard]] RowHeader& header(RowIndex row) const noexcept {
+    return *reinterpret_cast<RowHeader*>(words_.data() + row * stride_);
+  }
+  [[nodiscard]] std::uint32_t degree(RowIndex row) const noexcept {
+    return std::atomic_ref(header(row).degree).load(std::memory_order_acquire);
+  }
+  /// The j-th neighbor, j < degree.
+  [[nodiscard]] NodeId at(RowIndex row, std::uint32_t j) const noexcept {
+    return std::atomic_ref(slot(row, j)).load(std::memory_order_relaxed);
+  }
+  /// Copies the row's ids to `out` (room for capacity()); returns how many.
+  std::uint32_t read(RowIndex row, NodeId* out) const noexcept {
+    const std::uint32_t n = degree(row);
+    const std::uint32_t in_place = std::min(n, max_degree_);
+    NodeId* const ids = &words_[row * stride_ + kHeaderWords];
+    for (std::uint32_t j = 0; j < in_place; ++j) {
+      out[j] = std::atomic_ref(ids[j]).load(std::memory_order_relaxed);
+    }
+    for (std::uint32_t j = in_place; j < n; ++j) out[j] = at(row, j);
+    return n;
+  }
+  [[nodiscard]] bool contains(RowIndex row, NodeId id) const noexcept { return find(row, id) < degree(row); }
+  [[nodiscard]] bool has_room(RowIndex row) const noexcept { return header(row).degree < capacity(); }
+
+  void prefetch(RowIndex row) const noexcept {
+    const std::uint32_t* p = words_.data() + row * stride_;
+    __builtin_prefetch(p);
+    __builtin_prefetch(p + 16);
+    __builtin_prefetch(p + 32);
+  }
+
+  /// Makes room for `appends` appends or `copies` sealed copies: what may fail, fails here.
+  void reserve_epoch(std::size_t appends, std::size_t copies);
+  /// Appends `id`. REQUIRES has_room(row).
+  void append(RowIndex row, NodeId id, std::uint32_t epoch);
+  /// Replaces `id` by the row's last neighbor and shortens the row. REQUIRES contains(row, id).
+  void remove(RowIndex row, NodeId id) noexcept;
+
+  /// Keeps `ids` as the row's sealed content until drop_sealed_copies().
+  void keep_sealed_copy(RowIndex row, std::span<const NodeId> ids);
+  /// Marks the row as changed in this epoch, for touched().
+  void touch(RowIndex row, std::uint32_t epoch);
+  [[nodiscard]] bool has_sealed_copy(RowIndex row) const noexcept { return header(row).sealed_copy != 0; }
+  [[nodiscard]] std::span<const NodeId> sealed_copy(RowIndex row) const noexcept;
+  void drop_sealed_copies() noexcept;
+  [[nodiscard]] const std::vector<RowIndex>& copied() const noexcept { return copied_; }
+
+  /// Rows changed since forget_touched(), in order of their first change.
+  [[nodiscard]] const std::vector<RowIndex>& touched() const noexcept { return touched_; }
+  /// Rows whose degree has passed max_degree() since drop_spills().
+  [[nodiscard]] const std::vector<RowIndex>& spilled() const noexcept { return spilled_; }
+  void forget_touched() noexcept { touched_.clear(); }
+  /// REQUIRES that no row exceeds max_degree().
+  void drop_spills() noexcept;
+
+  // --- used by the file format ---
+  static constexpr std::uint32_t kHeaderWords = sizeof(RowHeader) / sizeof(std::uint32_t);
+  [[nodiscard]] std::size_t stride_words() const noexcept { return stride_; }
+  [[nodiscard]] std::size_t spill_words() const noexcept { return max_degree_; }
+  [[nodiscard]] std::size_t copy_words() const noexcept { return max_degree_ + 1; }
+  /// Appends the row with another header, its spill block or its sealed copy to `out`; places that
+  /// hold no neighbor are zero.
+  void export_row(RowIndex row, const RowHeader& header, std::vector<std::uint32_t>& out) const;
+  void export_spill(RowIndex row, std::vector<std::uint32_t>& out) const;
+  void export_sealed_copy(RowIndex row, std::vector<std::uint32_t>& out) const;
+  /// Memory to read size() rows and the given numbers of blocks into.
+  struct Import {
+    std::uint32_t* rows;
+    std::uint32_t* spills;
+    std::uint32_t* copies;
+  };
+  Import begin_import(std::size_t spill_blocks, std::size_t copy_blocks);
+  /// Rebuilds the lists of the open `epoch` from the rows. False if the rows' degrees and block
+  /// numbers are not what export wrote.
+  [[nodiscard]] bool end_import(std::uint32_t epoch);
+
+ private:
+  [[nodiscard]] NodeId& slot(RowIndex row, std::uint32_t j) const noexcept {
+    return j < max_degree_ ? words_[row * stride_ + kHeaderWords + j]
+                           : spills_[std::size_t{header(row).spill} * max_degree_ + (j - max_degree_)];
+  }
+  [[nodiscard]] std::uint32_t find(RowIndex row, NodeId id) const noexcept;
+
+  std::uint32_t max_degree_;
+  std::size_t stride_;  ///< words per row
+  std::size_t rows_ = 0;
+  VirtualArray<std::uint32_t> words_;
+  VirtualArray<NodeId> spills_;         ///< blocks of max_degree ids; block 0 is unused
+  VirtualArray<NodeId> copies_;         ///< blocks of 1 + max_degree words: count, ids; 0 unused
+  std::vector<RowIndex> touched_, spilled_, copied_;
+};
+
+}  // namespace concord::core

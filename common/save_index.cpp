@@ -1,0 +1,132 @@
+// Writing the index file (FORMAT.md).
+
+#include <concord/error.hpp>
+#include <vector>
+
+#include "common/atomic_file.hpp"
+#include "common/file_format.hpp"
+#include "common/file_layout.hpp"
+#include "common/xxh3.hpp"
+
+namespace concord::core {
+namespace {
+
+using namespace file;
+
+class Writer {
+ public:
+  Writer(const std::filesystem::path& path, const Graph& graph, const VectorStore& vectors,
+         const LabelMap& labels)
+      : file_(path), graph_(graph), vectors_(vectors), labels_(labels), n_(graph.size()) {}
+
+  void run() {
+    file_.pad_to(sizeof(Header) + sizeof sections_);
+    write_section(kLevels, graph_.levels().data(), n_);
+    write_rows(graph_.table(0), n_, kBaseRows);
+    const RowTable& upper = graph_.table(1);
+    write_rows(upper, upper_rows(), kUpperRows);
+    write_section(kVectors, vectors_.data(), std::size_t{n_} * vectors_.stride() * sizeof(float));
+    write_section(kLabels, labels_.labels().data(), n_ * sizeof(std::uint64_t));
+    write_footer();
+    write_header();
+    file_.commit();
+  }
+
+ private:
+  // Rows of announced nodes that are not committed stand behind those that are.
+  [[nodiscard]] std::size_t upper_rows() const {
+    return graph_.announced() > n_ ? graph_.upper_offsets()[n_] : graph_.table(1).size();
+  }
+
+  void begin_section(Section section) {
+    file_.pad_to(align(file_.position(), kSectionAlignment));
+    sections_[section] = {section + 1u, 0, file_.position(), 0, 0};
+    XXH3_64bits_reset(&hash_);
+  }
+  void append(const void* data, std::size_t bytes) {
+    XXH3_64bits_update(&hash_, data, bytes);
+    file_.write(data, bytes);
+  }
+  void end_section(Section section) {
+    sections_[section].length = file_.position() - sections_[section].offset;
+    sections_[section].checksum = XXH3_64bits_digest(&hash_);
+  }
+  void write_section(Section section, const void* data, std::size_t bytes) {
+    begin_section(section);
+    append(data, bytes);
+    end_section(section);
+  }
+
+  // Rows with their blocks renumbered in the order of the rows, then the blocks.
+  void write_rows(const RowTable& rows, std::size_t count, Section section) {
+    constexpr std::size_t kRowsAtOnce = 4096;
+    std::vector<std::uint32_t> buffer;
+    std::vector<std::uint32_t> spills;
+    std::vector<std::uint32_t> copies;
+    std::uint32_t spill_count = 0;
+    std::uint32_t copy_count = 0;
+    begin_section(section);
+    for (std::size_t first = 0; first < count; first += kRowsAtOnce) {
+      const std::size_t last = std::min(count, first + kRowsAtOnce);
+      buffer.clear();
+      for (std::size_t r = first; r < last; ++r) {
+        const auto row = static_cast<RowIndex>(r);
+        RowHeader header = rows.header(row);
+        if (header.spill != 0) {
+          rows.export_spill(row, spills);
+          header.spill = ++spill_count;
+        }
+        if (header.sealed_copy != 0) {
+          rows.export_sealed_copy(row, copies);
+          header.sealed_copy = ++copy_count;
+        }
+        rows.export_row(row, header, buffer);
+      }
+      append(buffer.data(), buffer.size() * sizeof(std::uint32_t));
+    }
+    end_section(section);
+    write_section(static_cast<Section>(section + 1), spills.data(), spills.size() * sizeof(std::uint32_t));
+    write_section(static_cast<Section>(section + 2), copies.data(), copies.size() * sizeof(std::uint32_t));
+  }
+
+  void write_footer() {
+    file_.pad_to(align(file_.position(), kFooterAlignment));
+    footer_offset_ = file_.position();
+    const Footer footer{kMagic, footer_offset_ + sizeof(Footer), digest_of(graph_, vectors_, labels_)};
+    file_.write(&footer, sizeof footer);
+  }
+
+  void write_header() {
+    const IndexParams& p = graph_.params();
+    const auto record = [](const EntryPoint& entry) { return EntryRecord{entry.node, entry.level}; };
+    const Graph::State state = graph_.state();
+    Header header{kMagic, kVersion, kSectionCount, p.dimension, static_cast<std::uint32_t>(p.metric),
+                  p.M, p.ef_construction, p.seed, p.epoch_limit, n_, record(graph_.entry_point()),
+                  {record(state.sealed_entries[0]), record(state.sealed_entries[1])},
+                  footer_offset_, {}, 0};
+    XXH3_64bits_reset(&hash_);
+    XXH3_64bits_update(&hash_, &header, offsetof(Header, checksum));
+    XXH3_64bits_update(&hash_, sections_, sizeof sections_);
+    header.checksum = XXH3_64bits_digest(&hash_);
+    file_.rewrite(0, &header, sizeof header);
+    file_.rewrite(sizeof header, sections_, sizeof sections_);
+  }
+
+  AtomicFile file_;
+  const Graph& graph_;
+  const VectorStore& vectors_;
+  const LabelMap& labels_;
+  NodeId n_;
+  SectionRecord sections_[kSectionCount] = {};
+  std::uint64_t footer_offset_ = 0;
+  XXH3_state_t hash_{};
+};
+
+}  // namespace
+
+void save_index(const std::filesystem::path& path, const Graph& graph, const VectorStore& vectors,
+                const LabelMap& labels) {
+  Writer(path, graph, vectors, labels).run();
+}
+
+}  // namespace concord::core

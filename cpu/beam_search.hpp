@@ -1,0 +1,115 @@
+// Greedy descent and beam search (Malkov & Yashunin, algorithms 2 and 5), generic over how a row is
+// read: live rows for queries, rows as they were sealed for proposals.
+//
+// Beam search is canonical: it always expands the closest unexpanded candidate by (distance, id) and
+// stops when all are expanded, so its result is a function of the graph, the query and ef.
+// Thread-safety: one Scratch per thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "common/proposer.hpp"
+#include "common/vector_store.hpp"
+#include "cpu/candidate_list.hpp"
+#include "cpu/distance.hpp"
+#include "cpu/visited_table.hpp"
+
+namespace concord::cpu {
+
+/// A query against the stored vectors, under the index's metric.
+class Scorer {
+ public:
+  Scorer(const core::VectorStore& vectors, const MetricKernels& kernels)
+      : base_(vectors.data()), stride_(vectors.stride()), kernels_(kernels) {}
+
+  void score(const float* query, const core::NodeId* ids, std::size_t n, float* out) const {
+    kernels_.ids(query, base_, stride_, ids, n, out);
+  }
+  void score_range(const float* query, core::NodeId first, std::size_t n, float* out) const {
+    kernels_.range(query, vector(first), stride_, n, out);
+  }
+  [[nodiscard]] const float* vector(core::NodeId id) const noexcept {
+    return base_ + std::size_t{id} * stride_;
+  }
+  /// Begins to fetch a vector that will be scored soon; the hardware follows up on long rows.
+  void prefetch(core::NodeId id) const noexcept {
+    const auto* p = reinterpret_cast<const char*>(vector(id));
+    const std::size_t bytes = stride_ * sizeof(float);
+    for (std::size_t b = 0; b < bytes && b < 512; b += 64) __builtin_prefetch(p + b);
+  }
+
+ private:
+  const float* base_;
+  std::size_t stride_;
+  MetricKernels kernels_;
+};
+
+struct SearchCounts {
+  std::uint64_t distances = 0;
+  std::uint64_t hops = 0;
+};
+
+struct Scratch {
+  CandidateList list;
+  VisitedTable visited;
+  std::array<core::NodeId, core::kMaxScored> ids;
+  std::array<float, core::kMaxScored> distances;
+  std::vector<float> query;
+  SearchCounts counts;
+
+  /// Memory behind the members.
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return list.bytes() + visited.bytes() + query.capacity() * sizeof(float);
+  }
+};
+
+/// Walks in one layer from `from` to the nearest node that no neighbor improves on.
+/// `read_row(node, ids)` copies a row's ids and returns how many.
+template <class ReadRow>
+core::Key greedy_descent(const Scorer& scorer, const float* query, core::Key from,
+                         const ReadRow& read_row, Scratch& scratch) {
+  for (core::Key closest = from;; from = closest) {
+    const std::uint32_t n = read_row(core::key_id(closest), scratch.ids.data());
+    for (std::uint32_t j = 0; j < n; ++j) scorer.prefetch(scratch.ids[j]);
+    scorer.score(query, scratch.ids.data(), n, scratch.distances.data());
+    scratch.counts.distances += n;
+    ++scratch.counts.hops;
+    for (std::uint32_t j = 0; j < n; ++j) {
+      closest = std::min(closest, core::make_key(scratch.distances[j], scratch.ids[j]));
+    }
+    if (closest == from) return closest;
+  }
+}
+
+/// Fills scratch.list with the (approximately) `ef` nodes of the layer nearest to the query.
+/// `prefetch_row(node)` may begin to fetch a row that will be read soon.
+template <class ReadRow, class PrefetchRow>
+void beam_search(const Scorer& scorer, const float* query, core::Key from, std::size_t ef,
+                 const ReadRow& read_row, const PrefetchRow& prefetch_row, Scratch& scratch) {
+  CandidateList& list = scratch.list;
+  list.reset(ef);
+  list.insert(from);
+  scratch.visited.reset(ef);
+  scratch.visited.test_and_set(core::key_id(from));
+
+  for (core::NodeId node; (node = list.expand_closest()) != core::kNoNode;) {
+    const std::uint32_t n = read_row(node, scratch.ids.data());
+    std::uint32_t fresh = 0;
+    for (std::uint32_t j = 0; j < n; ++j) {
+      const core::NodeId id = scratch.ids[j];
+      if (scratch.visited.test_and_set(id)) continue;
+      scorer.prefetch(id);
+      scratch.ids[fresh++] = id;
+    }
+    if (const core::NodeId next = list.peek_closest(); next != core::kNoNode) prefetch_row(next);
+    scorer.score(query, scratch.ids.data(), fresh, scratch.distances.data());
+    scratch.counts.distances += fresh;
+    ++scratch.counts.hops;
+    for (std::uint32_t j = 0; j < fresh; ++j) {
+      list.insert(core::make_key(scratch.distances[j], scratch.ids[j]));
+    }
+  }
+}
+
+}  // namespace concord::cpu

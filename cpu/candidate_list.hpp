@@ -1,0 +1,69 @@
+// The candidate list of a beam search: at most `capacity` keys in order, each expanded or not.
+// Thread-safety: none; one per search.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "common/key.hpp"
+
+namespace concord::cpu {
+
+class CandidateList {
+ public:
+  /// Empties the list and gives it room for `capacity` ≥ 1 candidates.
+  void reset(std::size_t capacity) {
+    if (keys_.size() < capacity) keys_.resize(capacity);
+    capacity_ = capacity;
+    size_ = 0;
+    cursor_ = 0;
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return keys_.capacity() * sizeof(core::Key); }
+  [[nodiscard]] core::Key operator[](std::size_t i) const noexcept { return keys_[i]; }
+  /// A key that compares below this may still enter.
+  [[nodiscard]] core::Key bound() const noexcept {
+    return size_ < capacity_ ? core::kWorstKey : keys_[size_ - 1];
+  }
+
+  /// Inserts a plain key unless it is there already or worse than a full list's worst.
+  void insert(core::Key key) noexcept {
+    if (key >= bound()) return;
+    core::Key* const first = keys_.data();
+    core::Key* const place = std::lower_bound(first, first + size_, key);
+    if (place < first + size_ && (*place >> 1) == (key >> 1)) return;
+    if (size_ < capacity_) ++size_;
+    std::memmove(place + 1, place,
+                 static_cast<std::size_t>(first + size_ - 1 - place) * sizeof(core::Key));
+    *place = key;
+    cursor_ = std::min(cursor_, static_cast<std::size_t>(place - first));
+  }
+
+  /// Marks the closest candidate not yet expanded and returns its id; kNoNode if there is none.
+  core::NodeId expand_closest() noexcept {
+    skip_expanded();
+    if (cursor_ == size_) return core::kNoNode;
+    const core::NodeId id = core::key_id(keys_[cursor_]);
+    keys_[cursor_] |= core::kExpanded;
+    return id;
+  }
+  /// The one that expand_closest would return now.
+  [[nodiscard]] core::NodeId peek_closest() noexcept {
+    skip_expanded();
+    return cursor_ == size_ ? core::kNoNode : core::key_id(keys_[cursor_]);
+  }
+
+ private:
+  void skip_expanded() noexcept {
+    while (cursor_ < size_ && (keys_[cursor_] & core::kExpanded) != 0) ++cursor_;
+  }
+
+  std::vector<core::Key> keys_;
+  std::size_t capacity_ = 0;
+  std::size_t size_ = 0;
+  std::size_t cursor_ = 0;  ///< all candidates before it are expanded
+};
+
+}  // namespace concord::cpu

@@ -1,0 +1,45 @@
+// Distance kernels, one table per instruction set, all with the same bits for the same vectors.
+//
+// Canonical arithmetic (ARCHITECTURE.md): 32 float accumulators a_0 … a_31; element e goes to
+// accumulator e mod 32 by one fused multiply-add (for l2sq the difference is rounded first). Then
+//   Q_j = (a_4j + a_4j+1) + (a_4j+2 + a_4j+3)  j < 8
+//   R_j = Q_j + Q_j+4                          j < 4
+//   S_j = R_j + R_j+2                          j < 2
+//   sum = S_0 + S_1
+// and the distance is sum (l2sq) or 1 − sum (inner product, cosine). Rows are padded with zeros,
+// which change no accumulator, so a kernel may stop at the stride.
+//
+// The leaf files distance_<isa>.cpp alone are compiled with ISA flags. They include nothing but this
+// header and the intrinsics, so that no inline function compiled for a newer machine can be chosen
+// by the linker for code that runs on an older one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace concord::cpu {
+
+/// out[j] = distance of `query` ([stride], zero-padded) to row base + ids[j] × stride, j < n.
+/// `stride` is a multiple of 8; no alignment is needed.
+using ScoreIds = void (*)(const float* query, const float* base, std::size_t stride,
+                          const std::uint32_t* ids, std::size_t n, float* out);
+/// out[j] = distance of `query` to row base + j × stride, j < n.
+using ScoreRange = void (*)(const float* query, const float* base, std::size_t stride,
+                            std::size_t n, float* out);
+
+struct MetricKernels {
+  ScoreIds ids;
+  ScoreRange range;
+};
+
+struct DistanceKernels {
+  const char* isa;
+  MetricKernels l2sq;
+  MetricKernels inner_product;
+};
+
+extern const DistanceKernels kScalarKernels;
+extern const DistanceKernels kAvx2Kernels;
+extern const DistanceKernels kAvx512Kernels;
+
+}  // namespace concord::cpu

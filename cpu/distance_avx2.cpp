@@ -1,0 +1,82 @@
+// Distance kernels for AVX2 and FMA: two rows at a time, four 8-lane accumulators each.
+// Compiled with -mavx2 -mfma; holds leaf code only (see distance.hpp).
+
+#include <immintrin.h>
+
+#include "cpu/distance.hpp"
+
+namespace concord::cpu {
+namespace {
+
+struct L2sq {
+  static __m256 step(__m256 sum, __m256 x, __m256 y) {
+    const __m256 difference = _mm256_sub_ps(x, y);
+    return _mm256_fmadd_ps(difference, difference, sum);
+  }
+  static __m128 finish(__m128 sum) { return sum; }
+};
+
+struct InnerProduct {
+  static __m256 step(__m256 sum, __m256 x, __m256 y) { return _mm256_fmadd_ps(x, y, sum); }
+  static __m128 finish(__m128 sum) { return _mm_sub_ps(_mm_set1_ps(1.0f), sum); }
+};
+
+// Distances of the query to rows x and y in the low two lanes.
+template <class Metric>
+__m128 score_two(const float* query, const float* x, const float* y, std::size_t stride) {
+  __m256 a[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  __m256 b[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  std::size_t e = 0;
+  for (; e + 32 <= stride; e += 32) {
+    for (std::size_t c = 0; c < 4; ++c) {
+      const __m256 q = _mm256_loadu_ps(query + e + 8 * c);
+      a[c] = Metric::step(a[c], q, _mm256_loadu_ps(x + e + 8 * c));
+      b[c] = Metric::step(b[c], q, _mm256_loadu_ps(y + e + 8 * c));
+    }
+  }
+  for (std::size_t c = 0; c < 3; ++c) {
+    if (e + 8 * c >= stride) break;
+    const __m256 q = _mm256_loadu_ps(query + e + 8 * c);
+    a[c] = Metric::step(a[c], q, _mm256_loadu_ps(x + e + 8 * c));
+    b[c] = Metric::step(b[c], q, _mm256_loadu_ps(y + e + 8 * c));
+  }
+  // Accumulator c holds quads 2c and 2c + 1. Per 128-bit lane: [x Q, y Q, x Q, y Q] of quads
+  // (0, 2 | 1, 3) and (4, 6 | 5, 7).
+  const __m256 q03 = _mm256_hadd_ps(_mm256_hadd_ps(a[0], b[0]), _mm256_hadd_ps(a[1], b[1]));
+  const __m256 q47 = _mm256_hadd_ps(_mm256_hadd_ps(a[2], b[2]), _mm256_hadd_ps(a[3], b[3]));
+  const __m256 r = _mm256_add_ps(q03, q47);  // [R_0 x, R_0 y, R_2 x, R_2 y | R_1, R_1, R_3, R_3]
+  const __m256 s = _mm256_add_ps(r, _mm256_permute_ps(r, 0x4E));
+  return Metric::finish(_mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
+
+template <class Metric, class Row>
+void score(const float* query, Row row, std::size_t stride, std::size_t n, float* out) {
+  std::size_t j = 0;
+  for (; j + 2 <= n; j += 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(out + j),
+                  score_two<Metric>(query, row(j), row(j + 1), stride));
+  }
+  if (j < n) _mm_store_ss(out + j, score_two<Metric>(query, row(j), row(j), stride));
+}
+
+template <class Metric>
+void score_ids(const float* query, const float* base, std::size_t stride, const std::uint32_t* ids,
+               std::size_t n, float* out) {
+  score<Metric>(query, [=](std::size_t j) { return base + ids[j] * stride; }, stride, n, out);
+}
+
+template <class Metric>
+void score_range(const float* query, const float* base, std::size_t stride, std::size_t n,
+                 float* out) {
+  score<Metric>(query, [=](std::size_t j) { return base + j * stride; }, stride, n, out);
+}
+
+}  // namespace
+
+const DistanceKernels kAvx2Kernels = {
+    "avx2",
+    {score_ids<L2sq>, score_range<L2sq>},
+    {score_ids<InnerProduct>, score_range<InnerProduct>},
+};
+
+}  // namespace concord::cpu

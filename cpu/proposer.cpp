@@ -1,0 +1,204 @@
+#include "cpu/proposer.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "common/stopwatch.hpp"
+
+namespace concord::cpu {
+
+using core::Key;
+using core::NodeId;
+using core::Stopwatch;
+
+CpuProposer::CpuProposer(const core::Graph& graph, const core::VectorStore& vectors,
+                         const MetricKernels& kernels, core::ThreadPool& pool, BuildStats& stats)
+    : graph_(graph),
+      vectors_(vectors),
+      scorer_(vectors, kernels),
+      pool_(pool),
+      stats_(stats),
+      workers_(pool.size()) {}
+
+void CpuProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
+                        const core::StopRequest& stop) {
+  const Stopwatch watch(stats_.propose_wall_seconds);
+  current_ ^= 1;
+  core::ProposalBatch& batch = batches_[current_];
+  batch.reset(begin, end, graph_);
+  const core::SealedVersion version = graph_.version_for(epoch);
+  complete_ = pool_.parallel_for(
+      end - begin, 4,
+      [&](unsigned worker, std::size_t first, std::size_t last) {
+        for (std::size_t i = first; i < last; ++i) {
+          propose({begin + static_cast<NodeId>(i), version}, batch, workers_[worker]);
+        }
+      },
+      stop);
+  collect_stats();
+}
+
+const core::ProposalBatch* CpuProposer::finish(const core::StopRequest&) {
+  return complete_ ? &batches_[current_] : nullptr;
+}
+
+void CpuProposer::propose(const Task& task, core::ProposalBatch& batch, Worker& worker) const {
+  const std::uint32_t level = graph_.level(task.node);
+  const bool has_sealed = task.version.end > 0;
+  Key from = has_sealed ? descend(task, worker) : core::kWorstKey;
+  for (std::uint32_t layer = level + 1; layer-- > 0;) {
+    worker.scratch.list.reset(graph_.params().ef_construction);
+    if (has_sealed && layer <= task.version.entry.level) {
+      search_layer(task, layer, from, worker);
+      from = worker.scratch.list[0] & ~core::kExpanded;
+    }
+    merge_tail(task, layer, worker);
+    select_neighbors(batch.list(task.node, layer), worker);
+  }
+}
+
+// From the sealed entry point to the closest node of the layer above the node's own level.
+Key CpuProposer::descend(const Task& task, Worker& worker) const {
+  const Stopwatch watch(worker.stats.descent.seconds);
+  ++worker.stats.descent.count;
+  const float* query = scorer_.vector(task.node);
+  float distance;
+  scorer_.score(query, &task.version.entry.node, 1, &distance);
+  ++worker.scratch.counts.distances;
+  Key closest = core::make_key(distance, task.version.entry.node);
+  for (std::uint32_t layer = task.version.entry.level; layer > graph_.level(task.node); --layer) {
+    const auto read_row = [&](NodeId node, NodeId* ids) {
+      return graph_.read_sealed(task.version, node, layer, ids);
+    };
+    closest = greedy_descent(scorer_, query, closest, read_row, worker.scratch);
+  }
+  return closest;
+}
+
+void CpuProposer::search_layer(const Task& task, std::uint32_t layer, Key from,
+                               Worker& worker) const {
+  const Stopwatch watch(worker.stats.beam_search.seconds);
+  ++worker.stats.beam_search.count;
+  const auto read_row = [&](NodeId node, NodeId* ids) {
+    return graph_.read_sealed(task.version, node, layer, ids);
+  };
+  const auto prefetch_row = [&](NodeId node) {
+    graph_.table(layer).prefetch(graph_.row(node, layer));
+  };
+  beam_search(scorer_, scorer_.vector(task.node), from, graph_.params().ef_construction, read_row,
+              prefetch_row, worker.scratch);
+}
+
+// Exact distances to the nodes that were inserted since the sealed version.
+void CpuProposer::merge_tail(const Task& task, std::uint32_t layer, Worker& worker) const {
+  const Stopwatch watch(worker.stats.tail.seconds);
+  Scratch& scratch = worker.scratch;
+  const float* query = scorer_.vector(task.node);
+  constexpr NodeId kBlock = core::kMaxScored;
+  if (layer == 0) {
+    for (NodeId first = task.version.end; first < task.node; first += kBlock) {
+      const NodeId n = std::min(kBlock, task.node - first);
+      scorer_.score_range(query, first, n, scratch.distances.data());
+      for (NodeId j = 0; j < n; ++j) {
+        scratch.list.insert(core::make_key(scratch.distances[j], first + j));
+      }
+    }
+    worker.stats.tail.count += task.node - task.version.end;
+    return;
+  }
+  worker.tail.clear();
+  for (NodeId id = task.version.end; id < task.node; ++id) {
+    if (graph_.level(id) >= layer) worker.tail.push_back(id);
+  }
+  for (const NodeId id : worker.tail) {
+    float distance;
+    scorer_.score(query, &id, 1, &distance);
+    scratch.list.insert(core::make_key(distance, id));
+  }
+  worker.stats.tail.count += worker.tail.size();
+}
+
+// Neighbor selection heuristic (Malkov & Yashunin, algorithm 4): a candidate is kept unless it is
+// nearer to one already kept than to the node.
+void CpuProposer::select_neighbors(NodeId* out, Worker& worker) const {
+  const Stopwatch watch(worker.stats.selection.seconds);
+  ++worker.stats.selection.count;
+  const std::uint32_t M = graph_.params().M;
+  const CandidateList& list = worker.scratch.list;
+  std::uint32_t kept = 0;
+  for (std::size_t c = 0; c < list.size() && kept < M; ++c) {
+    const NodeId candidate = core::key_id(list[c]);
+    const float distance = core::key_distance(list[c]);
+    if (c + 1 < list.size()) scorer_.prefetch(core::key_id(list[c + 1]));
+    bool dominated = false;
+    for (std::uint32_t s = 0; s < kept && !dominated; s += 4) {
+      float to_kept[4];
+      const std::uint32_t n = std::min(4u, kept - s);
+      scorer_.score(scorer_.vector(candidate), out + s, n, to_kept);
+      worker.scratch.counts.distances += n;
+      for (std::uint32_t j = 0; j < n; ++j) dominated |= to_kept[j] < distance;
+    }
+    if (!dominated) out[kept++] = candidate;
+  }
+  std::fill(out + kept, out + M, core::kNoNode);
+}
+
+const core::PruneScores& CpuProposer::score(const core::PruneBatch& batch) {
+  scores_.words = (2 * graph_.table(0).max_degree() + 63) / 64;
+  scores_.order.resize(batch.ids.size());
+  scores_.dominators.assign(batch.ids.size() * scores_.words, 0);
+  pool_.parallel_for(batch.rows.size(), 4, [&](unsigned worker, std::size_t first, std::size_t last) {
+    const Stopwatch watch(workers_[worker].stats.prune.seconds);
+    for (std::size_t i = first; i < last; ++i) score_row(batch, batch.rows[i], workers_[worker]);
+    workers_[worker].stats.prune.count += last - first;
+  });
+  collect_stats();
+  return scores_;
+}
+
+void CpuProposer::score_row(const core::PruneBatch& batch, const core::PruneBatch::Row& row,
+                            Worker& worker) {
+  Scratch& scratch = worker.scratch;
+  const NodeId* ids = batch.ids.data() + row.first;
+  std::uint8_t* order = scores_.order.data() + row.first;
+  for (std::uint32_t j = 0; j < row.count; ++j) scorer_.prefetch(ids[j]);
+  scorer_.score(scorer_.vector(row.node), ids, row.count, scratch.distances.data());
+  worker.keys.resize(row.count);
+  for (std::uint32_t j = 0; j < row.count; ++j) {
+    worker.keys[j] = core::make_key(scratch.distances[j], ids[j]);
+    order[j] = static_cast<std::uint8_t>(j);
+  }
+  std::sort(order, order + row.count,
+            [&](std::uint8_t a, std::uint8_t b) { return worker.keys[a] < worker.keys[b]; });
+
+  for (std::uint32_t b = 0; b < row.count; ++b) scratch.ids[b] = ids[order[b]];
+  for (std::uint32_t b = 1; b < row.count; ++b) {
+    const float distance = core::key_distance(worker.keys[order[b]]);
+    scorer_.score(scorer_.vector(scratch.ids[b]), scratch.ids.data(), b, scratch.distances.data());
+    std::uint64_t* dominators = &scores_.dominators[std::size_t{row.first + b} * scores_.words];
+    for (std::uint32_t a = 0; a < b; ++a) {
+      dominators[a / 64] |= std::uint64_t{scratch.distances[a] < distance} << (a % 64);
+    }
+  }
+  scratch.counts.distances += row.count + std::uint64_t{row.count} * (row.count - 1) / 2;
+}
+
+void CpuProposer::collect_stats() {
+  for (Worker& worker : workers_) {
+    const auto move = [](PhaseStats& to, PhaseStats& from) {
+      to.seconds += from.seconds;
+      to.count += from.count;
+      from = {};
+    };
+    move(stats_.descent, worker.stats.descent);
+    move(stats_.beam_search, worker.stats.beam_search);
+    stats_.distances += worker.scratch.counts.distances + worker.stats.tail.count;
+    move(stats_.tail, worker.stats.tail);
+    move(stats_.selection, worker.stats.selection);
+    move(stats_.prune, worker.stats.prune);
+    stats_.hops += worker.scratch.counts.hops;
+    worker.scratch.counts = {};
+  }
+}
+
+}  // namespace concord::cpu

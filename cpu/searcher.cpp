@@ -1,0 +1,143 @@
+#include "cpu/searcher.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+namespace concord::cpu {
+
+using core::Key;
+using core::NodeId;
+
+/// Scratch borrowed from the pool for the length of a scope.
+class Searcher::Lease {
+ public:
+  explicit Lease(const Searcher& searcher) : searcher_(searcher) {
+    {
+      const std::lock_guard lock(searcher_.mutex_);
+      if (!searcher_.idle_.empty()) {
+        scratch_ = std::move(searcher_.idle_.back());
+        searcher_.idle_.pop_back();
+      }
+    }
+    if (!scratch_) scratch_ = std::make_unique<Scratch>();
+    scratch_->query.resize(searcher.vectors_.stride());
+    scratch_->counts = {};
+  }
+  ~Lease() {
+    const std::lock_guard lock(searcher_.mutex_);
+    // The pool never holds more than was in use at once, and room was made when it was taken.
+    try {
+      searcher_.idle_.push_back(std::move(scratch_));
+    } catch (...) {  // out of memory: this scratch is freed instead of kept
+    }
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  Scratch& operator*() const { return *scratch_; }
+
+ private:
+  const Searcher& searcher_;
+  std::unique_ptr<Scratch> scratch_;
+};
+
+namespace {
+
+// Runs body(query number, scratch) for all queries, a lease per chunk, and sums the counts.
+template <class Lease, class Searcher, class Body>
+SearchCounts for_each_query(const Searcher& searcher, std::size_t n, std::size_t chunk,
+                            core::ThreadPool& pool, const Body& body) {
+  std::atomic<std::uint64_t> distances{0};
+  std::atomic<std::uint64_t> hops{0};
+  const auto run = [&](unsigned, std::size_t first, std::size_t last) {
+    const Lease lease(searcher);
+    body(first, last, *lease);
+    distances += (*lease).counts.distances;
+    hops += (*lease).counts.hops;
+  };
+  if (n <= chunk) {
+    if (n > 0) run(0, 0, n);
+  } else {
+    pool.parallel_for(n, chunk, run);
+  }
+  return {distances, hops};
+}
+
+}  // namespace
+
+Searcher::Searcher(const core::Graph& graph, const core::VectorStore& vectors,
+                   const MetricKernels& kernels)
+    : graph_(graph), vectors_(vectors), kernels_(kernels) {}
+
+SearchCounts Searcher::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
+                              Key* out, std::uint32_t* counts, core::ThreadPool& pool) const {
+  return for_each_query<Lease>(
+      *this, queries.rows, 8, pool, [&](std::size_t first, std::size_t last, Scratch& scratch) {
+        for (std::size_t q = first; q < last; ++q) {
+          vectors_.prepare(queries.row(q), scratch.query.data(), "query", q);
+          search_one(scratch.query.data(), k, std::max(ef, k), out + q * k, counts[q], scratch);
+        }
+      });
+}
+
+void Searcher::search_one(const float* query, std::uint32_t k, std::uint32_t ef, Key* out,
+                          std::uint32_t& count, Scratch& scratch) const {
+  count = 0;
+  const core::EntryPoint entry = graph_.entry_point();
+  if (entry.node == core::kNoNode || k == 0) return;
+  const Scorer scorer(vectors_, kernels_);
+  float distance;
+  scorer.score(query, &entry.node, 1, &distance);
+  ++scratch.counts.distances;
+  Key closest = core::make_key(distance, entry.node);
+  for (std::uint32_t layer = entry.level; layer > 0; --layer) {
+    const auto read_row = [&](NodeId node, NodeId* ids) { return graph_.read(node, layer, ids); };
+    closest = greedy_descent(scorer, query, closest, read_row, scratch);
+  }
+  const auto read_row = [&](NodeId node, NodeId* ids) { return graph_.read(node, 0, ids); };
+  const auto prefetch_row = [&](NodeId node) { graph_.table(0).prefetch(node); };
+  beam_search(scorer, query, closest, ef, read_row, prefetch_row, scratch);
+  count = static_cast<std::uint32_t>(std::min<std::size_t>(k, scratch.list.size()));
+  for (std::uint32_t j = 0; j < count; ++j) out[j] = scratch.list[j] & ~core::kExpanded;
+}
+
+SearchCounts Searcher::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
+                             std::uint32_t* counts, core::ThreadPool& pool) const {
+  constexpr std::size_t kQueries = 16;  // share each block of rows while it is in the cache
+  constexpr NodeId kRows = core::kMaxScored;
+  const NodeId n = graph_.size();
+  return for_each_query<Lease>(
+      *this, queries.rows, kQueries, pool, [&](std::size_t first, std::size_t last, Scratch& scratch) {
+        const Scorer scorer(vectors_, kernels_);
+        std::vector<CandidateList> lists(last - first);
+        std::vector<float> prepared((last - first) * vectors_.stride());
+        for (std::size_t q = first; q < last; ++q) {
+          vectors_.prepare(queries.row(q), &prepared[(q - first) * vectors_.stride()], "query", q);
+          lists[q - first].reset(std::max(1u, std::min(k, n)));
+        }
+        for (NodeId begin = 0; begin < n && k > 0; begin += kRows) {
+          const NodeId rows = std::min(kRows, n - begin);
+          for (std::size_t q = 0; q < lists.size(); ++q) {
+            scorer.score_range(&prepared[q * vectors_.stride()], begin, rows,
+                               scratch.distances.data());
+            for (NodeId j = 0; j < rows; ++j) {
+              lists[q].insert(core::make_key(scratch.distances[j], begin + j));
+            }
+          }
+          scratch.counts.distances += rows * lists.size();
+        }
+        for (std::size_t q = first; q < last; ++q) {
+          const CandidateList& list = lists[q - first];
+          counts[q] = static_cast<std::uint32_t>(list.size());
+          for (std::size_t j = 0; j < list.size(); ++j) out[q * k + j] = list[j];
+        }
+      });
+}
+
+std::size_t Searcher::scratch_bytes() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t bytes = 0;
+  for (const auto& scratch : idle_) bytes += sizeof(Scratch) + scratch->bytes();
+  return bytes;
+}
+
+}  // namespace concord::cpu
