@@ -11,6 +11,7 @@ add_library(concord_options INTERFACE)
 target_compile_features(concord_options INTERFACE cxx_std_20)
 target_compile_options(concord_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Wshadow -ffp-contract=off>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>  # GCC 12: false alarms on std::string (bug 105329)
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${CONCORD_WERROR}>>:-Werror>)
 if(CONCORD_SANITIZE)
   target_compile_options(concord_options INTERFACE
