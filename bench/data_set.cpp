@@ -92,7 +92,7 @@ void hold_out(DataSet& data, std::size_t count) {
   }
   data.train.truncate(kept);
   data.neighbors = {};
-  data.queries_from = "held out: every " + std::to_string(step) + "th vector";
+  data.queries_from = "held out: one vector of " + std::to_string(step);
 }
 
 void add_stated_files(DataSet& data, const DataSource& source) {

@@ -6,11 +6,13 @@
 namespace concord::bench {
 
 std::string grouped(std::uint64_t value) {
-  std::string digits = std::to_string(value);
-  for (auto at = std::ssize(digits) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), ",");
+  const std::string digits = std::to_string(value);
+  std::string result;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) result += ',';
+    result += digits[i];
   }
-  return digits;
+  return result;
 }
 
 std::string fixed(double value, int digits) {
@@ -42,7 +44,8 @@ std::string Table::text() const {
     std::string line;
     for (std::size_t c = 0; c < row.size(); ++c) {
       const std::string padding(widths[c] - row[c].size(), ' ');
-      line += "  " + (c == 0 ? row[c] + padding : padding + row[c]);
+      line += "  ";
+      line += c == 0 ? row[c] + padding : padding + row[c];
     }
     line.erase(line.find_last_not_of(' ') + 1);
     result += line + '\n';

@@ -1,0 +1,136 @@
+// ann-benchmarks files, with elements of the kinds they come in.
+#include "bench/hdf5_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <hdf5.h>
+
+#include <array>
+
+#include "bench/data_set.hpp"
+#include "bench/vec_files.hpp"
+#include "tests/bench/temp_dir.hpp"
+
+namespace concord::bench {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// IEEE half precision, as numpy writes it.
+hid_t half_type() {
+  const hid_t type = H5Tcopy(H5T_IEEE_F32LE);
+  H5Tset_fields(type, 15, 10, 5, 0, 10);
+  H5Tset_size(type, 2);
+  H5Tset_ebias(type, 15);
+  return type;
+}
+
+class Hdf5File : public testing::Test {
+ protected:
+  void SetUp() override { create(); }
+
+  void create() { file_ = H5Fcreate(path_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT); }
+
+  void put(const char* name, hid_t stored, std::vector<hsize_t> sizes, hid_t memory,
+           const void* values) const {
+    const hid_t space = H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr);
+    const hid_t set = H5Dcreate2(file_, name, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+    H5Dclose(set);
+    H5Sclose(space);
+  }
+
+  void put_distance(const char* text) const {
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, H5T_VARIABLE);
+    const hid_t space = H5Screate(H5S_SCALAR);
+    const hid_t attribute = H5Acreate2(file_, "distance", type, space, H5P_DEFAULT, H5P_DEFAULT);
+    H5Awrite(attribute, type, &text);
+    H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+  }
+
+  /// train 3 × 2, test 1 × 2, neighbors 1 × 2.
+  void put_all(hid_t element) const {
+    const std::array<float, 6> train{0, 1, 2, 3, 4, 255};
+    const std::array<float, 2> test{1, 2};
+    const std::array<int, 2> neighbors{1, 0};
+    put("train", element, {3, 2}, H5T_NATIVE_FLOAT, train.data());
+    put("test", element, {1, 2}, H5T_NATIVE_FLOAT, test.data());
+    put("neighbors", H5T_STD_I32LE, {1, 2}, H5T_NATIVE_INT, neighbors.data());
+  }
+
+  void close() const { H5Fclose(file_); }
+
+  TempDir dir_;
+  std::filesystem::path path_ = dir_.file("d.hdf5");
+  hid_t file_ = -1;
+};
+
+TEST_F(Hdf5File, ReadsBytesHalvesAndFloats) {
+  const hid_t half = half_type();
+  for (const hid_t element : {H5T_STD_U8LE, half, H5T_IEEE_F32LE, H5T_IEEE_F64LE}) {
+    put_all(element);
+    put_distance("angular");
+    close();
+    const Hdf5Contents contents = read_hdf5(path_, {}, kAllRows, kAllRows);
+    EXPECT_EQ(contents.distance, "angular");
+    EXPECT_EQ(contents.train_rows, 3U);
+    EXPECT_THAT(contents.train.values, ElementsAre(0, 1, 2, 3, 4, 255));
+    EXPECT_THAT(contents.test.values, ElementsAre(1, 2));
+    EXPECT_THAT(contents.neighbors.values, ElementsAre(1, 0));
+    create();
+  }
+  close();
+  H5Tclose(half);
+}
+
+TEST_F(Hdf5File, CutTrainLosesItsNeighbors) {
+  put_all(H5T_STD_U8LE);
+  close();
+  DataSource source;
+  source.dataset = path_;
+  EXPECT_EQ(load_data_set(source, Need::train_and_queries).neighbors.rows, 1U);
+  source.limit = 2;
+  const DataSet cut = load_data_set(source, Need::train_and_queries);
+  EXPECT_EQ(cut.train.rows, 2U);
+  EXPECT_TRUE(cut.neighbors.empty());
+}
+
+TEST_F(Hdf5File, AnotherMetricLosesTheNeighbors) {
+  put_all(H5T_STD_U8LE);
+  put_distance("euclidean");
+  close();
+  DataSource source;
+  source.dataset = path_;
+  EXPECT_EQ(load_data_set(source, Need::queries).metric, Metric::l2sq);
+  source.metric = Metric::cosine;
+  EXPECT_TRUE(load_data_set(source, Need::queries).neighbors.empty());
+}
+
+TEST_F(Hdf5File, UnknownDistanceSaysWhatThereIs) {
+  put_all(H5T_STD_U8LE);
+  put_distance("hamming");
+  close();
+  DataSource source;
+  source.dataset = path_;
+  EXPECT_THAT(message_of<InputError>([&] { (void)load_data_set(source, Need::train); }),
+              HasSubstr("euclidean, angular"));
+}
+
+TEST_F(Hdf5File, WrongShapesAndFilesAreErrors) {
+  const float value = 1;
+  put("train", H5T_IEEE_F32LE, {1}, H5T_NATIVE_FLOAT, &value);
+  close();
+  EXPECT_THAT(message_of<InputError>([&] { (void)read_hdf5(path_, {}, kAllRows, kAllRows); }),
+              HasSubstr("no matrix"));
+  Bytes().put(1).write(path_);
+  EXPECT_THAT(message_of<InputError>([&] { (void)read_hdf5(path_, {}, kAllRows, kAllRows); }),
+              HasSubstr("no HDF5 file"));
+  EXPECT_THROW((void)read_hdf5(dir_.file("gone.hdf5"), {}, kAllRows, kAllRows), InputError);
+}
+
+}  // namespace
+}  // namespace concord::bench
