@@ -8,6 +8,8 @@ namespace concord::bench {
 
 std::string cpu_model();
 std::uint64_t memory_bytes();
+/// Of the last minute, this process included: timings taken far above its threads are disturbed.
+double load_average();
 /// Commit the binary was built from, with "+changes" where the tree had some.
 std::string build_commit();
 /// Now, in UTC, as 2026-01-31T23:59:59Z.

@@ -30,6 +30,16 @@ bool is_bad_input(concord::ErrorCode code) {
   return code != concord::ErrorCode::out_of_memory && code != concord::ErrorCode::cuda;
 }
 
+/// "run, build, …" for messages.
+std::string command_names(const CLI::App& app) {
+  std::string names;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    names += names.empty() ? "" : ", ";
+    names += command->get_name();
+  }
+  return names;
+}
+
 int guarded(const concord::bench::Command& command) {
   try {
     return command();
@@ -64,6 +74,10 @@ int main(int argc, char** argv) {
   add_convert_command(app, options, chosen);
   add_compare_command(app, options, chosen);
   add_words_command(app, options, chosen);
+  if (argc < 2 || (argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr)) {
+    return fail(kBadInput, "the first argument is a command: " + command_names(app) +
+                               " (see concord-bench --help)");
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

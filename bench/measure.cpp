@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 
 #include "bench/memory_probe.hpp"
 #include "bench/parallel.hpp"
@@ -34,10 +35,17 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+double cpu_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
 BuildMeasure build_index(const FloatMatrix& vectors, const IndexParams& params,
                          const RuntimeOptions& runtime) {
   ProgressBar bar("building", vectors.rows);
   const MemoryProbe probe;
+  const double cpu_start = cpu_seconds();
   const auto start = std::chrono::steady_clock::now();
   Index index(params, runtime);
   index.add(vectors.view(), [&bar](std::uint64_t done, std::uint64_t) {
@@ -45,8 +53,13 @@ BuildMeasure build_index(const FloatMatrix& vectors, const IndexParams& params,
     return true;
   });
   const double seconds = seconds_since(start);
-  return {std::move(index), seconds, probe.peak() - probe.before(),
-          allowed_add_bytes(vectors.rows, vectors.cols, params.M), probe.exact()};
+  const double cpu = cpu_seconds() - cpu_start;
+  return {std::move(index),
+          seconds,
+          cpu,
+          probe.peak() - probe.before(),
+          allowed_add_bytes(vectors.rows, vectors.cols, params.M),
+          probe.exact()};
 }
 
 double measure_rate(std::size_t queries, double seconds, const std::function<void()>& pass) {

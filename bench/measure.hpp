@@ -13,10 +13,13 @@
 namespace concord::bench {
 
 double median(std::vector<double> values);
+/// Processor time of all threads of this process so far.
+double cpu_seconds();
 
 struct BuildMeasure {
   Index index;
   double seconds = 0;                ///< construction of the empty index and add
+  double cpu_seconds = 0;            ///< the same, of all threads: other load adds none
   std::uint64_t add_peak_bytes = 0;  ///< growth of resident memory at its peak
   std::uint64_t allowed_bytes = 0;
   bool peak_exact = false;  ///< the kernel's mark could be reset before

@@ -1,5 +1,7 @@
 #include "bench/options.hpp"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -7,7 +9,23 @@
 
 namespace concord::bench {
 
+namespace {
+
+/// Refuses a file in a directory that is not there now, not after an hour of building.
+void check_directory_of(const std::filesystem::path& file, const char* option) {
+  if (file.empty()) return;
+  const std::filesystem::path directory = file.has_parent_path() ? file.parent_path() : ".";
+  if (!std::filesystem::is_directory(directory) || access(directory.c_str(), W_OK) != 0) {
+    throw InputError(std::string(option) + " " + file.string() + ": " + directory.string() +
+                     " is no directory that can be written to");
+  }
+}
+
+}  // namespace
+
 void Options::apply() {
+  check_directory_of(json, "--json");
+  check_directory_of(out, "--out");
   if (!isa.empty()) setenv("CONCORD_ISA", isa.c_str(), 1);
   if (!metric.empty()) data.metric = metric_from_string(metric);
   runtime.threads = resolve_threads(runtime.threads);

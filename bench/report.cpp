@@ -54,6 +54,7 @@ Json new_report(const std::string& command, const Stats& stats) {
            {{"cpu", cpu_model()},
             {"cores", resolve_threads(0)},
             {"memory_bytes", memory_bytes()},
+            {"load_average", load_average()},
             {"isa", stats.isa},
             {"device", stats.device.name}}}};
 }

@@ -210,14 +210,7 @@ void put_words(std::ofstream& file, std::initializer_list<std::size_t> words) {
 
 /// Writes rows whose bytes `fill(row, bytes)` provides.
 template <class Fill>
-void write_rows(const std::filesystem::path& path, Shape shape, const Format& format,
-                const Fill& fill) {
-  constexpr std::size_t kMaxWord = std::numeric_limits<std::uint32_t>::max();
-  if (shape.rows > kMaxWord || shape.cols > kMaxWord) {
-    throw InputError(path.string() + ": the format numbers rows in 32 bits");
-  }
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  if (!file) throw InputError(path.string() + ": cannot be written: " + std::strerror(errno));
+void write_rows(std::ofstream& file, Shape shape, const Format& format, const Fill& fill) {
   if (!format.row_headers) put_words(file, {shape.rows, shape.cols});
   std::vector<char> bytes(shape.cols * element_bytes(format.element));
   for (std::size_t r = 0; r < shape.rows; ++r) {
@@ -226,7 +219,26 @@ void write_rows(const std::filesystem::path& path, Shape shape, const Format& fo
     file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
   file.flush();
-  if (!file) throw InputError(path.string() + ": writing failed (disk full?)");
+}
+
+/// Creates the file; removes it again if it cannot be completed.
+template <class Fill>
+void write_file(const std::filesystem::path& path, Shape shape, const Fill& fill) {
+  constexpr std::size_t kMaxWord = std::numeric_limits<std::uint32_t>::max();
+  if (shape.rows > kMaxWord || shape.cols > kMaxWord) {
+    throw InputError(path.string() + ": the format numbers rows in 32 bits");
+  }
+  const Format& format = format_of(path);
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  if (!file) throw InputError(path.string() + ": cannot be written: " + std::strerror(errno));
+  try {
+    write_rows(file, shape, format, fill);
+    if (!file) throw InputError(path.string() + ": writing failed (disk full?)");
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+    throw;
+  }
 }
 
 }  // namespace
@@ -264,7 +276,7 @@ IdMatrix read_ids(const std::filesystem::path& path, std::size_t limit) {
 
 void write_vectors(const std::filesystem::path& path, const FloatMatrix& vectors) {
   const Format& format = format_of(path);
-  write_rows(path, {vectors.rows, vectors.cols}, format, [&](std::size_t r, char* bytes) {
+  write_file(path, {vectors.rows, vectors.cols}, [&](std::size_t r, char* bytes) {
     switch (format.element) {
       case Element::float32:
         return store_row<float>(path, vectors, r, bytes);
@@ -282,7 +294,7 @@ void write_ids(const std::filesystem::path& path, const IdMatrix& ids) {
   if (!is_id_file(path)) {
     throw InputError(path.string() + ": neighbor lists go into .ivecs or .ibin");
   }
-  write_rows(path, {ids.rows, ids.cols}, format_of(path), [&](std::size_t r, char* bytes) {
+  write_file(path, {ids.rows, ids.cols}, [&](std::size_t r, char* bytes) {
     std::memcpy(bytes, ids.row(r), ids.cols * sizeof(std::uint32_t));
   });
 }

@@ -7,7 +7,9 @@
 namespace concord::bench {
 namespace {
 
-constexpr double kPassSeconds = 0.5;
+// Many short turns rather than few long ones: what disturbs the machine then meets both alike.
+constexpr double kPassSeconds = 0.2;
+constexpr unsigned kSearchTurns = 3;  // per round
 
 }  // namespace
 
@@ -24,6 +26,7 @@ void Versus::build_concord() {
   if (!built_) {
     built_.emplace(build_index(vectors_, params_, runtime_));
     concord_.build_seconds.push_back(built_->seconds);
+    concord_.build_cpu_seconds.push_back(built_->cpu_seconds);
     return;
   }
   // The first build's memory was measured with nothing freed before; keep that.
@@ -31,6 +34,7 @@ void Versus::build_concord() {
   first.index = Index(params_, runtime_);
   BuildMeasure again = build_index(vectors_, params_, runtime_);
   concord_.build_seconds.push_back(again.seconds);
+  concord_.build_cpu_seconds.push_back(again.cpu_seconds);
   again.add_peak_bytes = first.add_peak_bytes;
   built_.emplace(std::move(again));
 }
@@ -38,9 +42,11 @@ void Versus::build_concord() {
 void Versus::build_hnswlib() {
   ProgressBar bar("building hnswlib's", 1);
   bar.update(0);
+  const double cpu_start = cpu_seconds();
   const auto start = std::chrono::steady_clock::now();
   peer_->build(vectors_.view(), runtime_.threads);
   const auto end = std::chrono::steady_clock::now();
+  hnswlib_.build_cpu_seconds.push_back(cpu_seconds() - cpu_start);
   hnswlib_.build_seconds.push_back(std::chrono::duration<double>(end - start).count());
 }
 
@@ -102,8 +108,8 @@ std::pair<double, double> Versus::rates(SearchParams search, unsigned threads) {
   const auto measure_hnswlib = [&] {
     hnswlib_rates.push_back(measure_rate(queries_.rows, kPassSeconds, hnswlib));
   };
-  for (unsigned round = 0; round < rounds_; ++round) {
-    if (round % 2 == 0) {
+  for (unsigned turn = 0; turn < rounds_ * kSearchTurns; ++turn) {
+    if (turn % 2 == 0) {
       measure_concord();
       measure_hnswlib();
     } else {

@@ -12,9 +12,11 @@
 namespace concord::bench {
 
 struct Contender {
-  std::vector<double> build_seconds;  ///< a round each
-  std::vector<SearchPoint> points;    ///< medians over the rounds
+  std::vector<double> build_seconds;      ///< a round each
+  std::vector<double> build_cpu_seconds;  ///< processor time, a round each
+  std::vector<SearchPoint> points;        ///< medians over the rounds
   [[nodiscard]] double build_median() const { return median(build_seconds); }
+  [[nodiscard]] double build_cpu_median() const { return median(build_cpu_seconds); }
 };
 
 /// One measured pair. Rounds alternate, and so does who begins, so that a machine that slows down

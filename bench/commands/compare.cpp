@@ -58,6 +58,7 @@ Json hnswlib_json(const Versus& versus, const PeerAudit& audit, std::size_t vect
           {"build",
            {{"seconds", seconds},
             {"vectors_per_second", static_cast<double>(vectors) / seconds},
+            {"cpu_seconds", versus.hnswlib().build_cpu_median()},
             {"rounds", versus.hnswlib().build_seconds}}},
           {"search", search_json(versus.hnswlib().points)},
           {"memory_bytes", versus.peer().memory_bytes()},
@@ -81,6 +82,8 @@ Json ratios_json(const Versus& versus, const Json& report, double target) {
   const double peer_memory = report["hnswlib"]["memory_bytes"];
   return {{"with", "hnswlib"},
           {"build_ratio", versus.hnswlib().build_median() / versus.concord().build_median()},
+          {"build_cpu_ratio",
+           versus.hnswlib().build_cpu_median() / versus.concord().build_cpu_median()},
           {"qps_ratio", ratio(single)},
           {"qps_ratio_threads", ratio(threaded)},
           {"recall_delta", worst},
@@ -125,6 +128,8 @@ void print_ratios(const Json& report, unsigned threads) {
               ratios["build_ratio"].get<double>(),
               grouped(report["build"]["vectors_per_second"].get<std::uint64_t>()).c_str(),
               grouped(peer["build"]["vectors_per_second"].get<std::uint64_t>()).c_str(), threads);
+  std::printf("  build, processor time: %.2fx (which other load on the machine does not touch)\n",
+              ratios["build_cpu_ratio"].get<double>());
   print_speed("1 thread", ratios["at_equal_recall"]["single_thread"]);
   if (threads > 1) {
     print_speed((std::to_string(threads) + " threads").c_str(),
@@ -157,6 +162,7 @@ int compare(Options& options, const CompareOptions& compare_options) {
   const double seconds = versus.concord().build_median();
   report["build"]["seconds"] = seconds;
   report["build"]["vectors_per_second"] = static_cast<double>(data.train.rows) / seconds;
+  report["build"]["cpu_seconds"] = versus.concord().build_cpu_median();
   report["build"]["rounds"] = versus.concord().build_seconds;
 
   const GroundTruth truth = find_ground_truth(data, data.train, options.k, threads);

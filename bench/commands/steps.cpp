@@ -41,6 +41,7 @@ Json report_build(const Options& options, const DataSet& data, const BuildMeasur
   report["parameters"] = parameters_json(build.index.params());
   report["data"] = data_json(data, build.index.size());
   report["build"] = build_json(build.seconds, build.index.size(), stats);
+  report["build"]["cpu_seconds"] = build.cpu_seconds;
   report["index"] = {{"digest", digest},
                      {"size", build.index.size()},
                      {"max_level", stats.max_level},
