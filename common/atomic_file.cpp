@@ -48,7 +48,8 @@ void AtomicFile::write(const void* data, std::size_t bytes) {
 void AtomicFile::pad_to(std::uint64_t offset) {
   static constexpr std::array<char, 4096> kZeros{};
   while (position_ < offset) {
-    write(kZeros.data(), static_cast<std::size_t>(std::min<std::uint64_t>(kZeros.size(), offset - position_)));
+    write(kZeros.data(),
+          static_cast<std::size_t>(std::min<std::uint64_t>(kZeros.size(), offset - position_)));
   }
 }
 

@@ -9,8 +9,8 @@
 namespace concord::core {
 
 /// A temporary file beside `path`; commit() syncs it and renames it over `path`. Destroyed without
-/// commit, it is removed. Writes are sequential and buffered by the system alone: pass large pieces.
-/// All members throw Error(io) with the path and the system's reason.
+/// commit, it is removed. Writes are sequential and buffered by the system alone: pass large
+/// pieces. All members throw Error(io) with the path and the system's reason.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);

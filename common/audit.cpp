@@ -107,13 +107,14 @@ class Audit {
         continue;
       }
       if (std::find(ids.begin(), ids.begin() + j, id) != ids.begin() + j) {
-        find(report_.invalid_links, name(node, layer) + "links to " + std::to_string(id) + " twice");
+        find(report_.invalid_links,
+             name(node, layer) + "links to " + std::to_string(id) + " twice");
         continue;
       }
       const std::uint32_t n = read(id, layer, reverse);
       if (std::find(reverse.begin(), reverse.begin() + n, node) == reverse.begin() + n) {
-        find(report_.asymmetric_edges, name(node, layer) + "links to " + std::to_string(id) +
-                                           ", which does not link back");
+        find(report_.asymmetric_edges,
+             name(node, layer) + "links to " + std::to_string(id) + ", which does not link back");
       }
     }
   }

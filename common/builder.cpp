@@ -10,7 +10,10 @@ namespace {
 class ProgressReporter {
  public:
   ProgressReporter(const Graph& graph, const ProgressCallback& progress)
-      : graph_(graph), progress_(progress), first_(graph.size()), total_(graph.announced() - first_) {}
+      : graph_(graph),
+        progress_(progress),
+        first_(graph.size()),
+        total_(graph.announced() - first_) {}
 
   /// True if the caller wants to stop.
   bool ask() {

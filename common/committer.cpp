@@ -50,7 +50,8 @@ void Committer::link_in_layer(NodeId node, std::uint32_t layer, std::span<const 
 }
 
 // All proposed rows are full: a neighbor of theirs that has room, else the node inserted last in
-// the layer, which always has: it made at most M links, and only a seal with room to spare adds any.
+// the layer, which always has: it made at most M links, and only a seal with room to spare adds
+// any.
 void Committer::link_elsewhere(NodeId node, std::uint32_t layer,
                                std::span<const NodeId> neighbors) {
   const RowTable& rows = graph_.table(layer);
@@ -242,7 +243,8 @@ void Committer::find_crowded() {
   for (NodeId node = 0; node < graph_.size(); ++node) {
     for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
       const RowTable& rows = graph_.table(layer);
-      if (rows.degree(graph_.row(node, layer)) > rows.max_degree()) crowded_.push_back({node, layer});
+      if (rows.degree(graph_.row(node, layer)) > rows.max_degree())
+        crowded_.push_back({node, layer});
     }
   }
 }

@@ -9,17 +9,28 @@ Error::~Error() = default;  // here, so that the type's identity is the library'
 
 const char* to_string(ErrorCode code) noexcept {
   switch (code) {
-    case ErrorCode::invalid_parameter: return "invalid_parameter";
-    case ErrorCode::dimension_mismatch: return "dimension_mismatch";
-    case ErrorCode::invalid_vector: return "invalid_vector";
-    case ErrorCode::duplicate_label: return "duplicate_label";
-    case ErrorCode::unknown_label: return "unknown_label";
-    case ErrorCode::capacity: return "capacity";
-    case ErrorCode::out_of_memory: return "out_of_memory";
-    case ErrorCode::io: return "io";
-    case ErrorCode::corrupt_file: return "corrupt_file";
-    case ErrorCode::unsupported: return "unsupported";
-    case ErrorCode::cuda: return "cuda";
+    case ErrorCode::invalid_parameter:
+      return "invalid_parameter";
+    case ErrorCode::dimension_mismatch:
+      return "dimension_mismatch";
+    case ErrorCode::invalid_vector:
+      return "invalid_vector";
+    case ErrorCode::duplicate_label:
+      return "duplicate_label";
+    case ErrorCode::unknown_label:
+      return "unknown_label";
+    case ErrorCode::capacity:
+      return "capacity";
+    case ErrorCode::out_of_memory:
+      return "out_of_memory";
+    case ErrorCode::io:
+      return "io";
+    case ErrorCode::corrupt_file:
+      return "corrupt_file";
+    case ErrorCode::unsupported:
+      return "unsupported";
+    case ErrorCode::cuda:
+      return "cuda";
   }
   return "unknown";
 }

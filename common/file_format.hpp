@@ -25,9 +25,9 @@ struct IndexParts {
 };
 
 /// Reads an index. `make_parts` is called once the header is found sound, with its parameters, and
-/// returns empty parts to fill. Every size is checked against the file before memory is taken; every
-/// section's checksum, every link and every vector before it returns.
-/// Throws Error(io, corrupt_file, out_of_memory).
+/// returns empty parts to fill. Every size is checked against the file before memory is taken;
+/// every section's checksum, every link and every vector before it returns. Throws Error(io,
+/// corrupt_file, out_of_memory).
 void load_index(const std::filesystem::path& path,
                 const std::function<IndexParts(const IndexParams&)>& make_parts);
 

@@ -53,7 +53,8 @@ void Graph::reserve(std::size_t size) {
                                          " vectors, " + std::to_string(size) + " were asked for");
   }
   std::size_t upper_rows = upper_.size();
-  for (std::size_t i = announced_; i < size; ++i) upper_rows += level_of(params_.seed, i, params_.M);
+  for (std::size_t i = announced_; i < size; ++i)
+    upper_rows += level_of(params_.seed, i, params_.M);
   levels_.reserve(size);
   order_.reserve(size);
   upper_offset_.reserve(size);

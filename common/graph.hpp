@@ -50,7 +50,9 @@ class Graph {
   [[nodiscard]] NodeId order(NodeId node) const noexcept { return order_[node]; }
 
   /// The table of a layer and the position of a node's row in it. REQUIRES layer ≤ level(node).
-  [[nodiscard]] RowTable& table(std::uint32_t layer) noexcept { return layer == 0 ? base_ : upper_; }
+  [[nodiscard]] RowTable& table(std::uint32_t layer) noexcept {
+    return layer == 0 ? base_ : upper_;
+  }
   [[nodiscard]] const RowTable& table(std::uint32_t layer) const noexcept {
     return layer == 0 ? base_ : upper_;
   }
@@ -81,7 +83,9 @@ class Graph {
 
   // --- used by the Committer ---
   /// The node that was inserted last in a layer, kNoNode where the layer is empty.
-  [[nodiscard]] NodeId last_in_layer(std::uint32_t layer) const noexcept { return last_in_layer_[layer]; }
+  [[nodiscard]] NodeId last_in_layer(std::uint32_t layer) const noexcept {
+    return last_in_layer_[layer];
+  }
   /// Makes the next announced node, whose rows are linked, part of the graph; promotes the entry
   /// point where its level is higher.
   void admit(NodeId node) noexcept;
@@ -96,7 +100,9 @@ class Graph {
   /// REQUIRES all `size` nodes are announced: admits them, opens the epoch they fall in.
   void restore(NodeId size, const State& state) noexcept;
 
-  [[nodiscard]] std::span<const std::uint8_t> levels() const noexcept { return {levels_.data(), announced_}; }
+  [[nodiscard]] std::span<const std::uint8_t> levels() const noexcept {
+    return {levels_.data(), announced_};
+  }
   [[nodiscard]] std::span<const std::uint32_t> upper_offsets() const noexcept {
     return {upper_offset_.data(), announced_};
   }

@@ -68,7 +68,8 @@ struct Index::Impl {
 
   template <class Run>
   void answer(std::size_t queries, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
-              MatrixView<float> distances_out, std::span<std::uint32_t> counts, const Run& run) const;
+              MatrixView<float> distances_out, std::span<std::uint32_t> counts,
+              const Run& run) const;
 
   RuntimeOptions options;
   const cpu::DistanceKernels* kernels;
@@ -107,7 +108,8 @@ std::size_t Index::add(MatrixView<const float> vectors, std::span<const std::uin
   return impl_->add(vectors, labels, progress);
 }
 
-std::size_t Index::Impl::add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
+std::size_t Index::Impl::add(MatrixView<const float> rows,
+                             std::span<const std::uint64_t> new_labels,
                              const ProgressCallback& progress) {
   vectors.check_shape(rows, "vectors");
   if (rows.rows == 0) return 0;
@@ -233,7 +235,9 @@ Index Index::load(const std::filesystem::path& path, RuntimeOptions options) {
 
 std::size_t Index::size() const noexcept { return impl_->graph.size(); }
 const IndexParams& Index::params() const noexcept { return impl_->graph.params(); }
-bool Index::contains(std::uint64_t label) const { return impl_->labels.find(label) != core::kNoNode; }
+bool Index::contains(std::uint64_t label) const {
+  return impl_->labels.find(label) != core::kNoNode;
+}
 
 std::vector<float> Index::vector(std::uint64_t label) const {
   const core::NodeId node = impl_->labels.find(label);

@@ -43,24 +43,27 @@ void LabelMap::append(std::span<const std::uint64_t> labels, std::size_t count) 
   if (!identity && size > table_.size() / 4 * 3) build_table(size);
 
   labels_.resize(size);
-  for (std::size_t i = 0; i < count; ++i) labels_[first + i] = labels.empty() ? first + i : labels[i];
+  for (std::size_t i = 0; i < count; ++i)
+    labels_[first + i] = labels.empty() ? first + i : labels[i];
   if (identity) return;
   for (std::size_t node = first; node < size; ++node) {
     if (insert(static_cast<NodeId>(node))) continue;
     const std::uint64_t label = labels_[node];
     for (std::size_t undo = node; undo-- > first;) table_[slot_of(labels_[undo])] = kNoNode;
     labels_.resize(first);
-    throw Error(ErrorCode::duplicate_label,
-                "label " + std::to_string(label) + " of vector " + std::to_string(node - first) +
-                    (find(label) == kNoNode ? " stands twice in the call" : " is already in the index") +
-                    "; every label must be new");
+    throw Error(
+        ErrorCode::duplicate_label,
+        "label " + std::to_string(label) + " of vector " + std::to_string(node - first) +
+            (find(label) == kNoNode ? " stands twice in the call" : " is already in the index") +
+            "; every label must be new");
   }
 }
 
 // Labels leave in the reverse order of their insertion, so no probe chain is broken.
 void LabelMap::truncate(std::size_t size) noexcept {
   if (!table_.empty()) {
-    for (std::size_t node = labels_.size(); node-- > size;) table_[slot_of(labels_[node])] = kNoNode;
+    for (std::size_t node = labels_.size(); node-- > size;)
+      table_[slot_of(labels_[node])] = kNoNode;
   }
   labels_.resize(size);
 }

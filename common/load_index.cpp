@@ -21,10 +21,15 @@ namespace {
 
 using namespace file;
 
-constexpr const char* kSectionNames[kSectionCount] = {
-    "levels", "rows of layer 0",       "spills of layer 0",       "sealed copies of layer 0",
-    "rows of the upper layers", "spills of the upper layers", "sealed copies of the upper layers",
-    "vectors", "labels"};
+constexpr const char* kSectionNames[kSectionCount] = {"levels",
+                                                      "rows of layer 0",
+                                                      "spills of layer 0",
+                                                      "sealed copies of layer 0",
+                                                      "rows of the upper layers",
+                                                      "spills of the upper layers",
+                                                      "sealed copies of the upper layers",
+                                                      "vectors",
+                                                      "labels"};
 
 class Reader {
  public:
@@ -146,7 +151,8 @@ class Reader {
   void expect_length(Section section, std::uint64_t bytes) const {
     if (sections_[section].length == bytes) return;
     refuse(std::string("section '") + kSectionNames[section] + "' has " +
-           std::to_string(sections_[section].length) + " bytes instead of " + std::to_string(bytes));
+           std::to_string(sections_[section].length) + " bytes instead of " +
+           std::to_string(bytes));
   }
   void expect_blocks(Section section, std::uint64_t block_bytes, std::uint64_t at_most) const {
     const std::uint64_t length = sections_[section].length;
@@ -183,7 +189,9 @@ class Reader {
       if (error.code() != ErrorCode::duplicate_label) throw;
       refuse(error.what());
     }
-    const auto entry = [](const EntryRecord& record) { return EntryPoint{record.node, record.level}; };
+    const auto entry = [](const EntryRecord& record) {
+      return EntryPoint{record.node, record.level};
+    };
     parts.graph.restore(n, {{entry(header_.sealed_entries[0]), entry(header_.sealed_entries[1])}});
   }
 
@@ -237,7 +245,8 @@ class Reader {
       refuse("its entry point is not the earliest node of highest level");
     }
     for (NodeId node = 0; node < graph.size(); ++node) {
-      for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) check_copy(graph, node, layer);
+      for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer)
+        check_copy(graph, node, layer);
     }
   }
 
@@ -256,7 +265,8 @@ class Reader {
   void check_vector(const VectorStore& vectors, NodeId node) const {
     double squared_norm = 0;
     const float* row = vectors.row(node);
-    for (std::uint32_t e = 0; e < vectors.dimension(); ++e) squared_norm += double{row[e]} * double{row[e]};
+    for (std::uint32_t e = 0; e < vectors.dimension(); ++e)
+      squared_norm += double{row[e]} * double{row[e]};
     const bool padded = std::all_of(row + vectors.dimension(), row + vectors.stride(),
                                     [](float x) { return x == 0; });
     if (!padded || !(squared_norm <= kMaxSquaredNorm)) {

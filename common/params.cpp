@@ -16,9 +16,12 @@ void check_range(const char* name, std::uint64_t value, std::uint64_t low, std::
 
 const char* to_string(Metric metric) noexcept {
   switch (metric) {
-    case Metric::l2sq: return "l2sq";
-    case Metric::inner_product: return "inner_product";
-    case Metric::cosine: return "cosine";
+    case Metric::l2sq:
+      return "l2sq";
+    case Metric::inner_product:
+      return "inner_product";
+    case Metric::cosine:
+      return "cosine";
   }
   return "unknown";
 }
@@ -27,9 +30,9 @@ Metric metric_from_string(std::string_view name) {
   if (name == "l2sq" || name == "l2" || name == "euclidean") return Metric::l2sq;
   if (name == "inner_product" || name == "ip" || name == "dot") return Metric::inner_product;
   if (name == "cosine" || name == "angular") return Metric::cosine;
-  throw Error(ErrorCode::invalid_parameter,
-              "metric '" + std::string(name) + "' is unknown; allowed are l2sq, inner_product and "
-              "cosine (also l2, euclidean, ip, dot, angular)");
+  throw Error(ErrorCode::invalid_parameter, "metric '" + std::string(name) +
+                                                "' is unknown; allowed are l2sq, inner_product and "
+                                                "cosine (also l2, euclidean, ip, dot, angular)");
 }
 
 void IndexParams::validate() const {

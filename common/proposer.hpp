@@ -51,8 +51,8 @@ struct PruneBatch {
 /// d(s_a, s_b) < d(u, s_b), bit a of `words` 64-bit words.
 struct PruneScores {
   std::uint32_t words = 1;
-  std::vector<std::uint8_t> order;           ///< [ids]
-  std::vector<std::uint64_t> dominators;     ///< [ids × words]
+  std::vector<std::uint8_t> order;        ///< [ids]
+  std::vector<std::uint64_t> dominators;  ///< [ids × words]
 };
 
 /// Asked now and then on the calling thread during long work; true = stop soon.

@@ -60,8 +60,7 @@ void RowTable::append(RowIndex row, NodeId id, std::uint32_t epoch) {
 void RowTable::remove(RowIndex row, NodeId id) noexcept {
   RowHeader& h = header(row);
   const auto last = static_cast<std::uint16_t>(h.degree - 1);
-  std::atomic_ref(slot(row, find(row, id)))
-      .store(slot(row, last), std::memory_order_relaxed);
+  std::atomic_ref(slot(row, find(row, id))).store(slot(row, last), std::memory_order_relaxed);
   std::atomic_ref(h.degree).store(last, std::memory_order_release);
 }
 
@@ -111,7 +110,8 @@ void RowTable::export_row(RowIndex row, const RowHeader& header,
 void RowTable::export_spill(RowIndex row, std::vector<std::uint32_t>& out) const {
   const std::size_t first = out.size();
   out.resize(first + spill_words(), 0);
-  for (std::uint32_t j = max_degree_; j < degree(row); ++j) out[first + j - max_degree_] = at(row, j);
+  for (std::uint32_t j = max_degree_; j < degree(row); ++j)
+    out[first + j - max_degree_] = at(row, j);
 }
 
 void RowTable::export_sealed_copy(RowIndex row, std::vector<std::uint32_t>& out) const {

@@ -45,7 +45,9 @@ class RowTable {
   [[nodiscard]] std::uint32_t max_degree() const noexcept { return max_degree_; }
   [[nodiscard]] std::uint32_t capacity() const noexcept { return 2 * max_degree_; }
   [[nodiscard]] std::size_t size() const noexcept { return rows_; }
-  [[nodiscard]] std::size_t bytes() const noexcept { return rows_ * stride_ * sizeof(std::uint32_t); }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return rows_ * stride_ * sizeof(std::uint32_t);
+  }
   [[nodiscard]] std::size_t epoch_bytes() const noexcept {
     return (spills_.size() + copies_.size()) * sizeof(NodeId) + touched_.capacity() * 4;
   }
@@ -77,8 +79,12 @@ class RowTable {
     for (std::uint32_t j = in_place; j < n; ++j) out[j] = at(row, j);
     return n;
   }
-  [[nodiscard]] bool contains(RowIndex row, NodeId id) const noexcept { return find(row, id) < degree(row); }
-  [[nodiscard]] bool has_room(RowIndex row) const noexcept { return header(row).degree < capacity(); }
+  [[nodiscard]] bool contains(RowIndex row, NodeId id) const noexcept {
+    return find(row, id) < degree(row);
+  }
+  [[nodiscard]] bool has_room(RowIndex row) const noexcept {
+    return header(row).degree < capacity();
+  }
 
   void prefetch(RowIndex row) const noexcept {
     const std::uint32_t* p = words_.data() + row * stride_;
@@ -98,7 +104,9 @@ class RowTable {
   void keep_sealed_copy(RowIndex row, std::span<const NodeId> ids);
   /// Marks the row as changed in this epoch, for touched().
   void touch(RowIndex row, std::uint32_t epoch);
-  [[nodiscard]] bool has_sealed_copy(RowIndex row) const noexcept { return header(row).sealed_copy != 0; }
+  [[nodiscard]] bool has_sealed_copy(RowIndex row) const noexcept {
+    return header(row).sealed_copy != 0;
+  }
   [[nodiscard]] std::span<const NodeId> sealed_copy(RowIndex row) const noexcept;
   void drop_sealed_copies() noexcept;
   [[nodiscard]] const std::vector<RowIndex>& copied() const noexcept { return copied_; }
@@ -134,8 +142,9 @@ class RowTable {
 
  private:
   [[nodiscard]] NodeId& slot(RowIndex row, std::uint32_t j) const noexcept {
-    return j < max_degree_ ? words_[row * stride_ + kHeaderWords + j]
-                           : spills_[std::size_t{header(row).spill} * max_degree_ + (j - max_degree_)];
+    return j < max_degree_
+               ? words_[row * stride_ + kHeaderWords + j]
+               : spills_[std::size_t{header(row).spill} * max_degree_ + (j - max_degree_)];
   }
   [[nodiscard]] std::uint32_t find(RowIndex row, NodeId id) const noexcept;
 
@@ -143,8 +152,8 @@ class RowTable {
   std::size_t stride_;  ///< words per row
   std::size_t rows_ = 0;
   VirtualArray<std::uint32_t> words_;
-  VirtualArray<NodeId> spills_;         ///< blocks of max_degree ids; block 0 is unused
-  VirtualArray<NodeId> copies_;         ///< blocks of 1 + max_degree words: count, ids; 0 unused
+  VirtualArray<NodeId> spills_;  ///< blocks of max_degree ids; block 0 is unused
+  VirtualArray<NodeId> copies_;  ///< blocks of 1 + max_degree words: count, ids; 0 unused
   std::vector<RowIndex> touched_, spilled_, copied_;
 };
 

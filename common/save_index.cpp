@@ -85,25 +85,41 @@ class Writer {
       append(buffer.data(), buffer.size() * sizeof(std::uint32_t));
     }
     end_section(section);
-    write_section(static_cast<Section>(section + 1), spills.data(), spills.size() * sizeof(std::uint32_t));
-    write_section(static_cast<Section>(section + 2), copies.data(), copies.size() * sizeof(std::uint32_t));
+    write_section(static_cast<Section>(section + 1), spills.data(),
+                  spills.size() * sizeof(std::uint32_t));
+    write_section(static_cast<Section>(section + 2), copies.data(),
+                  copies.size() * sizeof(std::uint32_t));
   }
 
   void write_footer() {
     file_.pad_to(align(file_.position(), kFooterAlignment));
     footer_offset_ = file_.position();
-    const Footer footer{kMagic, footer_offset_ + sizeof(Footer), digest_of(graph_, vectors_, labels_)};
+    const Footer footer{kMagic, footer_offset_ + sizeof(Footer),
+                        digest_of(graph_, vectors_, labels_)};
     file_.write(&footer, sizeof footer);
   }
 
   void write_header() {
     const IndexParams& p = graph_.params();
-    const auto record = [](const EntryPoint& entry) { return EntryRecord{entry.node, entry.level}; };
+    const auto record = [](const EntryPoint& entry) {
+      return EntryRecord{entry.node, entry.level};
+    };
     const Graph::State state = graph_.state();
-    Header header{kMagic, kVersion, kSectionCount, p.dimension, static_cast<std::uint32_t>(p.metric),
-                  p.M, p.ef_construction, p.seed, p.epoch_limit, n_, record(graph_.entry_point()),
+    Header header{kMagic,
+                  kVersion,
+                  kSectionCount,
+                  p.dimension,
+                  static_cast<std::uint32_t>(p.metric),
+                  p.M,
+                  p.ef_construction,
+                  p.seed,
+                  p.epoch_limit,
+                  n_,
+                  record(graph_.entry_point()),
                   {record(state.sealed_entries[0]), record(state.sealed_entries[1])},
-                  footer_offset_, {}, 0};
+                  footer_offset_,
+                  {},
+                  0};
     XXH3_64bits_reset(&hash_);
     XXH3_64bits_update(&hash_, &header, offsetof(Header, checksum));
     XXH3_64bits_update(&hash_, sections_, sizeof sections_);

@@ -25,7 +25,9 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  [[nodiscard]] unsigned size() const noexcept { return static_cast<unsigned>(workers_.size()) + 1; }
+  [[nodiscard]] unsigned size() const noexcept {
+    return static_cast<unsigned>(workers_.size()) + 1;
+  }
 
   /// Calls body(worker, first, last) until [0, n) is done; worker < size(). Rethrows the first
   /// exception of a body. `stop`, asked on the calling thread between its chunks, ends the loop

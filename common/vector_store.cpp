@@ -38,7 +38,8 @@ void VectorStore::prepare(const float* vector, float* out, const char* what,
 // The sum is in double and in order, so that it is the same everywhere and cannot overflow.
 bool VectorStore::try_prepare(const float* vector, float* out) const noexcept {
   double squared_norm = 0;
-  for (std::uint32_t e = 0; e < dimension_; ++e) squared_norm += double{vector[e]} * double{vector[e]};
+  for (std::uint32_t e = 0; e < dimension_; ++e)
+    squared_norm += double{vector[e]} * double{vector[e]};
   if (!std::isfinite(squared_norm)) return false;
   if (metric_ == Metric::cosine) {
     const double scale = squared_norm > 0 ? 1 / std::sqrt(squared_norm) : 0;
@@ -56,8 +57,8 @@ void VectorStore::refuse(const float* vector, const char* what, std::size_t numb
   for (std::uint32_t e = 0; e < dimension_; ++e) {
     if (!std::isfinite(vector[e])) {
       throw Error(ErrorCode::invalid_vector,
-                  name + " has " + (std::isnan(vector[e]) ? "NaN" : "an infinity") + " at element " +
-                      std::to_string(e) + "; every element must be finite");
+                  name + " has " + (std::isnan(vector[e]) ? "NaN" : "an infinity") +
+                      " at element " + std::to_string(e) + "; every element must be finite");
     }
   }
   throw Error(ErrorCode::invalid_vector,

@@ -26,7 +26,9 @@ class VectorStore {
   /// Floats from one row to the next: the dimension rounded up to a multiple of 8.
   [[nodiscard]] std::uint32_t stride() const noexcept { return stride_; }
   [[nodiscard]] const float* data() const noexcept { return data_.data(); }
-  [[nodiscard]] const float* row(std::size_t i) const noexcept { return data_.data() + i * stride_; }
+  [[nodiscard]] const float* row(std::size_t i) const noexcept {
+    return data_.data() + i * stride_;
+  }
   [[nodiscard]] float* mutable_row(std::size_t i) noexcept { return data_.data() + i * stride_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return data_.bytes(); }
 

@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kSmallestReservation = std::size_t{64} << 20;
 
-std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+std::size_t round_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
 
 // Twice the machine's memory: what an array could ever hold here, swap included. Reserving no more
 // lets hundreds of indexes share the 128 TiB of addresses a process has.

@@ -1,8 +1,8 @@
 // Greedy descent and beam search (Malkov & Yashunin, algorithms 2 and 5), generic over how a row is
 // read: live rows for queries, rows as they were sealed for proposals.
 //
-// Beam search is canonical: it always expands the closest unexpanded candidate by (distance, id) and
-// stops when all are expanded, so its result is a function of the graph, the query and ef.
+// Beam search is canonical: it always expands the closest unexpanded candidate by (distance, id)
+// and stops when all are expanded, so its result is a function of the graph, the query and ef.
 // Thread-safety: one Scratch per thread.
 #pragma once
 
@@ -87,6 +87,7 @@ core::Key greedy_descent(const Scorer& scorer, const float* query, core::Key fro
 template <class ReadRow, class PrefetchRow>
 void beam_search(const Scorer& scorer, const float* query, core::Key from, std::size_t ef,
                  const ReadRow& read_row, const PrefetchRow& prefetch_row, Scratch& scratch) {
+  constexpr std::size_t kSoon = 4;  // a candidate this near the front will be expanded shortly
   CandidateList& list = scratch.list;
   list.reset(ef);
   list.insert(from);
@@ -107,7 +108,8 @@ void beam_search(const Scorer& scorer, const float* query, core::Key from, std::
     scratch.counts.distances += fresh;
     ++scratch.counts.hops;
     for (std::uint32_t j = 0; j < fresh; ++j) {
-      list.insert(core::make_key(scratch.distances[j], scratch.ids[j]));
+      const core::NodeId id = scratch.ids[j];
+      if (list.insert(core::make_key(scratch.distances[j], id)) < kSoon) prefetch_row(id);
     }
   }
 }

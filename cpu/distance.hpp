@@ -9,9 +9,9 @@
 // and the distance is sum (l2sq) or 1 − sum (inner product, cosine). Rows are padded with zeros,
 // which change no accumulator, so a kernel may stop at the stride.
 //
-// The leaf files distance_<isa>.cpp alone are compiled with ISA flags. They include nothing but this
-// header and the intrinsics, so that no inline function compiled for a newer machine can be chosen
-// by the linker for code that runs on an older one.
+// The leaf files distance_<isa>.cpp alone are compiled with ISA flags. They include nothing but
+// this header and the intrinsics, so that no inline function compiled for a newer machine can be
+// chosen by the linker for code that runs on an older one.
 #pragma once
 
 #include <cstddef>

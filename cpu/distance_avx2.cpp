@@ -24,8 +24,10 @@ struct InnerProduct {
 // Distances of the query to rows x and y in the low two lanes.
 template <class Metric>
 __m128 score_two(const float* query, const float* x, const float* y, std::size_t stride) {
-  __m256 a[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-  __m256 b[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  __m256 a[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                 _mm256_setzero_ps()};
+  __m256 b[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                 _mm256_setzero_ps()};
   std::size_t e = 0;
   for (; e + 32 <= stride; e += 32) {
     for (std::size_t c = 0; c < 4; ++c) {
@@ -62,13 +64,15 @@ void score(const float* query, Row row, std::size_t stride, std::size_t n, float
 template <class Metric>
 void score_ids(const float* query, const float* base, std::size_t stride, const std::uint32_t* ids,
                std::size_t n, float* out) {
-  score<Metric>(query, [=](std::size_t j) { return base + ids[j] * stride; }, stride, n, out);
+  score<Metric>(
+      query, [=](std::size_t j) { return base + ids[j] * stride; }, stride, n, out);
 }
 
 template <class Metric>
 void score_range(const float* query, const float* base, std::size_t stride, std::size_t n,
                  float* out) {
-  score<Metric>(query, [=](std::size_t j) { return base + j * stride; }, stride, n, out);
+  score<Metric>(
+      query, [=](std::size_t j) { return base + j * stride; }, stride, n, out);
 }
 
 }  // namespace

@@ -23,8 +23,10 @@ struct InnerProduct {
 
 // Lane j of the result: quad j of rows 0, 1, 2, 3.
 __m512 quads(const __m512* a) {
-  const __m512 t01 = _mm512_add_ps(_mm512_shuffle_ps(a[0], a[1], 0x88), _mm512_shuffle_ps(a[0], a[1], 0xDD));
-  const __m512 t23 = _mm512_add_ps(_mm512_shuffle_ps(a[2], a[3], 0x88), _mm512_shuffle_ps(a[2], a[3], 0xDD));
+  const __m512 t01 =
+      _mm512_add_ps(_mm512_shuffle_ps(a[0], a[1], 0x88), _mm512_shuffle_ps(a[0], a[1], 0xDD));
+  const __m512 t23 =
+      _mm512_add_ps(_mm512_shuffle_ps(a[2], a[3], 0x88), _mm512_shuffle_ps(a[2], a[3], 0xDD));
   return _mm512_add_ps(_mm512_shuffle_ps(t01, t23, 0x88), _mm512_shuffle_ps(t01, t23, 0xDD));
 }
 
@@ -66,7 +68,8 @@ void score(const float* query, Row row, std::size_t stride, std::size_t n, float
     _mm_storeu_ps(out + j, score_four<Metric>(query, rows, stride));
   }
   if (j == n) return;
-  const float* const rows[4] = {row(j), row(j + 1 < n ? j + 1 : j), row(j + 2 < n ? j + 2 : j), row(j)};
+  const float* const rows[4] = {row(j), row(j + 1 < n ? j + 1 : j), row(j + 2 < n ? j + 2 : j),
+                                row(j)};
   float last[4];
   _mm_storeu_ps(last, score_four<Metric>(query, rows, stride));
   for (std::size_t r = 0; j + r < n; ++r) out[j + r] = last[r];
@@ -75,13 +78,15 @@ void score(const float* query, Row row, std::size_t stride, std::size_t n, float
 template <class Metric>
 void score_ids(const float* query, const float* base, std::size_t stride, const std::uint32_t* ids,
                std::size_t n, float* out) {
-  score<Metric>(query, [=](std::size_t j) { return base + ids[j] * stride; }, stride, n, out);
+  score<Metric>(
+      query, [=](std::size_t j) { return base + ids[j] * stride; }, stride, n, out);
 }
 
 template <class Metric>
 void score_range(const float* query, const float* base, std::size_t stride, std::size_t n,
                  float* out) {
-  score<Metric>(query, [=](std::size_t j) { return base + j * stride; }, stride, n, out);
+  score<Metric>(
+      query, [=](std::size_t j) { return base + j * stride; }, stride, n, out);
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ float distance(const float* x, const float* y, std::size_t stride) {
   float a[kLanes] = {};
   for (std::size_t e = 0; e < stride; ++e) a[e % kLanes] = Metric::step(a[e % kLanes], x[e], y[e]);
   float q[8];
-  for (std::size_t j = 0; j < 8; ++j) q[j] = (a[4 * j] + a[4 * j + 1]) + (a[4 * j + 2] + a[4 * j + 3]);
+  for (std::size_t j = 0; j < 8; ++j)
+    q[j] = (a[4 * j] + a[4 * j + 1]) + (a[4 * j + 2] + a[4 * j + 3]);
   float r[4];
   for (std::size_t j = 0; j < 4; ++j) r[j] = q[j] + q[j + 4];
   return Metric::finish((r[0] + r[2]) + (r[1] + r[3]));
@@ -36,7 +37,8 @@ float distance(const float* x, const float* y, std::size_t stride) {
 template <class Metric>
 void score_ids(const float* query, const float* base, std::size_t stride, const std::uint32_t* ids,
                std::size_t n, float* out) {
-  for (std::size_t j = 0; j < n; ++j) out[j] = distance<Metric>(query, base + ids[j] * stride, stride);
+  for (std::size_t j = 0; j < n; ++j)
+    out[j] = distance<Metric>(query, base + ids[j] * stride, stride);
 }
 
 template <class Metric>

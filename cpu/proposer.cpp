@@ -147,11 +147,13 @@ const core::PruneScores& CpuProposer::score(const core::PruneBatch& batch) {
   scores_.words = (2 * graph_.table(0).max_degree() + 63) / 64;
   scores_.order.resize(batch.ids.size());
   scores_.dominators.assign(batch.ids.size() * scores_.words, 0);
-  pool_.parallel_for(batch.rows.size(), 4, [&](unsigned worker, std::size_t first, std::size_t last) {
-    const Stopwatch watch(workers_[worker].stats.prune.seconds);
-    for (std::size_t i = first; i < last; ++i) score_row(batch, batch.rows[i], workers_[worker]);
-    workers_[worker].stats.prune.count += last - first;
-  });
+  pool_.parallel_for(batch.rows.size(), 4,
+                     [&](unsigned worker, std::size_t first, std::size_t last) {
+                       const Stopwatch watch(workers_[worker].stats.prune.seconds);
+                       for (std::size_t i = first; i < last; ++i)
+                         score_row(batch, batch.rows[i], workers_[worker]);
+                       workers_[worker].stats.prune.count += last - first;
+                     });
   collect_stats();
   return scores_;
 }

@@ -106,7 +106,8 @@ SearchCounts Searcher::exact(MatrixView<const float> queries, std::uint32_t k, K
   constexpr NodeId kRows = core::kMaxScored;
   const NodeId n = graph_.size();
   return for_each_query<Lease>(
-      *this, queries.rows, kQueries, pool, [&](std::size_t first, std::size_t last, Scratch& scratch) {
+      *this, queries.rows, kQueries, pool,
+      [&](std::size_t first, std::size_t last, Scratch& scratch) {
         const Scorer scorer(vectors_, kernels_);
         std::vector<CandidateList> lists(last - first);
         std::vector<float> prepared((last - first) * vectors_.stride());

@@ -33,7 +33,9 @@ class VisitedTable {
     return false;
   }
 
-  [[nodiscard]] std::size_t bytes() const noexcept { return slots_.capacity() * sizeof(core::NodeId); }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return slots_.capacity() * sizeof(core::NodeId);
+  }
 
  private:
   std::vector<core::NodeId> slots_;

@@ -29,9 +29,7 @@ struct MatrixView {
   }
 
   /// A mutable view is accepted where a read-only one is asked for.
-  operator MatrixView<const T>() const noexcept
-    requires(!std::is_const_v<T>)
-  {
+  operator MatrixView<const T>() const noexcept requires(!std::is_const_v<T>) {
     return {data, rows, cols, stride};
   }
 };

@@ -25,9 +25,9 @@ CONCORD_API Metric metric_from_string(std::string_view name);
 /// Names follow Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using
 /// Hierarchical Navigable Small World graphs" (arXiv 1603.09320).
 struct CONCORD_API IndexParams {
-  std::uint32_t dimension = 0;          ///< 1 … 65,536
-  Metric metric = Metric::l2sq;         ///< fixed for the life of the index
-  std::uint32_t M = 16;                 ///< 2 … 64: links a vector makes in each layer; 2·M kept in layer 0
+  std::uint32_t dimension = 0;   ///< 1 … 65,536
+  Metric metric = Metric::l2sq;  ///< fixed for the life of the index
+  std::uint32_t M = 16;  ///< 2 … 64: links a vector makes in each layer; 2·M kept in layer 0
   std::uint32_t ef_construction = 200;  ///< 1 … 1,024: candidates examined per insertion and layer
   std::uint64_t seed = 42;              ///< of the level hash
   std::uint32_t epoch_limit = 1024;     ///< 1 … 65,536: most insertions between two seals

@@ -16,14 +16,14 @@ struct PhaseStats {
 
 /// Accumulated over the life of the Index object (a loaded index starts at zero).
 struct BuildStats {
-  PhaseStats ingest;       ///< vectors validated and copied
-  PhaseStats descent;      ///< proposals: greedy descent
-  PhaseStats beam_search;  ///< layers searched
-  PhaseStats tail;         ///< exact distances to the tail
-  PhaseStats selection;    ///< layers whose neighbors were selected
-  PhaseStats commit;       ///< vectors committed (sequential)
-  PhaseStats prune;        ///< rows over M_max scored for pruning
-  PhaseStats seal;         ///< edges cut at seals (sequential)
+  PhaseStats ingest;                ///< vectors validated and copied
+  PhaseStats descent;               ///< proposals: greedy descent
+  PhaseStats beam_search;           ///< layers searched
+  PhaseStats tail;                  ///< exact distances to the tail
+  PhaseStats selection;             ///< layers whose neighbors were selected
+  PhaseStats commit;                ///< vectors committed (sequential)
+  PhaseStats prune;                 ///< rows over M_max scored for pruning
+  PhaseStats seal;                  ///< edges cut at seals (sequential)
   double propose_wall_seconds = 0;  ///< wall time waiting for proposals
   double score_wall_seconds = 0;    ///< wall time waiting for row scores
   std::uint64_t distances = 0;      ///< distance evaluations of construction
