@@ -30,14 +30,16 @@ bool is_bad_input(concord::ErrorCode code) {
   return code != concord::ErrorCode::out_of_memory && code != concord::ErrorCode::cuda;
 }
 
-/// "run, build, …" for messages.
-std::string command_names(const CLI::App& app) {
+/// Throws InputError unless `word` is an option or one of the commands.
+void check_command(const CLI::App& app, const std::string& word) {
   std::string names;
   for (const CLI::App* command : app.get_subcommands({})) {
-    names += names.empty() ? "" : ", ";
-    names += command->get_name();
+    if (command->get_name() == word) return;
+    names += " " + command->get_name();
   }
-  return names;
+  if (!word.starts_with('-')) {
+    throw concord::bench::InputError("the first argument is one of:" + names);
+  }
 }
 
 int guarded(const concord::bench::Command& command) {
@@ -74,12 +76,11 @@ int main(int argc, char** argv) {
   add_convert_command(app, options, chosen);
   add_compare_command(app, options, chosen);
   add_words_command(app, options, chosen);
-  if (argc < 2 || (argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr)) {
-    return fail(kBadInput, "the first argument is a command: " + command_names(app) +
-                               " (see concord-bench --help)");
-  }
   try {
+    check_command(app, argc > 1 ? argv[1] : "");
     app.parse(argc, argv);
+  } catch (const InputError& error) {
+    return fail(kBadInput, std::string(error.what()) + " (see concord-bench --help)");
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return fail(kBadInput, std::string(error.what()) + " (see concord-bench --help)");
