@@ -95,6 +95,10 @@ void Committer::seal(Proposer& proposer) {
       graph_.table(kind).reserve_epoch(2 * prune_batch_.ids.size(), 4 * prune_batch_.ids.size());
     }
     for (const PruneBatch::Row& row : prune_batch_.rows) cut_row(row, *scores);
+    // Latest first: rows behind the one at hand are within max_degree, as move_on() requires.
+    for (auto row = prune_batch_.rows.rbegin(); row != prune_batch_.rows.rend(); ++row) {
+      move_children(*row, *scores);
+    }
     crowded_.clear();
     graph_.table(0).drop_spills();
     graph_.table(1).drop_spills();
@@ -147,18 +151,26 @@ void Committer::cut_row(const PruneBatch::Row& row, const PruneScores& scores) {
       kept[b / 64] |= std::uint64_t{1} << (b % 64);
     }
   }
-  // Still over: the farthest unprotected go; then the farthest children find another anchor.
-  for (std::uint32_t b = row.count; b-- > 0 && too_many();) {
+  for (std::uint32_t b = row.count; b-- > 0 && too_many();) {  // still over: the farthest go
     if (is_kept(b) && !is_protected(row.node, neighbor(b), row.layer)) {
       cut(row.node, neighbor(b), row.layer);
-      kept[b / 64] &= ~(std::uint64_t{1} << (b % 64));
     }
   }
-  for (std::uint32_t b = row.count; b-- > 0 && too_many();) {
-    if (precedes(row.node, neighbor(b)) && rows.contains(index, neighbor(b))) {
-      reanchor(row.node, neighbor(b), row.layer);
-    }
+}
+
+// What is left of a row that is over is protected: children whose only anchor it is, and its own
+// only anchor. The farthest children go to an older sibling that has room; if that is not enough,
+// the latest children go on to whoever was inserted just before them.
+void Committer::move_children(const PruneBatch::Row& row, const PruneScores& scores) {
+  const RowTable& rows = graph_.table(row.layer);
+  const RowIndex index = graph_.row(row.node, row.layer);
+  for (std::uint32_t b = row.count; b-- > 0 && rows.degree(index) > rows.max_degree();) {
+    const NodeId child = prune_batch_.ids[row.first + scores.order[row.first + b]];
+    if (!precedes(row.node, child) || !rows.contains(index, child)) continue;
+    const NodeId sibling = sibling_with_room(row.node, child, row.layer);
+    if (sibling != kNoNode) reanchor(child, row.node, sibling, row.layer);
   }
+  while (rows.degree(index) > rows.max_degree()) move_on(row.node, row.layer);
 }
 
 void Committer::cut(NodeId a, NodeId b, std::uint32_t layer) {
@@ -184,58 +196,44 @@ void Committer::preserve(NodeId node, std::uint32_t layer) {
   rows.keep_sealed_copy(row, {ids.begin(), end});
 }
 
-void Committer::reanchor(NodeId anchor, NodeId child, std::uint32_t layer) {
-  const NodeId new_anchor = find_new_anchor(anchor, child, layer);
-  if (new_anchor == kNoNode) return;
-  preserve(new_anchor, layer);
-  cut(anchor, child, layer);  // first, since the child's row may be at its capacity
-  link(new_anchor, child, layer);
+void Committer::reanchor(NodeId child, NodeId from, NodeId to, std::uint32_t layer) {
+  preserve(to, layer);
+  cut(from, child, layer);  // first, since the child's row may be at its capacity
+  link(to, child, layer);
   ++stats_.reanchored;
 }
 
-// A sibling is nearest at hand. Else the latest earlier node of the layer that has room or an edge
-// to spare. If every earlier node is full of children of its own, then (each child counts for one
-// parent only) one of those children is later than `child`; moving it, which recurses to ever later
-// nodes and so ends, frees its parent.
-NodeId Committer::find_new_anchor(NodeId anchor, NodeId child, std::uint32_t layer) {
+NodeId Committer::sibling_with_room(NodeId anchor, NodeId child, std::uint32_t layer) const {
   const RowTable& rows = graph_.table(layer);
-  const auto has_place = [&](NodeId node) {
-    return rows.degree(graph_.row(node, layer)) < rows.max_degree();
-  };
   const RowIndex siblings = graph_.row(anchor, layer);
   for (std::uint32_t j = 0; j < rows.degree(siblings); ++j) {
     const NodeId sibling = rows.at(siblings, j);
-    if (precedes(sibling, child) && has_place(sibling)) return sibling;
-  }
-  for (NodeId node = child; node-- > 0;) {
-    if (node == anchor || graph_.level(node) < layer) continue;
-    if (has_place(node) || make_room(node, layer)) return node;
-  }
-  for (NodeId node = child; node-- > 0;) {
-    if (node == anchor || graph_.level(node) < layer) continue;
-    const RowIndex row = graph_.row(node, layer);
-    for (std::uint32_t j = 0; j < rows.degree(row); ++j) {
-      const NodeId other = rows.at(row, j);
-      if (!precedes(child, other)) continue;
-      is_protected(node, other, layer) ? reanchor(node, other, layer) : cut(node, other, layer);
-      if (has_place(node)) return node;
-      break;
+    if (precedes(sibling, child) && rows.degree(graph_.row(sibling, layer)) < rows.max_degree()) {
+      return sibling;
     }
   }
-  return kNoNode;  // `child` is the layer's second node: only its anchor precedes it
+  return kNoNode;
 }
 
-bool Committer::make_room(NodeId node, std::uint32_t layer) {
+// Frees one place in a row above max_degree. The row's latest child moves to the node inserted just
+// before it, which is another one: a row over max_degree ≥ 2 whose edges are all protected has two
+// children at least. If that makes the other's row too long, the same is done there; its latest
+// child is later still, so this ends, at the layer's last nodes if not before.
+void Committer::move_on(NodeId node, std::uint32_t layer) {
   const RowTable& rows = graph_.table(layer);
-  const RowIndex row = graph_.row(node, layer);
-  if (rows.degree(row) > rows.max_degree()) return false;  // it has yet to be cut itself
-  for (std::uint32_t j = rows.degree(row); j-- > 0;) {
-    const NodeId other = rows.at(row, j);
-    if (is_protected(node, other, layer)) continue;
-    cut(node, other, layer);
-    return true;
-  }
-  return false;
+  do {
+    const RowIndex row = graph_.row(node, layer);
+    NodeId latest = rows.at(row, 0);
+    for (std::uint32_t j = 0; j < rows.degree(row); ++j) {
+      const NodeId other = rows.at(row, j);
+      if (!is_protected(node, other, layer)) return cut(node, other, layer);
+      if (precedes(latest, other)) latest = other;
+    }
+    NodeId next = latest - 1;
+    while (graph_.level(next) < layer) --next;
+    reanchor(latest, node, next, layer);
+    node = next;
+  } while (rows.degree(graph_.row(node, layer)) > rows.max_degree());
 }
 
 void Committer::find_crowded() {

@@ -48,12 +48,11 @@ class Committer {
   void cut_row(const PruneBatch::Row& row, const PruneScores& scores);
   void cut(NodeId a, NodeId b, std::uint32_t layer);
   void preserve(NodeId node, std::uint32_t layer);
-  /// Moves `child`, whose only anchor is `anchor`, to another anchor.
-  void reanchor(NodeId anchor, NodeId child, std::uint32_t layer);
-  [[nodiscard]] NodeId find_new_anchor(NodeId anchor, NodeId child, std::uint32_t layer);
-  /// Makes `node` able to take one more neighbor by cutting an unprotected edge; false if it has
-  /// none.
-  bool make_room(NodeId node, std::uint32_t layer);
+  void move_children(const PruneBatch::Row& row, const PruneScores& scores);
+  /// Gives `child`, whose only anchor is `from`, the earlier node `to` instead.
+  void reanchor(NodeId child, NodeId from, NodeId to, std::uint32_t layer);
+  [[nodiscard]] NodeId sibling_with_room(NodeId anchor, NodeId child, std::uint32_t layer) const;
+  void move_on(NodeId node, std::uint32_t layer);
 
   [[nodiscard]] RowHeader& header(NodeId node, std::uint32_t layer) const noexcept {
     return graph_.table(layer).header(graph_.row(node, layer));

@@ -1,0 +1,78 @@
+// The Committer keeps every invariant whatever is proposed: arbitrary legal proposals and scores,
+// an audit after every single insertion.
+
+#include "common/committer.hpp"
+
+#include <tuple>
+
+#include "tests/support/graph_builder.hpp"
+#include "tests/support/support.hpp"
+
+namespace concord::test {
+namespace {
+
+using core::NodeId;
+using Habit = ArbitraryProposer::Habit;
+
+struct Outcome {
+  BuildStats stats;
+  Rows rows;
+};
+
+// Inserts n nodes one by one with arbitrary proposals; audits every `audit_every` insertions and
+// around every seal.
+void insert_arbitrarily(const IndexParams& params, NodeId n, Habit habit, std::uint64_t seed,
+                        NodeId audit_every, Outcome& outcome) {
+  core::Graph graph(params);
+  core::Committer committer(graph, outcome.stats);
+  ArbitraryProposer proposer(graph, habit, seed);
+  graph.announce(n);
+  while (graph.size() < n) {
+    const NodeId node = graph.size();
+    proposer.start(graph.epoch(), node, node + 1, {});
+    committer.commit(*proposer.finish({}));
+    const bool due = committer.seal_is_due();
+    if (due || node % audit_every == 0) {
+      const AuditReport report = core::audit(graph);
+      ASSERT_TRUE(report.ok) << "after node " << node << ": " << report.messages[0];
+    }
+    if (!due) continue;
+    committer.seal(proposer);
+    const AuditReport report = core::audit(graph);
+    ASSERT_TRUE(report.ok) << "after the seal behind node " << node << ": " << report.messages[0];
+  }
+  outcome.rows = all_rows(graph);
+}
+
+using Case = std::tuple<Habit, std::uint32_t, std::uint32_t>;
+class CommitterWithArbitraryProposals : public testing::TestWithParam<Case> {};
+
+TEST_P(CommitterWithArbitraryProposals, KeepsEveryInvariantAfterEveryInsertion) {
+  const auto [habit, M, epoch_limit] = GetParam();
+  for (std::uint64_t seed = 1; seed <= scaled(8); ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Outcome outcome;
+    IndexParams params = make_params(1, M, 10, epoch_limit);
+    params.seed = seed;
+    insert_arbitrarily(params, 300, habit, seed, 1, outcome);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CommitterWithArbitraryProposals, KeepsEveryInvariantAtEverySealOfALargerGraph) {
+  const auto [habit, M, epoch_limit] = GetParam();
+  if (epoch_limit == 1) GTEST_SKIP() << "the same seals as at small sizes";
+  Outcome outcome;
+  insert_arbitrarily(make_params(1, M, 10, epoch_limit), static_cast<NodeId>(scaled(3000, 500)),
+                     habit, 99, 997, outcome);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Habits, CommitterWithArbitraryProposals,
+    testing::Combine(testing::Values(Habit::anything, Habit::first_node, Habit::first_few,
+                                     Habit::one_recent, Habit::one_random, Habit::hubs,
+                                     Habit::mixed),
+                     testing::Values(2u, 3u, 4u, 16u), testing::Values(1u, 7u, 64u, 4096u)));
+
+}  // namespace
+}  // namespace concord::test
