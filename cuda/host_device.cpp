@@ -1,0 +1,97 @@
+#include "cuda/host_device.hpp"
+
+#include <algorithm>
+#include <concord/error.hpp>
+#include <cstring>
+#include <new>
+
+#include "cuda/host_kernels.hpp"
+
+namespace concord::cuda {
+namespace {
+
+constexpr std::align_val_t kAlignment{256};  // what cudaMalloc gives
+
+}  // namespace
+
+HostDevice::~HostDevice() {
+  for (const auto& [memory, block] : blocks_) ::operator delete(memory, kAlignment);
+}
+
+bool HostDevice::holds_nothing() const {
+  const std::lock_guard lock(mutex_);
+  return blocks_.empty() && handles_ == 0;
+}
+
+DeviceMemory HostDevice::do_memory() {
+  const std::lock_guard lock(mutex_);
+  return {memory_bytes_ - held_, memory_bytes_};
+}
+
+void* HostDevice::take(std::size_t bytes, bool device) {
+  const std::lock_guard lock(mutex_);
+  if (device && bytes > memory_bytes_ - held_) {
+    throw Error(ErrorCode::out_of_memory,
+                "the device has no " + std::to_string(bytes) + " bytes of memory left");
+  }
+  void* memory = ::operator new(std::max<std::size_t>(bytes, 1), kAlignment);
+  std::memset(memory, 0xA5, bytes);  // what was never written shows
+  blocks_[memory] = {bytes, device};
+  if (device) held_ += bytes;
+  peak_ = std::max(peak_, held_);
+  return memory;
+}
+
+void HostDevice::give_back(void* memory) noexcept {
+  if (memory == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  const auto block = blocks_.find(memory);
+  if (block->second.device) held_ -= block->second.bytes;
+  blocks_.erase(block);
+  ::operator delete(memory, kAlignment);
+}
+
+void* HostDevice::do_allocate(std::size_t bytes) { return take(bytes, true); }
+void* HostDevice::do_allocate_pinned(std::size_t bytes) { return take(bytes, false); }
+void HostDevice::release(void* memory) noexcept { give_back(memory); }
+void HostDevice::release_pinned(void* memory) noexcept { give_back(memory); }
+
+// Handles are counted and never looked into.
+Stream HostDevice::do_create_stream(Priority) {
+  const std::lock_guard lock(mutex_);
+  return reinterpret_cast<Stream>(++handles_);
+}
+Event HostDevice::do_create_event() {
+  const std::lock_guard lock(mutex_);
+  return reinterpret_cast<Event>(++handles_);
+}
+void HostDevice::destroy_stream(Stream stream) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (stream != nullptr) --handles_;
+}
+void HostDevice::destroy_event(Event event) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (event != nullptr) --handles_;
+}
+
+void HostDevice::do_copy_async(void* to, const void* from, std::size_t bytes, Stream) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+void HostDevice::do_fill_async(void* to, int byte, std::size_t bytes, Stream) {
+  std::memset(to, byte, bytes);
+}
+void HostDevice::do_propose_async(const MirrorView& view, const ProposeTask& task, Stream) {
+  run_propose(view, task);
+}
+void HostDevice::do_score_rows_async(const MirrorView& view, const PruneTask& task, Stream) {
+  run_score_rows(view, task);
+}
+void HostDevice::do_search_async(const MirrorView& view, const SearchTask& task, Stream) {
+  run_search(view, task);
+}
+void HostDevice::do_exact_async(const MirrorView& view, const ExactTask& task, Stream) {
+  run_exact(view, task);
+}
+void HostDevice::do_scatter_async(const ScatterTask& task, Stream) { run_scatter(task); }
+
+}  // namespace concord::cuda

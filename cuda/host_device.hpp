@@ -1,0 +1,69 @@
+// A Device without a device: host memory, calls done at once, kernels run by HostTeam.
+//
+// For tests of everything above Device on machines without a GPU. Memory has a limit, so that
+// budgets and refusals can be tested.
+#pragma once
+
+#include <mutex>
+#include <unordered_map>
+
+#include "cuda/device.hpp"
+
+namespace concord::cuda {
+
+class HostDevice final : public Device {
+ public:
+  explicit HostDevice(std::size_t memory_bytes = std::size_t{1} << 32,
+                      std::size_t shared_memory_limit = 227 * 1024)
+      : memory_bytes_(memory_bytes), shared_memory_limit_(shared_memory_limit) {}
+  ~HostDevice() override;
+
+  [[nodiscard]] std::string name() const override { return "host team"; }
+  [[nodiscard]] std::size_t shared_memory_limit() const noexcept override {
+    return shared_memory_limit_;
+  }
+  void release(void* memory) noexcept override;
+  void release_pinned(void* memory) noexcept override;
+  void destroy_stream(Stream stream) noexcept override;
+  void destroy_event(Event event) noexcept override;
+
+  /// Most device memory held at once, and whether anything is still held.
+  [[nodiscard]] std::size_t peak_bytes() const noexcept { return peak_; }
+  [[nodiscard]] bool holds_nothing() const;
+
+ protected:
+  DeviceMemory do_memory() override;
+  void* do_allocate(std::size_t bytes) override;
+  void* do_allocate_pinned(std::size_t bytes) override;
+  Stream do_create_stream(Priority priority) override;
+  Event do_create_event() override;
+  void do_record(Event, Stream) override {}
+  void do_wait(Stream, Event) override {}
+  void do_synchronize(Event) override {}
+  double do_elapsed(Event, Event) override { return 0; }
+  void do_copy_async(void* to, const void* from, std::size_t bytes, Stream stream) override;
+  void do_fill_async(void* to, int byte, std::size_t bytes, Stream stream) override;
+  void do_propose_async(const MirrorView& view, const ProposeTask& task, Stream stream) override;
+  void do_score_rows_async(const MirrorView& view, const PruneTask& task, Stream stream) override;
+  void do_search_async(const MirrorView& view, const SearchTask& task, Stream stream) override;
+  void do_exact_async(const MirrorView& view, const ExactTask& task, Stream stream) override;
+  void do_scatter_async(const ScatterTask& task, Stream stream) override;
+
+ private:
+  void* take(std::size_t bytes, bool device);
+  void give_back(void* memory) noexcept;
+
+  const std::size_t memory_bytes_;
+  const std::size_t shared_memory_limit_;
+  mutable std::mutex mutex_;
+  struct Block {
+    std::size_t bytes;
+    bool device;
+  };
+  std::unordered_map<void*, Block> blocks_;  ///< live memory; never iterated
+  std::size_t held_ = 0;
+  std::size_t peak_ = 0;
+  std::size_t handles_ = 0;  ///< streams and events not destroyed
+};
+
+}  // namespace concord::cuda

@@ -1,0 +1,34 @@
+// Entry points of the CUDA kernels, for code that is compiled without CUDA headers.
+//
+// Each launch_… enqueues its work on `stream` and returns at once: 0, or the cudaError_t of a
+// failed launch. Views and tasks are copied; what they point to must stay until the work is done.
+// They keep no state and may be called from any thread. prepare_kernels() comes first, once per
+// device.
+//
+// REQUIRES of every task: can_propose/can_search/can_exact (launch_policy.hpp) for the device.
+#pragma once
+
+#include "cuda/launch_policy.hpp"
+#include "cuda/views.hpp"
+
+struct CUstream_st;
+
+namespace concord::cuda {
+
+using Stream = CUstream_st*;
+
+/// Allows the kernels the current device's full shared memory; 0 or a cudaError_t.
+[[nodiscard]] int prepare_kernels();
+
+[[nodiscard]] int launch_propose_async(const MirrorView& view, const ProposeTask& task,
+                                       Stream stream);
+[[nodiscard]] int launch_score_rows_async(const MirrorView& view, const PruneTask& task,
+                                          Stream stream);
+[[nodiscard]] int launch_search_async(const MirrorView& view, const SearchTask& task,
+                                      Stream stream);
+[[nodiscard]] int launch_distances_async(const MirrorView& view, const DistanceTask& task,
+                                         Stream stream);
+[[nodiscard]] int launch_exact_async(const MirrorView& view, const ExactTask& task, Stream stream);
+[[nodiscard]] int launch_scatter_async(const ScatterTask& task, Stream stream);
+
+}  // namespace concord::cuda

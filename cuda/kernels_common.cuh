@@ -1,0 +1,56 @@
+// Shared by the kernel files: the metric as a constant, shared memory limits, launch results.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <type_traits>
+
+#include "cuda/cuda_team.cuh"
+#include "cuda/kernels.hpp"
+
+namespace concord::cuda {
+
+/// Warps of beam-search kernels that an SM holds: 80 registers a thread, the fewest without spills.
+inline constexpr unsigned kWarpsResident = 24;
+
+extern __shared__ __align__(16) unsigned char x_shared[];
+
+/// Calls f with std::bool_constant: squared differences (l2sq) or products.
+template <class F>
+int with_metric(Metric metric, F&& f) {
+  return metric == Metric::l2sq ? f(std::bool_constant<true>{}) : f(std::bool_constant<false>{});
+}
+
+/// Allows a kernel all the shared memory a block of the current device can have.
+template <class Kernel>
+cudaError_t allow_shared_memory(Kernel* kernel) {
+  int device = 0, most = 0;
+  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+  if (const cudaError_t error =
+          cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+      error != cudaSuccess) {
+    return error;
+  }
+  cudaFuncAttributes attributes{};
+  if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel); error != cudaSuccess) {
+    return error;
+  }
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              most - static_cast<int>(attributes.sharedSizeBytes));
+}
+
+/// 0, or the first error of several calls.
+template <class... Errors>
+int first_error(Errors... errors) {
+  int first = 0;
+  ((first = first != 0 ? first : static_cast<int>(errors)), ...);
+  return first;
+}
+
+// Each family of kernels prepares its own.
+int prepare_propose_kernels();
+int prepare_score_kernels();
+int prepare_search_kernels();
+int prepare_exact_kernels();
+
+}  // namespace concord::cuda

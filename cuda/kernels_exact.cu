@@ -1,0 +1,54 @@
+// Tiles of distances and exact search on the device.
+#include "cuda/distance_tile.hpp"
+#include "cuda/exact_knn.hpp"
+#include "cuda/kernels_common.cuh"
+
+namespace concord::cuda {
+namespace {
+
+using DistanceTeam = CudaTeam<kDistanceThreads>;
+
+template <bool kL2>
+__global__ void __launch_bounds__(kDistanceThreads, 4)
+    distance_kernel(const MirrorView view, const DistanceTask task) {
+  DistanceTeam team;
+  distance_block<kL2>(team, view, task, blockIdx.x, blockIdx.y);
+}
+
+__global__ void __launch_bounds__(kMergeThreads)
+    exact_merge_kernel(const ExactTask task, const ExactStretch stretch, const BeamLayout layout) {
+  CudaTeam<kMergeThreads> team;
+  exact_merge(team, task, stretch, blockIdx.x, x_shared, layout);
+}
+
+}  // namespace
+
+int prepare_exact_kernels() { return first_error(allow_shared_memory(exact_merge_kernel)); }
+
+int launch_distances_async(const MirrorView& view, const DistanceTask& task, Stream stream) {
+  if (task.query_count == 0 || task.count == 0) return 0;
+  constexpr std::uint32_t kQueries = kQueriesPerBlock<DistanceTeam>;
+  const dim3 blocks((task.query_count + kQueries - 1) / kQueries,
+                    (task.count + kVectorsPerBlock - 1) / kVectorsPerBlock);
+  return with_metric(view.metric, [&](auto l2) {
+    distance_kernel<l2.value><<<blocks, kDistanceThreads, 0, stream>>>(view, task);
+    return static_cast<int>(cudaGetLastError());
+  });
+}
+
+int launch_exact_async(const MirrorView& view, const ExactTask& task, Stream stream) {
+  if (task.count == 0 || task.k == 0) return 0;
+  const BeamLayout layout = merge_layout(task.k);
+  int error = 0;
+  for_each_stretch(task, view.n, [&](const ExactStretch& stretch) {
+    error = launch_distances_async(view, exact_distance_task(task, stretch), stream);
+    if (error != 0) return false;
+    exact_merge_kernel<<<stretch.query_count, kMergeThreads, layout.bytes, stream>>>(task, stretch,
+                                                                                     layout);
+    error = cudaGetLastError();
+    return error == 0;
+  });
+  return error;
+}
+
+}  // namespace concord::cuda

@@ -1,0 +1,301 @@
+#include "cuda/mirror.hpp"
+
+#include <algorithm>
+#include <array>
+#include <concord/error.hpp>
+#include <cstring>
+#include <string>
+
+namespace concord::cuda {
+namespace {
+
+constexpr std::size_t kStagingBytes = std::size_t{4} << 20;
+constexpr std::size_t kReserve = std::size_t{256} << 20;  // left to others on the device
+constexpr std::size_t kRowsAtOnce = 16384;                // of a rewrite
+constexpr std::size_t kGatherChunk = 256;                 // rows a thread takes at a time
+
+}  // namespace
+
+Mirror::Delta::Part::Part(Device& device)
+    : index(device), ids(device), d_index(device), d_ids(device) {}
+
+Mirror::Delta::Delta(Device& device)
+    : parts{Part(device), Part(device)}, copied(device), applied(device) {}
+
+Mirror::Mirror(Device& device, const core::Graph& graph, const core::VectorStore& vectors,
+               core::ThreadPool& pool, std::size_t budget, DeviceStats& stats)
+    : device_(device),
+      graph_(graph),
+      vectors_(vectors),
+      pool_(pool),
+      budget_(budget),
+      stats_(stats),
+      d_vectors_(device),
+      d_levels_(device),
+      d_upper_offset_(device),
+      d_rows_{DeviceBuffer<NodeId>(device), DeviceBuffer<NodeId>(device)},
+      copy_in_(device, Priority::normal),
+      compute_(device, Priority::normal),
+      nodes_ready_(device),
+      staging_{Staging(device), Staging(device)},
+      deltas_{Delta(device), Delta(device)} {}
+
+std::uint32_t Mirror::width(unsigned kind) const noexcept {
+  return graph_.table(kind).max_degree();
+}
+
+MirrorView Mirror::view() const noexcept {
+  MirrorView view;
+  view.vectors = d_vectors_.data();
+  view.stride = vectors_.stride();
+  view.dimension = vectors_.dimension();
+  view.rows = d_rows_[0].data();
+  view.upper_rows = d_rows_[1].data();
+  view.upper_offset = d_upper_offset_.data();
+  view.levels = d_levels_.data();
+  view.M = graph_.params().M;
+  view.metric = graph_.params().metric;
+  view.n = uploaded_;
+  return view;
+}
+
+std::size_t Mirror::bytes() const noexcept {
+  std::size_t bytes = d_vectors_.bytes() + d_levels_.bytes() + d_upper_offset_.bytes();
+  for (const auto& rows : d_rows_) bytes += rows.bytes();
+  for (const Delta& delta : deltas_) {
+    for (const auto& part : delta.parts) bytes += part.d_index.bytes() + part.d_ids.bytes();
+  }
+  return bytes;
+}
+
+// ---------------------------------------------------------------------------------- memory, nodes
+
+void Mirror::reserve(std::size_t scratch) {
+  const std::size_t nodes = graph_.announced();
+  const std::size_t upper_rows = graph_.table(1).size();
+  const bool fits = nodes <= capacity_ && upper_rows <= row_capacity_[1];
+  const std::size_t wanted = fits ? 0 : std::max<std::size_t>(nodes, capacity_ + capacity_ / 4);
+  const std::size_t wanted_upper =
+      fits ? 0 : std::max<std::size_t>(upper_rows, row_capacity_[1] + row_capacity_[1] / 4);
+  const std::size_t node_bytes =
+      vectors_.stride() * sizeof(float) + 1 + sizeof(std::uint32_t) + width(0) * sizeof(NodeId);
+  // Growing keeps the old memory until the content is copied, one array at a time: the largest is
+  // the vectors.
+  const std::size_t growth = wanted * node_bytes + wanted_upper * width(1) * sizeof(NodeId);
+  const std::size_t transient = uploaded_ > 0 && !fits ? d_vectors_.bytes() : 0;
+  const DeviceMemory memory = device_.memory();
+  const std::size_t held = bytes();
+  const std::size_t available = budget_ > 0 ? std::min(budget_, memory.free + held)
+                                            : std::max(memory.free + held, kReserve) - kReserve;
+  const std::size_t needed = (fits ? held : growth) + transient + scratch;
+  if (needed > available) {
+    throw Error(ErrorCode::out_of_memory,
+                "the device mirror of " + std::to_string(nodes) + " vectors needs " +
+                    std::to_string(needed >> 20) + " MiB of device memory, " +
+                    std::to_string(available >> 20) + " MiB are allowed or free");
+  }
+  if (!fits) grow(wanted, wanted_upper);
+}
+
+void Mirror::grow(std::size_t nodes, std::size_t upper_rows) {
+  grow_buffer(d_vectors_, std::size_t{uploaded_} * vectors_.stride(), nodes * vectors_.stride());
+  grow_buffer(d_levels_, uploaded_, nodes);
+  grow_buffer(d_upper_offset_, uploaded_, nodes);
+  grow_buffer(d_rows_[0], row_capacity_[0] * width(0), nodes * width(0));
+  grow_buffer(d_rows_[1], row_capacity_[1] * width(1),
+              std::max<std::size_t>(1, upper_rows) * width(1));
+  capacity_ = static_cast<NodeId>(nodes);
+  row_capacity_[0] = nodes;
+  row_capacity_[1] = upper_rows;
+  stats_.memory_bytes = bytes();
+}
+
+// Moves the `used` first elements; the rest is kNoNode, which an empty row consists of.
+template <class T>
+void Mirror::grow_buffer(DeviceBuffer<T>& buffer, std::size_t used, std::size_t size) {
+  DeviceBuffer<T> larger(device_);
+  larger.ensure(size);
+  if (used > 0) device_.copy_async(larger.data(), buffer.data(), used * sizeof(T), compute_);
+  device_.fill_async(larger.data() + used, 0xFF, (size - used) * sizeof(T), compute_);
+  const OwnedEvent moved(device_);
+  device_.record(moved, compute_);
+  device_.synchronize(moved);  // both are freed or used by other streams from here on
+  buffer = std::move(larger);
+}
+
+// Through pinned memory, a piece at a time, so that the caller's thread only copies memory.
+template <class T>
+void Mirror::upload(T* d_to, const T* from, std::size_t count) {
+  const auto* source = reinterpret_cast<const std::byte*>(from);
+  auto* target = reinterpret_cast<std::byte*>(d_to);
+  for (std::size_t left = count * sizeof(T); left > 0;) {
+    Staging& staging = staging_[next_staging_];
+    next_staging_ ^= 1;
+    const std::size_t piece = std::min(left, kStagingBytes);
+    device_.synchronize(staging.free);
+    staging.memory.ensure(kStagingBytes);
+    std::memcpy(staging.memory.data(), source, piece);
+    device_.copy_async(target, staging.memory.data(), piece, copy_in_);
+    device_.record(staging.free, copy_in_);
+    stats_.bytes_in += piece;
+    source += piece;
+    target += piece;
+    left -= piece;
+  }
+}
+
+void Mirror::upload_nodes(NodeId fresh, NodeId end) {
+  uploaded_ = std::min(uploaded_, fresh);
+  if (end <= uploaded_) return;
+  const std::size_t count = end - uploaded_;
+  upload(d_vectors_.data() + std::size_t{uploaded_} * vectors_.stride(), vectors_.row(uploaded_),
+         count * vectors_.stride());
+  upload(d_levels_.data() + uploaded_, graph_.levels().data() + uploaded_, count);
+  upload(d_upper_offset_.data() + uploaded_, graph_.upper_offsets().data() + uploaded_, count);
+  device_.record(nodes_ready_, copy_in_);
+  device_.wait(compute_, nodes_ready_);
+  uploaded_ = end;
+}
+
+// ------------------------------------------------------------------------------------------- rows
+
+// Gathers rows into pinned memory and starts their copy; work on the device goes on meanwhile.
+void Mirror::stage(Delta& delta, const RowLists& rows, Version version) {
+  device_.synchronize(delta.applied);  // its memory may still be in use
+  for (unsigned kind = 0; kind < kKinds; ++kind) {
+    Delta::Part& part = delta.parts[kind];
+    const core::RowTable& table = graph_.table(kind);
+    const std::uint32_t w = width(kind);
+    part.count = rows[kind].size();
+    part.index.ensure(part.count);
+    part.ids.ensure(part.count * w);
+    part.d_index.ensure(part.index.size());
+    part.d_ids.ensure(part.ids.size());
+    pool_.parallel_for(
+        part.count, kGatherChunk, [&](unsigned, std::size_t first, std::size_t last) {
+          std::array<NodeId, core::kMaxScored> ids;
+          for (std::size_t j = first; j < last; ++j) {
+            const core::RowIndex row = rows[kind][j];
+            const std::uint32_t n = version == nullptr
+                                        ? table.read(row, ids.data())
+                                        : graph_.read_sealed_row(*version, table, row, ids.data());
+            std::fill(ids.begin() + n, ids.begin() + std::max(n, w), kNoNode);
+            part.index[j] = row;
+            std::copy_n(ids.begin(), w, part.ids.data() + j * w);
+          }
+        });
+    if (part.count == 0) continue;
+    device_.copy_async(part.d_index.data(), part.index.data(), part.count * sizeof(std::uint32_t),
+                       copy_in_);
+    device_.copy_async(part.d_ids.data(), part.ids.data(), part.count * w * sizeof(NodeId),
+                       copy_in_);
+    stats_.bytes_in += part.count * (w + 1) * sizeof(NodeId);
+  }
+  device_.record(delta.copied, copy_in_);
+}
+
+void Mirror::apply(Delta& delta) {
+  device_.wait(compute_, delta.copied);
+  for (unsigned kind = 0; kind < kKinds; ++kind) {
+    const Delta::Part& part = delta.parts[kind];
+    if (part.count == 0) continue;
+    ScatterTask task;
+    task.row_index = part.d_index.data();
+    task.ids = part.d_ids.data();
+    task.count = static_cast<std::uint32_t>(part.count);
+    task.width = width(kind);
+    task.rows = d_rows_[kind].data();
+    device_.scatter_async(task, compute_);
+  }
+  device_.record(delta.applied, compute_);
+  delta.waiting = false;
+}
+
+// Brings the rows forward to those of `epoch`, as far as the waiting deltas reach.
+void Mirror::apply_waiting(std::uint32_t epoch) {
+  for (const unsigned older : {next_delta_, next_delta_ ^ 1}) {
+    Delta& delta = deltas_[older];
+    if (!delta.waiting || delta.epoch > epoch) continue;
+    apply(delta);
+    held_epoch_ = delta.epoch;
+  }
+}
+
+void Mirror::sealed() {
+  for (unsigned kind = 0; kind < kKinds; ++kind) changed_[kind] = graph_.table(kind).touched();
+  if (content_ == Content::live) content_ = Content::nothing;  // of an older state
+  if (content_ == Content::nothing) return;
+  // The epoch just sealed has been proposed, so the version it read is no longer wanted.
+  apply_waiting(graph_.epoch().number);
+  Delta& delta = deltas_[next_delta_];
+  stage(delta, {changed_[0], changed_[1]}, nullptr);
+  delta.epoch = graph_.epoch().number + 1;
+  delta.waiting = true;
+  next_delta_ ^= 1;
+}
+
+void Mirror::hold_version(const core::Epoch& epoch) {
+  const core::SealedVersion version = graph_.version_for(epoch);
+  if (content_ == Content::version) {
+    while (held_epoch_ < epoch.number && (deltas_[0].waiting || deltas_[1].waiting)) {
+      apply_oldest();
+    }
+    if (held_epoch_ == epoch.number) return;
+    content_ = Content::nothing;
+  }
+  if (content_ == Content::live) {
+    for (const auto& lists : {RowLists{changed_[0], changed_[1]},
+                              RowLists{graph_.table(0).touched(), graph_.table(1).touched()}}) {
+      write_rows(lists, &version);
+    }
+  } else {
+    write_all(&version);
+  }
+  content_ = Content::version;
+  held_epoch_ = epoch.number;
+}
+
+void Mirror::hold_live() {
+  if (content_ == Content::nothing) {
+    write_all(nullptr);
+  } else {
+    apply_waiting(graph_.epoch().number + 1);
+    for (const auto& lists : {RowLists{changed_[0], changed_[1]},
+                              RowLists{graph_.table(0).touched(), graph_.table(1).touched()}}) {
+      write_rows(lists, nullptr);
+    }
+  }
+  content_ = Content::live;
+}
+
+void Mirror::write_rows(const RowLists& rows, Version version) {
+  for (unsigned kind = 0; kind < kKinds; ++kind) {
+    for (std::size_t first = 0; first < rows[kind].size(); first += kRowsAtOnce) {
+      RowLists piece;
+      piece[kind] = rows[kind].subspan(first, std::min(kRowsAtOnce, rows[kind].size() - first));
+      Delta& delta = deltas_[next_delta_];
+      next_delta_ ^= 1;
+      stage(delta, piece, version);
+      apply(delta);
+    }
+  }
+}
+
+void Mirror::write_all(Version version) {
+  for (Delta& delta : deltas_) delta.waiting = false;
+  const NodeId nodes = version == nullptr ? graph_.size() : version->end;
+  std::array<std::size_t, kKinds> counts = {nodes, graph_.table(1).size()};
+  if (nodes < graph_.announced()) counts[1] = graph_.upper_offsets()[nodes];
+  std::vector<core::RowIndex> indices[kKinds];
+  for (unsigned kind = 0; kind < kKinds; ++kind) {
+    indices[kind].resize(counts[kind]);
+    for (std::size_t r = 0; r < counts[kind]; ++r)
+      indices[kind][r] = static_cast<core::RowIndex>(r);
+    if (d_rows_[kind].size() > 0) {
+      device_.fill_async(d_rows_[kind].data(), 0xFF, d_rows_[kind].bytes(), compute_);
+    }
+  }
+  write_rows({indices[0], indices[1]}, version);
+}
+
+}  // namespace concord::cuda

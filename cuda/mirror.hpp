@@ -1,0 +1,123 @@
+// The device mirror: vectors, levels and rows of one version of the graph in device memory.
+//
+// Vectors, levels and offsets are uploaded once. Rows are those of the version that proposals of
+// one epoch read, or the live ones for searches; moving from one to the other uploads only rows
+// that differ: at each seal the changed rows are gathered into pinned memory and copied while the
+// device still works on the older version, and scattered in stream order just before the newer one
+// is read.
+//
+// Memory is taken in reserve(), before any work, and never beyond the budget.
+// Thread-safety: one thread at a time. All members may throw what Device throws.
+#pragma once
+
+#include <array>
+#include <concord/stats.hpp>
+#include <span>
+#include <vector>
+
+#include "common/graph.hpp"
+#include "common/thread_pool.hpp"
+#include "common/vector_store.hpp"
+#include "cuda/buffer.hpp"
+
+namespace concord::cuda {
+
+class Mirror {
+ public:
+  /// Borrows its arguments. `budget` in bytes, 0 = what the device has free less a reserve.
+  Mirror(Device& device, const core::Graph& graph, const core::VectorStore& vectors,
+         core::ThreadPool& pool, std::size_t budget, DeviceStats& stats);
+
+  /// Room for all announced nodes and `scratch` bytes beside the mirror. Throws
+  /// Error(out_of_memory) with both sizes if that exceeds the budget; nothing is allocated then.
+  void reserve(std::size_t scratch);
+  /// Uploads what is missing of nodes [0, end), and again what stood from `fresh` on, which may be
+  /// other nodes by now; work given to compute() from here on sees them.
+  void upload_nodes(core::NodeId fresh, core::NodeId end);
+
+  /// The open epoch has just been sealed.
+  void sealed();
+  /// Makes the rows those that proposals of `epoch` read.
+  void hold_version(const core::Epoch& epoch);
+  /// Makes the rows the live ones.
+  void hold_live();
+
+  /// For kernels on compute().
+  [[nodiscard]] MirrorView view() const noexcept;
+  [[nodiscard]] Stream compute() const noexcept { return compute_; }
+  [[nodiscard]] core::NodeId uploaded() const noexcept { return uploaded_; }
+  [[nodiscard]] std::size_t bytes() const noexcept;
+
+ private:
+  static constexpr unsigned kKinds = 2;  ///< layer 0, layers above
+
+  /// Rows on their way to the device, in pinned memory and in device memory.
+  struct Delta {
+    explicit Delta(Device& device);
+    struct Part {
+      explicit Part(Device& device);
+      PinnedBuffer<std::uint32_t> index;
+      PinnedBuffer<NodeId> ids;
+      DeviceBuffer<std::uint32_t> d_index;
+      DeviceBuffer<NodeId> d_ids;
+      std::size_t count = 0;
+    };
+    Part parts[kKinds];
+    OwnedEvent copied;
+    OwnedEvent applied;
+    bool waiting = false;     ///< staged, not applied
+    std::uint32_t epoch = 0;  ///< the rows become those that proposals of this epoch read
+  };
+  using RowLists = std::array<std::span<const core::RowIndex>, kKinds>;
+  /// null: the live rows.
+  using Version = const core::SealedVersion*;
+
+  [[nodiscard]] std::uint32_t width(unsigned kind) const noexcept;
+  void grow(std::size_t nodes, std::size_t upper_rows);
+  template <class T>
+  void grow_buffer(DeviceBuffer<T>& buffer, std::size_t used, std::size_t size);
+  template <class T>
+  void upload(T* d_to, const T* from, std::size_t count);
+
+  void stage(Delta& delta, const RowLists& rows, Version version);
+  void apply(Delta& delta);
+  void apply_waiting(std::uint32_t epoch);
+  void write_rows(const RowLists& rows, Version version);
+  void write_all(Version version);
+
+  Device& device_;
+  const core::Graph& graph_;
+  const core::VectorStore& vectors_;
+  core::ThreadPool& pool_;
+  std::size_t budget_;
+  DeviceStats& stats_;
+
+  DeviceBuffer<float> d_vectors_;
+  DeviceBuffer<std::uint8_t> d_levels_;
+  DeviceBuffer<std::uint32_t> d_upper_offset_;
+  DeviceBuffer<NodeId> d_rows_[kKinds];
+  std::size_t row_capacity_[kKinds] = {0, 0};
+  NodeId capacity_ = 0;
+  NodeId uploaded_ = 0;
+
+  OwnedStream copy_in_;
+  OwnedStream compute_;
+  OwnedEvent nodes_ready_;
+  struct Staging {
+    explicit Staging(Device& device) : memory(device), free(device) {}
+    PinnedBuffer<std::byte> memory;
+    OwnedEvent free;
+  };
+  Staging staging_[2];
+  unsigned next_staging_ = 0;
+
+  Delta deltas_[2];
+  unsigned next_delta_ = 0;                      ///< the older of the two
+  std::vector<core::RowIndex> changed_[kKinds];  ///< by the last seal's epoch
+
+  enum class Content { nothing, version, live };
+  Content content_ = Content::nothing;
+  std::uint32_t held_epoch_ = 0;  ///< where content_ is version
+};
+
+}  // namespace concord::cuda

@@ -1,0 +1,408 @@
+// Conformance of the device: every kernel against HostTeam, byte for byte.
+//
+// A program of its own, for a machine that has a GPU and little else: no test library, no files.
+//   concord_device_conformance          prints PASS or FAIL for each case; exit code 0 where all
+//   pass concord_device_conformance --quick  small cases only, for compute-sanitizer
+//   concord_device_conformance --time   then times the kernels on a larger graph
+// Exit code 77: no usable device.
+#include <cuda_runtime.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "cuda/host_kernels.hpp"
+#include "cuda/kernels.hpp"
+#include "tests/cuda/world.hpp"
+
+namespace concord::cuda::testing {
+namespace {
+
+void check(int error, const char* what) {
+  if (error == 0) return;
+  std::printf("FAIL %s: %s\n", what, cudaGetErrorString(static_cast<cudaError_t>(error)));
+  std::exit(1);
+}
+
+/// Device memory holding a copy of host data.
+template <class T>
+class OnDevice {
+ public:
+  explicit OnDevice(const std::vector<T>& data) : size_(data.size()) {
+    check(cudaMalloc(&d_data_, size_ * sizeof(T) + 16), "cudaMalloc");
+    check(cudaMemcpy(d_data_, data.data(), size_ * sizeof(T), cudaMemcpyHostToDevice), "upload");
+  }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+  ~OnDevice() { cudaFree(d_data_); }
+
+  [[nodiscard]] T* data() const { return d_data_; }
+  [[nodiscard]] std::vector<T> read() const {
+    std::vector<T> data(size_);
+    check(cudaMemcpy(data.data(), d_data_, size_ * sizeof(T), cudaMemcpyDeviceToHost), "download");
+    return data;
+  }
+
+ private:
+  T* d_data_ = nullptr;
+  std::size_t size_;
+};
+
+/// A world in device memory.
+struct DeviceWorld {
+  explicit DeviceWorld(const World& world)
+      : vectors(world.vectors.pieces),
+        queries(world.queries.pieces),
+        levels(world.levels),
+        upper_offset(world.upper_offset),
+        rows(world.rows),
+        upper_rows(world.upper_rows),
+        view(world.view()) {
+    view.vectors = reinterpret_cast<const float*>(vectors.data());
+    view.rows = rows.data();
+    view.upper_rows = upper_rows.data();
+    view.upper_offset = upper_offset.data();
+    view.levels = levels.data();
+  }
+  [[nodiscard]] const float* query_rows() const {
+    return reinterpret_cast<const float*>(queries.data());
+  }
+
+  OnDevice<Float4> vectors, queries;
+  OnDevice<std::uint8_t> levels;
+  OnDevice<std::uint32_t> upper_offset;
+  OnDevice<NodeId> rows, upper_rows;
+  MirrorView view;
+};
+
+int g_failures = 0;
+
+template <class T>
+void compare(const std::string& name, const std::vector<T>& device, const std::vector<T>& host) {
+  std::size_t different = 0, first = 0;
+  for (std::size_t j = host.size(); j-- > 0;) {
+    if (std::memcmp(&device[j], &host[j], sizeof(T)) != 0) {
+      ++different;
+      first = j;
+    }
+  }
+  if (different == 0) {
+    std::printf("PASS %s\n", name.c_str());
+    return;
+  }
+  ++g_failures;
+  std::printf("FAIL %s: %zu of %zu differ, first at %zu\n", name.c_str(), different, host.size(),
+              first);
+}
+
+void synchronise(const char* what) { check(cudaDeviceSynchronize(), what); }
+
+void check_propose(const World& world, const DeviceWorld& device, NodeId sealed_end, NodeId begin,
+                   NodeId end, std::uint32_t ef) {
+  ProposeBuffers host(world, sealed_end, begin, end, ef);
+  if (sealed_end == 0) host.task.entry = {};
+  const std::vector<NodeId> untouched = host.ids;
+  run_propose(world.view(), host.task);
+  for (std::uint32_t threads : {64u, 128u}) {
+    const OnDevice<std::uint32_t> first_list(host.first_list);
+    const OnDevice<NodeId> ids(untouched);
+    const OnDevice<Float4> tail(host.tail);
+    ProposeTask task = host.task;
+    task.first_list = first_list.data();
+    task.ids = ids.data();
+    task.tail_distances = reinterpret_cast<float*>(tail.data());
+    task.threads = threads;
+    check(launch_propose_async(device.view, task, nullptr), "launch_propose");
+    synchronise("propose");
+    compare(world.spec.name() + " propose ef=" + std::to_string(ef) +
+                " sealed=" + std::to_string(sealed_end) + " threads=" + std::to_string(threads),
+            ids.read(), host.ids);
+  }
+}
+
+void check_search(const World& world, const DeviceWorld& device, std::uint32_t k,
+                  std::uint32_t ef) {
+  SearchTask host;
+  std::vector<Key> keys(std::size_t{world.spec.queries} * k, 1);
+  std::vector<std::uint32_t> counts(world.spec.queries, 99);
+  host.queries = world.queries.row(0);
+  host.query_stride = world.queries.stride;
+  host.count = world.spec.queries;
+  host.k = k;
+  host.ef = ef;
+  host.entry = world.entry();
+  SearchTask task = host;
+  const OnDevice<Key> device_keys(keys);
+  const OnDevice<std::uint32_t> device_counts(counts);
+  host.out = keys.data();
+  host.counts = counts.data();
+  run_search(world.view(), host);
+  task.queries = device.query_rows();
+  task.out = device_keys.data();
+  task.counts = device_counts.data();
+  for (std::uint32_t threads : {32u, 128u}) {
+    task.threads = threads;
+    check(cudaMemset(device_keys.data(), 0x11, keys.size() * sizeof(Key)), "cudaMemset");
+    check(launch_search_async(device.view, task, nullptr), "launch_search");
+    synchronise("search");
+    const std::string name = world.spec.name() + " search k=" + std::to_string(k) +
+                             " ef=" + std::to_string(ef) + " threads=" + std::to_string(threads);
+    compare(name, device_keys.read(), keys);
+    compare(name + " counts", device_counts.read(), counts);
+  }
+}
+
+void check_scores(const World& world, const DeviceWorld& device) {
+  PruneBuffers host(world, {1, 2, 3, 33, 40, 64, 65, 100, 129, 255, 256});
+  const OnDevice<PruneRow> rows(host.rows);
+  const OnDevice<NodeId> ids(host.ids);
+  const OnDevice<std::uint8_t> order(host.order);
+  const OnDevice<std::uint64_t> dominators(host.dominators);
+  run_score_rows(world.view(), host.task);
+  PruneTask task = host.task;
+  task.rows = rows.data();
+  task.ids = ids.data();
+  task.order = order.data();
+  task.dominators = dominators.data();
+  check(launch_score_rows_async(device.view, task, nullptr), "launch_score_rows");
+  synchronise("score_rows");
+  compare(world.spec.name() + " score order", order.read(), host.order);
+  compare(world.spec.name() + " score dominators", dominators.read(), host.dominators);
+}
+
+void check_exact(const World& world, const DeviceWorld& device, std::uint32_t k,
+                 std::size_t scratch_floats) {
+  std::vector<Float4> scratch(scratch_floats / 4);
+  std::vector<Key> keys(std::size_t{world.spec.queries} * k, 1);
+  const OnDevice<Float4> device_scratch(scratch);
+  const OnDevice<Key> device_keys(keys);
+  ExactTask host;
+  host.queries = world.queries.row(0);
+  host.query_stride = world.queries.stride;
+  host.count = world.spec.queries;
+  host.k = k;
+  host.out = keys.data();
+  host.scratch = reinterpret_cast<float*>(scratch.data());
+  host.scratch_floats = scratch_floats;
+  ExactTask task = host;
+  run_exact(world.view(), host);
+  task.queries = device.query_rows();
+  task.out = device_keys.data();
+  task.scratch = reinterpret_cast<float*>(device_scratch.data());
+  check(launch_exact_async(device.view, task, nullptr), "launch_exact");
+  synchronise("exact");
+  compare(world.spec.name() + " exact k=" + std::to_string(k) +
+              " scratch=" + std::to_string(scratch_floats),
+          device_keys.read(), keys);
+}
+
+void check_scatter() {
+  for (std::uint32_t width : {2u, 5u, 32u, 128u}) {
+    std::vector<NodeId> rows(1000 * width, 1);
+    std::vector<std::uint32_t> index;
+    for (std::uint32_t row = 3; row < 1000; row += 7) index.push_back((row * 37) % 1000);
+    std::vector<NodeId> ids(index.size() * width);
+    for (std::size_t j = 0; j < ids.size(); ++j) ids[j] = static_cast<NodeId>(j * 7 + 2);
+    const OnDevice<NodeId> device_rows(rows), device_ids(ids);
+    const OnDevice<std::uint32_t> device_index(index);
+    const auto count = static_cast<std::uint32_t>(index.size());
+    run_scatter({index.data(), ids.data(), count, width, rows.data()});
+    check(launch_scatter_async(
+              {device_index.data(), device_ids.data(), count, width, device_rows.data()}, nullptr),
+          "launch_scatter");
+    synchronise("scatter");
+    compare("scatter width=" + std::to_string(width), device_rows.read(), rows);
+  }
+}
+
+void check_world(const WorldSpec& spec, const std::vector<std::uint32_t>& efs) {
+  const World world(spec);
+  const DeviceWorld device(world);
+  for (std::uint32_t ef : efs) {
+    check_propose(world, device, spec.sealed, spec.sealed + spec.tail / 3, world.n, ef);
+    check_search(world, device, (ef + 1) / 2, ef);
+  }
+  check_propose(world, device, 0, 0, std::min<NodeId>(world.n, 200), efs.back());
+  check_scores(world, device);
+  check_exact(world, device, 1, 4096);
+  check_exact(world, device, 100, 1 << 20);
+}
+
+void check_small_worlds(bool quick) {
+  std::uint64_t seed = 1;
+  const Data kinds[] = {Data::random,     Data::clustered, Data::constant,
+                        Data::duplicates, Data::huge,      Data::grid};
+  for (std::uint32_t dimension : {1u, 3u, 32u, 33u, 100u, 128u, 784u, 1536u}) {
+    for (Metric metric : {Metric::l2sq, Metric::inner_product, Metric::cosine}) {
+      const std::uint32_t M = std::vector<std::uint32_t>{2, 5, 16, 64}[seed % 4];
+      if (quick && seed % 5 != 0) {
+        ++seed;
+        continue;
+      }
+      check_world(
+          {dimension, metric, kinds[seed % 6], M, 600, 150, 24, seed},
+          quick ? std::vector<std::uint32_t>{40} : std::vector<std::uint32_t>{1, 2, 33, 200, 512});
+      ++seed;
+    }
+  }
+}
+
+void check_large_worlds() {
+  for (Data data : {Data::random, Data::clustered, Data::grid}) {
+    check_world({96, Metric::l2sq, data, 16, 20000, 1500, 3000, 77}, {64, 200});
+  }
+}
+
+/// Milliseconds of the second of two runs.
+template <class F>
+float milliseconds(F&& launch) {
+  cudaEvent_t begin, end;
+  check(cudaEventCreate(&begin), "cudaEventCreate");
+  check(cudaEventCreate(&end), "cudaEventCreate");
+  check(launch(), "launch");
+  check(cudaEventRecord(begin), "cudaEventRecord");
+  check(launch(), "launch");
+  check(cudaEventRecord(end), "cudaEventRecord");
+  synchronise("timing");
+  float ms = 0;
+  check(cudaEventElapsedTime(&ms, begin, end), "cudaEventElapsedTime");
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  return ms;
+}
+
+void time_propose(const World& world, const DeviceWorld& device, Counters* counters) {
+  ProposeBuffers host(world, world.spec.sealed, world.spec.sealed, world.n, 200);
+  const OnDevice<std::uint32_t> first_list(host.first_list);
+  const OnDevice<NodeId> ids(host.ids);
+  const OnDevice<Float4> tail(host.tail);
+  ProposeTask task = host.task;
+  task.first_list = first_list.data();
+  task.ids = ids.data();
+  task.tail_distances = reinterpret_cast<float*>(tail.data());
+  task.counters = counters;
+  DistanceTask distances;
+  distances.queries = device.view.vector(task.begin);
+  distances.query_stride = device.view.stride;
+  distances.query_count = task.end - task.begin;
+  distances.first = task.sealed_end;
+  distances.count = task.end - task.sealed_end;
+  distances.out = task.tail_distances;
+  distances.out_stride = tail_stride(task.sealed_end, task.end);
+  std::printf(
+      "TIME tail distances, all of %u x %u: %.3f ms\n", distances.query_count, distances.count,
+      milliseconds([&] { return launch_distances_async(device.view, distances, nullptr); }));
+  for (std::uint32_t threads : {64u, 128u}) {
+    task.threads = threads;
+    check(cudaMemset(counters, 0, sizeof(Counters)), "cudaMemset");
+    const float ms = milliseconds([&] { return launch_propose_async(device.view, task, nullptr); });
+    Counters work;
+    check(cudaMemcpy(&work, counters, sizeof work, cudaMemcpyDeviceToHost), "download");
+    const double nodes = task.end - task.begin;
+    std::printf(
+        "TIME propose, %u threads a node, %.0f nodes, ef 200: %.3f ms; a node: %.0f hops, "
+        "%.0f distances\n",
+        threads, nodes, ms, static_cast<double>(work.hops) / 2 / nodes,
+        static_cast<double>(work.distances) / 2 / nodes);
+  }
+}
+
+void time_search(const World& world, const DeviceWorld& device) {
+  const std::uint32_t k = 10;
+  const OnDevice<Key> keys(std::vector<Key>(std::size_t{world.spec.queries} * k));
+  const OnDevice<std::uint32_t> counts(std::vector<std::uint32_t>(world.spec.queries));
+  SearchTask task;
+  task.queries = device.query_rows();
+  task.query_stride = world.queries.stride;
+  task.k = k;
+  task.ef = 64;
+  task.entry = world.entry();
+  task.out = keys.data();
+  task.counts = counts.data();
+  for (std::uint32_t count : {1u, 100u, 1000u, world.spec.queries}) {
+    for (std::uint32_t threads : {32u, 128u}) {
+      task.count = count;
+      task.threads = threads;
+      std::printf("TIME search, %u queries, %u threads each, ef 64: %.3f ms\n", count, threads,
+                  milliseconds([&] { return launch_search_async(device.view, task, nullptr); }));
+    }
+  }
+}
+
+void time_exact(const World& world, const DeviceWorld& device) {
+  const std::size_t floats = std::size_t{1} << 24;
+  const OnDevice<Float4> scratch{std::vector<Float4>(floats / 4)};
+  const OnDevice<Key> keys(std::vector<Key>(std::size_t{world.spec.queries} * 100));
+  ExactTask task;
+  task.queries = device.query_rows();
+  task.query_stride = world.queries.stride;
+  task.count = world.spec.queries;
+  task.k = 100;
+  task.out = keys.data();
+  task.scratch = reinterpret_cast<float*>(scratch.data());
+  task.scratch_floats = floats;
+  std::printf("TIME exact, %u queries x %u vectors, k 100: %.3f ms\n", task.count, world.n,
+              milliseconds([&] { return launch_exact_async(device.view, task, nullptr); }));
+}
+
+void time_scores(const World& world, const DeviceWorld& device) {
+  PruneBuffers host(world, std::vector<std::uint32_t>(200, 40));
+  const OnDevice<PruneRow> rows(host.rows);
+  const OnDevice<NodeId> ids(host.ids);
+  const OnDevice<std::uint8_t> order(host.order);
+  const OnDevice<std::uint64_t> dominators(host.dominators);
+  PruneTask task = host.task;
+  task.rows = rows.data();
+  task.ids = ids.data();
+  task.order = order.data();
+  task.dominators = dominators.data();
+  std::printf("TIME score rows, %u rows of 40: %.3f ms\n", task.row_count,
+              milliseconds([&] { return launch_score_rows_async(device.view, task, nullptr); }));
+}
+
+void time_kernels() {
+  for (std::uint32_t dimension : {128u, 768u}) {
+    const World world({dimension, Metric::l2sq, Data::random, 16,
+                       dimension == 128 ? 60000u : 15000u, 2048, 10000, 5});
+    const DeviceWorld device(world);
+    const OnDevice<Counters> counters(std::vector<Counters>(1));
+    std::printf("TIME dimension %u, %u vectors\n", dimension, world.n);
+    time_propose(world, device, counters.data());
+    time_search(world, device);
+    time_exact(world, device);
+    time_scores(world, device);
+  }
+}
+
+int run(bool quick, bool timing) {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::printf("SKIP: no CUDA device\n");
+    return 77;
+  }
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+  std::printf("%s, compute capability %d.%d, %d SMs\n", properties.name, properties.major,
+              properties.minor, properties.multiProcessorCount);
+  check(prepare_kernels(), "prepare_kernels");
+  check_scatter();
+  check_small_worlds(quick);
+  if (!quick) check_large_worlds();
+  std::printf("%s: %d failed\n", g_failures == 0 ? "PASS" : "FAIL", g_failures);
+  if (timing) time_kernels();
+  return g_failures == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace concord::cuda::testing
+
+int main(int argc, char** argv) {
+  bool quick = false, timing = false;
+  for (int j = 1; j < argc; ++j) {
+    quick = quick || std::strcmp(argv[j], "--quick") == 0;
+    timing = timing || std::strcmp(argv[j], "--time") == 0;
+  }
+  return concord::cuda::testing::run(quick, timing);
+}

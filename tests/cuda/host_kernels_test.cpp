@@ -1,0 +1,221 @@
+// HostTeam and SimtTeam against naive references: every device algorithm, all metrics, odd sizes.
+#include "cuda/host_kernels.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/cuda/reference.hpp"
+#include "tests/cuda/simt_kernels.hpp"
+
+namespace concord::cuda::testing {
+namespace {
+
+std::vector<WorldSpec> worlds() {
+  std::vector<WorldSpec> specs;
+  const Metric metrics[] = {Metric::l2sq, Metric::inner_product, Metric::cosine};
+  const Data data[] = {Data::random,     Data::clustered, Data::constant,
+                       Data::duplicates, Data::huge,      Data::grid};
+  std::uint64_t seed = 1;
+  for (std::uint32_t dimension : {1u, 3u, 32u, 33u, 100u, 128u, 129u, 260u}) {
+    for (Metric metric : metrics) {
+      const Data kind = data[seed % 6];
+      const std::uint32_t M = std::vector<std::uint32_t>{2, 5, 16, 8}[seed % 4];
+      specs.push_back({dimension, metric, kind, M, 250, 70, 12, seed++});
+    }
+  }
+  for (Data kind : data) specs.push_back({24, Metric::l2sq, kind, 16, 400, 150, 12, seed++});
+  specs.push_back({784, Metric::l2sq, Data::clustered, 16, 150, 40, 5, seed++});
+  specs.push_back({1536, Metric::cosine, Data::random, 12, 120, 30, 5, seed++});
+  specs.push_back({20, Metric::l2sq, Data::random, 64, 500, 60, 12, seed++});
+  specs.push_back({20, Metric::l2sq, Data::grid, 64, 500, 60, 12, seed++});
+  return specs;
+}
+
+std::string name_of(const ::testing::TestParamInfo<WorldSpec>& info) {
+  return info.param.name() + "_" + std::to_string(info.index);
+}
+
+class Kernels : public ::testing::TestWithParam<WorldSpec> {
+ protected:
+  World world_{GetParam()};
+  Reference reference_{world_};
+  MirrorView view_ = world_.view();
+};
+INSTANTIATE_TEST_SUITE_P(Worlds, Kernels, ::testing::ValuesIn(worlds()), name_of);
+
+TEST_P(Kernels, ProposeEqualsReference) {
+  for (std::uint32_t ef : {1u, 2u, 16u, 33u, 200u, 512u}) {
+    const NodeId middle = world_.spec.sealed + world_.spec.tail / 3;
+    ProposeBuffers buffers(world_, world_.spec.sealed, middle, world_.n, ef);
+    const auto expected = reference_.propose(buffers.task);
+    run_propose(view_, buffers.task);
+    ASSERT_EQ(buffers.ids, expected) << "HostTeam, ef " << ef;
+  }
+}
+
+TEST_P(Kernels, ProposeByEmulatedThreadsEqualsReference) {
+  for (std::uint32_t ef : {1u, 40u, 150u}) {
+    ProposeBuffers buffers(world_, world_.spec.sealed, world_.n - 4, world_.n, ef);
+    const auto expected = reference_.propose(buffers.task);
+    simt_propose<64>(view_, buffers.task, ef);
+    ASSERT_EQ(buffers.ids, expected) << "64 threads, ef " << ef;
+    std::fill(buffers.ids.begin(), buffers.ids.end(), 7);
+    simt_propose<128>(view_, buffers.task, ef + 1);
+    ASSERT_EQ(buffers.ids, expected) << "128 threads, ef " << ef;
+  }
+}
+
+TEST_P(Kernels, ProposeWithoutSealedNodes) {
+  for (std::uint32_t ef : {1u, 20u, 300u}) {
+    ProposeBuffers buffers(world_, 0, 0, 60, ef);
+    buffers.task.entry = {};
+    const auto expected = reference_.propose(buffers.task);
+    run_propose(view_, buffers.task);
+    ASSERT_EQ(buffers.ids, expected) << "HostTeam, ef " << ef;
+    simt_propose<64>(view_, buffers.task, ef);
+    ASSERT_EQ(buffers.ids, expected) << "64 threads, ef " << ef;
+  }
+}
+
+TEST_P(Kernels, SearchEqualsReference) {
+  for (std::uint32_t ef : {1u, 10u, 64u, 300u}) {
+    for (std::uint32_t k : {1u, ef / 2, ef}) {
+      if (k == 0) continue;
+      SearchTask task;
+      std::vector<Key> out(std::size_t{world_.spec.queries} * k, 1);
+      std::vector<std::uint32_t> counts(world_.spec.queries, 99);
+      task.queries = world_.queries.row(0);
+      task.query_stride = world_.queries.stride;
+      task.count = world_.spec.queries;
+      task.k = k;
+      task.ef = ef;
+      task.entry = world_.entry();
+      task.out = out.data();
+      task.counts = counts.data();
+      const auto check = [&](const char* who) {
+        for (std::uint32_t q = 0; q < task.count; ++q) {
+          auto expected = reference_.search(world_.queries.row(q), task.entry, k, ef);
+          ASSERT_EQ(counts[q], expected.size()) << who;
+          expected.resize(k, kWorstKey);
+          ASSERT_EQ(std::vector<Key>(&out[q * k], &out[q * k] + k), expected)
+              << who << ", query " << q << ", ef " << ef << ", k " << k;
+        }
+      };
+      run_search(view_, task);
+      check("HostTeam");
+      if (k != ef) continue;
+      task.count = std::min(task.count, 3u);
+      std::fill(out.begin(), out.end(), 1);
+      simt_search<32>(view_, task, ef);
+      check("32 threads");
+      std::fill(out.begin(), out.end(), 1);
+      simt_search<128>(view_, task, ef);
+      check("128 threads");
+    }
+  }
+}
+
+TEST_P(Kernels, ScoresEqualReference) {
+  PruneBuffers buffers(world_, {1, 2, 33, 40, 64, 65, 129, 256, 3});
+  auto order = buffers.order;
+  auto dominators = buffers.dominators;
+  reference_.score(buffers.task, order, dominators);
+  run_score_rows(view_, buffers.task);
+  EXPECT_EQ(buffers.order, order);
+  EXPECT_EQ(buffers.dominators, dominators);
+  std::fill(buffers.order.begin(), buffers.order.end() - 1, 0x77);
+  std::fill(buffers.dominators.begin(), buffers.dominators.end() - 1, 0x77);
+  simt_score_rows(view_, buffers.task, 5);
+  EXPECT_EQ(buffers.order, order);
+  EXPECT_EQ(buffers.dominators, dominators);
+}
+
+TEST_P(Kernels, ExactEqualsReference) {
+  for (std::uint32_t k : {1u, 10u, 100u, 700u}) {
+    for (std::size_t scratch : {std::size_t{4096}, std::size_t{65536}}) {
+      std::vector<Key> out(std::size_t{world_.spec.queries} * k, 1);
+      std::vector<Float4> buffer(scratch / 4);
+      ExactTask task;
+      task.queries = world_.queries.row(0);
+      task.query_stride = world_.queries.stride;
+      task.count = world_.spec.queries;
+      task.k = k;
+      task.out = out.data();
+      task.scratch = reinterpret_cast<float*>(buffer.data());
+      task.scratch_floats = scratch;
+      std::vector<Key> expected;
+      for (std::uint32_t q = 0; q < task.count; ++q) {
+        const auto keys = reference_.exact(world_.queries.row(q), k);
+        expected.insert(expected.end(), keys.begin(), keys.end());
+      }
+      run_exact(view_, task);
+      ASSERT_EQ(out, expected) << "HostTeam, k " << k;
+      if (scratch != 4096) continue;
+      std::fill(out.begin(), out.end(), 1);
+      simt_exact(view_, task, k);
+      ASSERT_EQ(out, expected) << "emulated threads, k " << k;
+    }
+  }
+}
+
+TEST(HostKernels, SearchOfAnEmptyGraphFindsNothing) {
+  const World world({4, Metric::l2sq, Data::random, 4, 10, 2, 3, 1});
+  SearchTask task;
+  std::vector<Key> out(6, 1);
+  std::vector<std::uint32_t> counts(3, 99);
+  task.queries = world.queries.row(0);
+  task.query_stride = world.queries.stride;
+  task.count = 3;
+  task.k = 2;
+  task.ef = 5;
+  task.out = out.data();
+  task.counts = counts.data();
+  run_search(world.view(), task);
+  EXPECT_EQ(out, std::vector<Key>(6, kWorstKey));
+  EXPECT_EQ(counts, std::vector<std::uint32_t>(3, 0));
+}
+
+TEST(HostKernels, ExactOfNoVectorsFindsNothing) {
+  const World world({4, Metric::l2sq, Data::random, 4, 10, 2, 3, 1});
+  MirrorView view = world.view();
+  view.n = 0;
+  std::vector<Key> out(6, 1);
+  std::vector<Float4> buffer(1024);
+  ExactTask task{world.queries.row(0),
+                 world.queries.stride,
+                 3,
+                 2,
+                 out.data(),
+                 reinterpret_cast<float*>(buffer.data()),
+                 4096};
+  run_exact(view, task);
+  EXPECT_EQ(out, std::vector<Key>(6, kWorstKey));
+}
+
+TEST(HostKernels, ScatterOverwritesTheNamedRowsOnly) {
+  std::vector<NodeId> rows(10 * 6, 1);
+  const std::vector<std::uint32_t> index{7, 0, 3};
+  std::vector<NodeId> ids;
+  for (NodeId j = 0; j < 18; ++j) ids.push_back(100 + j);
+  run_scatter({index.data(), ids.data(), 3, 6, rows.data()});
+  for (std::uint32_t row = 0; row < 10; ++row) {
+    const auto at = std::find(index.begin(), index.end(), row);
+    for (std::uint32_t j = 0; j < 6; ++j) {
+      const NodeId expected =
+          at == index.end() ? 1 : 100 + static_cast<NodeId>(at - index.begin()) * 6 + j;
+      EXPECT_EQ(rows[row * 6 + j], expected);
+    }
+  }
+}
+
+TEST(HostKernels, CountersCountDistancesAndHops) {
+  const World world({16, Metric::l2sq, Data::random, 8, 300, 20, 3, 1});
+  Counters counters;
+  ProposeBuffers buffers(world, 300, 300, 320, 50);
+  buffers.task.counters = &counters;
+  run_propose(world.view(), buffers.task);
+  EXPECT_GT(counters.hops, 20u * 10);
+  EXPECT_GT(counters.distances, counters.hops);
+}
+
+}  // namespace
+}  // namespace concord::cuda::testing

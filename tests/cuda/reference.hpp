@@ -1,0 +1,161 @@
+// Naive versions of the device algorithms, from their definitions: sorted vectors and sets.
+#pragma once
+
+#include <set>
+
+#include "tests/cuda/world.hpp"
+
+namespace concord::cuda::testing {
+
+using core::make_key;
+
+class Reference {
+ public:
+  explicit Reference(const World& world) : world_(world) {}
+
+  [[nodiscard]] Key key(const float* query, NodeId node) const {
+    return make_key(reference_distance(world_.spec.metric, query, world_.vectors.row(node),
+                                       world_.spec.dimension),
+                    node);
+  }
+
+  [[nodiscard]] std::vector<NodeId> row(NodeId node, std::uint32_t layer) const {
+    const MirrorView view = world_.view();
+    std::vector<NodeId> ids;
+    for (std::uint32_t j = 0; j < view.row_width(layer); ++j) {
+      if (view.row(node, layer)[j] != kNoNode) ids.push_back(view.row(node, layer)[j]);
+    }
+    return ids;
+  }
+
+  [[nodiscard]] Key greedy(const float* query, std::uint32_t layer, Key current) const {
+    for (;;) {
+      Key best = current;
+      for (NodeId id : row(core::key_id(current), layer)) best = std::min(best, key(query, id));
+      if (best == current) return current;
+      current = best;
+    }
+  }
+
+  [[nodiscard]] std::vector<Key> beam(const float* query, std::uint32_t layer, Key start,
+                                      std::size_t ef) const {
+    std::set<Key> list{start};
+    std::set<Key> expanded;
+    std::set<NodeId> visited{core::key_id(start)};
+    for (;;) {
+      const auto next =
+          std::find_if(list.begin(), list.end(), [&](Key k) { return !expanded.contains(k); });
+      if (next == list.end()) return {list.begin(), list.end()};
+      expanded.insert(*next);
+      for (NodeId id : row(core::key_id(*next), layer)) {
+        if (!visited.insert(id).second) continue;
+        list.insert(key(query, id));
+      }
+      while (list.size() > ef) list.erase(std::prev(list.end()));
+    }
+  }
+
+  [[nodiscard]] std::vector<NodeId> select(const float* node, const std::vector<Key>& list,
+                                           std::uint32_t limit) const {
+    std::vector<NodeId> kept;
+    for (Key candidate : list) {
+      if (kept.size() == limit) break;
+      const NodeId id = core::key_id(candidate);
+      const float to_node = core::key_distance(key(node, id));
+      if (std::none_of(kept.begin(), kept.end(),
+                       [&](NodeId s) { return world_.distance(s, id) < to_node; })) {
+        kept.push_back(id);
+      }
+    }
+    kept.resize(limit, kNoNode);
+    return kept;
+  }
+
+  /// The ids of a whole task, list after list.
+  [[nodiscard]] std::vector<NodeId> propose(const ProposeTask& task) const {
+    std::vector<NodeId> ids;
+    for (NodeId node = task.begin; node < task.end; ++node) {
+      const auto lists = propose_node(task, node);
+      for (const auto& list : lists) ids.insert(ids.end(), list.begin(), list.end());
+    }
+    return ids;
+  }
+
+  [[nodiscard]] std::vector<Key> search(const float* query, EntryView entry, std::uint32_t k,
+                                        std::uint32_t ef) const {
+    if (entry.node == kNoNode) return {};
+    Key current = key(query, entry.node);
+    for (std::uint32_t layer = entry.level; layer > 0; --layer) {
+      current = greedy(query, layer, current);
+    }
+    std::vector<Key> list = beam(query, 0, current, ef);
+    if (list.size() > k) list.resize(k);
+    return list;
+  }
+
+  [[nodiscard]] std::vector<Key> exact(const float* query, std::uint32_t k) const {
+    std::vector<Key> keys;
+    for (NodeId node = 0; node < world_.n; ++node) keys.push_back(key(query, node));
+    std::sort(keys.begin(), keys.end());
+    keys.resize(k, kWorstKey);
+    return keys;
+  }
+
+  /// Fills `order` and `dominators` of a task's size.
+  void score(const PruneTask& task, std::vector<std::uint8_t>& order,
+             std::vector<std::uint64_t>& dominators) const {
+    for (std::uint32_t r = 0; r < task.row_count; ++r) {
+      const PruneRow& row = task.rows[r];
+      std::vector<std::pair<Key, std::uint32_t>> sorted;
+      for (std::uint32_t j = 0; j < row.count; ++j) {
+        const NodeId id = task.ids[row.first + j];
+        sorted.emplace_back(make_key(world_.distance(row.node, id), id), j);
+      }
+      std::sort(sorted.begin(), sorted.end());
+      for (std::uint32_t b = 0; b < row.count; ++b) {
+        order[row.first + b] = static_cast<std::uint8_t>(sorted[b].second);
+        std::uint64_t* const set = &dominators[std::size_t{row.first + b} * task.words];
+        std::fill_n(set, task.words, 0);
+        for (std::uint32_t a = 0; a < b; ++a) {
+          if (world_.distance(core::key_id(sorted[a].first), core::key_id(sorted[b].first)) <
+              core::key_distance(sorted[b].first)) {
+            set[a / 64] |= std::uint64_t{1} << (a % 64);
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] std::vector<std::vector<NodeId>> propose_node(const ProposeTask& task,
+                                                              NodeId node) const {
+    const float* const x = world_.vectors.row(node);
+    const std::uint32_t level = world_.levels[node];
+    std::vector<std::vector<NodeId>> lists(level + 1);
+    Key current = kWorstKey;
+    if (task.sealed_end != 0) {
+      current = key(x, task.entry.node);
+      for (std::uint32_t layer = task.entry.level; layer > level; --layer) {
+        current = greedy(x, layer, current);
+      }
+    }
+    for (std::uint32_t layer = level + 1; layer-- > 0;) {
+      std::vector<Key> list;
+      if (task.sealed_end != 0 && layer <= task.entry.level) {
+        list = beam(x, layer, current, task.ef_construction);
+        current = list.front();
+      }
+      for (NodeId t = task.sealed_end; t < node; ++t) {
+        if (world_.levels[t] >= layer) list.push_back(key(x, t));
+      }
+      std::sort(list.begin(), list.end());
+      if (list.size() > task.ef_construction) list.resize(task.ef_construction);
+      lists[layer] = select(x, list, world_.spec.M);
+    }
+    return lists;
+  }
+
+  const World& world_;
+};
+
+}  // namespace concord::cuda::testing
