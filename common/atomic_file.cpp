@@ -15,6 +15,12 @@ namespace concord::core {
 
 AtomicFile::AtomicFile(const std::filesystem::path& path)
     : path_(path), temporary_(path.string() + ".tmp-XXXXXX") {
+  std::error_code unknown;
+  const std::filesystem::file_status status = std::filesystem::status(path, unknown);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw Error(ErrorCode::io,
+                "cannot write '" + path.string() + "': it is there and not a regular file");
+  }
   descriptor_ = mkostemp(temporary_.data(), O_CLOEXEC);
   if (descriptor_ < 0) fail("create a temporary file for");
   const mode_t mask = umask(0);

@@ -44,6 +44,8 @@ bool insert_announced(Graph& graph, Committer& committer, Proposer& proposer,
   ProgressReporter reporter(graph, progress);
   const StopRequest stop = progress ? StopRequest([&] { return reporter.ask(); }) : StopRequest();
 
+  if (committer.seal_is_due()) committer.seal(proposer);  // an earlier call's failed
+
   Epoch epoch = graph.epoch();
   NodeId begin = graph.size();
   const auto start_next = [&] {

@@ -12,6 +12,7 @@ struct ThreadPool::Loop {
   std::atomic<bool> stopped{false};
   std::mutex mutex;
   std::exception_ptr error;
+  std::size_t error_at = 0;  ///< first item of the chunk that threw `error`
 };
 
 ThreadPool::ThreadPool(unsigned threads) {
@@ -39,8 +40,7 @@ bool ThreadPool::parallel_for(std::size_t n, std::size_t chunk,
                               const std::function<void(unsigned, std::size_t, std::size_t)>& body,
                               const std::function<bool()>& stop) {
   Loop loop{n, chunk, body, {}, {}, {}, {}};
-  std::unique_lock busy(busy_, std::try_to_lock);
-  const bool shared = busy.owns_lock() && !workers_.empty() && n > chunk;
+  const bool shared = !workers_.empty() && n > chunk && !busy_.exchange(true);
   if (shared) {
     const std::lock_guard lock(mutex_);
     loop_ = &loop;
@@ -53,6 +53,7 @@ bool ThreadPool::parallel_for(std::size_t n, std::size_t chunk,
     std::unique_lock lock(mutex_);
     done_.wait(lock, [&] { return running_ == 0; });
     loop_ = nullptr;
+    busy_ = false;
   }
   if (loop.error) std::rethrow_exception(loop.error);
   return !loop.stopped;
@@ -76,9 +77,10 @@ void ThreadPool::work(unsigned worker) {
 }
 
 void ThreadPool::run(Loop& loop, unsigned worker, const std::function<bool()>& stop) {
+  std::size_t first = 0;
   try {
     while (!loop.stopped.load(std::memory_order_relaxed)) {
-      const std::size_t first = loop.next.fetch_add(loop.chunk, std::memory_order_relaxed);
+      first = loop.next.fetch_add(loop.chunk, std::memory_order_relaxed);
       if (first >= loop.n) return;
       if (stop && stop()) {
         loop.stopped = true;
@@ -88,7 +90,10 @@ void ThreadPool::run(Loop& loop, unsigned worker, const std::function<bool()>& s
     }
   } catch (...) {
     const std::lock_guard lock(loop.mutex);
-    if (!loop.error) loop.error = std::current_exception();
+    if (!loop.error || first < loop.error_at) {
+      loop.error = std::current_exception();
+      loop.error_at = first;
+    }
     loop.stopped = true;
   }
 }

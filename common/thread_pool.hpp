@@ -29,9 +29,10 @@ class ThreadPool {
     return static_cast<unsigned>(workers_.size()) + 1;
   }
 
-  /// Calls body(worker, first, last) until [0, n) is done; worker < size(). Rethrows the first
-  /// exception of a body. `stop`, asked on the calling thread between its chunks, ends the loop
-  /// early; returns false if it did.
+  /// Calls body(worker, first, last) until [0, n) is done; worker < size(). Rethrows the exception
+  /// of the lowest chunk that threw: chunks begin in order, so it is the same for every run.
+  /// `stop`, asked on the calling thread between its chunks, ends the loop early; returns false if
+  /// it did.
   bool parallel_for(std::size_t n, std::size_t chunk,
                     const std::function<void(unsigned, std::size_t, std::size_t)>& body,
                     const std::function<bool()>& stop = {});
@@ -42,7 +43,7 @@ class ThreadPool {
   static void run(Loop& loop, unsigned worker, const std::function<bool()>& stop);
 
   std::vector<std::thread> workers_;
-  std::mutex busy_;  ///< held by the caller whose loop the workers run
+  std::atomic<bool> busy_{false};  ///< the workers run some caller's loop
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   Loop* loop_ = nullptr;

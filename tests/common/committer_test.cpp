@@ -67,12 +67,13 @@ TEST_P(CommitterWithArbitraryProposals, KeepsEveryInvariantAtEverySealOfALargerG
                      habit, 99, 997, outcome);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Habits, CommitterWithArbitraryProposals,
-    testing::Combine(testing::Values(Habit::anything, Habit::first_node, Habit::first_few,
-                                     Habit::one_recent, Habit::one_random, Habit::hubs,
-                                     Habit::mixed),
-                     testing::Values(2u, 3u, 4u, 16u), testing::Values(1u, 7u, 64u, 4096u)));
+INSTANTIATE_TEST_SUITE_P(Habits, CommitterWithArbitraryProposals,
+                         testing::Combine(testing::Values(Habit::anything, Habit::first_node,
+                                                          Habit::first_few, Habit::one_recent,
+                                                          Habit::one_random, Habit::hubs,
+                                                          Habit::mixed),
+                                          testing::Values(2u, 3u, 4u, 16u),
+                                          testing::Values(1u, 7u, 64u, 4096u)));
 
 }  // namespace
 }  // namespace concord::test

@@ -39,8 +39,8 @@ enum class Shape {
   zero,
 };
 
-inline constexpr Shape kAllShapes[] = {Shape::random,    Shape::sorted,   Shape::clustered,
-                                       Shape::constant,  Shape::duplicate, Shape::huge_norm,
+inline constexpr Shape kAllShapes[] = {Shape::random,   Shape::sorted,    Shape::clustered,
+                                       Shape::constant, Shape::duplicate, Shape::huge_norm,
                                        Shape::zero};
 inline constexpr Metric kAllMetrics[] = {Metric::l2sq, Metric::inner_product, Metric::cosine};
 

@@ -95,8 +95,9 @@ void ArbitraryProposer::propose(NodeId node, std::uint32_t layer, NodeId* out) {
       out[i] = earlier[i];
     }
   };
-  const Habit habit =
-      habit_ == Habit::mixed ? static_cast<Habit>(draw(static_cast<unsigned>(Habit::mixed))) : habit_;
+  const Habit habit = habit_ == Habit::mixed
+                          ? static_cast<Habit>(draw(static_cast<unsigned>(Habit::mixed)))
+                          : habit_;
   switch (habit) {
     case Habit::anything:
       return take(1 + draw(M), earlier.size());
@@ -130,8 +131,7 @@ const core::PruneScores& ArbitraryProposer::score(const core::PruneBatch& batch)
     for (std::uint32_t b = row.count; b > 1; --b) std::swap(order[b - 1], order[draw(b)]);
     const std::uint64_t rarity = 1 + draw(64);
     for (std::uint32_t b = 0; b < row.count; ++b) {
-      std::uint64_t* dominators =
-          &scores_.dominators[std::size_t{row.first + b} * scores_.words];
+      std::uint64_t* dominators = &scores_.dominators[std::size_t{row.first + b} * scores_.words];
       for (std::uint32_t a = 0; a < b; ++a) {
         dominators[a / 64] |= std::uint64_t{draw(rarity) == 0} << (a % 64);
       }

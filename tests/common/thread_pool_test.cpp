@@ -1,0 +1,146 @@
+// The thread pool: every item once, exceptions, stopping, nesting and concurrent callers.
+
+#include "common/thread_pool.hpp"
+
+#include <atomic>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "tests/support/support.hpp"
+
+namespace concord::core {
+namespace {
+
+TEST(ThreadPool, RunsEveryItemOnceForAnySizeAndChunk) {
+  for (const unsigned threads : {1u, 2u, 7u}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.size(), threads);
+    for (const std::size_t n : {0u, 1u, 2u, 7u, 100u, 1001u}) {
+      for (const std::size_t chunk : {1u, 3u, 64u, 5000u}) {
+        std::vector<std::atomic<int>> runs(n);
+        std::atomic<bool> worker_in_range{true};
+        EXPECT_TRUE(pool.parallel_for(n, chunk, [&](unsigned worker, std::size_t a, std::size_t b) {
+          if (worker >= threads || a >= b || b - a > chunk) worker_in_range = false;
+          for (std::size_t i = a; i < b; ++i) ++runs[i];
+        }));
+        EXPECT_TRUE(worker_in_range);
+        for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(runs[i], 1) << i;
+      }
+    }
+  }
+}
+
+TEST(ThreadPool, ZeroMeansTheHardware) {
+  EXPECT_EQ(ThreadPool(0).size(), std::max(1u, std::thread::hardware_concurrency()));
+}
+
+TEST(ThreadPool, AWorkerNumberIsUsedByOneThreadAtATime) {
+  ThreadPool pool(5);
+  std::vector<std::atomic<int>> inside(5);
+  std::atomic<bool> shared{false};
+  pool.parallel_for(20000, 1, [&](unsigned worker, std::size_t, std::size_t) {
+    if (++inside[worker] != 1) shared = true;
+    --inside[worker];
+  });
+  EXPECT_FALSE(shared);
+}
+
+TEST(ThreadPool, RethrowsAnExceptionAndGoesOnWorking) {
+  for (const unsigned threads : {1u, 4u}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 50; ++round) {
+      EXPECT_THROW(pool.parallel_for(100, 1,
+                                     [](unsigned, std::size_t first, std::size_t) {
+                                       if (first == 42) throw std::runtime_error("body");
+                                     }),
+                   std::runtime_error);
+      std::atomic<int> done{0};
+      pool.parallel_for(
+          100, 3, [&](unsigned, std::size_t a, std::size_t b) { done += static_cast<int>(b - a); });
+      EXPECT_EQ(done, 100);
+    }
+  }
+}
+
+// Chunks begin in order, so the first failing one always runs: which error is reported must not
+// depend on the threads.
+TEST(ThreadPool, ReportsTheErrorOfTheFirstFailingItem) {
+  ThreadPool pool(4);
+  for (int round = 0; round < 300; ++round) {
+    try {
+      pool.parallel_for(200, 1, [](unsigned, std::size_t first, std::size_t) {
+        if (first == 20) std::this_thread::sleep_for(std::chrono::microseconds(50));
+        if (first >= 20) throw std::runtime_error(std::to_string(first));
+      });
+      FAIL() << "nothing was thrown";
+    } catch (const std::runtime_error& error) {
+      ASSERT_STREQ(error.what(), "20");
+    }
+  }
+}
+
+TEST(ThreadPool, StopsBetweenChunksAndSaysSo) {
+  for (const unsigned threads : {1u, 4u}) {
+    ThreadPool pool(threads);
+    const auto caller = std::this_thread::get_id();
+    std::atomic<std::size_t> done{0};
+    int asked = 0;
+    bool elsewhere = false;
+    const bool complete = pool.parallel_for(
+        100000, 1, [&](unsigned, std::size_t, std::size_t) { ++done; },
+        [&] {
+          elsewhere |= std::this_thread::get_id() != caller;
+          return ++asked == 5;
+        });
+    EXPECT_FALSE(complete);
+    EXPECT_FALSE(elsewhere) << "stop is asked on the calling thread";
+    EXPECT_LT(done, 100000u);
+    EXPECT_EQ(asked, 5);
+    if (threads == 1) {
+      EXPECT_EQ(done, 4u);
+    }
+  }
+}
+
+TEST(ThreadPool, ALoopInsideALoopRunsAlone) {
+  ThreadPool pool(3);
+  std::atomic<int> done{0};
+  pool.parallel_for(20, 1, [&](unsigned, std::size_t, std::size_t) {
+    const auto thread = std::this_thread::get_id();
+    pool.parallel_for(30, 4, [&](unsigned worker, std::size_t a, std::size_t b) {
+      EXPECT_EQ(worker, 0u);
+      EXPECT_EQ(std::this_thread::get_id(), thread);
+      done += static_cast<int>(b - a);
+    });
+  });
+  EXPECT_EQ(done, 600);
+}
+
+TEST(ThreadPool, ServesManyCallersAtOnce) {
+  ThreadPool pool(3);
+  std::atomic<int> done{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 6; ++caller) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        pool.parallel_for(17, 2, [&](unsigned, std::size_t a, std::size_t b) {
+          done += static_cast<int>(b - a);
+        });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(done, 6 * 200 * 17);
+}
+
+TEST(ThreadPool, ComesAndGoesQuickly) {
+  for (int round = 0; round < 100; ++round) {
+    ThreadPool pool(8);
+    if (round % 2 == 0) pool.parallel_for(8, 1, [](unsigned, std::size_t, std::size_t) {});
+  }
+}
+
+}  // namespace
+}  // namespace concord::core
