@@ -31,17 +31,15 @@ SealedVersion Graph::version_for(const Epoch& epoch) const noexcept {
   return version;
 }
 
-std::uint32_t Graph::read_sealed(const SealedVersion& version, NodeId node, std::uint32_t layer,
-                                 NodeId* out) const noexcept {
-  const RowTable& rows = table(layer);
-  const RowIndex index = row(node, layer);
-  const RowHeader& header = rows.header(index);
+std::uint32_t Graph::read_sealed_row(const SealedVersion& version, const RowTable& rows,
+                                     RowIndex row, NodeId* out) const noexcept {
+  const RowHeader& header = rows.header(row);
   if (version.behind_a_seal && header.sealed_copy != 0) {
-    const std::span<const NodeId> copy = rows.sealed_copy(index);
+    const std::span<const NodeId> copy = rows.sealed_copy(row);
     std::copy(copy.begin(), copy.end(), out);
     return static_cast<std::uint32_t>(copy.size());
   }
-  const std::uint32_t n = rows.read(index, out);
+  const std::uint32_t n = rows.read(row, out);
   if (header.touched_epoch < version.epoch) return n;
   return static_cast<std::uint32_t>(
       std::remove_if(out, out + n, [&](NodeId id) { return order_[id] >= version.end; }) - out);

@@ -67,7 +67,12 @@ class Graph {
   /// Copies the ids of a row as `version` has it to `out` (room for the table's capacity).
   /// REQUIRES the node is in that version.
   std::uint32_t read_sealed(const SealedVersion& version, NodeId node, std::uint32_t layer,
-                            NodeId* out) const noexcept;
+                            NodeId* out) const noexcept {
+    return read_sealed_row(version, table(layer), row(node, layer), out);
+  }
+  /// The same for a row known by its place in its table.
+  std::uint32_t read_sealed_row(const SealedVersion& version, const RowTable& rows, RowIndex row,
+                                NodeId* out) const noexcept;
   std::uint32_t read(NodeId node, std::uint32_t layer, NodeId* out) const noexcept {
     return table(layer).read(row(node, layer), out);
   }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <concord/index.hpp>
 #include <limits>
+#include <mutex>
 
 #include "common/audit.hpp"
 #include "common/builder.hpp"
@@ -12,6 +13,7 @@
 #include "common/digest.hpp"
 #include "common/file_format.hpp"
 #include "common/graph.hpp"
+#include "common/hybrid_proposer.hpp"
 #include "common/label_map.hpp"
 #include "common/stopwatch.hpp"
 #include "common/thread_pool.hpp"
@@ -19,6 +21,7 @@
 #include "cpu/isa.hpp"
 #include "cpu/proposer.hpp"
 #include "cpu/searcher.hpp"
+#include "cuda/backend.hpp"
 
 namespace concord {
 namespace {
@@ -51,11 +54,14 @@ struct Index::Impl {
   explicit Impl(const IndexParams& params, RuntimeOptions runtime)
       : options(validated(std::move(runtime))),
         kernels(&cpu::choose_kernels()),
+        device_spec(cuda::DeviceSpec::parse(options.device)),
         pool(std::make_unique<core::ThreadPool>(options.threads)),
         vectors(validated(params)),
         graph(params),
         committer(graph, build),
-        searcher(graph, vectors, metric_kernels()) {}
+        searcher(graph, vectors, metric_kernels()) {
+    if (device_spec.required) open_device();
+  }
 
   [[nodiscard]] const cpu::MetricKernels& metric_kernels() const {
     return cpu::for_metric(*kernels, graph.params().metric);
@@ -66,6 +72,20 @@ struct Index::Impl {
   void insert(const ProgressCallback& progress);
   void truncate() noexcept;
 
+  /// Opens the device where one is wanted and none was tried yet. Throws Error(unsupported) only
+  /// where options.device requires one.
+  void open_device();
+  /// The device, opened where `worth_it`; null where there is none.
+  cuda::Backend* device(bool worth_it);
+  void give_up_device(const Error& error);
+  void log(LogLevel level, const std::string& message) const {
+    if (options.log) options.log(level, message);
+  }
+  cpu::SearchCounts search(MatrixView<const float> rows, std::uint32_t k, std::uint32_t ef,
+                           core::Key* keys, std::uint32_t* found);
+  cpu::SearchCounts exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
+                          std::uint32_t* found);
+
   template <class Run>
   void answer(std::size_t queries, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
               MatrixView<float> distances_out, std::span<std::uint32_t> counts,
@@ -73,6 +93,7 @@ struct Index::Impl {
 
   RuntimeOptions options;
   const cpu::DistanceKernels* kernels;
+  cuda::DeviceSpec device_spec;
   std::unique_ptr<core::ThreadPool> pool;
   core::VectorStore vectors;
   core::LabelMap labels;
@@ -80,6 +101,11 @@ struct Index::Impl {
   BuildStats build;
   core::Committer committer;
   cpu::Searcher searcher;
+  std::mutex device_mutex;  ///< guards the four below where searches share them
+  bool device_tried = false;
+  std::atomic<bool> device_failed{false};
+  std::string device_reason = "not needed yet";
+  std::unique_ptr<cuda::Backend> backend;
   mutable std::atomic<std::uint64_t> queries{0};
   mutable std::atomic<std::uint64_t> search_distances{0};
   mutable std::atomic<std::uint64_t> search_hops{0};
@@ -141,8 +167,53 @@ void Index::Impl::truncate() noexcept {
 }
 
 void Index::Impl::insert(const ProgressCallback& progress) {
-  cpu::CpuProposer proposer(graph, vectors, metric_kernels(), *pool, build);
+  cpu::CpuProposer cpu_proposer(graph, vectors, metric_kernels(), *pool, build);
+  cuda::Backend* on = device(graph.announced() - graph.size() >= cuda::Backend::kSmallestAddition);
+  core::HybridProposer proposer(on == nullptr ? nullptr : &on->proposer(), cpu_proposer,
+                                cuda::Backend::kSmallestBatch,
+                                [&](const Error& error) { give_up_device(error); });
   core::insert_announced(graph, committer, proposer, progress);
+}
+
+// ---------------------------------------------------------------------------------------- device
+
+void Index::Impl::open_device() {
+  const std::lock_guard lock(device_mutex);
+  if (device_tried || !device_spec.wanted) return;
+  device_tried = true;
+  cuda::FoundDevice found = cuda::find_device(device_spec.ordinal);
+  device_reason = found.reason;
+  if (found.device) {
+    try {
+      backend = std::make_unique<cuda::Backend>(std::move(found.device), graph, vectors, *pool,
+                                                options.device_memory_budget, build);
+      log(LogLevel::info, "using " + device_reason);
+      return;
+    } catch (const Error& error) {
+      device_reason += std::string(": ") + error.what();
+    }
+  }
+  if (device_spec.required) {
+    throw Error(ErrorCode::unsupported, "device '" + options.device +
+                                            "' cannot be used: " + device_reason +
+                                            "; 'auto' falls back to the CPU");
+  }
+  log(LogLevel::info, "using the CPU: " + device_reason);
+}
+
+cuda::Backend* Index::Impl::device(bool worth_it) {
+  if (worth_it) open_device();
+  const std::lock_guard lock(device_mutex);
+  return device_failed ? nullptr : backend.get();
+}
+
+// The object stays until the index goes, since other threads may be searching on it.
+void Index::Impl::give_up_device(const Error& error) {
+  const std::lock_guard lock(device_mutex);
+  if (device_failed.exchange(true)) return;
+  device_reason += std::string("; given up: ") + error.what();
+  log(LogLevel::warning,
+      std::string("the device failed, the CPU goes on from the last commit: ") + error.what());
 }
 
 // ---------------------------------------------------------------------------------------- search
@@ -168,8 +239,7 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
   impl_->vectors.check_shape(queries, "queries");
   impl_->answer(queries.rows, params.k, labels, distances, counts,
                 [&](core::Key* keys, std::uint32_t* found) {
-                  return impl_->searcher.search(queries, params.k, params.ef, keys, found,
-                                                *impl_->pool);
+                  return impl_->search(queries, params.k, params.ef, keys, found);
                 });
 }
 
@@ -185,9 +255,47 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
   impl_->answer(queries.rows, k, {result.labels.data(), queries.rows, k},
                 {result.distances.data(), queries.rows, k}, result.counts,
                 [&](core::Key* keys, std::uint32_t* found) {
-                  return impl_->searcher.exact(queries, k, keys, found, *impl_->pool);
+                  return impl_->exact(queries, k, keys, found);
                 });
   return result;
+}
+
+cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, std::uint32_t k,
+                                      std::uint32_t ef, core::Key* keys, std::uint32_t* found) {
+  constexpr std::size_t kWorthADevice = 256;
+  cuda::Backend* on = device(rows.rows >= kWorthADevice);
+  if (on != nullptr && k > 0 && on->takes_search(rows.rows, std::max(ef, k))) {
+    try {
+      const cuda::Counters work = on->search(rows, k, ef, keys, found);
+      return {work.distances, work.hops};
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::invalid_vector) throw;
+      give_up_device(error);
+    }
+  }
+  double seconds = 0;
+  cpu::SearchCounts work;
+  {
+    const core::Stopwatch watch(seconds);
+    work = searcher.search(rows, k, ef, keys, found, *pool);
+  }
+  if (on != nullptr && rows.rows > 0) on->note_cpu_search(rows.rows, std::max(ef, k), seconds);
+  return work;
+}
+
+cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t k,
+                                     core::Key* keys, std::uint32_t* found) {
+  constexpr std::uint64_t kWorthADevice = 1 << 24;  // distances
+  cuda::Backend* on = device(std::uint64_t{rows.rows} * graph.size() >= kWorthADevice);
+  if (on != nullptr && k > 0 && rows.rows > 1 && graph.size() > 0 && on->takes_exact(k)) {
+    try {
+      return {on->exact(rows, k, keys, found).distances, 0};
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::invalid_vector) throw;
+      give_up_device(error);
+    }
+  }
+  return searcher.exact(rows, k, keys, found, *pool);
 }
 
 // Runs a search into keys and translates them to labels and distances.
@@ -270,7 +378,13 @@ Stats Index::stats() const {
   stats.threads = impl_->pool->size();
   stats.build = impl_->build;
   stats.search = {impl_->queries, impl_->search_distances, impl_->search_hops};
-  stats.device.name = "cpu";
+  {
+    const std::lock_guard lock(impl_->device_mutex);
+    if (impl_->backend) stats.device = impl_->backend->stats();
+    if (!impl_->backend || impl_->device_failed) stats.device.name = "cpu";
+    stats.device.reason =
+        impl_->device_spec.wanted ? impl_->device_reason : "the CPU was asked for";
+  }
   for (core::NodeId node = 0; node < graph.size(); ++node) {
     const auto count = [](std::vector<std::uint64_t>& histogram, std::size_t place) {
       if (histogram.size() <= place) histogram.resize(place + 1);
@@ -296,9 +410,16 @@ MemoryUse Index::memory() const {
 
 void Index::set_runtime(RuntimeOptions options) {
   RuntimeOptions checked = validated(std::move(options));
+  const cuda::DeviceSpec spec = cuda::DeviceSpec::parse(checked.device);
   auto pool = std::make_unique<core::ThreadPool>(checked.threads);
+  impl_->backend.reset();  // it borrows the pool
+  impl_->device_tried = false;
+  impl_->device_failed = false;
+  impl_->device_reason = "not needed yet";
   impl_->options = std::move(checked);
+  impl_->device_spec = spec;
   impl_->pool = std::move(pool);
+  if (spec.required) impl_->open_device();
 }
 
 }  // namespace concord

@@ -122,6 +122,10 @@ const core::ProposalBatch* DeviceProposer::finish(const core::StopRequest&) {
 }
 
 const core::PruneScores& DeviceProposer::score(const core::PruneBatch& batch) {
+  // Small batches were proposed elsewhere: their vectors may still be missing here.
+  mirror_.reserve(0);
+  mirror_.upload_nodes(kNoNode, graph_.size());
+  mirror_.wait_for_nodes(urgent_);
   scores_.words = (2 * graph_.table(0).max_degree() + 63) / 64;
   const std::size_t ids = batch.ids.size();
   const std::size_t bits = ids * scores_.words;

@@ -237,9 +237,7 @@ void Mirror::sealed() {
 void Mirror::hold_version(const core::Epoch& epoch) {
   const core::SealedVersion version = graph_.version_for(epoch);
   if (content_ == Content::version) {
-    while (held_epoch_ < epoch.number && (deltas_[0].waiting || deltas_[1].waiting)) {
-      apply_oldest();
-    }
+    apply_waiting(epoch.number);
     if (held_epoch_ == epoch.number) return;
     content_ = Content::nothing;
   }

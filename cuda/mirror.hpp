@@ -42,6 +42,8 @@ class Mirror {
   /// Makes the rows the live ones.
   void hold_live();
 
+  /// Work given to `stream` from now on sees the uploaded nodes.
+  void wait_for_nodes(Stream stream) { device_.wait(stream, nodes_ready_); }
   /// For kernels on compute().
   [[nodiscard]] MirrorView view() const noexcept;
   [[nodiscard]] Stream compute() const noexcept { return compute_; }

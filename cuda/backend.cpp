@@ -1,0 +1,80 @@
+#include "cuda/backend.hpp"
+
+#include <charconv>
+
+#include "common/stopwatch.hpp"
+
+namespace concord::cuda {
+namespace {
+
+DeviceSource& device_source() {
+  static DeviceSource source;
+  return source;
+}
+
+}  // namespace
+
+DeviceSpec DeviceSpec::parse(const std::string& text) {
+  if (text == "auto") return {true, false, -1};
+  if (text == "cpu") return {false, false, -1};
+  if (text == "cuda") return {true, true, -1};
+  int ordinal = 0;
+  const char* const end = text.data() + text.size();
+  if (text.starts_with("cuda:")) {
+    const auto [stop, error] = std::from_chars(text.data() + 5, end, ordinal);
+    if (error == std::errc{} && stop == end && ordinal >= 0) return {true, true, ordinal};
+  }
+  throw Error(ErrorCode::invalid_parameter,
+              "device '" + text + "' is unknown; allowed are auto, cpu, cuda and cuda:K");
+}
+
+void set_device_source_for_tests(DeviceSource source) { device_source() = std::move(source); }
+
+FoundDevice find_device(int ordinal) {
+  return device_source() ? device_source()(ordinal) : find_cuda_device(ordinal);
+}
+
+Backend::Backend(std::unique_ptr<Device> device, const core::Graph& graph,
+                 const core::VectorStore& vectors, core::ThreadPool& pool, std::size_t budget,
+                 BuildStats& build)
+    : device_(std::move(device)),
+      mirror_(*device_, graph, vectors, pool, budget, stats_),
+      proposer_(*device_, mirror_, graph, stats_, build),
+      searcher_(*device_, mirror_, graph, vectors, pool, stats_) {
+  stats_.name = device_->name();
+}
+
+DeviceStats Backend::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+bool Backend::takes_search(std::size_t queries, std::uint32_t ef) const {
+  return queries > 0 && searcher_.can_search(ef) && router_.prefers_device(queries, ef);
+}
+
+Counters Backend::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
+                         Key* out, std::uint32_t* counts) {
+  const std::lock_guard lock(mutex_);
+  searcher_.make_ready(queries.rows, k);  // once after a change: no part of what a batch costs
+  double seconds = 0;
+  Counters counters;
+  {
+    const core::Stopwatch watch(seconds);
+    counters = searcher_.search(queries, k, ef, out, counts);
+  }
+  router_.note_device(queries.rows, ef, seconds);
+  return counters;
+}
+
+Counters Backend::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
+                        std::uint32_t* counts) {
+  const std::lock_guard lock(mutex_);
+  return searcher_.exact(queries, k, out, counts);
+}
+
+void Backend::note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds) {
+  router_.note_cpu(queries, ef, seconds);
+}
+
+}  // namespace concord::cuda

@@ -1,0 +1,71 @@
+// The device side of an Index as one object: device, mirror, proposer and searcher.
+//
+// It is opened when it first pays, keeps the mirror between calls, and is given up at the first
+// failure; the CPU then does the work and the reason stands in the stats.
+// Thread-safety: building calls come from the one writer; search() and exact() may be called from
+// any number of threads and take turns.
+#pragma once
+
+#include <concord/error.hpp>
+#include <concord/matrix_view.hpp>
+#include <concord/stats.hpp>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "cuda/cuda_device.hpp"
+#include "cuda/device_proposer.hpp"
+#include "cuda/device_searcher.hpp"
+#include "cuda/search_router.hpp"
+
+namespace concord::cuda {
+
+/// "auto", "cpu", "cuda" or "cuda:K", understood. Throws Error(invalid_parameter).
+struct DeviceSpec {
+  bool wanted = true;     ///< a device may be used
+  bool required = false;  ///< and must be there
+  int ordinal = -1;       ///< −1 = any
+  static DeviceSpec parse(const std::string& text);
+};
+
+/// Where devices come from: find_cuda_device, or what a test puts in its place (empty restores it).
+using DeviceSource = std::function<FoundDevice(int ordinal)>;
+void set_device_source_for_tests(DeviceSource source);
+FoundDevice find_device(int ordinal);
+
+class Backend {
+ public:
+  /// Batches of insertions or queries smaller than these stay on the CPU.
+  static constexpr NodeId kSmallestBatch = 64;
+  static constexpr std::size_t kSmallestAddition = 1024;
+
+  /// Borrows graph, vectors and pool. Throws Error(cuda, out_of_memory, unsupported).
+  Backend(std::unique_ptr<Device> device, const core::Graph& graph,
+          const core::VectorStore& vectors, core::ThreadPool& pool, std::size_t budget,
+          BuildStats& build);
+
+  [[nodiscard]] core::Proposer& proposer() noexcept { return proposer_; }
+  [[nodiscard]] DeviceStats stats() const;
+
+  /// False if the CPU is to answer: it is faster for so few queries, or the device cannot.
+  [[nodiscard]] bool takes_search(std::size_t queries, std::uint32_t ef) const;
+  [[nodiscard]] bool takes_exact(std::uint32_t k) const { return searcher_.can_scan(k); }
+  Counters search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef, Key* out,
+                  std::uint32_t* counts);
+  Counters exact(MatrixView<const float> queries, std::uint32_t k, Key* out, std::uint32_t* counts);
+  /// The CPU has answered so many queries in so many seconds.
+  void note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds);
+
+ private:
+  std::unique_ptr<Device> device_;
+  DeviceStats stats_;
+  Mirror mirror_;
+  DeviceProposer proposer_;
+  DeviceSearcher searcher_;
+  mutable std::mutex mutex_;  ///< guards mirror, searcher and stats in searches
+  SearchRouter router_;
+};
+
+}  // namespace concord::cuda

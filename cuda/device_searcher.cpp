@@ -1,0 +1,144 @@
+#include "cuda/device_searcher.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace concord::cuda {
+namespace {
+
+constexpr std::size_t kQueriesAtOnce = 16384;
+constexpr std::size_t kExactScratch = std::size_t{16} << 20;  // floats
+
+}  // namespace
+
+DeviceSearcher::DeviceSearcher(Device& device, Mirror& mirror, const core::Graph& graph,
+                               const core::VectorStore& vectors, core::ThreadPool& pool,
+                               DeviceStats& stats)
+    : device_(device),
+      mirror_(mirror),
+      graph_(graph),
+      vectors_(vectors),
+      pool_(pool),
+      stats_(stats),
+      begin_(device),
+      end_(device),
+      done_(device),
+      queries_(device),
+      keys_(device),
+      counts_(device),
+      counters_(device),
+      d_queries_(device),
+      d_keys_(device),
+      d_counts_(device),
+      d_counters_(device),
+      d_scratch_(device) {
+  counters_.ensure(1);
+  d_counters_.ensure(1);
+}
+
+bool DeviceSearcher::can_search(std::uint32_t ef) const noexcept {
+  const IndexParams& p = graph_.params();
+  return cuda::can_search(ef, p.M, p.dimension, device_.shared_memory_limit());
+}
+
+bool DeviceSearcher::can_scan(std::uint32_t k) const noexcept {
+  return can_exact(k, device_.shared_memory_limit());
+}
+
+void DeviceSearcher::upload_queries(MatrixView<const float> queries, std::size_t first,
+                                    std::size_t count) {
+  const std::size_t stride = vectors_.stride();
+  queries_.ensure(count * stride);
+  d_queries_.ensure(queries_.size());
+  pool_.parallel_for(count, 64, [&](unsigned, std::size_t from, std::size_t to) {
+    for (std::size_t q = from; q < to; ++q) {
+      vectors_.prepare(queries.row(first + q), queries_.data() + q * stride, "query", first + q);
+    }
+  });
+  device_.copy_async(d_queries_.data(), queries_.data(), count * stride * sizeof(float),
+                     mirror_.compute());
+  stats_.bytes_in += count * stride * sizeof(float);
+}
+
+// A piece of the queries at a time: up, launch(first, count), keys and counts down.
+template <class Launch>
+Counters DeviceSearcher::run(MatrixView<const float> queries, std::uint32_t k, Key* out,
+                             std::uint32_t* counts, const Launch& launch) {
+  Counters total;
+  const Stream stream = mirror_.compute();
+  const std::size_t piece = std::min(queries.rows, kQueriesAtOnce);
+  keys_.ensure(piece * k);
+  d_keys_.ensure(keys_.size());
+  counts_.ensure(piece);
+  d_counts_.ensure(counts_.size());
+  for (std::size_t first = 0; first < queries.rows; first += piece) {
+    const std::size_t count = std::min(piece, queries.rows - first);
+    upload_queries(queries, first, count);
+    device_.fill_async(d_counters_.data(), 0, sizeof(Counters), stream);
+    device_.record(begin_, stream);
+    launch(static_cast<std::uint32_t>(count));
+    device_.record(end_, stream);
+    device_.copy_async(keys_.data(), d_keys_.data(), count * k * sizeof(Key), stream);
+    device_.copy_async(counts_.data(), d_counts_.data(), count * sizeof(std::uint32_t), stream);
+    device_.copy_async(counters_.data(), d_counters_.data(), sizeof(Counters), stream);
+    device_.record(done_, stream);
+    device_.synchronize(done_);
+    std::memcpy(out + first * k, keys_.data(), count * k * sizeof(Key));
+    std::memcpy(counts + first, counts_.data(), count * sizeof(std::uint32_t));
+    total.distances += counters_[0].distances;
+    total.hops += counters_[0].hops;
+    stats_.kernel_seconds += device_.elapsed(begin_, end_);
+    stats_.bytes_out += count * k * sizeof(Key);
+  }
+  return total;
+}
+
+void DeviceSearcher::make_ready(std::size_t queries, std::uint32_t k) {
+  mirror_.reserve(std::min(queries, kQueriesAtOnce) *
+                  (vectors_.stride() * sizeof(float) + k * sizeof(Key)));
+  mirror_.upload_nodes(graph_.size(), graph_.size());
+  mirror_.hold_live();
+}
+
+Counters DeviceSearcher::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
+                                Key* out, std::uint32_t* counts) {
+  const core::EntryPoint entry = graph_.entry_point();
+  return run(queries, k, out, counts, [&](std::uint32_t count) {
+    SearchTask task;
+    task.queries = d_queries_.data();
+    task.query_stride = vectors_.stride();
+    task.count = count;
+    task.k = k;
+    task.ef = std::max(ef, k);
+    task.entry = {entry.node, entry.level};
+    task.out = d_keys_.data();
+    task.counts = d_counts_.data();
+    task.counters = d_counters_.data();
+    device_.search_async(mirror_.view(), task, mirror_.compute());
+  });
+}
+
+Counters DeviceSearcher::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
+                               std::uint32_t* counts) {
+  mirror_.reserve(kExactScratch * sizeof(float));
+  mirror_.upload_nodes(graph_.size(), graph_.size());
+  d_scratch_.ensure(kExactScratch);
+  MirrorView view = mirror_.view();
+  view.n = graph_.size();
+  Counters total = run(queries, k, out, counts, [&](std::uint32_t count) {
+    ExactTask task;
+    task.queries = d_queries_.data();
+    task.query_stride = vectors_.stride();
+    task.count = count;
+    task.k = k;
+    task.out = d_keys_.data();
+    task.scratch = d_scratch_.data();
+    task.scratch_floats = d_scratch_.size();
+    device_.exact_async(view, task, mirror_.compute());
+  });
+  std::fill_n(counts, queries.rows, std::min(k, graph_.size()));
+  total.distances = std::uint64_t{queries.rows} * graph_.size();
+  return total;
+}
+
+}  // namespace concord::cuda
