@@ -10,8 +10,13 @@
 
 namespace concord::cuda {
 
-/// Warps of beam-search kernels that an SM holds: 80 registers a thread, the fewest without spills.
+/// Warps of the proposal kernel that an SM holds: as many as registers allow without spills, 80 a
+/// thread where the compiler's allocation is newer, else 96.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+inline constexpr unsigned kWarpsResident = 20;
+#else
 inline constexpr unsigned kWarpsResident = 24;
+#endif
 
 extern __shared__ __align__(16) unsigned char x_shared[];
 

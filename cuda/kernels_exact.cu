@@ -12,7 +12,7 @@ template <bool kL2>
 __global__ void __launch_bounds__(kDistanceThreads, 4)
     distance_kernel(const MirrorView view, const DistanceTask task) {
   DistanceTeam team;
-  distance_block<kL2>(team, view, task, blockIdx.x, blockIdx.y);
+  distance_block<kL2>(team, view, task, blockIdx.y, blockIdx.x);
 }
 
 __global__ void __launch_bounds__(kMergeThreads)
@@ -28,8 +28,8 @@ int prepare_exact_kernels() { return first_error(allow_shared_memory(exact_merge
 int launch_distances_async(const MirrorView& view, const DistanceTask& task, Stream stream) {
   if (task.query_count == 0 || task.count == 0) return 0;
   constexpr std::uint32_t kQueries = kQueriesPerBlock<DistanceTeam>;
-  const dim3 blocks((task.query_count + kQueries - 1) / kQueries,
-                    (task.count + kVectorsPerBlock - 1) / kVectorsPerBlock);
+  const dim3 blocks((task.count + kVectorsPerBlock - 1) / kVectorsPerBlock,
+                    (task.query_count + kQueries - 1) / kQueries);
   return with_metric(view.metric, [&](auto l2) {
     distance_kernel<l2.value><<<blocks, kDistanceThreads, 0, stream>>>(view, task);
     return static_cast<int>(cudaGetLastError());

@@ -34,8 +34,9 @@ int launch_propose_async(const MirrorView& view, const ProposeTask& task, Stream
   const int error = launch_distances_async(view, tail_distance_task(view, task), stream);
   if (error != 0) return error;
   return with_metric(view.metric, [&](auto l2) {
-    return propose_threads(task.threads) == 64 ? launch<l2.value, 64>(view, task, stream)
-                                               : launch<l2.value, 128>(view, task, stream);
+    return propose_threads(task.threads, task.end - task.begin) == 64
+               ? launch<l2.value, 64>(view, task, stream)
+               : launch<l2.value, 128>(view, task, stream);
   });
 }
 

@@ -87,7 +87,12 @@ constexpr BeamLayout propose_layout(std::uint32_t ef_construction, std::uint32_t
                                     std::uint32_t dimension) {
   return beam_layout(ef_construction, 2 * M, dimension);
 }
-constexpr std::uint32_t propose_threads(std::uint32_t wanted) { return wanted == 64 ? 64 : 128; }
+/// Few nodes leave room for large blocks, whose hops are shorter; many are better resident at once.
+constexpr std::uint32_t propose_threads(std::uint32_t wanted, std::uint32_t nodes) {
+  constexpr std::uint32_t kFew = 768;
+  if (wanted == 64 || wanted == 128) return wanted;
+  return nodes <= kFew ? 128 : 64;
+}
 
 /// Floats between the tail distances of two nodes: all tails of [begin, end), whole 16 bytes.
 constexpr std::uint32_t tail_stride(core::NodeId sealed_end, core::NodeId end) {
