@@ -120,7 +120,7 @@ CONCORD_TEAM_INLINE void score_row_neighbors(Team& team, const MirrorView& view,
                                              Sink&& sink) {
   NodeId id = first_slot;
   for (std::uint32_t base = 0;;) {
-    const std::uint32_t mask = team.ballot(id != kNoNode && fresh(id));
+    const std::uint32_t mask = team.ballot(id < kContinued && fresh(id));
     tally.distances += bit_count(mask);
     score_ids<kL2>(team, view, query, mask, id, sink);
     base += Team::kThreads;
@@ -149,22 +149,24 @@ CONCORD_HD Key greedy_descent(Team& team, const MirrorView& view, std::uint32_t 
   KeyBatch& batch = storage.batch;
   const std::uint32_t width = view.row_width(layer);
   for (;;) {
-    const NodeId* const row = view.row(core::key_id(current), layer);
-    score_row_neighbors<kL2>(
-        team, view, storage.query, row, width, load_slot(team, row, width), tally,
-        [](NodeId) { return true; },
-        [&](float distance, NodeId id) {
-          const Key key = core::make_key(distance, id);
-          if (key < current) batch.append(team, key, 0);
-        });
-    team.sync();
     Key best = current;
-    for (std::uint32_t j = team.lane(); j < batch.size(); j += Team::kWarpSize) {
-      if (batch.key(j) < best) best = batch.key(j);
+    for (const NodeId* row = view.row(core::key_id(current), layer); row != nullptr;
+         row = view.continuation(row, layer)) {
+      score_row_neighbors<kL2>(
+          team, view, storage.query, row, width, load_slot(team, row, width), tally,
+          [](NodeId) { return true; },
+          [&](float distance, NodeId id) {
+            const Key key = core::make_key(distance, id);
+            if (key < current) batch.append(team, key, 0);
+          });
+      team.sync();
+      for (std::uint32_t j = team.lane(); j < batch.size(); j += Team::kWarpSize) {
+        if (batch.key(j) < best) best = batch.key(j);
+      }
+      batch.next(team);
+      team.sync();
     }
     best = warp_min(team, best);
-    batch.next(team);
-    team.sync();
     if (best == current) return current;
     current = best;
   }
@@ -188,29 +190,34 @@ CONCORD_HD void beam_search(Team& team, const MirrorView& view, std::uint32_t la
     const Frontier frontier = list.frontier(team, from);
     if (frontier.closest == list.count()) break;
     const NodeId node = core::key_id(list.key(frontier.closest));
-    const NodeId* const row = view.row(node, layer);
-    const NodeId slot = node == ready_node ? ready_slot : load_slot(team, row, width);
+    const NodeId* row = view.row(node, layer);
+    NodeId slot = node == ready_node ? ready_slot : load_slot(team, row, width);
     ready_node = kNoNode;
     if (frontier.second < list.count()) {
       ready_node = core::key_id(list.key(frontier.second));
       ready_slot = load_slot(team, view.row(ready_node, layer), width);
     }
-    score_row_neighbors<kL2>(
-        team, view, storage.query, row, width, slot, tally,
-        [&](NodeId id) { return !storage.visited.seen(team, id); },
-        [&](float distance, NodeId id) {
-          const Key key = core::make_key(distance, id);
-          if (key >= list.worst()) return;
-          bool is_new = false;
-          list.offer(team, batch, key, is_new);
-          if (is_new && layer == 0) team.prefetch(view.row(id, 0));
-        });
-    team.sync();
-    list.merge(team, batch, frontier.closest);
-    const std::uint32_t lowest = batch.lowest();
-    from = lowest <= frontier.closest ? lowest : frontier.closest + 1;
-    batch.next(team);
-    team.sync();
+    from = frontier.closest + 1;
+    for (std::uint32_t expanded = frontier.closest;; expanded = list.count()) {
+      score_row_neighbors<kL2>(
+          team, view, storage.query, row, width, slot, tally,
+          [&](NodeId id) { return !storage.visited.seen(team, id); },
+          [&](float distance, NodeId id) {
+            const Key key = core::make_key(distance, id);
+            if (key >= list.worst()) return;
+            bool is_new = false;
+            list.offer(team, batch, key, is_new);
+            if (is_new && layer == 0) team.prefetch(view.row(id, 0));
+          });
+      team.sync();
+      list.merge(team, batch, expanded);
+      if (batch.lowest() < from) from = batch.lowest();
+      batch.next(team);
+      team.sync();
+      row = view.continuation(row, layer);
+      if (row == nullptr) break;
+      slot = load_slot(team, row, width);
+    }
   }
 }
 

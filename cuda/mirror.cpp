@@ -34,6 +34,7 @@ Mirror::Mirror(Device& device, const core::Graph& graph, const core::VectorStore
       d_levels_(device),
       d_upper_offset_(device),
       d_rows_{DeviceBuffer<NodeId>(device), DeviceBuffer<NodeId>(device)},
+      more_{Continuations(device), Continuations(device)},
       copy_in_(device, Priority::normal),
       compute_(device, Priority::normal),
       nodes_ready_(device),
@@ -53,6 +54,9 @@ MirrorView Mirror::view() const noexcept {
   view.upper_rows = d_rows_[1].data();
   view.upper_offset = d_upper_offset_.data();
   view.levels = d_levels_.data();
+  view.more_rows = more_[0].d_pieces.data();
+  view.more_upper_rows = more_[1].d_pieces.data();
+  view.has_continued = content_ == Content::live && more_[0].count + more_[1].count > 0;
   view.M = graph_.params().M;
   view.metric = graph_.params().metric;
   view.n = uploaded_;
@@ -179,9 +183,8 @@ void Mirror::stage(Delta& delta, const RowLists& rows, Version version) {
             const std::uint32_t n = version == nullptr
                                         ? table.read(row, ids.data())
                                         : graph_.read_sealed_row(*version, table, row, ids.data());
-            std::fill(ids.begin() + n, ids.begin() + std::max(n, w), kNoNode);
             part.index[j] = row;
-            std::copy_n(ids.begin(), w, part.ids.data() + j * w);
+            write_row(kind, {ids.data(), n}, part.ids.data() + j * w);
           }
         });
     if (part.count == 0) continue;
@@ -192,6 +195,18 @@ void Mirror::stage(Delta& delta, const RowLists& rows, Version version) {
     stats_.bytes_in += part.count * (w + 1) * sizeof(NodeId);
   }
   device_.record(delta.copied, copy_in_);
+}
+
+void Mirror::write_row(unsigned kind, std::span<const NodeId> ids, NodeId* out) {
+  const std::uint32_t w = width(kind);
+  while (ids.size() > w) {
+    std::copy_n(ids.begin(), w - 1, out);
+    ids = ids.subspan(w - 1);
+    const std::uint32_t piece = more_[kind].count.fetch_add(1, std::memory_order_relaxed);
+    out[w - 1] = kContinued | piece;
+    out = more_[kind].pieces.data() + std::size_t{piece} * w;
+  }
+  std::fill(std::copy(ids.begin(), ids.end(), out), out + w, kNoNode);
 }
 
 void Mirror::apply(Delta& delta) {
@@ -222,30 +237,43 @@ void Mirror::apply_waiting(std::uint32_t epoch) {
 }
 
 void Mirror::sealed() {
-  for (unsigned kind = 0; kind < kKinds; ++kind) changed_[kind] = graph_.table(kind).touched();
-  if (content_ == Content::live) content_ = Content::nothing;  // of an older state
-  if (content_ == Content::nothing) return;
+  const std::uint32_t open = graph_.epoch().number;
+  std::vector<core::RowIndex> rows[kKinds];
   // The epoch just sealed has been proposed, so the version it read is no longer wanted.
-  apply_waiting(graph_.epoch().number);
+  if (content_ == Content::version) apply_waiting(open);
+  // A version that was written as a whole within its own epoch lacks the seal's before, too.
+  const bool behind = content_ == Content::version && held_epoch_ + 1 == open;
+  for (unsigned kind = 0; kind < kKinds; ++kind) {
+    if (behind) rows[kind] = std::move(changed_[kind]);
+    changed_[kind] = graph_.table(kind).touched();
+    rows[kind].insert(rows[kind].end(), changed_[kind].begin(), changed_[kind].end());
+    if (!behind) continue;
+    std::sort(rows[kind].begin(), rows[kind].end());
+    rows[kind].erase(std::unique(rows[kind].begin(), rows[kind].end()), rows[kind].end());
+  }
+  if (content_ != Content::version || (!behind && held_epoch_ != open)) {
+    content_ = Content::nothing;
+    return;
+  }
   Delta& delta = deltas_[next_delta_];
-  stage(delta, {changed_[0], changed_[1]}, nullptr);
-  delta.epoch = graph_.epoch().number + 1;
+  stage(delta, {rows[0], rows[1]}, nullptr);
+  delta.epoch = open + 1;
   delta.waiting = true;
   next_delta_ ^= 1;
 }
 
+// Versions of the open epoch and of the next, and the live graph, differ in rows that the last
+// sealed epoch and the open one have changed.
 void Mirror::hold_version(const core::Epoch& epoch) {
   const core::SealedVersion version = graph_.version_for(epoch);
-  if (content_ == Content::version) {
-    apply_waiting(epoch.number);
-    if (held_epoch_ == epoch.number) return;
-    content_ = Content::nothing;
-  }
-  if (content_ == Content::live) {
-    for (const auto& lists : {RowLists{changed_[0], changed_[1]},
-                              RowLists{graph_.table(0).touched(), graph_.table(1).touched()}}) {
-      write_rows(lists, &version);
-    }
+  if (content_ == Content::version) apply_waiting(epoch.number);
+  if (content_ == Content::version && held_epoch_ == epoch.number) return;
+  const std::uint32_t open = graph_.epoch().number;
+  const bool close = content_ == Content::live ||
+                     (content_ == Content::version && (held_epoch_ == open || held_epoch_ == open + 1));
+  if (close) {
+    write_rows({changed_[0], changed_[1]}, &version);
+    write_rows({graph_.table(0).touched(), graph_.table(1).touched()}, &version);
   } else {
     write_all(&version);
   }
@@ -254,16 +282,30 @@ void Mirror::hold_version(const core::Epoch& epoch) {
 }
 
 void Mirror::hold_live() {
+  if (content_ == Content::live && held_size_ == graph_.size()) return;
+  for (unsigned kind = 0; kind < kKinds; ++kind) {
+    // A row of at most twice its width has two continuations at most.
+    const std::size_t ids = 2 * graph_.table(kind).spilled().size() * width(kind);
+    more_[kind].count = 0;
+    more_[kind].pieces.ensure(ids);
+    more_[kind].d_pieces.ensure(more_[kind].pieces.size());
+  }
   if (content_ == Content::nothing) {
     write_all(nullptr);
   } else {
-    apply_waiting(graph_.epoch().number + 1);
-    for (const auto& lists : {RowLists{changed_[0], changed_[1]},
-                              RowLists{graph_.table(0).touched(), graph_.table(1).touched()}}) {
-      write_rows(lists, nullptr);
-    }
+    if (content_ == Content::version) hold_version(graph_.epoch().next(graph_.params().epoch_limit));
+    write_rows({graph_.table(0).touched(), graph_.table(1).touched()}, nullptr);
   }
+  for (unsigned kind = 0; kind < kKinds; ++kind) {
+    const std::size_t bytes = std::size_t{more_[kind].count} * width(kind) * sizeof(NodeId);
+    if (bytes == 0) continue;
+    device_.copy_async(more_[kind].d_pieces.data(), more_[kind].pieces.data(), bytes, copy_in_);
+    stats_.bytes_in += bytes;
+  }
+  device_.record(nodes_ready_, copy_in_);
+  device_.wait(compute_, nodes_ready_);
   content_ = Content::live;
+  held_size_ = graph_.size();
 }
 
 void Mirror::write_rows(const RowLists& rows, Version version) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <concord/stats.hpp>
 #include <span>
 #include <vector>
@@ -84,6 +85,8 @@ class Mirror {
   void stage(Delta& delta, const RowLists& rows, Version version);
   void apply(Delta& delta);
   void apply_waiting(std::uint32_t epoch);
+  /// Writes one row's ids to `out` ([width]), the rest of a row that is too long to continuations.
+  void write_row(unsigned kind, std::span<const NodeId> ids, NodeId* out);
   void write_rows(const RowLists& rows, Version version);
   void write_all(Version version);
 
@@ -98,6 +101,15 @@ class Mirror {
   DeviceBuffer<std::uint8_t> d_levels_;
   DeviceBuffer<std::uint32_t> d_upper_offset_;
   DeviceBuffer<NodeId> d_rows_[kKinds];
+  /// Live rows above max_degree go on here (views.hpp). All of them are among the rows touched in the
+  /// open epoch, so each hold_live() writes them anew.
+  struct Continuations {
+    explicit Continuations(Device& device) : pieces(device), d_pieces(device) {}
+    PinnedBuffer<NodeId> pieces;
+    DeviceBuffer<NodeId> d_pieces;
+    std::atomic<std::uint32_t> count{0};
+  };
+  Continuations more_[kKinds];
   std::size_t row_capacity_[kKinds] = {0, 0};
   NodeId capacity_ = 0;
   NodeId uploaded_ = 0;
@@ -120,6 +132,7 @@ class Mirror {
   enum class Content { nothing, version, live };
   Content content_ = Content::nothing;
   std::uint32_t held_epoch_ = 0;  ///< where content_ is version
+  NodeId held_size_ = 0;          ///< of the graph, where content_ is live
 };
 
 }  // namespace concord::cuda

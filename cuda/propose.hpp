@@ -37,8 +37,10 @@ CONCORD_TEAM_INLINE void merge_tail(Team& team, const MirrorView& view, const Pr
 
 /// Writes the lists of node task.begin + index. `shared` has propose_layout(…).bytes.
 template <bool kL2, class Team>
-CONCORD_HD void propose_node(Team& team, const MirrorView& view, const ProposeTask& task,
+CONCORD_HD void propose_node(Team& team, const MirrorView& mirror, const ProposeTask& task,
                              std::uint32_t index, unsigned char* shared, const BeamLayout& layout) {
+  MirrorView view = mirror;
+  view.has_continued = false;  // sealed rows never are; so said, the compiler drops that path
   BeamStorage storage(shared, layout);
   Tally tally;
   const NodeId node = task.begin + index;

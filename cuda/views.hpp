@@ -3,6 +3,10 @@
 // The same views describe device memory (kernels_*.cu) and host memory (host_kernels.cpp). A view
 // owns nothing. Compiles without CUDA headers.
 //
+// A live row may hold more ids than its width while an epoch is open: then its last place holds
+// kContinued | p, and it goes on in piece p of the continuations, which is as wide as the row and may
+// itself be continued.
+//
 // Alignment: vectors and queries stand in rows of `stride` floats, stride a multiple of 4, rows
 // 16-byte aligned, floats beyond the dimension zero. Rows of ids are packed: ids first, then
 // kNoNode up to the row's width.
@@ -20,6 +24,9 @@ using core::Key;
 using core::kNoNode;
 using core::kWorstKey;
 using core::NodeId;
+
+/// Marks the last place of a row that goes on elsewhere; ids are below it.
+inline constexpr std::uint32_t kContinued = 0x80000000u;
 
 /// Work done, added up over queries. May differ between runs: the visited table forgets.
 struct Counters {
@@ -41,6 +48,9 @@ struct MirrorView {
   const NodeId* upper_rows = nullptr;           ///< layers above: [upper × M]
   const std::uint32_t* upper_offset = nullptr;  ///< [n]: row of layer 1 in upper_rows
   const std::uint8_t* levels = nullptr;         ///< [n]
+  const NodeId* more_rows = nullptr;            ///< continuations of layer 0: [pieces × 2M]
+  const NodeId* more_upper_rows = nullptr;      ///< of the layers above: [pieces × M]
+  bool has_continued = false;                   ///< some row is continued
   std::uint32_t M = 0;
   Metric metric = Metric::l2sq;
   NodeId n = 0;
@@ -53,6 +63,14 @@ struct MirrorView {
   CONCORD_HD const NodeId* row(NodeId node, std::uint32_t layer) const {
     if (layer == 0) return rows + static_cast<std::size_t>(node) * (2 * M);
     return upper_rows + static_cast<std::size_t>(upper_offset[node] + (layer - 1)) * M;
+  }
+  /// The piece after `row`, null where it ends.
+  CONCORD_HD const NodeId* continuation(const NodeId* row, std::uint32_t layer) const {
+    if (!has_continued) return nullptr;
+    const NodeId last = row[row_width(layer) - 1];
+    if (last < kContinued || last == kNoNode) return nullptr;
+    const std::size_t piece = last & ~kContinued;
+    return layer == 0 ? more_rows + piece * (2 * M) : more_upper_rows + piece * M;
   }
   /// 16-byte pieces of a vector.
   CONCORD_HD std::uint32_t quads() const { return (dimension + 3) / 4; }
