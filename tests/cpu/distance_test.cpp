@@ -1,0 +1,176 @@
+// Distance kernels: the same bits from every instruction set, and the right value.
+
+#include "cpu/distance.hpp"
+
+#include <bit>
+#include <cmath>
+#include <numeric>
+
+#include "cpu/isa.hpp"
+#include "tests/support/data_sets.hpp"
+#include "tests/support/support.hpp"
+
+namespace concord::cpu {
+namespace {
+
+std::vector<std::size_t> all_dimensions() {
+  std::vector<std::size_t> dimensions(260);
+  std::iota(dimensions.begin(), dimensions.end(), 1);
+  dimensions.insert(dimensions.end(), {384, 768, 784, 960, 1536, 2048});
+  return dimensions;
+}
+
+constexpr std::size_t kRows = 9;
+
+// A query and kRows rows, padded, `offset` floats away from the allocation's alignment.
+struct Problem {
+  Problem(std::size_t dimension_, std::size_t offset, float scale)
+      : dimension(dimension_),
+        stride((dimension_ + 7) / 8 * 8),
+        memory((kRows + 1) * stride + 64),
+        query(memory.data() + offset),
+        base(query + stride) {
+    for (std::size_t r = 0; r <= kRows; ++r) {
+      for (std::size_t e = 0; e < dimension; ++e) {
+        // Full mantissas and mixed signs, so that every rounding shows.
+        const double x = static_cast<double>(test::hash(offset, r, e) >> 11) / 0x1p52 - 1;
+        query[r * stride + e] = static_cast<float>(x) * scale;
+      }
+    }
+  }
+
+  std::size_t dimension;
+  std::size_t stride;
+  std::vector<float> memory;
+  float* query;
+  float* base;
+};
+
+const std::uint32_t kIds[kRows] = {8, 0, 7, 1, 6, 2, 2, 5, 3};
+
+TEST(Distance, HasTheSameBitsFromEveryKernel) {
+  const std::vector<std::string> isas = test::supported_isas();
+  for (const std::size_t dimension : all_dimensions()) {
+    const Problem p(dimension, dimension % 17, 3.0f);
+    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+      const MetricKernels& oracle = for_metric(kScalarKernels, metric);
+      for (const std::string& isa : isas) {
+        const MetricKernels& kernels = for_metric(kernels_named(isa), metric);
+        for (std::size_t n = 0; n <= kRows; ++n) {
+          float expected[kRows + 1];
+          float got[kRows + 1];
+          const auto expect_same_bits = [&](const char* what) {
+            for (std::size_t j = 0; j < n; ++j) {
+              ASSERT_EQ(std::bit_cast<std::uint32_t>(got[j]),
+                        std::bit_cast<std::uint32_t>(expected[j]))
+                  << isa << ' ' << what << ' ' << to_string(metric) << " d " << dimension << " n "
+                  << n;
+            }
+            ASSERT_EQ(got[n], -77.0f) << isa << " wrote beyond n";
+          };
+          std::fill(std::begin(got), std::end(got), -77.0f);
+          oracle.range(p.query, p.base, p.stride, n, expected);
+          kernels.range(p.query, p.base, p.stride, n, got);
+          expect_same_bits("range");
+          std::fill(std::begin(got), std::end(got), -77.0f);
+          oracle.ids(p.query, p.base, p.stride, kIds, n, expected);
+          kernels.ids(p.query, p.base, p.stride, kIds, n, got);
+          expect_same_bits("ids");
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+TEST(Distance, IsNearTheExactValue) {
+  for (const float scale : {1e-12f, 1.0f, 1e15f}) {
+    for (const std::size_t dimension : all_dimensions()) {
+      const Problem p(dimension, 3, scale);
+      float l2sq[kRows];
+      float inner_product[kRows];
+      kScalarKernels.l2sq.range(p.query, p.base, p.stride, kRows, l2sq);
+      kScalarKernels.inner_product.range(p.query, p.base, p.stride, kRows, inner_product);
+      // Each accumulator adds d/32 terms, five additions reduce them, the difference is rounded
+      // twice.
+      const double roundings = static_cast<double>(dimension) / 32 + 9;
+      const double relative = roundings * 0x1p-24 * 1.001;
+      for (std::size_t r = 0; r < kRows; ++r) {
+        double squares = 0;
+        double products = 0;
+        double magnitudes = 0;
+        for (std::size_t e = 0; e < dimension; ++e) {
+          const double x = p.query[e];
+          const double y = p.base[r * p.stride + e];
+          squares += (x - y) * (x - y);
+          products += x * y;
+          magnitudes += std::abs(x * y);
+        }
+        ASSERT_NEAR(l2sq[r], squares, relative * squares) << "d " << dimension;
+        ASSERT_NEAR(inner_product[r], 1 - products, relative * (magnitudes + 1))
+            << "d " << dimension;
+      }
+    }
+  }
+}
+
+TEST(Distance, OfAVectorToItselfIsZeroAndIsSymmetric) {
+  for (const std::string& isa : test::supported_isas()) {
+    const DistanceKernels& kernels = kernels_named(isa);
+    for (const std::size_t dimension : {1u, 31u, 100u, 784u}) {
+      const Problem p(dimension, 1, 5.0f);
+      float there = -1;
+      float back = -2;
+      kernels.l2sq.range(p.query, p.query, p.stride, 1, &there);
+      EXPECT_EQ(there, 0);
+      for (const MetricKernels& metric : {kernels.l2sq, kernels.inner_product}) {
+        metric.range(p.query, p.base, p.stride, 1, &there);
+        metric.range(p.base, p.query, p.stride, 1, &back);
+        EXPECT_EQ(there, back);
+      }
+    }
+  }
+}
+
+// The canonical order, written a second time: accumulators, quads first, then the tree.
+TEST(Distance, FollowsTheCanonicalOrder) {
+  for (const std::size_t dimension : {1u, 8u, 33u, 95u, 960u}) {
+    const Problem p(dimension, 2, 1.0f);
+    float a[32] = {};
+    for (std::size_t e = 0; e < dimension; ++e)
+      a[e % 32] = std::fma(p.query[e], p.base[e], a[e % 32]);
+    for (const int width : {1, 2}) {
+      for (int i = 0; i < 32; i += 2 * width) a[i] += a[i + width];
+    }
+    for (const int distance : {16, 8, 4}) {
+      for (int i = 0; i < distance; i += 4) a[i] += a[i + distance];
+    }
+    for (const std::string& isa : test::supported_isas()) {
+      float got = 0;
+      kernels_named(isa).inner_product.range(p.query, p.base, p.stride, 1, &got);
+      EXPECT_EQ(got, 1.0f - a[0]) << isa << " d " << dimension;
+    }
+  }
+}
+
+TEST(Distance, StaysFiniteAtTheLargestNormAllowed) {
+  for (const std::size_t dimension : {1u, 3u, 64u, 1000u}) {
+    const test::Matrix data = test::make_data(test::Shape::huge_norm, 2, dimension);
+    const std::size_t stride = (dimension + 7) / 8 * 8;
+    std::vector<float> rows(2 * stride);
+    std::copy(data.row(0), data.row(0) + dimension, rows.begin());
+    std::transform(data.row(0), data.row(0) + dimension, rows.begin() + static_cast<long>(stride),
+                   [](float x) { return -x; });
+    for (const std::string& isa : test::supported_isas()) {
+      float distance = 0;
+      kernels_named(isa).l2sq.range(rows.data(), rows.data() + stride, stride, 1, &distance);
+      EXPECT_TRUE(std::isfinite(distance));
+      kernels_named(isa).inner_product.range(rows.data(), rows.data() + stride, stride, 1,
+                                             &distance);
+      EXPECT_TRUE(std::isfinite(distance));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace concord::cpu
