@@ -7,7 +7,8 @@
 #   --word WORDS   words whose neighbors are shown, separated by commas
 #
 # With --dataset or --synthetic among the options, these data are taken in place of the sample.
-# BUILD_DIR (default build/bench) is where it builds; a CUDA compiler is used where there is one.
+# BUILD_DIR (default build/bench) is where it builds. Where there are a CUDA device and a CUDA
+# compiler it builds for that device too; elsewhere that code would only take long to compile.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -21,7 +22,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --word) words=(--word "${2:?--word needs a word}"); shift 2 ;;
     --word=*) words=(--word "${1#--word=}"); shift ;;
-    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dataset | --dataset=* | --synthetic | --synthetic=*) data=(); options+=("$1"); shift ;;
     *) options+=("$1"); shift ;;
   esac
@@ -40,11 +41,16 @@ quietly() {
   return $status
 }
 
+cuda=(-DCONCORD_CUDA=OFF)
+if nvidia-smi -L >/dev/null 2>&1; then
+  cuda=(-DCONCORD_CUDA=AUTO -DCMAKE_CUDA_ARCHITECTURES=native)
+fi
+
 "$root/docker/install-deps.sh" --build
 if [ ! -x "$build_dir/bench/concord-bench" ]; then
   echo "building concord-bench in $build_dir (a minute or two the first time)" >&2
 fi
-quietly cmake -S "$root" -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCONCORD_CUDA=AUTO \
+quietly cmake -S "$root" -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=Release "${cuda[@]}" \
   -DCONCORD_TESTS=OFF -DCONCORD_BENCH=ON
 quietly cmake --build "$build_dir" --target concord-bench
 
