@@ -143,7 +143,8 @@ std::size_t Index::Impl::add(MatrixView<const float> rows,
   try {
     {
       const core::Stopwatch watch(build.ingest.seconds);
-      graph.reserve(before + rows.rows);
+      // Saturating: a view of absurdly many rows is refused here, it must not wrap around.
+      graph.reserve(before + std::min(rows.rows, ~std::size_t{0} - before));
       vectors.resize(before + rows.rows);
       vectors.write(before, rows, *pool);
       labels.append(new_labels, rows.rows);
@@ -194,9 +195,8 @@ void Index::Impl::open_device() {
     }
   }
   if (device_spec.required) {
-    throw Error(ErrorCode::unsupported, "device '" + options.device +
-                                            "' cannot be used: " + device_reason +
-                                            "; 'auto' falls back to the CPU");
+    throw Error(ErrorCode::unsupported, "device '" + options.device + "' cannot be used: " +
+                                            device_reason + "; 'auto' falls back to the CPU");
   }
   log(LogLevel::info, "using the CPU: " + device_reason);
 }
@@ -252,11 +252,10 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
   result.labels.resize(queries.rows * k);
   result.distances.resize(queries.rows * k);
   result.counts.resize(queries.rows);
-  impl_->answer(queries.rows, k, {result.labels.data(), queries.rows, k},
-                {result.distances.data(), queries.rows, k}, result.counts,
-                [&](core::Key* keys, std::uint32_t* found) {
-                  return impl_->exact(queries, k, keys, found);
-                });
+  impl_->answer(
+      queries.rows, k, {result.labels.data(), queries.rows, k},
+      {result.distances.data(), queries.rows, k}, result.counts,
+      [&](core::Key* keys, std::uint32_t* found) { return impl_->exact(queries, k, keys, found); });
   return result;
 }
 
@@ -283,8 +282,8 @@ cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, std::uint32_
   return work;
 }
 
-cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t k,
-                                     core::Key* keys, std::uint32_t* found) {
+cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
+                                     std::uint32_t* found) {
   constexpr std::uint64_t kWorthADevice = 1 << 24;  // distances
   cuda::Backend* on = device(std::uint64_t{rows.rows} * graph.size() >= kWorthADevice);
   if (on != nullptr && k > 0 && rows.rows > 1 && graph.size() > 0 && on->takes_exact(k)) {
@@ -303,11 +302,14 @@ template <class Run>
 void Index::Impl::answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
                          MatrixView<float> distances_out, std::span<std::uint32_t> counts,
                          const Run& run) const {
-  if (labels_out.rows != n || labels_out.cols != k || distances_out.rows != n ||
-      distances_out.cols != k || counts.size() != n) {
+  const auto fits = [&](const auto& out) {
+    return out.rows == n && out.cols == k && (out.rows < 2 || out.stride >= k) &&
+           (out.data != nullptr || n * k == 0);
+  };
+  if (!fits(labels_out) || !fits(distances_out) || counts.size() != n) {
     throw Error(ErrorCode::dimension_mismatch,
                 "results need " + std::to_string(n) + " rows of " + std::to_string(k) +
-                    " labels and distances, and as many counts as rows");
+                    " labels and distances, a stride of at least that, and as many counts as rows");
   }
   std::vector<core::Key> keys(n * k);
   const cpu::SearchCounts work = run(keys.data(), counts.data());

@@ -34,7 +34,8 @@ constexpr const char* kSectionNames[kSectionCount] = {"levels",
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path) : path_(path) {
-    descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // Without O_NONBLOCK a pipe would be waited for before it could be refused.
+    descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat status {};
     if (descriptor_ < 0 || fstat(descriptor_, &status) != 0) fail_io("open");
     if (!S_ISREG(status.st_mode)) refuse("it is not a regular file");
