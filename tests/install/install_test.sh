@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Installs a build into a temporary prefix, moves it, and uses it as a stranger would: find_package
+# (shared and static), pkg-config, exported symbols, instruction sets.
+#
+#   install_test.sh CMAKE BUILD_DIR CXX SOURCE_DIR
+set -euo pipefail
+
+cmake=$1 build=$2 cxx=$3 source=$4
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+  echo "install test: $*" >&2
+  exit 1
+}
+step() { echo "-- $*"; }
+
+step "install, then move the prefix"
+"$cmake" --install "$build" --prefix "$work/first" >"$work/log" || { cat "$work/log"; fail "cmake --install"; }
+prefix=$work/moved
+mv "$work/first" "$prefix"
+lib=$(dirname "$(find "$prefix" -name libconcord.so)")
+for file in "$lib/libconcord.a" "$lib/pkgconfig/concord.pc" "$lib/cmake/Concord/ConcordConfig.cmake" \
+  "$lib/cmake/Concord/ConcordConfigVersion.cmake" "$prefix/include/concord/index.hpp" \
+  "$prefix/include/concord/eigen.hpp"; do
+  [ -f "$file" ] || fail "${file#"$prefix"/} is not installed"
+done
+find "$prefix" -name LICENSE | grep -q . || fail "LICENSE is not installed"
+[ "$(find "$prefix/include" -type f | wc -l)" -eq "$(find "$source/common/include" -name '*.hpp' | wc -l)" ] ||
+  fail "other headers than the public ones are installed"
+if grep -rlF -e "$source" -e "$build" "$lib/cmake" "$lib/pkgconfig" "$prefix/include"; then
+  fail "the files above name the build machine's directories"
+fi
+
+step "find_package, shared and static"
+"$cmake" -S "$here/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$cxx" \
+  -DCMAKE_BUILD_TYPE=Release >"$work/log" 2>&1 || { cat "$work/log"; fail "configuring the consumer"; }
+"$cmake" --build "$work/consumer" >"$work/log" 2>&1 || { cat "$work/log"; fail "building the consumer"; }
+programs=("$work/consumer/consumer_shared")
+[ ! -e "$work/consumer/consumer_static" ] || programs+=("$work/consumer/consumer_static")
+[ ${#programs[@]} -eq 2 ] || grep -q "find_package(CUDAToolkit" "$lib/cmake/Concord/ConcordConfig.cmake" ||
+  fail "Concord::concord_static was not found"
+
+step "pkg-config"
+if command -v pkg-config >/dev/null; then
+  export PKG_CONFIG_PATH=$lib/pkgconfig
+  # The flags are meant to be split into words.
+  # shellcheck disable=SC2046
+  "$cxx" -std=c++20 "$here/consumer/main.cpp" -o "$work/by_pkg_config" $(pkg-config --cflags --libs concord) \
+    -Wl,-rpath,"$lib" || fail "building by pkg-config"
+  programs+=("$work/by_pkg_config")
+else
+  echo "   no pkg-config here: not tried"
+fi
+
+step "run"
+digests=()
+for program in "${programs[@]}"; do
+  digests+=("$("$program")") || fail "$program"
+done
+for digest in "${digests[@]}"; do
+  [ "$digest" = "${digests[0]}" ] || fail "digests differ: ${digests[*]}"
+done
+
+step "exported symbols are those of concord:: alone"
+nm -D --defined-only "$lib/libconcord.so" | c++filt | awk '{$1 = ""; $2 = ""; print substr($0, 3)}' >"$work/symbols"
+grep -q "^concord::Index::add" "$work/symbols" || fail "concord::Index::add is not exported"
+grep -q "^typeinfo for concord::Error" "$work/symbols" || fail "concord::Error cannot be caught"
+if grep -vE "^((typeinfo|typeinfo name|vtable) for )?concord::" "$work/symbols"; then
+  fail "the symbols above are exported and not of concord::"
+fi
+if grep -E "concord::(core|cpu|cuda|file)::" "$work/symbols"; then
+  fail "the symbols above are internal and exported"
+fi
+
+step "vector instructions stand in the leaf files alone"
+checked=0
+while IFS= read -r object; do
+  case $object in
+    */distance_avx2.cpp.o) allowed='ymm' needed=ymm ;;
+    */distance_avx512.cpp.o) allowed='[yz]mm' needed=zmm ;;
+    *) allowed=none needed='' ;;
+  esac
+  found=$(objdump -d --no-show-raw-insn "$object" | grep -oE '%[yz]mm' | sort -u | tr -d '%' | tr '\n' ' ' || true)
+  for register in $found; do
+    # shellcheck disable=SC2053 # `allowed` is a pattern
+    [[ $register == $allowed ]] || fail "$object uses $register registers"
+  done
+  if [ -n "$needed" ] && [[ $found != *$needed* ]]; then fail "$object uses no $needed registers"; fi
+  checked=$((checked + 1))
+done < <(find "$build/CMakeFiles/concord_objects.dir" -name '*.cpp.o')
+[ $checked -gt 10 ] || fail "found only $checked objects to look at"
+echo "-- all well: ${#programs[@]} programs, $(wc -l <"$work/symbols") symbols, $checked objects"
