@@ -87,6 +87,16 @@ void add_search_options(CLI::App& app, Options& options) {
       ->check(CLI::Range(1, 65536));
 }
 
+void add_batch_options(CLI::App& app, Options& options) {
+  app.add_option("--batch", options.batches,
+                 "in place of the sweep: speed and latency for batches of these sizes, e.g. 1,1000")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--batch-device", options.batch_devices,
+                 "devices that --batch compares, e.g. auto,cpu (default: --device)")
+      ->delimiter(',');
+}
+
 void add_index_option(CLI::App& app, Options& options) {
   app.add_option("--index", options.index, "index file (concord-bench build --out)")->required();
 }

@@ -137,6 +137,23 @@ Json search_json(const std::vector<SearchPoint>& points) {
   return list;
 }
 
+Json batches_json(const std::vector<BatchPoint>& points) {
+  Json list = Json::array();
+  for (const BatchPoint& point : points) {
+    list.push_back({{"device", point.device},
+                    {"ef", point.ef},
+                    {"batch", point.batch},
+                    {"recall", point.recall},
+                    {"qps", point.qps},
+                    {"p50_seconds", point.p50_seconds},
+                    {"p99_seconds", point.p99_seconds},
+                    {"calls", point.calls},
+                    {"kernel_seconds", point.kernel_seconds},
+                    {"answered_by", point.on_device ? "device" : "cpu"}});
+  }
+  return list;
+}
+
 Json device_json(const DeviceStats& device) {
   return {{"name", device.name},
           {"reason", device.reason},
@@ -197,6 +214,19 @@ void print_search(const std::vector<SearchPoint>& points, std::uint32_t k) {
                    grouped(static_cast<std::uint64_t>(point.qps)),
                    grouped(static_cast<std::uint64_t>(point.qps_single_thread)),
                    fixed(point.distances_per_query, 1)});
+  }
+  table.print();
+}
+
+void print_batches(const std::vector<BatchPoint>& points, std::uint32_t k) {
+  std::printf("\nsearch by batch:\n");
+  Table table({"device", "ef", "recall@" + std::to_string(k), "batch", "queries/s", "p50 ms",
+               "p99 ms", "answered by"});
+  for (const BatchPoint& point : points) {
+    table.add_row({point.device, std::to_string(point.ef), fixed(point.recall, 4),
+                   grouped(point.batch), grouped(static_cast<std::uint64_t>(point.qps)),
+                   fixed(1e3 * point.p50_seconds, 3), fixed(1e3 * point.p99_seconds, 3),
+                   point.on_device ? "device" : "cpu"});
   }
   table.print();
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/batch_sweep.hpp"
 #include "bench/data_set.hpp"
 #include "bench/measure.hpp"
 
@@ -26,11 +27,13 @@ Json audit_json(const AuditReport& audit);
 /// The parts held, the peak of add against its allowance, and the peak of the process.
 Json memory_json(const MemoryUse& use, const BuildMeasure* build);
 Json search_json(const std::vector<SearchPoint>& points);
+Json batches_json(const std::vector<BatchPoint>& points);
 Json device_json(const DeviceStats& device);
 
 void print_build(double seconds, std::size_t vectors, const Stats& stats);
 void print_audit(const AuditReport& audit);
 void print_memory(const MemoryUse& use, const BuildMeasure* build);
 void print_search(const std::vector<SearchPoint>& points, std::uint32_t k);
+void print_batches(const std::vector<BatchPoint>& points, std::uint32_t k);
 
 }  // namespace concord::bench

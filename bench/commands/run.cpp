@@ -32,15 +32,11 @@ int run(Options& options, bool with_verify_threads) {
   Json report = report_build(options, data, build);
   if (!options.out.empty()) build.index.save(options.out);
 
-  const GroundTruth truth = find_ground_truth(data, data.train, options.k, options.runtime.threads);
+  const GroundTruth truth = find_ground_truth(data, data.train, build.index, options);
   const Judge judge(data.train, data.queries, data.metric, truth);
-  const SweepOptions sweep_options{options.k, options.efs, options.runtime.threads};
-  const auto points = sweep(build.index, data.queries, judge, sweep_options, options.runtime);
-  print_search(points, options.k);
+  search_and_report(build.index, data, judge, options, report);
   std::printf("  true neighbors: %s\n", truth.source.c_str());
   report["data"]["ground_truth"] = truth.source;
-  report["k"] = options.k;
-  report["search"] = search_json(points);
 
   bool ok = report["audit"]["ok"];
   if (with_verify_threads) {
@@ -59,6 +55,7 @@ void add_run_command(CLI::App& app, Options& options, Command& chosen) {
   add_param_options(command, options);
   add_runtime_options(command, options);
   add_search_options(command, options);
+  add_batch_options(command, options);
   add_json_option(command, options);
   add_out_option(command, options, "save the index to this file");
   const auto with_verify_threads = std::make_shared<bool>(false);

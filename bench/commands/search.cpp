@@ -48,10 +48,6 @@ int search(Options& options) {
   const FloatMatrix vectors = vectors_of(index, labels);
   const GroundTruth truth = find_ground_truth(data, vectors, options.k, options.runtime.threads);
   const Judge judge(vectors, data.queries, data.metric, truth, labels);
-  const SweepOptions sweep_options{options.k, options.efs, options.runtime.threads};
-  const auto points = sweep(index, data.queries, judge, sweep_options, options.runtime);
-  print_search(points, options.k);
-  std::printf("  true neighbors: %s\n", truth.source.c_str());
 
   Json report = new_report(options.command_line, index.stats());
   report["parameters"] = parameters_json(index.params());
@@ -59,8 +55,8 @@ int search(Options& options) {
   report["data"]["ground_truth"] = truth.source;
   report["index"] = {{"digest", index.digest()}, {"size", index.size()}};
   report["memory"] = memory_json(index.memory(), nullptr);
-  report["k"] = options.k;
-  report["search"] = search_json(points);
+  search_and_report(index, data, judge, options, report);
+  std::printf("  true neighbors: %s\n", truth.source.c_str());
   write_report(report, options.json);
   return 0;
 }
@@ -74,6 +70,7 @@ void add_search_command(CLI::App& app, Options& options, Command& chosen) {
   add_data_options(command, options);
   add_runtime_options(command, options);
   add_search_options(command, options);
+  add_batch_options(command, options);
   add_json_option(command, options);
   command.callback([&options, &chosen] { chosen = [&options] { return search(options); }; });
 }

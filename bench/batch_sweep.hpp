@@ -1,0 +1,40 @@
+// Speed of searches by the size of the batch: what one query waits, and what thousands share.
+#pragma once
+
+#include <concord/index.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bench/matrix.hpp"
+#include "bench/recall.hpp"
+
+namespace concord::bench {
+
+struct BatchPoint {
+  std::string device;  ///< asked for: auto, cpu or cuda
+  std::uint32_t ef = 0;
+  std::size_t batch = 0;
+  double recall = 0;  ///< of all queries in one call
+  double qps = 0;
+  double p50_seconds = 0;  ///< of a call
+  double p99_seconds = 0;
+  std::size_t calls = 0;
+  double kernel_seconds = 0;  ///< on the device, during the measured calls
+  bool on_device = false;     ///< whether it answered any of them
+};
+
+struct BatchOptions {
+  std::uint32_t k = 10;
+  std::vector<std::uint32_t> efs;
+  std::vector<std::size_t> batches;
+  std::vector<std::string> devices;
+};
+
+/// Measures each device, ef and batch in turn: a warm-up, then calls for about a quarter of a
+/// second. Successive calls take successive queries; a batch of more queries than there are repeats
+/// them. Leaves the index with `runtime`.
+std::vector<BatchPoint> batch_sweep(Index& index, const FloatMatrix& queries, const Judge& judge,
+                                    const BatchOptions& options, const RuntimeOptions& runtime);
+
+}  // namespace concord::bench
