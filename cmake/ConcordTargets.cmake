@@ -16,7 +16,7 @@ target_compile_options(concord_options INTERFACE
 if(CONCORD_SANITIZE)
   target_compile_options(concord_options INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${CONCORD_SANITIZE} -fno-omit-frame-pointer
-      -fno-sanitize-recover=all -g>)
+      -fno-sanitize-recover=all>)
   target_link_options(concord_options INTERFACE -fsanitize=${CONCORD_SANITIZE})
 endif()
 
