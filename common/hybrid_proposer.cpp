@@ -1,5 +1,7 @@
 #include "common/hybrid_proposer.hpp"
 
+#include <new>
+
 namespace concord::core {
 
 HybridProposer::HybridProposer(Proposer* device, Proposer& cpu, NodeId smallest_device_batch,
@@ -17,9 +19,24 @@ bool HybridProposer::try_device(const Call& call) {
     call(*device_);
     return true;
   } catch (const Error& error) {
-    device_ = nullptr;
-    device_failed_(error);
-    return false;
+    give_up(error);
+  } catch (const std::bad_alloc&) {
+    give_up(Error(ErrorCode::out_of_memory, "no host memory for the device's work"));
+  }
+  return false;
+}
+
+void HybridProposer::give_up(const Error& error) {
+  device_ = nullptr;
+  device_failed_(error);
+}
+
+HybridProposer::~HybridProposer() {
+  if (!batch_.on_device) return;
+  try {
+    try_device([](Proposer& device) { device.finish({}); });
+  } catch (...) {
+    // From the caller's log; the device is given up and whoever builds has an exception already.
   }
 }
 
@@ -34,6 +51,7 @@ void HybridProposer::start(const Epoch& epoch, NodeId begin, NodeId end, const S
 const ProposalBatch* HybridProposer::finish(const StopRequest& stop) {
   if (!batch_.on_device) return cpu_.finish(stop);
   const ProposalBatch* batch = nullptr;
+  batch_.on_device = false;
   if (try_device([&](Proposer& device) { batch = device.finish(stop); })) return batch;
   cpu_.start(batch_.epoch, batch_.begin, batch_.end, stop);
   return cpu_.finish(stop);
@@ -42,7 +60,8 @@ const ProposalBatch* HybridProposer::finish(const StopRequest& stop) {
 const PruneScores& HybridProposer::score(const PruneBatch& batch) {
   const PruneScores* scores = nullptr;
   const bool small = batch.rows.size() < smallest_device_batch_;
-  if (!small && try_device([&](Proposer& device) { scores = &device.score(batch); })) return *scores;
+  if (!small && try_device([&](Proposer& device) { scores = &device.score(batch); }))
+    return *scores;
   return cpu_.score(batch);
 }
 

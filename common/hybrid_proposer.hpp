@@ -19,6 +19,8 @@ class HybridProposer final : public Proposer {
   /// `device` may be null. `device_failed` is called once, when it is given up.
   HybridProposer(Proposer* device, Proposer& cpu, NodeId smallest_device_batch,
                  std::function<void(const Error&)> device_failed);
+  /// Waits for a batch that was begun on the device and not finished: who builds has failed.
+  ~HybridProposer() override;
 
   void start(const Epoch& epoch, NodeId begin, NodeId end, const StopRequest& stop) override;
   const ProposalBatch* finish(const StopRequest& stop) override;
@@ -28,6 +30,7 @@ class HybridProposer final : public Proposer {
  private:
   template <class Call>
   bool try_device(const Call& call);
+  void give_up(const Error& error);
 
   Proposer* device_;
   Proposer& cpu_;
@@ -37,7 +40,7 @@ class HybridProposer final : public Proposer {
     Epoch epoch;
     NodeId begin = 0;
     NodeId end = 0;
-    bool on_device = false;
+    bool on_device = false;  ///< begun there and not finished
   } batch_;
 };
 

@@ -170,6 +170,7 @@ void Index::Impl::truncate() noexcept {
 void Index::Impl::insert(const ProgressCallback& progress) {
   cpu::CpuProposer cpu_proposer(graph, vectors, metric_kernels(), *pool, build);
   cuda::Backend* on = device(graph.announced() - graph.size() >= cuda::Backend::kSmallestAddition);
+  if (on != nullptr) on->begin_addition(graph.size());
   core::HybridProposer proposer(on == nullptr ? nullptr : &on->proposer(), cpu_proposer,
                                 cuda::Backend::kSmallestBatch,
                                 [&](const Error& error) { give_up_device(error); });
@@ -179,26 +180,29 @@ void Index::Impl::insert(const ProgressCallback& progress) {
 // ---------------------------------------------------------------------------------------- device
 
 void Index::Impl::open_device() {
-  const std::lock_guard lock(device_mutex);
+  std::unique_lock lock(device_mutex);
   if (device_tried || !device_spec.wanted) return;
   device_tried = true;
   cuda::FoundDevice found = cuda::find_device(device_spec.ordinal);
   device_reason = found.reason;
-  if (found.device) {
+  const bool was_there = found.device != nullptr;
+  if (was_there) {
     try {
       backend = std::make_unique<cuda::Backend>(std::move(found.device), graph, vectors, *pool,
                                                 options.device_memory_budget, build);
-      log(LogLevel::info, "using " + device_reason);
-      return;
     } catch (const Error& error) {
       device_reason += std::string(": ") + error.what();
     }
   }
+  const bool opened = backend != nullptr;
+  const std::string reason = device_reason;
+  lock.unlock();  // the log is the caller's code, and may ask for stats
+  if (opened) return log(LogLevel::info, "using " + reason);
   if (device_spec.required) {
     throw Error(ErrorCode::unsupported, "device '" + options.device + "' cannot be used: " +
-                                            device_reason + "; 'auto' falls back to the CPU");
+                                            reason + "; 'auto' falls back to the CPU");
   }
-  log(LogLevel::info, "using the CPU: " + device_reason);
+  log(was_there ? LogLevel::warning : LogLevel::info, "using the CPU: " + reason);
 }
 
 cuda::Backend* Index::Impl::device(bool worth_it) {
@@ -209,9 +213,11 @@ cuda::Backend* Index::Impl::device(bool worth_it) {
 
 // The object stays until the index goes, since other threads may be searching on it.
 void Index::Impl::give_up_device(const Error& error) {
-  const std::lock_guard lock(device_mutex);
-  if (device_failed.exchange(true)) return;
-  device_reason += std::string("; given up: ") + error.what();
+  {
+    const std::lock_guard lock(device_mutex);
+    if (device_failed.exchange(true)) return;
+    device_reason += std::string("; given up: ") + error.what();
+  }
   log(LogLevel::warning,
       std::string("the device failed, the CPU goes on from the last commit: ") + error.what());
 }

@@ -1,5 +1,6 @@
 #include "cuda/backend.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "common/stopwatch.hpp"
@@ -37,8 +38,8 @@ FoundDevice find_device(int ordinal) {
 Backend::Backend(std::unique_ptr<Device> device, const core::Graph& graph,
                  const core::VectorStore& vectors, core::ThreadPool& pool, std::size_t budget,
                  BuildStats& build)
-    : device_(std::move(device)),
-      mirror_(*device_, graph, vectors, pool, budget, stats_),
+    : device_((device->set_limit(budget), std::move(device))),
+      mirror_(*device_, graph, vectors, pool, stats_),
       proposer_(*device_, mirror_, graph, stats_, build),
       searcher_(*device_, mirror_, graph, vectors, pool, stats_) {
   stats_.name = device_->name();
@@ -46,31 +47,45 @@ Backend::Backend(std::unique_ptr<Device> device, const core::Graph& graph,
 
 DeviceStats Backend::stats() const {
   const std::lock_guard lock(mutex_);
-  return stats_;
+  DeviceStats stats = stats_;
+  stats.memory_bytes = device_->held_bytes();
+  return stats;
 }
 
 bool Backend::takes_search(std::size_t queries, std::uint32_t ef) const {
   return queries > 0 && searcher_.can_search(ef) && router_.prefers_device(queries, ef);
 }
 
+template <class Call>
+Counters Backend::take_turn(const Call& call) {
+  const std::lock_guard lock(mutex_);
+  if (failed_) throw Error(ErrorCode::cuda, "the device has failed before");
+  failed_ = true;  // unless the call ends well
+  try {
+    const Counters counters = call();
+    failed_ = false;
+    return counters;
+  } catch (const Error& error) {
+    failed_ = error.code() != ErrorCode::invalid_vector;
+    throw;
+  }
+}
+
 Counters Backend::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
                          Key* out, std::uint32_t* counts) {
-  const std::lock_guard lock(mutex_);
-  searcher_.make_ready(queries.rows, k);  // once after a change: no part of what a batch costs
   double seconds = 0;
-  Counters counters;
-  {
+  const Counters counters = take_turn([&] {
+    searcher_.make_ready(queries.rows, k);  // once after a change: no part of what a batch costs
     const core::Stopwatch watch(seconds);
-    counters = searcher_.search(queries, k, ef, out, counts);
-  }
-  router_.note_device(queries.rows, ef, seconds);
+    return searcher_.search(queries, k, ef, out, counts);
+  });
+  router_.note_device(queries.rows, std::max(ef, k), seconds);
   return counters;
 }
 
 Counters Backend::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
                         std::uint32_t* counts) {
-  const std::lock_guard lock(mutex_);
-  return searcher_.exact(queries, k, out, counts);
+  return take_turn([&] { return searcher_.exact(queries, k, out, counts); });
 }
 
 void Backend::note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds) {

@@ -41,12 +41,15 @@ class Backend {
   static constexpr NodeId kSmallestBatch = 64;
   static constexpr std::size_t kSmallestAddition = 1024;
 
-  /// Borrows graph, vectors and pool. Throws Error(cuda, out_of_memory, unsupported).
+  /// Borrows graph, vectors and pool; `budget` of device memory in bytes, 0 = what is free less a
+  /// reserve. Throws Error(cuda, out_of_memory, unsupported).
   Backend(std::unique_ptr<Device> device, const core::Graph& graph,
           const core::VectorStore& vectors, core::ThreadPool& pool, std::size_t budget,
           BuildStats& build);
 
   [[nodiscard]] core::Proposer& proposer() noexcept { return proposer_; }
+  /// Nodes from `size` on are about to be announced, perhaps not for the first time.
+  void begin_addition(NodeId size) noexcept { mirror_.forget_nodes(size); }
   [[nodiscard]] DeviceStats stats() const;
 
   /// False if the CPU is to answer: it is faster for so few queries, or the device cannot.
@@ -59,12 +62,18 @@ class Backend {
   void note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds);
 
  private:
+  /// Runs `call` when the turn comes. After a failure nothing on the device can be relied on, so
+  /// calls that wait for their turn then fail, too.
+  template <class Call>
+  Counters take_turn(const Call& call);
+
   std::unique_ptr<Device> device_;
   DeviceStats stats_;
   Mirror mirror_;
   DeviceProposer proposer_;
   DeviceSearcher searcher_;
-  mutable std::mutex mutex_;  ///< guards mirror, searcher and stats in searches
+  mutable std::mutex mutex_;  ///< guards mirror, searcher, stats and failed_ in searches
+  bool failed_ = false;
   SearchRouter router_;
 };
 

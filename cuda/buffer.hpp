@@ -14,7 +14,7 @@ template <class T>
 class DeviceBuffer {
  public:
   explicit DeviceBuffer(Device& device) : device_(&device) {}
-  ~DeviceBuffer() { device_->release(data_); }
+  ~DeviceBuffer() { device_->release(data_, bytes()); }
   DeviceBuffer(DeviceBuffer&& other) noexcept
       : device_(other.device_),
         data_(std::exchange(other.data_, nullptr)),
@@ -30,14 +30,18 @@ class DeviceBuffer {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return size_ * sizeof(T); }
 
-  /// At least `size` elements; what was there is lost where it has to grow.
+  /// Bytes that ensure(size) would add to what is held.
+  [[nodiscard]] std::size_t missing(std::size_t size) const noexcept {
+    return size <= size_ ? 0 : (size - size_) * sizeof(T);
+  }
+  /// At least `size` elements; what was there is lost where it has to grow, and released first, so
+  /// that old and new are never held together.
   /// REQUIRES that no work on the old memory is pending.
   void ensure(std::size_t size) {
     if (size <= size_) return;
-    DeviceBuffer larger(*device_);
-    larger.data_ = static_cast<T*>(device_->allocate(size * sizeof(T)));
-    larger.size_ = size;
-    *this = std::move(larger);
+    *this = DeviceBuffer(*device_);
+    data_ = static_cast<T*>(device_->allocate(size * sizeof(T)));
+    size_ = size;
   }
 
  private:

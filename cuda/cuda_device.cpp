@@ -33,9 +33,6 @@ class CudaDevice final : public Device {
     return shared_memory_limit_;
   }
 
-  // Failures to free come after failures that were reported, or at the end of the process.
-  void release(void* memory) noexcept override { cudaFree(memory); }
-  void release_pinned(void* memory) noexcept override { cudaFreeHost(memory); }
   void destroy_stream(Stream stream) noexcept override {
     if (stream != nullptr) cudaStreamDestroy(stream);
   }
@@ -62,6 +59,9 @@ class CudaDevice final : public Device {
     check(cudaMallocHost(&memory, bytes), "cudaMallocHost");
     return memory;
   }
+  // Failures to free come after failures that were reported, or at the end of the process.
+  void do_release(void* memory) noexcept override { cudaFree(memory); }
+  void do_release_pinned(void* memory) noexcept override { cudaFreeHost(memory); }
   Stream do_create_stream(Priority priority) override {
     use();
     int least = 0;
@@ -88,6 +88,7 @@ class CudaDevice final : public Device {
   void do_synchronize(Event event) override {
     check(cudaEventSynchronize(event), "cudaEventSynchronize");
   }
+  void do_drain(Stream stream) noexcept override { cudaStreamSynchronize(stream); }
   double do_elapsed(Event from, Event to) override {
     float milliseconds = 0;
     check(cudaEventElapsedTime(&milliseconds, from, to), "cudaEventElapsedTime");

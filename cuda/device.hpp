@@ -11,6 +11,7 @@
 #pragma once
 
 #include <atomic>
+#include <concord/error.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -44,12 +45,31 @@ class Device {
   /// Device memory may be read from the host as it is.
   [[nodiscard]] DeviceMemory memory() { return step("memory"), do_memory(); }
 
-  [[nodiscard]] void* allocate(std::size_t bytes) { return step("allocate"), do_allocate(bytes); }
+  /// Throws Error(out_of_memory) beyond the limit, too.
+  [[nodiscard]] void* allocate(std::size_t bytes) {
+    step("allocate");
+    if (limit_ > 0 && held_ + bytes > limit_) refuse(bytes);
+    void* const memory = do_allocate(bytes);
+    held_ += bytes;
+    return memory;
+  }
   [[nodiscard]] void* allocate_pinned(std::size_t bytes) {
     return step("allocate_pinned"), do_allocate_pinned(bytes);
   }
-  virtual void release(void* memory) noexcept = 0;
-  virtual void release_pinned(void* memory) noexcept = 0;
+  /// REQUIRES that no work on the memory is pending, and that `bytes` is what was allocated.
+  void release(void* memory, std::size_t bytes) noexcept {
+    if (memory == nullptr) return;
+    do_release(memory);
+    held_ -= bytes;
+  }
+  void release_pinned(void* memory) noexcept {
+    if (memory != nullptr) do_release_pinned(memory);
+  }
+  /// Device memory allocated and not released.
+  [[nodiscard]] std::size_t held_bytes() const noexcept { return held_; }
+  /// Most device memory that may be held at once; 0 = no limit.
+  void set_limit(std::size_t bytes) noexcept { limit_ = bytes; }
+  [[nodiscard]] std::size_t limit() const noexcept { return limit_; }
 
   [[nodiscard]] Stream create_stream(Priority priority) {
     return step("create_stream"), do_create_stream(priority);
@@ -63,6 +83,8 @@ class Device {
   void wait(Stream stream, Event event) { step("wait"), do_wait(stream, event); }
   /// The calling thread waits for the event.
   void synchronize(Event event) { step("synchronize"), do_synchronize(event); }
+  /// The calling thread waits until all work given to the stream is done or has failed.
+  void drain(Stream stream) noexcept { do_drain(stream); }
   /// Seconds between two completed events.
   [[nodiscard]] double elapsed(Event from, Event to) {
     return step("elapsed"), do_elapsed(from, to);
@@ -103,11 +125,14 @@ class Device {
   virtual DeviceMemory do_memory() = 0;
   virtual void* do_allocate(std::size_t bytes) = 0;
   virtual void* do_allocate_pinned(std::size_t bytes) = 0;
+  virtual void do_release(void* memory) noexcept = 0;
+  virtual void do_release_pinned(void* memory) noexcept = 0;
   virtual Stream do_create_stream(Priority priority) = 0;
   virtual Event do_create_event() = 0;
   virtual void do_record(Event event, Stream stream) = 0;
   virtual void do_wait(Stream stream, Event event) = 0;
   virtual void do_synchronize(Event event) = 0;
+  virtual void do_drain(Stream stream) noexcept = 0;
   virtual double do_elapsed(Event from, Event to) = 0;
   virtual void do_copy_async(void* to, const void* from, std::size_t bytes, Stream stream) = 0;
   virtual void do_fill_async(void* to, int byte, std::size_t bytes, Stream stream) = 0;
@@ -119,6 +144,11 @@ class Device {
   virtual void do_scatter_async(const ScatterTask& task, Stream stream) = 0;
 
  private:
+  [[noreturn]] void refuse(std::size_t bytes) const {
+    throw Error(ErrorCode::out_of_memory, std::to_string(bytes) + " bytes beside " +
+                                              std::to_string(held_) + " held exceed the limit of " +
+                                              std::to_string(limit_) + " bytes of device memory");
+  }
   void step(const char* call) {
     const std::uint64_t number = calls_.fetch_add(1, std::memory_order_relaxed);
     if (hook_) hook_(call, number);
@@ -126,6 +156,8 @@ class Device {
 
   std::function<void(const char*, std::uint64_t)> hook_;
   std::atomic<std::uint64_t> calls_{0};
+  std::atomic<std::size_t> held_{0};
+  std::size_t limit_ = 0;
 };
 
 }  // namespace concord::cuda

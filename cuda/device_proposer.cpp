@@ -10,6 +10,13 @@ namespace concord::cuda {
 
 using core::Stopwatch;
 
+namespace {
+
+/// Of tail distances at once: 256 MiB.
+constexpr std::size_t kMostTailFloats = std::size_t{64} << 20;
+
+}  // namespace
+
 static_assert(sizeof(PruneRow) == sizeof(core::PruneBatch::Row));
 
 DeviceProposer::DeviceProposer(Device& device, Mirror& mirror, const core::Graph& graph,
@@ -44,59 +51,39 @@ DeviceProposer::DeviceProposer(Device& device, Mirror& mirror, const core::Graph
       d_dominators_(device) {
   const IndexParams& p = graph.params();
   if (!can_propose(p.ef_construction, p.M, p.dimension, device.shared_memory_limit())) {
-    throw Error(ErrorCode::unsupported,
-                device.name() + " has too little shared memory for ef_construction " +
-                    std::to_string(p.ef_construction) + " at dimension " +
-                    std::to_string(p.dimension));
+    throw Error(ErrorCode::unsupported, device.name() +
+                                            " has too little shared memory for ef_construction " +
+                                            std::to_string(p.ef_construction) + " at dimension " +
+                                            std::to_string(p.dimension));
   }
   counters_.ensure(2);
   d_counters_.ensure(2);
 }
 
+// Memory must not go while the device works on it.
+DeviceProposer::~DeviceProposer() {
+  device_.drain(mirror_.compute());
+  device_.drain(copy_out_);
+  device_.drain(urgent_);
+}
+
 void DeviceProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
                            const core::StopRequest&) {
   const Stopwatch watch(build_.propose_wall_seconds);
-  const IndexParams& params = graph_.params();
   current_ ^= 1;
   core::ProposalBatch& batch = batches_[current_];
   batch.reset(begin, end, graph_);
-
-  // Sized once for the largest batch there can be, within the budget or not at all.
-  const NodeId longest = std::min(params.epoch_limit, graph_.announced());
-  const std::size_t tail_floats =
-      propose_scratch_floats(0, longest, 0) * 2 + propose_scratch_floats(begin, end, epoch.sealed_end);
-  const std::size_t lists = batch.lists() + longest;
-  mirror_.reserve(tail_floats * sizeof(float) + lists * params.M * sizeof(NodeId));
-  mirror_.upload_nodes(begin, end);
+  make_room(batch, epoch.sealed_end);
+  mirror_.upload_nodes(end);
   mirror_.hold_version(epoch);
-
-  first_list_.ensure(batch.first_list.size());
-  d_first_list_.ensure(first_list_.size());
-  ids_.ensure(batch.ids.size());
-  d_ids_.ensure(ids_.size());
-  if (propose_scratch_floats(begin, end, epoch.sealed_end) > d_tail_distances_.size()) {
-    d_tail_distances_.ensure(tail_floats);
-  }
   std::copy(batch.first_list.begin(), batch.first_list.end(), first_list_.data());
-
-  const core::SealedVersion version = graph_.version_for(epoch);
-  ProposeTask task;
-  task.begin = begin;
-  task.end = end;
-  task.sealed_end = version.end;
-  task.entry = {version.entry.node, version.entry.level};
-  task.ef_construction = params.ef_construction;
-  task.first_list = d_first_list_.data();
-  task.ids = d_ids_.data();
-  task.tail_distances = d_tail_distances_.data();
-  task.counters = d_counters_.data();
 
   const Stream compute = mirror_.compute();
   device_.copy_async(d_first_list_.data(), first_list_.data(),
                      batch.first_list.size() * sizeof(std::uint32_t), compute);
   device_.fill_async(d_counters_.data(), 0, sizeof(Counters), compute);
   device_.record(propose_begin_, compute);
-  device_.propose_async(mirror_.view(), task, compute);
+  propose(batch, graph_.version_for(epoch));
   device_.record(propose_end_, compute);
   device_.wait(copy_out_, propose_end_);
   device_.copy_async(ids_.data(), d_ids_.data(), batch.ids.size() * sizeof(NodeId), copy_out_);
@@ -104,6 +91,42 @@ void DeviceProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
   device_.record(proposed_, copy_out_);
   stats_.bytes_in += batch.first_list.size() * sizeof(std::uint32_t);
   stats_.bytes_out += batch.ids.size() * sizeof(NodeId) + sizeof(Counters);
+}
+
+void DeviceProposer::make_room(const core::ProposalBatch& batch, NodeId sealed_end) {
+  const NodeId longest = std::min(graph_.params().epoch_limit, graph_.announced());
+  const std::size_t largest_tail = 2 * propose_scratch_floats(0, longest, 0);
+  const std::size_t tail =
+      std::min(std::max(largest_tail, propose_scratch_floats(batch.begin, batch.end, sealed_end)),
+               kMostTailFloats);
+  // Lists are few more than nodes; how many more depends on the batch.
+  const std::size_t lists = std::max(batch.ids.size(), std::size_t{longest} * batch.M * 9 / 8);
+  mirror_.reserve(d_tail_distances_.missing(tail) + d_ids_.missing(lists) +
+                  d_first_list_.missing(longest + 1));
+  first_list_.ensure(longest + 1);
+  d_first_list_.ensure(longest + 1);
+  ids_.ensure(lists);
+  d_ids_.ensure(lists);
+  d_tail_distances_.ensure(tail);
+}
+
+// In pieces whose tail distances fit: a node's proposals depend on no other's of the batch.
+void DeviceProposer::propose(const core::ProposalBatch& batch, const core::SealedVersion& version) {
+  const std::size_t stride = tail_stride(version.end, batch.end);
+  const auto piece = static_cast<NodeId>(
+      std::clamp<std::size_t>(d_tail_distances_.size() / stride, 1, batch.end - batch.begin));
+  ProposeTask task;
+  task.sealed_end = version.end;
+  task.entry = {version.entry.node, version.entry.level};
+  task.ef_construction = graph_.params().ef_construction;
+  task.ids = d_ids_.data();
+  task.tail_distances = d_tail_distances_.data();
+  task.counters = d_counters_.data();
+  for (task.begin = batch.begin; task.begin < batch.end; task.begin = task.end) {
+    task.end = std::min(batch.end, task.begin + piece);
+    task.first_list = d_first_list_.data() + (task.begin - batch.begin);
+    device_.propose_async(mirror_.view(), task, mirror_.compute());
+  }
 }
 
 const core::ProposalBatch* DeviceProposer::finish(const core::StopRequest&) {
@@ -117,26 +140,28 @@ const core::ProposalBatch* DeviceProposer::finish(const core::StopRequest&) {
   const double kernel = device_.elapsed(propose_begin_, propose_end_);
   build_.propose_wall_seconds += waited;
   stats_.overlap_seconds += std::max(0.0, kernel - waited);
+  stats_.copy_out_seconds += device_.elapsed(propose_end_, proposed_);
   collect(kernel, counters_[0]);
   return &batch;
 }
 
 const core::PruneScores& DeviceProposer::score(const core::PruneBatch& batch) {
-  // Small batches were proposed elsewhere: their vectors may still be missing here.
-  mirror_.reserve(0);
-  mirror_.upload_nodes(kNoNode, graph_.size());
-  mirror_.wait_for_nodes(urgent_);
   scores_.words = (2 * graph_.table(0).max_degree() + 63) / 64;
   const std::size_t ids = batch.ids.size();
   const std::size_t bits = ids * scores_.words;
   rows_.ensure(batch.rows.size());
-  d_rows_.ensure(rows_.size());
   row_ids_.ensure(ids);
-  d_row_ids_.ensure(row_ids_.size());
   order_.ensure(ids);
-  d_order_.ensure(order_.size());
   dominators_.ensure(bits);
+  mirror_.reserve(d_rows_.missing(rows_.size()) + d_row_ids_.missing(row_ids_.size()) +
+                  d_order_.missing(order_.size()) + d_dominators_.missing(dominators_.size()));
+  d_rows_.ensure(rows_.size());
+  d_row_ids_.ensure(row_ids_.size());
+  d_order_.ensure(order_.size());
   d_dominators_.ensure(dominators_.size());
+  // Small batches were proposed elsewhere: their vectors may still be missing here.
+  mirror_.upload_nodes(graph_.size());
+  mirror_.wait_for_nodes(urgent_);
   std::memcpy(rows_.data(), batch.rows.data(), batch.rows.size() * sizeof(PruneRow));
   std::memcpy(row_ids_.data(), batch.ids.data(), ids * sizeof(NodeId));
 
@@ -155,7 +180,8 @@ const core::PruneScores& DeviceProposer::score(const core::PruneBatch& batch) {
   device_.score_rows_async(mirror_.view(), task, urgent_);
   device_.record(score_end_, urgent_);
   device_.copy_async(order_.data(), d_order_.data(), ids, urgent_);
-  device_.copy_async(dominators_.data(), d_dominators_.data(), bits * sizeof(std::uint64_t), urgent_);
+  device_.copy_async(dominators_.data(), d_dominators_.data(), bits * sizeof(std::uint64_t),
+                     urgent_);
   device_.copy_async(&counters_[1], d_counters_.data() + 1, sizeof(Counters), urgent_);
   device_.record(scored_, urgent_);
   device_.synchronize(scored_);
@@ -167,6 +193,7 @@ const core::PruneScores& DeviceProposer::score(const core::PruneBatch& batch) {
   stats_.bytes_out += ids + bits * sizeof(std::uint64_t);
   const double kernel = device_.elapsed(score_begin_, score_end_);
   build_.prune.seconds += kernel;
+  stats_.copy_out_seconds += device_.elapsed(score_end_, scored_);
   collect(kernel, counters_[1]);
   return scores_;
 }

@@ -1,11 +1,10 @@
 // The device's Proposer: a batch is proposed by kernels over the mirror while the calling thread
 // commits the one before.
 //
-// Streams: vectors and changed rows go in on the mirror's copy stream, proposals are computed on its
-// compute stream and come out on another, and rows are scored for pruning on an urgent stream, which
-// overtakes a running proposal. Events order them; the calling thread waits in finish() and score()
-// only, and does no distance arithmetic.
-// Thread-safety: used by the one building thread.
+// Streams: vectors and changed rows go in on the mirror's copy stream, proposals are computed on
+// its compute stream and come out on another, and rows are scored for pruning on an urgent stream,
+// which overtakes a running proposal. Events order them; the calling thread waits in finish() and
+// score() only, and does no distance arithmetic. Thread-safety: used by the one building thread.
 #pragma once
 
 #include <concord/stats.hpp>
@@ -21,6 +20,7 @@ class DeviceProposer final : public core::Proposer {
   /// for these parameters.
   DeviceProposer(Device& device, Mirror& mirror, const core::Graph& graph, DeviceStats& stats,
                  BuildStats& build);
+  ~DeviceProposer() override;
 
   void start(const core::Epoch& epoch, NodeId begin, NodeId end,
              const core::StopRequest& stop) override;
@@ -29,6 +29,9 @@ class DeviceProposer final : public core::Proposer {
   void sealed() override { mirror_.sealed(); }
 
  private:
+  /// Room for the batch's lists and tails, planned for the largest batch there can be.
+  void make_room(const core::ProposalBatch& batch, NodeId sealed_end);
+  void propose(const core::ProposalBatch& batch, const core::SealedVersion& version);
   void collect(double seconds, const Counters& counters);
 
   Device& device_;

@@ -7,7 +7,10 @@ namespace concord::cuda {
 namespace {
 
 constexpr std::size_t kQueriesAtOnce = 16384;
+constexpr std::size_t kBytesAtOnce = std::size_t{64} << 20;   // of queries and results
 constexpr std::size_t kExactScratch = std::size_t{16} << 20;  // floats
+
+constexpr std::size_t align4(std::size_t n) { return (n + 3) / 4 * 4; }
 
 }  // namespace
 
@@ -20,6 +23,7 @@ DeviceSearcher::DeviceSearcher(Device& device, Mirror& mirror, const core::Graph
       vectors_(vectors),
       pool_(pool),
       stats_(stats),
+      copy_begin_(device),
       begin_(device),
       end_(device),
       done_(device),
@@ -36,6 +40,20 @@ DeviceSearcher::DeviceSearcher(Device& device, Mirror& mirror, const core::Graph
   d_counters_.ensure(1);
 }
 
+// Memory must not go while the device works on it.
+DeviceSearcher::~DeviceSearcher() { device_.drain(mirror_.compute()); }
+
+std::size_t DeviceSearcher::piece_of(std::size_t queries, std::uint32_t k) const noexcept {
+  const std::size_t bytes = vectors_.stride() * sizeof(float) + k * sizeof(Key);
+  return std::min({queries, kQueriesAtOnce, std::max<std::size_t>(1, kBytesAtOnce / bytes)});
+}
+
+std::size_t DeviceSearcher::missing(std::size_t queries, std::uint32_t k) const noexcept {
+  const std::size_t piece = piece_of(queries, k);
+  return d_queries_.missing(piece * vectors_.stride()) + d_keys_.missing(piece * k) +
+         d_counts_.missing(piece);
+}
+
 bool DeviceSearcher::can_search(std::uint32_t ef) const noexcept {
   const IndexParams& p = graph_.params();
   return cuda::can_search(ef, p.M, p.dimension, device_.shared_memory_limit());
@@ -48,13 +66,12 @@ bool DeviceSearcher::can_scan(std::uint32_t k) const noexcept {
 void DeviceSearcher::upload_queries(MatrixView<const float> queries, std::size_t first,
                                     std::size_t count) {
   const std::size_t stride = vectors_.stride();
-  queries_.ensure(count * stride);
-  d_queries_.ensure(queries_.size());
   pool_.parallel_for(count, 64, [&](unsigned, std::size_t from, std::size_t to) {
     for (std::size_t q = from; q < to; ++q) {
       vectors_.prepare(queries.row(first + q), queries_.data() + q * stride, "query", first + q);
     }
   });
+  device_.record(copy_begin_, mirror_.compute());
   device_.copy_async(d_queries_.data(), queries_.data(), count * stride * sizeof(float),
                      mirror_.compute());
   stats_.bytes_in += count * stride * sizeof(float);
@@ -66,11 +83,13 @@ Counters DeviceSearcher::run(MatrixView<const float> queries, std::uint32_t k, K
                              std::uint32_t* counts, const Launch& launch) {
   Counters total;
   const Stream stream = mirror_.compute();
-  const std::size_t piece = std::min(queries.rows, kQueriesAtOnce);
+  const std::size_t piece = piece_of(queries.rows, k);
+  queries_.ensure(piece * vectors_.stride());
+  d_queries_.ensure(piece * vectors_.stride());
   keys_.ensure(piece * k);
-  d_keys_.ensure(keys_.size());
+  d_keys_.ensure(piece * k);
   counts_.ensure(piece);
-  d_counts_.ensure(counts_.size());
+  d_counts_.ensure(piece);
   for (std::size_t first = 0; first < queries.rows; first += piece) {
     const std::size_t count = std::min(piece, queries.rows - first);
     upload_queries(queries, first, count);
@@ -87,16 +106,17 @@ Counters DeviceSearcher::run(MatrixView<const float> queries, std::uint32_t k, K
     std::memcpy(counts + first, counts_.data(), count * sizeof(std::uint32_t));
     total.distances += counters_[0].distances;
     total.hops += counters_[0].hops;
+    stats_.copy_in_seconds += device_.elapsed(copy_begin_, begin_);
     stats_.kernel_seconds += device_.elapsed(begin_, end_);
+    stats_.copy_out_seconds += device_.elapsed(end_, done_);
     stats_.bytes_out += count * k * sizeof(Key);
   }
   return total;
 }
 
 void DeviceSearcher::make_ready(std::size_t queries, std::uint32_t k) {
-  mirror_.reserve(std::min(queries, kQueriesAtOnce) *
-                  (vectors_.stride() * sizeof(float) + k * sizeof(Key)));
-  mirror_.upload_nodes(graph_.size(), graph_.size());
+  mirror_.reserve(missing(queries, k));
+  mirror_.upload_nodes(graph_.size());
   mirror_.hold_live();
 }
 
@@ -120,9 +140,11 @@ Counters DeviceSearcher::search(MatrixView<const float> queries, std::uint32_t k
 
 Counters DeviceSearcher::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
                                std::uint32_t* counts) {
-  mirror_.reserve(kExactScratch * sizeof(float));
-  mirror_.upload_nodes(graph_.size(), graph_.size());
-  d_scratch_.ensure(kExactScratch);
+  const std::size_t scratch =
+      std::max(kExactScratchMin, std::min(kExactScratch, queries.rows * align4(graph_.size())));
+  mirror_.reserve(missing(queries.rows, k) + d_scratch_.missing(scratch));
+  mirror_.upload_nodes(graph_.size());
+  d_scratch_.ensure(scratch);
   MirrorView view = mirror_.view();
   view.n = graph_.size();
   Counters total = run(queries, k, out, counts, [&](std::uint32_t count) {

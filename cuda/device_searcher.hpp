@@ -15,6 +15,7 @@ class DeviceSearcher {
  public:
   DeviceSearcher(Device& device, Mirror& mirror, const core::Graph& graph,
                  const core::VectorStore& vectors, core::ThreadPool& pool, DeviceStats& stats);
+  ~DeviceSearcher();
 
   /// Whether the device can search with such a list at all.
   [[nodiscard]] bool can_search(std::uint32_t ef) const noexcept;
@@ -28,6 +29,9 @@ class DeviceSearcher {
   Counters exact(MatrixView<const float> queries, std::uint32_t k, Key* out, std::uint32_t* counts);
 
  private:
+  /// How many of `queries` are answered at once, and the memory that takes beyond what is held.
+  [[nodiscard]] std::size_t piece_of(std::size_t queries, std::uint32_t k) const noexcept;
+  [[nodiscard]] std::size_t missing(std::size_t queries, std::uint32_t k) const noexcept;
   /// Uploads prepared queries [first, first + count).
   void upload_queries(MatrixView<const float> queries, std::size_t first, std::size_t count);
   template <class Launch>
@@ -41,7 +45,7 @@ class DeviceSearcher {
   core::ThreadPool& pool_;
   DeviceStats& stats_;
 
-  OwnedEvent begin_, end_, done_;
+  OwnedEvent copy_begin_, begin_, end_, done_;
   PinnedBuffer<float> queries_;
   PinnedBuffer<Key> keys_;
   PinnedBuffer<std::uint32_t> counts_;

@@ -15,12 +15,23 @@ constexpr std::align_val_t kAlignment{256};  // what cudaMalloc gives
 }  // namespace
 
 HostDevice::~HostDevice() {
-  for (const auto& [memory, block] : blocks_) ::operator delete(memory, kAlignment);
+  for (const auto& [memory, block] : blocks_)
+    ::operator delete(const_cast<void*>(memory), kAlignment);
 }
 
 bool HostDevice::holds_nothing() const {
   const std::lock_guard lock(mutex_);
   return blocks_.empty() && handles_ == 0;
+}
+
+std::size_t HostDevice::bytes_from(const void* memory) const {
+  const std::lock_guard lock(mutex_);
+  auto block = blocks_.upper_bound(memory);
+  if (block == blocks_.begin()) return 0;
+  --block;
+  const auto offset = static_cast<std::size_t>(static_cast<const char*>(memory) -
+                                               static_cast<const char*>(block->first));
+  return offset < block->second.bytes ? block->second.bytes - offset : 0;
 }
 
 DeviceMemory HostDevice::do_memory() {
@@ -43,7 +54,6 @@ void* HostDevice::take(std::size_t bytes, bool device) {
 }
 
 void HostDevice::give_back(void* memory) noexcept {
-  if (memory == nullptr) return;
   const std::lock_guard lock(mutex_);
   const auto block = blocks_.find(memory);
   if (block->second.device) held_ -= block->second.bytes;
@@ -53,8 +63,8 @@ void HostDevice::give_back(void* memory) noexcept {
 
 void* HostDevice::do_allocate(std::size_t bytes) { return take(bytes, true); }
 void* HostDevice::do_allocate_pinned(std::size_t bytes) { return take(bytes, false); }
-void HostDevice::release(void* memory) noexcept { give_back(memory); }
-void HostDevice::release_pinned(void* memory) noexcept { give_back(memory); }
+void HostDevice::do_release(void* memory) noexcept { give_back(memory); }
+void HostDevice::do_release_pinned(void* memory) noexcept { give_back(memory); }
 
 // Handles are counted and never looked into.
 Stream HostDevice::do_create_stream(Priority) {

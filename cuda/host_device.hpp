@@ -4,14 +4,14 @@
 // budgets and refusals can be tested.
 #pragma once
 
+#include <map>
 #include <mutex>
-#include <unordered_map>
 
 #include "cuda/device.hpp"
 
 namespace concord::cuda {
 
-class HostDevice final : public Device {
+class HostDevice : public Device {
  public:
   explicit HostDevice(std::size_t memory_bytes = std::size_t{1} << 32,
                       std::size_t shared_memory_limit = 227 * 1024)
@@ -22,8 +22,6 @@ class HostDevice final : public Device {
   [[nodiscard]] std::size_t shared_memory_limit() const noexcept override {
     return shared_memory_limit_;
   }
-  void release(void* memory) noexcept override;
-  void release_pinned(void* memory) noexcept override;
   void destroy_stream(Stream stream) noexcept override;
   void destroy_event(Event event) noexcept override;
 
@@ -35,11 +33,14 @@ class HostDevice final : public Device {
   DeviceMemory do_memory() override;
   void* do_allocate(std::size_t bytes) override;
   void* do_allocate_pinned(std::size_t bytes) override;
+  void do_release(void* memory) noexcept override;
+  void do_release_pinned(void* memory) noexcept override;
   Stream do_create_stream(Priority priority) override;
   Event do_create_event() override;
   void do_record(Event, Stream) override {}
   void do_wait(Stream, Event) override {}
   void do_synchronize(Event) override {}
+  void do_drain(Stream) noexcept override {}
   double do_elapsed(Event, Event) override { return 0; }
   void do_copy_async(void* to, const void* from, std::size_t bytes, Stream stream) override;
   void do_fill_async(void* to, int byte, std::size_t bytes, Stream stream) override;
@@ -48,6 +49,8 @@ class HostDevice final : public Device {
   void do_search_async(const MirrorView& view, const SearchTask& task, Stream stream) override;
   void do_exact_async(const MirrorView& view, const ExactTask& task, Stream stream) override;
   void do_scatter_async(const ScatterTask& task, Stream stream) override;
+  /// Bytes from `memory` to the end of the live block it is in; 0 where it is in none.
+  [[nodiscard]] std::size_t bytes_from(const void* memory) const;
 
  private:
   void* take(std::size_t bytes, bool device);
@@ -60,7 +63,7 @@ class HostDevice final : public Device {
     std::size_t bytes;
     bool device;
   };
-  std::unordered_map<void*, Block> blocks_;  ///< live memory; never iterated
+  std::map<const void*, Block> blocks_;  ///< live memory
   std::size_t held_ = 0;
   std::size_t peak_ = 0;
   std::size_t handles_ = 0;  ///< streams and events not destroyed

@@ -14,21 +14,25 @@ constexpr std::size_t kReserve = std::size_t{256} << 20;  // left to others on t
 constexpr std::size_t kRowsAtOnce = 16384;                // of a rewrite
 constexpr std::size_t kGatherChunk = 256;                 // rows a thread takes at a time
 
+std::string mebibytes(std::size_t bytes) {
+  const std::size_t tenths = (bytes * 10 + (std::size_t{1} << 19)) >> 20;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MiB";
+}
+
 }  // namespace
 
 Mirror::Delta::Part::Part(Device& device)
     : index(device), ids(device), d_index(device), d_ids(device) {}
 
 Mirror::Delta::Delta(Device& device)
-    : parts{Part(device), Part(device)}, copied(device), applied(device) {}
+    : parts{Part(device), Part(device)}, copy_begin(device), copied(device), applied(device) {}
 
 Mirror::Mirror(Device& device, const core::Graph& graph, const core::VectorStore& vectors,
-               core::ThreadPool& pool, std::size_t budget, DeviceStats& stats)
+               core::ThreadPool& pool, DeviceStats& stats)
     : device_(device),
       graph_(graph),
       vectors_(vectors),
       pool_(pool),
-      budget_(budget),
       stats_(stats),
       d_vectors_(device),
       d_levels_(device),
@@ -40,6 +44,12 @@ Mirror::Mirror(Device& device, const core::Graph& graph, const core::VectorStore
       nodes_ready_(device),
       staging_{Staging(device), Staging(device)},
       deltas_{Delta(device), Delta(device)} {}
+
+// Memory must not go while the device works on it.
+Mirror::~Mirror() {
+  device_.drain(copy_in_);
+  device_.drain(compute_);
+}
 
 std::uint32_t Mirror::width(unsigned kind) const noexcept {
   return graph_.table(kind).max_degree();
@@ -63,42 +73,57 @@ MirrorView Mirror::view() const noexcept {
   return view;
 }
 
-std::size_t Mirror::bytes() const noexcept {
-  std::size_t bytes = d_vectors_.bytes() + d_levels_.bytes() + d_upper_offset_.bytes();
-  for (const auto& rows : d_rows_) bytes += rows.bytes();
-  for (const Delta& delta : deltas_) {
-    for (const auto& part : delta.parts) bytes += part.d_index.bytes() + part.d_ids.bytes();
+// ---------------------------------------------------------------------------------- memory, nodes
+
+// A node changes its own row and those of its neighbors; cutting these changes as many again.
+std::size_t Mirror::delta_allowance() const noexcept {
+  const IndexParams& p = graph_.params();
+  const std::size_t changed = std::size_t{p.epoch_limit} * 2 * (p.M + 1);
+  std::size_t bytes = 0;
+  for (unsigned kind = 0; kind < kKinds; ++kind) {
+    const std::size_t rows = std::min(graph_.table(kind).size(), std::max(changed, kRowsAtOnce));
+    for (const Delta& delta : deltas_) {
+      bytes += delta.parts[kind].d_index.missing(rows);
+      bytes += delta.parts[kind].d_ids.missing(rows * width(kind));
+    }
   }
   return bytes;
 }
-
-// ---------------------------------------------------------------------------------- memory, nodes
 
 void Mirror::reserve(std::size_t scratch) {
   const std::size_t nodes = graph_.announced();
   const std::size_t upper_rows = graph_.table(1).size();
   const bool fits = nodes <= capacity_ && upper_rows <= row_capacity_[1];
-  const std::size_t wanted = fits ? 0 : std::max<std::size_t>(nodes, capacity_ + capacity_ / 4);
-  const std::size_t wanted_upper =
-      fits ? 0 : std::max<std::size_t>(upper_rows, row_capacity_[1] + row_capacity_[1] / 4);
-  const std::size_t node_bytes =
-      vectors_.stride() * sizeof(float) + 1 + sizeof(std::uint32_t) + width(0) * sizeof(NodeId);
-  // Growing keeps the old memory until the content is copied, one array at a time: the largest is
-  // the vectors.
-  const std::size_t growth = wanted * node_bytes + wanted_upper * width(1) * sizeof(NodeId);
-  const std::size_t transient = uploaded_ > 0 && !fits ? d_vectors_.bytes() : 0;
-  const DeviceMemory memory = device_.memory();
-  const std::size_t held = bytes();
-  const std::size_t available = budget_ > 0 ? std::min(budget_, memory.free + held)
-                                            : std::max(memory.free + held, kReserve) - kReserve;
-  const std::size_t needed = (fits ? held : growth) + transient + scratch;
-  if (needed > available) {
+  if (fits && scratch == 0) return;
+  const std::size_t held = device_.held_bytes();
+  const std::size_t free = device_.memory().free;
+  const std::size_t available =
+      device_.limit() > 0 ? std::min(device_.limit() - std::min(held, device_.limit()), free)
+                          : free - std::min(free, kReserve);
+  const auto missing = [&](std::size_t n, std::size_t upper) {
+    return d_vectors_.missing(n * vectors_.stride()) + d_levels_.missing(n) +
+           d_upper_offset_.missing(n) + d_rows_[0].missing(n * width(0)) +
+           d_rows_[1].missing(std::max<std::size_t>(1, upper) * width(1)) + delta_allowance();
+  };
+  // Growing keeps an array until its content has moved, one array at a time.
+  const std::size_t transient =
+      fits ? 0 : std::max(d_vectors_.bytes(), std::max(d_rows_[0].bytes(), d_rows_[1].bytes()));
+  const auto needed = [&](std::size_t n, std::size_t upper) {
+    return (fits ? 0 : missing(n, upper) + transient) + scratch;
+  };
+  if (needed(nodes, upper_rows) > available) {
     throw Error(ErrorCode::out_of_memory,
                 "the device mirror of " + std::to_string(nodes) + " vectors needs " +
-                    std::to_string(needed >> 20) + " MiB of device memory, " +
-                    std::to_string(available >> 20) + " MiB are allowed or free");
+                    mebibytes(held + needed(nodes, upper_rows)) + " of device memory, " +
+                    mebibytes(held + available) + " are allowed or free");
   }
-  if (!fits) grow(wanted, wanted_upper);
+  if (fits) return;
+  // More than is asked for, so that growth is rare, where there is room.
+  const std::size_t more = std::max<std::size_t>(nodes, capacity_ + capacity_ / 4);
+  const std::size_t more_upper =
+      std::max<std::size_t>(upper_rows, row_capacity_[1] + row_capacity_[1] / 4);
+  if (needed(more, more_upper) <= available) return grow(more, more_upper);
+  grow(nodes, std::max(upper_rows, row_capacity_[1]));
 }
 
 void Mirror::grow(std::size_t nodes, std::size_t upper_rows) {
@@ -110,13 +135,13 @@ void Mirror::grow(std::size_t nodes, std::size_t upper_rows) {
               std::max<std::size_t>(1, upper_rows) * width(1));
   capacity_ = static_cast<NodeId>(nodes);
   row_capacity_[0] = nodes;
-  row_capacity_[1] = upper_rows;
-  stats_.memory_bytes = bytes();
+  row_capacity_[1] = std::max<std::size_t>(1, upper_rows);
 }
 
 // Moves the `used` first elements; the rest is kNoNode, which an empty row consists of.
 template <class T>
 void Mirror::grow_buffer(DeviceBuffer<T>& buffer, std::size_t used, std::size_t size) {
+  if (size <= buffer.size()) return;
   DeviceBuffer<T> larger(device_);
   larger.ensure(size);
   if (used > 0) device_.copy_async(larger.data(), buffer.data(), used * sizeof(T), compute_);
@@ -137,10 +162,13 @@ void Mirror::upload(T* d_to, const T* from, std::size_t count) {
     next_staging_ ^= 1;
     const std::size_t piece = std::min(left, kStagingBytes);
     device_.synchronize(staging.free);
+    if (staging.timed) stats_.copy_in_seconds += device_.elapsed(staging.begin, staging.free);
     staging.memory.ensure(kStagingBytes);
     std::memcpy(staging.memory.data(), source, piece);
+    device_.record(staging.begin, copy_in_);
     device_.copy_async(target, staging.memory.data(), piece, copy_in_);
     device_.record(staging.free, copy_in_);
+    staging.timed = true;
     stats_.bytes_in += piece;
     source += piece;
     target += piece;
@@ -148,8 +176,7 @@ void Mirror::upload(T* d_to, const T* from, std::size_t count) {
   }
 }
 
-void Mirror::upload_nodes(NodeId fresh, NodeId end) {
-  uploaded_ = std::min(uploaded_, fresh);
+void Mirror::upload_nodes(NodeId end) {
   if (end <= uploaded_) return;
   const std::size_t count = end - uploaded_;
   upload(d_vectors_.data() + std::size_t{uploaded_} * vectors_.stride(), vectors_.row(uploaded_),
@@ -163,9 +190,17 @@ void Mirror::upload_nodes(NodeId fresh, NodeId end) {
 
 // ------------------------------------------------------------------------------------------- rows
 
+// Waits until the delta's memory is in no use: a delta may have been staged and never applied.
+void Mirror::finish_copies(Delta& delta) {
+  device_.synchronize(delta.copied);
+  device_.synchronize(delta.applied);
+  if (delta.timed) stats_.copy_in_seconds += device_.elapsed(delta.copy_begin, delta.copied);
+  delta.timed = false;
+}
+
 // Gathers rows into pinned memory and starts their copy; work on the device goes on meanwhile.
 void Mirror::stage(Delta& delta, const RowLists& rows, Version version) {
-  device_.synchronize(delta.applied);  // its memory may still be in use
+  finish_copies(delta);
   for (unsigned kind = 0; kind < kKinds; ++kind) {
     Delta::Part& part = delta.parts[kind];
     const core::RowTable& table = graph_.table(kind);
@@ -188,6 +223,8 @@ void Mirror::stage(Delta& delta, const RowLists& rows, Version version) {
           }
         });
     if (part.count == 0) continue;
+    if (!delta.timed) device_.record(delta.copy_begin, copy_in_);
+    delta.timed = true;
     device_.copy_async(part.d_index.data(), part.index.data(), part.count * sizeof(std::uint32_t),
                        copy_in_);
     device_.copy_async(part.d_ids.data(), part.ids.data(), part.count * w * sizeof(NodeId),
@@ -236,13 +273,33 @@ void Mirror::apply_waiting(std::uint32_t epoch) {
   }
 }
 
+// Known from the seal, or read from the rows' headers where the seal was not seen: the index was
+// loaded, or the device opened, within the epoch.
+void Mirror::learn_changes(std::uint32_t epoch) {
+  if (changed_in_ == epoch) return;
+  const std::array<std::size_t, kKinds> counts = {
+      graph_.size(), graph_.size() < graph_.announced() ? graph_.upper_offsets()[graph_.size()]
+                                                        : graph_.table(1).size()};
+  for (unsigned kind = 0; kind < kKinds; ++kind) {
+    changed_[kind].clear();
+    for (core::RowIndex row = 0; row < counts[kind]; ++row) {
+      if (graph_.table(kind).header(row).touched_epoch == epoch) changed_[kind].push_back(row);
+    }
+  }
+  changed_in_ = epoch;
+}
+
 void Mirror::sealed() {
   const std::uint32_t open = graph_.epoch().number;
-  std::vector<core::RowIndex> rows[kKinds];
-  // The epoch just sealed has been proposed, so the version it read is no longer wanted.
-  if (content_ == Content::version) apply_waiting(open);
+  if (content_ == Content::version) {
+    reserve(0);  // nodes of small batches may have come that are beyond the capacity
+    // The epoch just sealed has been proposed, so the version it read is no longer wanted.
+    apply_waiting(open);
+  }
   // A version that was written as a whole within its own epoch lacks the seal's before, too.
   const bool behind = content_ == Content::version && held_epoch_ + 1 == open;
+  std::vector<core::RowIndex> rows[kKinds];
+  if (behind) learn_changes(open - 2);
   for (unsigned kind = 0; kind < kKinds; ++kind) {
     if (behind) rows[kind] = std::move(changed_[kind]);
     changed_[kind] = graph_.table(kind).touched();
@@ -251,6 +308,7 @@ void Mirror::sealed() {
     std::sort(rows[kind].begin(), rows[kind].end());
     rows[kind].erase(std::unique(rows[kind].begin(), rows[kind].end()), rows[kind].end());
   }
+  changed_in_ = open - 1;
   if (content_ != Content::version || (!behind && held_epoch_ != open)) {
     content_ = Content::nothing;
     return;
@@ -269,9 +327,11 @@ void Mirror::hold_version(const core::Epoch& epoch) {
   if (content_ == Content::version) apply_waiting(epoch.number);
   if (content_ == Content::version && held_epoch_ == epoch.number) return;
   const std::uint32_t open = graph_.epoch().number;
-  const bool close = content_ == Content::live ||
-                     (content_ == Content::version && (held_epoch_ == open || held_epoch_ == open + 1));
+  const bool close =
+      content_ == Content::live ||
+      (content_ == Content::version && (held_epoch_ == open || held_epoch_ == open + 1));
   if (close) {
+    learn_changes(open - 1);
     write_rows({changed_[0], changed_[1]}, &version);
     write_rows({graph_.table(0).touched(), graph_.table(1).touched()}, &version);
   } else {
@@ -283,6 +343,7 @@ void Mirror::hold_version(const core::Epoch& epoch) {
 
 void Mirror::hold_live() {
   if (content_ == Content::live && held_size_ == graph_.size()) return;
+  device_.synchronize(nodes_ready_);  // an earlier copy of the continuations may be under way
   for (unsigned kind = 0; kind < kKinds; ++kind) {
     // A row of at most twice its width has two continuations at most.
     const std::size_t ids = 2 * graph_.table(kind).spilled().size() * width(kind);
@@ -293,7 +354,8 @@ void Mirror::hold_live() {
   if (content_ == Content::nothing) {
     write_all(nullptr);
   } else {
-    if (content_ == Content::version) hold_version(graph_.epoch().next(graph_.params().epoch_limit));
+    if (content_ == Content::version)
+      hold_version(graph_.epoch().next(graph_.params().epoch_limit));
     write_rows({graph_.table(0).touched(), graph_.table(1).touched()}, nullptr);
   }
   for (unsigned kind = 0; kind < kKinds; ++kind) {

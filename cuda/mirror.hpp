@@ -6,10 +6,12 @@
 // device still works on the older version, and scattered in stream order just before the newer one
 // is read.
 //
-// Memory is taken in reserve(), before any work, and never beyond the budget.
-// Thread-safety: one thread at a time. All members may throw what Device throws.
+// Memory is planned in reserve(), before any work; the Device's limit keeps the budget.
+// Thread-safety: one thread at a time. All members may throw what Device throws; after that the
+// mirror is good for nothing but being destroyed.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <concord/stats.hpp>
@@ -25,16 +27,19 @@ namespace concord::cuda {
 
 class Mirror {
  public:
-  /// Borrows its arguments. `budget` in bytes, 0 = what the device has free less a reserve.
+  /// Borrows its arguments.
   Mirror(Device& device, const core::Graph& graph, const core::VectorStore& vectors,
-         core::ThreadPool& pool, std::size_t budget, DeviceStats& stats);
+         core::ThreadPool& pool, DeviceStats& stats);
+  ~Mirror();
 
-  /// Room for all announced nodes and `scratch` bytes beside the mirror. Throws
-  /// Error(out_of_memory) with both sizes if that exceeds the budget; nothing is allocated then.
+  /// Room for all announced nodes. Throws Error(out_of_memory) with both sizes where that and
+  /// `scratch` more bytes, which the caller is about to allocate, exceed the device's limit or its
+  /// free memory; nothing is allocated then.
   void reserve(std::size_t scratch);
-  /// Uploads what is missing of nodes [0, end), and again what stood from `fresh` on, which may be
-  /// other nodes by now; work given to compute() from here on sees them.
-  void upload_nodes(core::NodeId fresh, core::NodeId end);
+  /// Nodes from `size` on are, or will be, others than those uploaded.
+  void forget_nodes(core::NodeId size) noexcept { uploaded_ = std::min(uploaded_, size); }
+  /// Uploads what is missing of nodes [0, end); work given to compute() from here on sees them.
+  void upload_nodes(core::NodeId end);
 
   /// The open epoch has just been sealed.
   void sealed();
@@ -49,10 +54,10 @@ class Mirror {
   [[nodiscard]] MirrorView view() const noexcept;
   [[nodiscard]] Stream compute() const noexcept { return compute_; }
   [[nodiscard]] core::NodeId uploaded() const noexcept { return uploaded_; }
-  [[nodiscard]] std::size_t bytes() const noexcept;
 
  private:
   static constexpr unsigned kKinds = 2;  ///< layer 0, layers above
+  static constexpr std::uint32_t kNoEpoch = ~std::uint32_t{0};
 
   /// Rows on their way to the device, in pinned memory and in device memory.
   struct Delta {
@@ -66,8 +71,10 @@ class Mirror {
       std::size_t count = 0;
     };
     Part parts[kKinds];
+    OwnedEvent copy_begin;
     OwnedEvent copied;
     OwnedEvent applied;
+    bool timed = false;       ///< the copy's time is still to be taken
     bool waiting = false;     ///< staged, not applied
     std::uint32_t epoch = 0;  ///< the rows become those that proposals of this epoch read
   };
@@ -76,13 +83,18 @@ class Mirror {
   using Version = const core::SealedVersion*;
 
   [[nodiscard]] std::uint32_t width(unsigned kind) const noexcept;
+  /// What the deltas may still take beyond what they have.
+  [[nodiscard]] std::size_t delta_allowance() const noexcept;
   void grow(std::size_t nodes, std::size_t upper_rows);
   template <class T>
   void grow_buffer(DeviceBuffer<T>& buffer, std::size_t used, std::size_t size);
   template <class T>
   void upload(T* d_to, const T* from, std::size_t count);
 
+  /// Fills changed_ with the rows that `epoch` or its seal has changed, unless a later one has.
+  void learn_changes(std::uint32_t epoch);
   void stage(Delta& delta, const RowLists& rows, Version version);
+  void finish_copies(Delta& delta);
   void apply(Delta& delta);
   void apply_waiting(std::uint32_t epoch);
   /// Writes one row's ids to `out` ([width]), the rest of a row that is too long to continuations.
@@ -94,15 +106,14 @@ class Mirror {
   const core::Graph& graph_;
   const core::VectorStore& vectors_;
   core::ThreadPool& pool_;
-  std::size_t budget_;
   DeviceStats& stats_;
 
   DeviceBuffer<float> d_vectors_;
   DeviceBuffer<std::uint8_t> d_levels_;
   DeviceBuffer<std::uint32_t> d_upper_offset_;
   DeviceBuffer<NodeId> d_rows_[kKinds];
-  /// Live rows above max_degree go on here (views.hpp). All of them are among the rows touched in the
-  /// open epoch, so each hold_live() writes them anew.
+  /// Live rows above max_degree go on here (views.hpp). All of them are among the rows touched in
+  /// the open epoch, so each hold_live() writes them anew.
   struct Continuations {
     explicit Continuations(Device& device) : pieces(device), d_pieces(device) {}
     PinnedBuffer<NodeId> pieces;
@@ -118,16 +129,19 @@ class Mirror {
   OwnedStream compute_;
   OwnedEvent nodes_ready_;
   struct Staging {
-    explicit Staging(Device& device) : memory(device), free(device) {}
+    explicit Staging(Device& device) : memory(device), begin(device), free(device) {}
     PinnedBuffer<std::byte> memory;
+    OwnedEvent begin;
     OwnedEvent free;
+    bool timed = false;  ///< the copy's time is still to be taken
   };
   Staging staging_[2];
   unsigned next_staging_ = 0;
 
   Delta deltas_[2];
   unsigned next_delta_ = 0;                      ///< the older of the two
-  std::vector<core::RowIndex> changed_[kKinds];  ///< by the last seal's epoch
+  std::vector<core::RowIndex> changed_[kKinds];  ///< in changed_in_ or at its seal
+  std::uint32_t changed_in_ = kNoEpoch;
 
   enum class Content { nothing, version, live };
   Content content_ = Content::nothing;

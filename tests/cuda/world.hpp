@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cuda/launch_policy.hpp"
@@ -38,9 +39,9 @@ struct WorldSpec {
 
   [[nodiscard]] std::string name() const {
     const char* const metrics[] = {"l2sq", "inner_product", "cosine"};
-    return "d" + std::to_string(dimension) + "_" + metrics[static_cast<int>(metric)] + "_" +
-           to_string(data) + "_M" + std::to_string(M) + "_n" + std::to_string(sealed) + "_" +
-           std::to_string(tail);
+    return std::string("d").append(std::to_string(dimension)) + "_" +
+           metrics[static_cast<int>(metric)] + "_" + to_string(data) + "_M" + std::to_string(M) +
+           "_n" + std::to_string(sealed) + "_" + std::to_string(tail);
   }
 };
 
@@ -196,19 +197,19 @@ class World {
       NodeId* const row = layer == 0
                               ? &rows[std::size_t{node} * width]
                               : &upper_rows[std::size_t{upper_offset[node] + layer - 1} * spec.M];
-      std::vector<NodeId> some;
+      std::vector<std::pair<float, NodeId>> some;
       for (std::uint32_t tries = 0; tries < 3 * width; ++tries) {
         const auto other = static_cast<NodeId>(random_() % spec.sealed);
         if (other != node && levels[other] >= layer &&
-            std::find(some.begin(), some.end(), other) == some.end()) {
-          some.push_back(other);
+            std::none_of(some.begin(), some.end(), [&](auto& s) { return s.second == other; })) {
+          some.emplace_back(distance(node, other), other);
         }
       }
       std::stable_sort(some.begin(), some.end(),
-                       [&](NodeId a, NodeId b) { return distance(node, a) < distance(node, b); });
+                       [](auto& a, auto& b) { return a.first < b.first; });
       std::size_t degree = std::min<std::size_t>(some.size(), width);
       if (random_() % 8 == 0) degree = random_() % (degree + 1);
-      std::copy_n(some.begin(), degree, row);
+      for (std::size_t j = 0; j < degree; ++j) row[j] = some[j].second;
       std::shuffle(row, row + degree, random_);
     }
   }

@@ -1,0 +1,90 @@
+// Builds on the device path give the CPU's bytes: metrics, dimensions, parameters, hostile data.
+
+#include <gtest/gtest.h>
+
+#include "tests/cuda/host_devices.hpp"
+
+namespace concord::test {
+namespace {
+
+void expect_cpu_digest(const IndexParams& params, const Matrix& data) {
+  const HostDevices devices;
+  EXPECT_EQ(digest_on("cuda", params, data), digest_on("cpu", params, data))
+      << to_string(params.metric) << ", dimension " << params.dimension << ", M " << params.M
+      << ", ef " << params.ef_construction << ", epochs of " << params.epoch_limit;
+}
+
+TEST(BackendBuild, EveryMetricAndDimension) {
+  for (const Metric metric : kAllMetrics) {
+    for (const std::uint32_t dimension : {1u, 3u, 32u, 100u, 128u}) {
+      const IndexParams params = make_params(dimension, 8, 30, 256, metric);
+      expect_cpu_digest(params, make_data(Shape::clustered, scaled(1200, 600), dimension));
+    }
+  }
+}
+
+TEST(BackendBuild, LongVectors) {
+  expect_cpu_digest(make_params(784, 8, 20, 128), make_data(Shape::clustered, 500, 784));
+  expect_cpu_digest(make_params(1536, 6, 12, 128, Metric::cosine),
+                    make_data(Shape::random, 400, 1536));
+}
+
+TEST(BackendBuild, EveryM) {
+  for (const std::uint32_t M : {2u, 3u, 16u, 64u}) {
+    expect_cpu_digest(make_params(8, M, 48, 300),
+                      make_data(Shape::clustered, scaled(M == 64 ? 900 : 1500, 600), 8));
+  }
+}
+
+TEST(BackendBuild, EveryWidthOfSearch) {
+  for (const std::uint32_t ef : {1u, 2u, 33u, 200u, 512u}) {
+    expect_cpu_digest(make_params(6, 6, ef, 200), make_data(Shape::random, scaled(900, 500), 6));
+  }
+}
+
+TEST(BackendBuild, EveryEpochLimit) {
+  for (const std::uint32_t limit : {1u, 7u, 64u, 65u, 1024u, 65536u}) {
+    expect_cpu_digest(make_params(5, 6, 24, limit),
+                      make_data(Shape::sorted, limit > 100 ? scaled(3000, 800) : 600, 5));
+  }
+}
+
+TEST(BackendBuild, EveryShapeOfData) {
+  for (const Metric metric : kAllMetrics) {
+    for (const Shape shape : kAllShapes) {
+      SCOPED_TRACE(to_string(shape));
+      expect_cpu_digest(make_params(9, 4, 24, 500, metric), make_data(shape, scaled(1500, 700), 9));
+    }
+  }
+}
+
+TEST(BackendBuild, WorkThatRunsLateOrInAnyOrderGivesTheSameBytes) {
+  const IndexParams params = make_params(7, 4, 24, 400);
+  const Matrix data = make_data(Shape::clustered, scaled(3000, 1500), 7);
+  const std::string digest = digest_on("cpu", params, data);
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    const HostDevices devices(HostDevices::deferred(seed));
+    EXPECT_EQ(digest_on("cuda", params, data), digest) << "order " << seed;
+  }
+}
+
+TEST(BackendBuild, TheCommittingThreadComputesNoDistances) {
+  const HostDevices devices;
+  const IndexParams params = make_params(8, 8, 30, 256);
+  const Matrix data = make_data(Shape::clustered, 4000, 8);
+  Index index(params, on("cuda"));
+  index.add(data.view());
+  // What the CPU proposed: epochs shorter than a device batch, that is those before node 256.
+  Index early(params, on("cpu"));
+  early.add(data.slice(0, 320));
+  const BuildStats build = index.stats().build;
+  const BuildStats on_cpu = early.stats().build;
+  EXPECT_LE(build.descent.count, on_cpu.descent.count);
+  EXPECT_LE(build.beam_search.count, on_cpu.beam_search.count);
+  EXPECT_LE(build.selection.count, on_cpu.selection.count);
+  EXPECT_EQ(build.commit.count, 4000u);
+  EXPECT_GT(build.distances, 20 * on_cpu.distances / 10);
+}
+
+}  // namespace
+}  // namespace concord::test

@@ -1,0 +1,248 @@
+// An index that lives on the device: adds cut in every way, cancelled, saved, moved between
+// devices, searched in between. The bytes are those of one add on the CPU.
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "tests/cuda/host_devices.hpp"
+
+namespace concord::test {
+namespace {
+
+constexpr std::size_t kRows = 3000;
+constexpr std::uint32_t kEpochLimit = 300;
+
+IndexParams life_params(Metric metric = Metric::l2sq) {
+  return make_params(6, 4, 24, kEpochLimit, metric);
+}
+const Matrix& life_data() {
+  static const Matrix data = make_data(Shape::clustered, kRows, 6);
+  return data;
+}
+/// Of the first `rows` rows, on the CPU, in one add.
+std::string cpu_digest(std::size_t rows = kRows) {
+  Index index(life_params(), on("cpu"));
+  index.add(life_data().slice(0, rows));
+  return index.digest();
+}
+
+void add(Index& index, std::size_t count) {
+  ASSERT_LE(index.size() + count, kRows);
+  ASSERT_EQ(index.add(life_data().slice(index.size(), count)), count);
+}
+void add_rest(Index& index) { add(index, kRows - index.size()); }
+
+/// The devices of a test: immediate, late, and in random order.
+std::vector<HostDevices::Make> kinds_of_device() {
+  return {[] { return std::make_unique<Watched<cuda::HostDevice>>(); }, HostDevices::deferred(0),
+          HostDevices::deferred(1), HostDevices::deferred(2)};
+}
+
+/// Runs `life` on an index of each kind of device, and expects the CPU's bytes at its end.
+template <class Life>
+void expect_cpu_bytes(const Life& life) {
+  const std::string digest = cpu_digest();
+  unsigned kind = 0;
+  for (const HostDevices::Make& make : kinds_of_device()) {
+    SCOPED_TRACE("kind of device " + std::to_string(kind++));
+    const HostDevices devices(make);
+    LogLines log;
+    RuntimeOptions options = on("cuda");
+    options.log = log.callback();
+    Index index(life_params(), options);
+    life(index);
+    ASSERT_EQ(index.size(), kRows);
+    EXPECT_EQ(index.digest(), digest);
+    EXPECT_TRUE(log.warnings.empty()) << log.warnings.front();
+    expect_sound(index.audit());
+  }
+}
+
+/// The ends of epochs below kRows.
+std::vector<std::size_t> epoch_ends() {
+  std::vector<std::size_t> ends;
+  for (core::Epoch epoch; epoch.end < kRows; epoch = epoch.next(kEpochLimit)) {
+    ends.push_back(epoch.end);
+  }
+  return ends;
+}
+
+void search_and_compare(const Index& index, std::size_t count = 70) {
+  Index cpu(life_params(), on("cpu"));
+  cpu.add(life_data().slice(0, index.size()));
+  const auto queries = life_data().slice(kRows - count, count);
+  expect_same(index.search(queries, {7, 30}), cpu.search(queries, {7, 30}));
+}
+
+TEST(BackendLife, EqualAddsOfEverySize) {
+  for (const std::size_t size : {1000u, 299u, 65u, 64u, 63u}) {
+    SCOPED_TRACE("adds of " + std::to_string(size));
+    expect_cpu_bytes([&](Index& index) {
+      while (index.size() < kRows) add(index, std::min(size, kRows - index.size()));
+    });
+  }
+}
+
+TEST(BackendLife, AddsThatEndAtAndAroundEpochBoundaries) {
+  for (const int shift : {0, 1, -1}) {
+    expect_cpu_bytes([&](Index& index) {
+      for (const std::size_t end : epoch_ends()) {
+        const auto target = static_cast<std::size_t>(static_cast<long>(end) + shift);
+        if (target > index.size()) add(index, target - index.size());
+      }
+      add_rest(index);
+    });
+  }
+}
+
+// Named after what they found: see the messages of the commits that brought them.
+TEST(BackendLife, ADeviceOpenedInMidEpochKnowsWhatTheSealBeforeChanged) {
+  for (const std::size_t before : {400u, 777u, 1500u}) {
+    const HostDevices devices;
+    Index index(life_params(), on("cpu"));
+    add(index, before);
+    index.set_runtime(on("cuda"));
+    add_rest(index);
+    EXPECT_EQ(index.digest(), cpu_digest()) << before;
+  }
+}
+
+TEST(BackendLife, SmallAddsBeyondTheMirrorsCapacity) {
+  expect_cpu_bytes([&](Index& index) {
+    add(index, 800);
+    for (int i = 0; i < 20; ++i) add(index, 50);  // on the CPU, over several seals
+    add_rest(index);
+  });
+}
+
+TEST(BackendLife, MixedSizesOfAdds) {
+  for (const std::uint64_t seed : {1u, 2u, 3u}) {
+    expect_cpu_bytes([&](Index& index) {
+      for (std::uint64_t i = 0; index.size() < kRows; ++i) {
+        const std::size_t large = hash(seed, i) % 3 == 0 ? 500 : 40;
+        add(index, std::min<std::size_t>(1 + hash(seed, i, 1) % large, kRows - index.size()));
+      }
+    });
+  }
+}
+
+TEST(BackendLife, SearchesBetweenAdds) {
+  expect_cpu_bytes([&](Index& index) {
+    for (std::uint64_t i = 0; index.size() < kRows; ++i) {
+      add(index, std::min<std::size_t>(1 + hash(5, i) % 500, kRows - index.size()));
+      search_and_compare(index);
+      if (i % 2 == 0) search_and_compare(index, 100);
+    }
+  });
+}
+
+TEST(BackendLife, InvalidQueriesInBetweenLeaveTheDeviceInUse) {
+  expect_cpu_bytes([&](Index& index) {
+    Matrix bad(100, 6);
+    bad.row(80)[2] = std::numeric_limits<float>::quiet_NaN();
+    for (std::uint64_t i = 0; index.size() < kRows; ++i) {
+      add(index, std::min<std::size_t>(200 + hash(6, i) % 300, kRows - index.size()));
+      expect_error(ErrorCode::invalid_vector, {"query 80", "NaN"}, [&] {
+        (void)index.search(bad.view(), {5, 20});
+      });
+    }
+    search_and_compare(index);
+    EXPECT_EQ(index.stats().device.name, "host team");
+  });
+}
+
+TEST(BackendLife, CancelledAddsAreAnnouncedAgainWithOtherVectors) {
+  const Matrix other = make_data(Shape::random, kRows, 6, 9);
+  expect_cpu_bytes([&](Index& index) {
+    for (const std::size_t first : {400u, 900u, 1600u, 2200u}) {
+      add(index, first - index.size());
+      // Two batches reach the device, the first is committed; other vectors stand behind it.
+      Matrix mixed = life_data();
+      std::copy(other.row(first + kEpochLimit), other.row(kRows - 1) + 6,
+                mixed.row(first + kEpochLimit));
+      index.add(mixed.slice(first, kRows - first), [](std::uint64_t done, std::uint64_t) {
+        std::this_thread::sleep_for(
+            std::chrono::milliseconds(21));  // so that every question counts
+        return done == 0;
+      });
+      ASSERT_GT(index.size(), first);
+      ASSERT_LE(index.size(), first + kEpochLimit);
+      if (first != 400) add(index, 50);  // on the CPU: the mirror still has the other vectors
+      if (first != 900) search_and_compare(index);
+    }
+    add_rest(index);
+  });
+}
+
+struct Interrupt {};
+
+TEST(BackendLife, ACallbackThatThrowsLeavesNoWorkBehind) {
+  const Matrix other = make_data(Shape::random, kRows, 6, 9);
+  expect_cpu_bytes([&](Index& index) {
+    add(index, 600);
+    EXPECT_THROW(index.add(other.view(),
+                           [&](std::uint64_t, std::uint64_t) -> bool {
+                             std::this_thread::sleep_for(std::chrono::milliseconds(21));
+                             throw Interrupt();
+                           }),
+                 Interrupt);
+    // What the failed call committed stays, and is not what this test's bytes consist of.
+    if (index.size() != 600) {
+      index = Index(life_params(), on("cuda"));
+      add(index, 600);
+    }
+    add_rest(index);
+  });
+}
+
+TEST(BackendLife, SavedAndLoadedIndexesGoOnOnTheDevice) {
+  for (const std::size_t at : {300u, 500u, 844u, 1503u, 1504u}) {
+    const HostDevices devices(HostDevices::deferred(at % 4));
+    const TempPath path;
+    {
+      Index index(life_params(), on("cuda"));
+      add(index, at);
+      index.save(path);
+    }
+    Index index = Index::load(path, on("cuda"));
+    search_and_compare(index);
+    add(index, 700);
+    search_and_compare(index);
+    add_rest(index);
+    EXPECT_EQ(index.digest(), cpu_digest()) << at;
+  }
+}
+
+TEST(BackendLife, MovingBetweenCpuAndDevice) {
+  for (const std::size_t step : {170u, 444u}) {
+    const HostDevices devices(HostDevices::deferred(step % 3));
+    Index index(life_params(), on("cpu"));
+    bool device = false;
+    while (index.size() < kRows) {
+      add(index, std::min(step, kRows - index.size()));
+      device = !device;
+      index.set_runtime(on(device ? "cuda" : "cpu"));
+      if (device) search_and_compare(index);
+    }
+    EXPECT_EQ(index.digest(), cpu_digest());
+  }
+}
+
+TEST(BackendLife, OneVectorAtATimeBetweenSearches) {
+  const HostDevices devices;
+  Index index(make_params(6, 2, 10, 40), on("cuda"));
+  Index cpu(make_params(6, 2, 10, 40), on("cpu"));
+  const auto queries = life_data().slice(1000, 64);
+  while (index.size() < 300) {
+    const std::size_t count = index.size() % 7 == 0 ? 70 : 1;
+    const auto rows = life_data().slice(index.size(), count);
+    index.add(rows);
+    cpu.add(rows);
+    expect_same(index.search(queries, {5, 20}), cpu.search(queries, {5, 20}));
+  }
+  EXPECT_EQ(index.digest(), cpu.digest());
+}
+
+}  // namespace
+}  // namespace concord::test

@@ -1,0 +1,292 @@
+// A HostDevice that is as asynchronous as a GPU may be, to show what a HostDevice hides.
+//
+// Work is queued and run as late as events allow (nothing before somebody waits for it), or in a
+// random order that streams and events permit. It reports, as failed expectations:
+//  - copies from or to memory that is neither pinned nor the device's, or was released;
+//  - memory released while work on it was pending;
+//  - two pieces of work on the same memory, one of them writing, that no event orders;
+//  - times asked of events that were never recorded or have not completed.
+// What the host changes too early shows in the result, because the copy runs later.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <concord/error.hpp>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "cuda/host_device.hpp"
+#include "tests/support/data_sets.hpp"
+
+namespace concord::test {
+
+class DeferredDevice : public cuda::HostDevice {
+ public:
+  /// `seed` 0: as late as possible; else random.
+  explicit DeferredDevice(std::uint64_t seed, std::size_t memory = std::size_t{1} << 32)
+      : cuda::HostDevice(memory), seed_(seed) {}
+  ~DeferredDevice() override {
+    for (auto& [stream, queue] : queues_) {
+      EXPECT_TRUE(queue.pending.empty()) << "work pending at the end";
+    }
+  }
+
+ protected:
+  using Stream = cuda::Stream;
+  using Event = cuda::Event;
+
+  void do_release(void* memory) noexcept override {
+    forget(memory);
+    HostDevice::do_release(memory);
+  }
+  void do_release_pinned(void* memory) noexcept override {
+    forget(memory);
+    HostDevice::do_release_pinned(memory);
+  }
+  void do_record(Event event, Stream stream) override {
+    const std::lock_guard lock(queue_mutex_);
+    events_[event] = {stream, queues_[stream].given, clock_of(stream)};
+  }
+  void do_wait(Stream stream, Event event) override {
+    const std::lock_guard lock(queue_mutex_);
+    const auto found = events_.find(event);
+    if (found == events_.end()) return;  // never recorded: CUDA does not wait
+    const auto [of, position, clock] = found->second;
+    join(queues_[stream].clock, clock);
+    push(stream, {[this, of = of, position = position] { run_until(of, position); }, {}, {}, 0});
+  }
+  void do_synchronize(Event event) override {
+    const std::lock_guard lock(queue_mutex_);
+    const auto found = events_.find(event);
+    if (found == events_.end()) return;
+    run_until(found->second.stream, found->second.position);
+    join(host_clock_, found->second.clock);
+  }
+  void do_drain(Stream stream) noexcept override {
+    const std::lock_guard lock(queue_mutex_);
+    run_until(stream, queues_[stream].given);
+    join(host_clock_, clock_of(stream));
+  }
+  double do_elapsed(Event from, Event to) override {
+    const std::lock_guard lock(queue_mutex_);
+    for (const Event event : {from, to}) {
+      const auto found = events_.find(event);
+      EXPECT_TRUE(found != events_.end()) << "time of an event never recorded";
+      if (found == events_.end()) continue;
+      EXPECT_GE(queues_[found->second.stream].done, found->second.position) << "not completed";
+    }
+    return 1e-6;
+  }
+
+  void do_copy_async(void* to, const void* from, std::size_t bytes, Stream stream) override {
+    give(stream, {{from, bytes, false}, {to, bytes, true}},
+         [=, this] { HostDevice::do_copy_async(to, from, bytes, stream); });
+  }
+  void do_fill_async(void* to, int byte, std::size_t bytes, Stream stream) override {
+    give(stream, {{to, bytes, true}},
+         [=, this] { HostDevice::do_fill_async(to, byte, bytes, stream); });
+  }
+  void do_propose_async(const cuda::MirrorView& view, const cuda::ProposeTask& task,
+                        Stream stream) override {
+    std::vector<Range> ranges = graph_ranges(view);
+    ranges.push_back(
+        {task.first_list, (task.end - task.begin + 1) * sizeof(*task.first_list), false});
+    ranges.push_back({task.ids, whole, true});
+    ranges.push_back({task.tail_distances, whole, true});
+    ranges.push_back({task.counters, sizeof(cuda::Counters), true});
+    give(stream, std::move(ranges),
+         [=, this] { HostDevice::do_propose_async(view, task, stream); });
+  }
+  void do_score_rows_async(const cuda::MirrorView& view, const cuda::PruneTask& task,
+                           Stream stream) override {
+    give(stream,
+         {vector_range(view),
+          {task.rows, task.row_count * sizeof(*task.rows), false},
+          {task.ids, whole, false},
+          {task.order, whole, true},
+          {task.dominators, whole, true},
+          {task.counters, sizeof(cuda::Counters), true}},
+         [=, this] { HostDevice::do_score_rows_async(view, task, stream); });
+  }
+  void do_search_async(const cuda::MirrorView& view, const cuda::SearchTask& task,
+                       Stream stream) override {
+    std::vector<Range> ranges = graph_ranges(view);
+    if (view.has_continued) {
+      ranges.push_back({view.more_rows, whole, false});
+      ranges.push_back({view.more_upper_rows, whole, false});
+    }
+    ranges.push_back({task.queries, whole, false});
+    ranges.push_back({task.out, task.count * std::size_t{task.k} * sizeof(*task.out), true});
+    ranges.push_back({task.counts, task.count * sizeof(*task.counts), true});
+    ranges.push_back({task.counters, sizeof(cuda::Counters), true});
+    give(stream, std::move(ranges), [=, this] { HostDevice::do_search_async(view, task, stream); });
+  }
+  void do_exact_async(const cuda::MirrorView& view, const cuda::ExactTask& task,
+                      Stream stream) override {
+    give(stream,
+         {vector_range(view),
+          {task.queries, whole, false},
+          {task.out, task.count * std::size_t{task.k} * sizeof(*task.out), true},
+          {task.scratch, task.scratch_floats * sizeof(float), true}},
+         [=, this] { HostDevice::do_exact_async(view, task, stream); });
+  }
+  void do_scatter_async(const cuda::ScatterTask& task, Stream stream) override {
+    std::vector<Range> ranges = {
+        {task.row_index, task.count * sizeof(*task.row_index), false},
+        {task.ids, std::size_t{task.count} * task.width * sizeof(*task.ids), false}};
+    ranges.push_back({task.rows, whole, true});
+    give(stream, std::move(ranges), [=, this] { HostDevice::do_scatter_async(task, stream); });
+  }
+
+ private:
+  using Clock = std::map<Stream, std::uint64_t>;         ///< work of each stream known to precede
+  static constexpr std::size_t whole = ~std::size_t{0};  ///< to the end of the block
+
+  struct Range {
+    const void* begin;
+    std::size_t bytes;
+    bool writes;
+  };
+  struct Work {
+    std::function<void()> run;
+    std::vector<Range> ranges;
+    Clock clock;
+    std::uint64_t position;
+  };
+  struct Queue {
+    std::deque<Work> pending;
+    std::uint64_t given = 0;
+    std::uint64_t done = 0;
+    Clock clock;
+  };
+  struct Recorded {
+    Stream stream;
+    std::uint64_t position;
+    Clock clock;
+  };
+  struct Past {
+    Stream stream;
+    std::uint64_t position;
+    std::vector<Range> ranges;
+  };
+
+  static void join(Clock& into, const Clock& other) {
+    for (const auto& [stream, position] : other) {
+      into[stream] = std::max(into[stream], position);
+    }
+  }
+  static const char* end_of(const Range& range) {
+    return static_cast<const char*>(range.begin) + range.bytes;
+  }
+  static bool overlap(const Range& a, const Range& b) {
+    return a.begin < end_of(b) && b.begin < end_of(a);
+  }
+  static Range vector_range(const cuda::MirrorView& view) {
+    return {view.vectors, std::size_t{view.n} * view.stride * sizeof(float), false};
+  }
+  static std::vector<Range> graph_ranges(const cuda::MirrorView& view) {
+    return {vector_range(view),
+            {view.levels, view.n, false},
+            {view.upper_offset, view.n * sizeof(*view.upper_offset), false},
+            {view.rows, whole, false},
+            {view.upper_rows, whole, false}};
+  }
+
+  Clock clock_of(Stream stream) {
+    Clock clock = queues_[stream].clock;
+    clock[stream] = queues_[stream].given;
+    return clock;
+  }
+
+  void give(Stream stream, std::vector<Range> ranges, std::function<void()> run) {
+    const std::lock_guard lock(queue_mutex_);
+    std::erase_if(ranges, [](const Range& r) { return r.begin == nullptr || r.bytes == 0; });
+    for (Range& range : ranges) {
+      const std::size_t left = bytes_from(range.begin);
+      EXPECT_GT(left, 0u) << "memory that is neither pinned nor the device's";
+      if (range.bytes == whole) range.bytes = left;
+      EXPECT_LE(range.bytes, left) << "beyond the end of its memory";
+    }
+    push(stream, {std::move(run), std::move(ranges), {}, 0});
+    maybe_run_some();
+  }
+
+  void push(Stream stream, Work work) {
+    Queue& queue = queues_[stream];
+    join(queue.clock, host_clock_);
+    work.position = ++queue.given;
+    check_order(stream, work, queue.clock);
+    past_.push_back({stream, work.position, work.ranges});
+    queue.pending.push_back(std::move(work));
+  }
+
+  void check_order(Stream stream, const Work& work, const Clock& clock) {
+    std::erase_if(past_, [&](const Past& past) {
+      const auto known = host_clock_.find(past.stream);
+      return known != host_clock_.end() && known->second >= past.position;
+    });
+    for (const Past& past : past_) {
+      if (past.stream == stream) continue;
+      const auto known = clock.find(past.stream);
+      if (known != clock.end() && known->second >= past.position) continue;
+      for (const Range& a : past.ranges) {
+        for (const Range& b : work.ranges) {
+          EXPECT_FALSE((a.writes || b.writes) && overlap(a, b))
+              << "unordered work on the same memory: streams " << past.stream << " and " << stream;
+        }
+      }
+    }
+  }
+
+  void run_until(Stream stream, std::uint64_t position) {
+    Queue& queue = queues_[stream];
+    while (queue.done < position && !queue.pending.empty()) run_one(queue);
+  }
+  void run_one(Queue& queue) {
+    const Work work = std::move(queue.pending.front());
+    queue.pending.pop_front();
+    work.run();
+    queue.done = work.position;
+  }
+  void maybe_run_some() {
+    if (seed_ == 0) return;
+    for (std::uint64_t steps = hash(seed_, ++drawn_) % 4; steps > 0; --steps) {
+      auto at = queues_.begin();
+      std::advance(at, static_cast<std::ptrdiff_t>(hash(seed_, ++drawn_) % queues_.size()));
+      if (!at->second.pending.empty()) run_one(at->second);
+    }
+  }
+
+  // On a GPU the pending work would be on memory that is no longer there.
+  void forget(void* memory) noexcept {
+    const std::lock_guard lock(queue_mutex_);
+    const Range block{memory, bytes_from(memory), true};
+    for (auto& [stream, queue] : queues_) {
+      const bool used = std::any_of(queue.pending.begin(), queue.pending.end(), [&](auto& work) {
+        return std::any_of(work.ranges.begin(), work.ranges.end(),
+                           [&](const Range& range) { return overlap(range, block); });
+      });
+      EXPECT_FALSE(used) << "memory released while work on it is pending";
+      if (used) run_until(stream, queue.given);
+    }
+    std::erase_if(past_, [&](const Past& past) {
+      return std::any_of(past.ranges.begin(), past.ranges.end(),
+                         [&](const Range& range) { return overlap(range, block); });
+    });
+  }
+
+  const std::uint64_t seed_;
+  std::uint64_t drawn_ = 0;
+  std::mutex queue_mutex_;
+  std::map<Stream, Queue> queues_;
+  std::map<Event, Recorded> events_;
+  std::vector<Past> past_;  ///< work the host does not know to be done
+  Clock host_clock_;
+};
+
+}  // namespace concord::test
