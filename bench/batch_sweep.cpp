@@ -73,9 +73,13 @@ class BatchCalls {
 
 void measure(const Index& index, BatchCalls calls, BatchPoint& point) {
   (void)time_calls(kWarmUpSeconds, [&] { calls(); });
-  const double kernels_before = index.stats().device.kernel_seconds;
+  const Stats before = index.stats();
   std::vector<double> seconds = time_calls(kMeasuredSeconds, [&] { calls(); });
-  point.kernel_seconds = index.stats().device.kernel_seconds - kernels_before;
+  const Stats after = index.stats();
+  point.kernel_seconds = after.device.kernel_seconds - before.device.kernel_seconds;
+  point.distances_per_query =
+      static_cast<double>(after.search.distances - before.search.distances) /
+      static_cast<double>(seconds.size() * point.batch);
   point.on_device = point.kernel_seconds > 0;
   double total = 0;
   for (const double call : seconds) total += call;

@@ -21,7 +21,8 @@ struct BatchPoint {
   double p99_seconds = 0;
   std::size_t calls = 0;
   double kernel_seconds = 0;  ///< on the device, during the measured calls
-  bool on_device = false;     ///< whether it answered any of them
+  double distances_per_query = 0;
+  bool on_device = false;  ///< whether it answered any of them
 };
 
 struct BatchOptions {

@@ -149,6 +149,7 @@ Json batches_json(const std::vector<BatchPoint>& points) {
                     {"p99_seconds", point.p99_seconds},
                     {"calls", point.calls},
                     {"kernel_seconds", point.kernel_seconds},
+                    {"distances_per_query", point.distances_per_query},
                     {"answered_by", point.on_device ? "device" : "cpu"}});
   }
   return list;

@@ -1,16 +1,21 @@
 // Conformance of the device: every kernel against HostTeam, byte for byte.
 //
 // A program of its own, for a machine that has a GPU and little else: no test library, no files.
-//   concord_device_conformance          prints PASS or FAIL for each case; exit code 0 where all
-//   pass concord_device_conformance --quick  small cases only, for compute-sanitizer
+//   concord_device_conformance          prints PASS or FAIL for each case
+//   concord_device_conformance --quick  small cases only, one after another: for compute-sanitizer
+//   concord_device_conformance --full   larger batches in the large worlds: minutes of host time
 //   concord_device_conformance --time   then times the kernels on a larger graph
-// Exit code 77: no usable device.
+// The host's side is by far the longer: the cases are shared out over the host's cores.
+// Exit code 0: all pass; 1: some fail; 77: no usable device.
 #include <cuda_runtime.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cuda/host_kernels.hpp"
@@ -77,7 +82,7 @@ struct DeviceWorld {
   MirrorView view;
 };
 
-int g_failures = 0;
+std::atomic<int> g_failures{0};  // cases run on several threads
 
 template <class T>
 void compare(const std::string& name, const std::vector<T>& device, const std::vector<T>& host) {
@@ -230,29 +235,69 @@ void check_world(const WorldSpec& spec, const std::vector<std::uint32_t>& efs) {
   check_exact(world, device, 100, 1 << 20);
 }
 
-void check_small_worlds(bool quick) {
-  std::uint64_t seed = 1;
+/// A world and the widths of the beam to check in it.
+struct Case {
+  WorldSpec spec;
+  std::vector<std::uint32_t> efs;
+};
+
+enum class Extent { quick, normal, full };
+
+void add_small_worlds(Extent extent, std::vector<Case>& cases) {
+  std::uint64_t seed = 0;
   const Data kinds[] = {Data::random,     Data::clustered, Data::constant,
                         Data::duplicates, Data::huge,      Data::grid};
   for (std::uint32_t dimension : {1u, 3u, 32u, 33u, 100u, 128u, 784u, 1536u}) {
     for (Metric metric : {Metric::l2sq, Metric::inner_product, Metric::cosine}) {
-      const std::uint32_t M = std::vector<std::uint32_t>{2, 5, 16, 64}[seed % 4];
-      if (quick && seed % 5 != 0) {
-        ++seed;
-        continue;
-      }
-      check_world(
-          {dimension, metric, kinds[seed % 6], M, 600, 150, 24, seed},
-          quick ? std::vector<std::uint32_t>{40} : std::vector<std::uint32_t>{1, 2, 33, 200, 512});
       ++seed;
+      const std::uint32_t M = std::vector<std::uint32_t>{2, 5, 16, 64}[seed % 4];
+      const WorldSpec spec{dimension, metric, kinds[seed % 6], M, 600, 150, 24, seed};
+      if (extent != Extent::quick) {
+        cases.push_back({spec, {1, 2, 33, 200, 512}});
+      } else if (seed % 5 == 0) {
+        cases.push_back({spec, {40}});
+      }
     }
   }
 }
 
-void check_large_worlds() {
+/// One case per width of the beam, so that they can run beside one another.
+void add_large_worlds(Extent extent, std::vector<Case>& cases) {
+  const bool full = extent == Extent::full;
   for (Data data : {Data::random, Data::clustered, Data::grid}) {
-    check_world({96, Metric::l2sq, data, 16, 20000, 1500, 400, 77}, {64, 200});
+    const WorldSpec spec{96, Metric::l2sq, data, 16, 20000, full ? 1500u : 300, full ? 400 : 48u,
+                         77};
+    cases.push_back({spec, {200}});
+    cases.push_back({spec, {64}});
   }
+}
+
+/// Takes the cases in order, the costly ones first, on `threads` threads.
+void check_cases(const std::vector<Case>& cases, unsigned threads) {
+  std::atomic<std::size_t> next{0};
+  const auto loop = [&] {
+    for (std::size_t j = next++; j < cases.size(); j = next++) {
+      check_world(cases[j].spec, cases[j].efs);
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (unsigned t = 1; t < threads; ++t) helpers.emplace_back(loop);
+  loop();
+  for (std::thread& helper : helpers) helper.join();
+}
+
+void check_worlds(Extent extent) {
+  std::vector<Case> cases;
+  add_small_worlds(extent, cases);
+  std::ranges::reverse(cases);  // high dimensions take longest
+  if (extent == Extent::quick) {
+    check_cases(cases, 1);
+    return;
+  }
+  std::vector<Case> all;
+  add_large_worlds(extent, all);
+  all.insert(all.end(), cases.begin(), cases.end());
+  check_cases(all, std::max(1u, std::thread::hardware_concurrency()));
 }
 
 /// Milliseconds of the second of two runs.
@@ -376,7 +421,7 @@ void time_kernels() {
   }
 }
 
-int run(bool quick, bool timing) {
+int run(Extent extent, bool timing) {
   int devices = 0;
   if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
     std::printf("SKIP: no CUDA device\n");
@@ -388,9 +433,9 @@ int run(bool quick, bool timing) {
               properties.minor, properties.multiProcessorCount);
   check(prepare_kernels(), "prepare_kernels");
   check_scatter();
-  check_small_worlds(quick);
-  if (!quick) check_large_worlds();
-  std::printf("%s: %d failed\n", g_failures == 0 ? "PASS" : "FAIL", g_failures);
+  check_worlds(extent);
+  const int failures = g_failures;
+  std::printf("%s: %d failed\n", failures == 0 ? "RESULT pass" : "RESULT fail", failures);
   if (timing) time_kernels();
   return g_failures == 0 ? 0 : 1;
 }
@@ -400,10 +445,13 @@ int run(bool quick, bool timing) {
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was printed survives a crash
-  bool quick = false, timing = false;
+  using concord::cuda::testing::Extent;
+  Extent extent = Extent::normal;
+  bool timing = false;
   for (int j = 1; j < argc; ++j) {
-    quick = quick || std::strcmp(argv[j], "--quick") == 0;
+    if (std::strcmp(argv[j], "--quick") == 0) extent = Extent::quick;
+    if (std::strcmp(argv[j], "--full") == 0) extent = Extent::full;
     timing = timing || std::strcmp(argv[j], "--time") == 0;
   }
-  return concord::cuda::testing::run(quick, timing);
+  return concord::cuda::testing::run(extent, timing);
 }

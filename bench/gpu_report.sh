@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Checks Concord on a GPU and measures it, in two steps that may run on two machines.
+#
+#   bench/gpu_report.sh prepare DIR [--data FILE] [--archs LIST]
+#       On a build machine with nvcc: builds everything the report needs into the folder DIR, at
+#       most 60 MB with the data. DIR then holds this script too and can be carried anywhere.
+#         --data FILE    vectors to measure on besides synthetic ones: .hdf5 of ann-benchmarks (its
+#                        first 300,000 vectors and 5,000 queries are taken), or .u8bin/.fbin/.fvecs
+#                        with --queries FILE
+#         --archs LIST   CMAKE_CUDA_ARCHITECTURES (default 90-real; "all" for the release list)
+#
+#   DIR/gpu_report.sh run DIR [OUT] [--only PARTS] [--skip PARTS] [--budget SECONDS] [...]
+#       On the GPU machine, with a driver, bash and python3: runs the checks and measurements in at
+#       most 9 minutes and writes report.json, report.md and logs to OUT (default DIR/out).
+#       `run DIR --help` lists the parts and the other options. Exit code 1 if a check failed.
+#
+# BUILD_DIR (default build/gpu-report of the repository) is where `prepare` builds.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+programs=(bench/concord-bench bench/concord-cuda-peak tests/cuda/concord_device_conformance)
+max_megabytes=60
+
+usage() { sed -n '2,19s/^# \{0,1\}//p' "$0"; }
+fail() { echo "gpu_report.sh: $*" >&2; exit 2; }
+
+cache_options() {
+  if command -v ccache >/dev/null; then
+    echo -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache
+  fi
+}
+
+find_nvcc() {
+  if command -v nvcc >/dev/null; then command -v nvcc; return; fi
+  local candidate=${CUDA_HOME:-/usr/local/cuda}/bin/nvcc
+  [ -x "$candidate" ] || fail "no nvcc on PATH or in ${CUDA_HOME:-/usr/local/cuda}; set CUDA_HOME"
+  echo "$candidate"
+}
+
+build_programs() {  # ROOT BUILD ARCHS
+  local cache chosen=()
+  read -ra cache <<<"$(cache_options)"
+  if [ "$3" != all ]; then chosen=(-DCMAKE_CUDA_ARCHITECTURES="$3"); fi
+  cmake -S "$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCONCORD_CUDA=ON \
+    -DCMAKE_CUDA_COMPILER="$(find_nvcc)" -DCONCORD_STATIC_RUNTIME=ON -DCONCORD_BENCH=ON \
+    -DCONCORD_BENCH_HDF5=OFF -DCONCORD_BENCH_HNSWLIB=ON -DCONCORD_TESTS=ON \
+    ${chosen[@]+"${chosen[@]}"} ${cache[@]+"${cache[@]}"} >&2
+  cmake --build "$2" --target concord-bench concord-cuda-peak concord_device_conformance >&2
+}
+
+# A concord-bench that reads HDF5, for the conversion alone: the one for the GPU machine does not,
+# since that machine may lack the library.
+converter() {  # ROOT BUILD
+  local cache
+  read -ra cache <<<"$(cache_options)"
+  cmake -S "$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCONCORD_CUDA=OFF \
+    -DCONCORD_TESTS=OFF -DCONCORD_BENCH_HDF5=ON ${cache[@]+"${cache[@]}"} >&2
+  cmake --build "$2" --target concord-bench >&2
+  echo "$2/bench/concord-bench"
+}
+
+# Writes DIR/base.EXT and DIR/queries.EXT: bytes where all elements are, else floats.
+convert_hdf5() {  # CONVERTER FILE DIR
+  local extension rows=300000
+  for extension in u8bin fbin; do
+    if [ $extension = fbin ]; then rows=60000; fi
+    if "$1" convert "$2" "$3/base.$extension" --limit $rows >&2 2>/dev/null &&
+      "$1" convert "$2" "$3/queries.$extension" --part test --limit 5000 >&2; then
+      return
+    fi
+    rm -f "$3/base.$extension" "$3/queries.$extension"
+  done
+  fail "$2: cannot be converted"
+}
+
+prepare() {
+  local directory=${1:-} data='' queries='' archs=90-real root build
+  [ -n "$directory" ] || { usage >&2; exit 2; }
+  shift
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --data) data=${2:?--data needs a file}; shift 2 ;;
+      --queries) queries=${2:?--queries needs a file}; shift 2 ;;
+      --archs) archs=${2:?--archs needs a list}; shift 2 ;;
+      *) fail "unknown option $1" ;;
+    esac
+  done
+  root=$(cd "$here/.." && pwd)
+  [ -f "$root/CMakeLists.txt" ] || fail "prepare runs from a checkout of the repository"
+  build=${BUILD_DIR:-$root/build/gpu-report}
+  mkdir -p "$directory"
+  directory=$(cd "$directory" && pwd)
+  build_programs "$root" "$build" "$archs"
+  for program in "${programs[@]}"; do
+    rm -f "$directory/${program##*/}"
+    cp "$build/$program" "$directory/"
+    strip "$directory/${program##*/}"
+  done
+  cp "$here/gpu_report.sh" "$here/gpu_report.py" "$here/gpu_report_page.py" "$directory/"
+  if [[ $data == *.hdf5 ]]; then
+    rm -f "$directory"/base.* "$directory"/queries.*
+    convert_hdf5 "$(converter "$root" "$build-convert")" "$data" "$directory"
+  elif [ -n "$data" ]; then
+    rm -f "$directory"/base.* "$directory"/queries.*
+    cp "$data" "$directory/base.${data##*.}"
+    if [ -n "$queries" ]; then cp "$queries" "$directory/queries.${queries##*.}"; fi
+  fi
+  local megabytes
+  megabytes=$(du -sm --exclude=out "$directory" | cut -f1)
+  echo "prepared $directory: $megabytes MB; next, on the GPU machine: $directory/gpu_report.sh run $directory"
+  [ "$megabytes" -le $max_megabytes ] || fail "$directory is over $max_megabytes MB; give fewer vectors"
+}
+
+run() {
+  command -v python3 >/dev/null || fail "run needs python3 (standard library only)"
+  exec python3 "$here/gpu_report.py" "$@"
+}
+
+case ${1:-} in
+  prepare) shift; prepare "$@" ;;
+  run) shift; run "$@" ;;
+  -h | --help) usage ;;
+  *) usage >&2; exit 2 ;;
+esac

@@ -1,0 +1,241 @@
+"""The Markdown page of a GPU report (gpu_report.py): checks, ceilings, builds, searches, targets."""
+
+import math
+
+RECALLS = (0.90, 0.95, 0.99)
+
+
+def grouped(value):
+    return f"{value:,.0f}"
+
+
+def mebibytes(count):
+    return f"{count / 2**20:,.0f} MiB"
+
+
+def table(header, rows):
+    if not rows:
+        return ""
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def skipped(value):
+    return value.get("skipped") if isinstance(value, dict) else None
+
+
+def rate_at(points, recall):
+    """Queries per second at a recall: log(rate) interpolated over recall between points in order of
+    ef; at a recall below the first point's, that point (no ef is smaller than k). None beyond."""
+    points = sorted(points, key=lambda p: p["ef"])
+    if points and points[0]["recall"] >= recall:
+        return points[0]["qps"]
+    for low, high in zip(points, points[1:]):
+        if low["recall"] < recall <= high["recall"]:
+            share = (recall - low["recall"]) / (high["recall"] - low["recall"])
+            logs = [math.log(low["qps"]), math.log(high["qps"])]
+            return math.exp(logs[0] + share * (logs[1] - logs[0]))
+    return None
+
+
+def points_of(result, device, batch):
+    return [p for p in result["points"] if p["device"] == device and p["batch"] == batch]
+
+
+def environment_lines(document):
+    env = document.get("environment") or {}
+    if not env:
+        return ""
+    gpu = env["gpu"]
+    rows = [["GPU", gpu.get("name", "none")], ["driver", gpu.get("driver_version", "")],
+            ["GPU memory", gpu.get("memory.total", "")],
+            ["CPU", f"{env['cpu']}, {env['cores']} cores"],
+            ["memory", mebibytes(env["memory_bytes"])], ["built from", env["concord"]],
+            ["date", env["date"]]]
+    return table(["", ""], [row for row in rows if row[1]])
+
+
+def check_lines(document):
+    checks = document["checks"]
+    failed = [c for c in checks if not c["ok"]]
+    lines = [f"{len(checks) - len(failed)} of {len(checks)} held.\n"]
+    lines += [f"- **FAILED** {c['name']}: {c['detail']}\n" for c in failed]
+    conformance = document.get("conformance") or {}
+    if "cases" in conformance:
+        lines.append(f"- Device conformance: {grouped(conformance['passed'])} of "
+                     f"{grouped(conformance['cases'])} cases equal to the host's bytes.\n")
+    for result in document.get("digests") or []:
+        if "digest" in result:
+            word = "the same" if result["same"] else "**DIFFERENT**"
+            lines.append(f"- Digest of {result['data']}: `{result['digest']}`, {word} on the CPU.\n")
+    sanitizer = document.get("sanitizer") or []
+    if not skipped(sanitizer):
+        lines += [f"- compute-sanitizer {r['tool']}, {r['target']}: {r['summary']}\n"
+                  for r in sanitizer]
+    lines += [f"- {part}: skipped, {document[part]['skipped']}.\n" for part in document
+              if skipped(document[part])]
+    unfinished = [s for s in document["steps"] if s["exit_code"] is None]
+    lines += [f"- {s['name']}: not finished, {s['note']}.\n" for s in unfinished]
+    return "".join(lines)
+
+
+def peak_lines(document):
+    peak = document.get("peak") or {}
+    if "copy_bytes_per_second" not in peak:
+        return ""
+    rows = [["copy on the device, read and written",
+             f"{peak['copy_bytes_per_second'] / 1e9:,.0f} GB/s"],
+            ["random rows of 512 bytes", f"{peak['gather_bytes_per_second'] / 1e9:,.0f} GB/s"],
+            ["to the device, pinned", f"{peak['to_device_bytes_per_second'] / 1e9:,.1f} GB/s"],
+            ["to the host, pinned", f"{peak['to_host_bytes_per_second'] / 1e9:,.1f} GB/s"],
+            ["fp32 multiply-adds", f"{2 * peak['fma_per_second'] / 1e12:,.1f} TFLOP/s"],
+            ["launch and wait", f"{1e6 * peak['launch_seconds']:,.1f} us"]]
+    return "## Ceilings of the card\n\n" + table(["", "measured"], rows) + "\n"
+
+
+def vector_rate(row):
+    """Bytes of vectors scored in a second of kernels: what the kernels draw from memory at least,
+    but for what caches give."""
+    if not row["kernel_seconds"]:
+        return None
+    return row["distances"] * row["dimension"] * 4 / row["kernel_seconds"]
+
+
+def build_lines(document):
+    builds = document.get("build") or []
+    if not builds or skipped(builds):
+        return ""
+    rows, stages = [], []
+    for b in builds:
+        ratio = f"{b['ratio_to_cpu']:.1f}x ({b['cpu_seconds']:.1f} s)" if "cpu_seconds" in b else ""
+        rows.append([b["data"], b["ef_construction"], f"{b['seconds']:.2f}",
+                     f"{b['rounds'][0]:.2f}", grouped(b["vectors_per_second"]), ratio,
+                     mebibytes(b["device_memory_bytes"]), mebibytes(b["index_bytes"]),
+                     mebibytes(b["peak_rss_bytes"])])
+        vectors = vector_rate(b)
+        stages.append([b["data"], b["ef_construction"], *(f"{b['stages'][s]:.3f}" for s in
+                       ("ingest", "commit", "seal")), f"{b['score_wait']:.3f}",
+                       f"{b['propose_wait']:.3f}", f"{b['kernel_seconds']:.3f}",
+                       f"{b['overlap_seconds']:.3f}", f"{b['host_cpu_seconds']:.2f}",
+                       f"{b['bytes_in'] / 1e6:,.0f}", f"{b['bytes_out'] / 1e6:,.0f}",
+                       f"{vectors / 1e9:,.0f}" if vectors else ""])
+    text = ("## Builds (M = 16)\n\nSeconds of the fastest round from host memory; the first round "
+            "also opens the device.\n\n")
+    text += table(["data", "ef_c", "seconds", "first", "vectors/s", "to this host's CPU, all threads",
+                   "device memory", "index", "peak of the process"], rows)
+    text += "\nSeconds by stage of the last round, MB over PCIe, GB/s of vectors that kernels scored:\n\n"
+    text += table(["data", "ef_c", "ingest", "commit", "seal", "score wait", "propose wait",
+                   "kernels", "overlap", "host CPU s", "MB in", "MB out", "GB/s"], stages)
+    return text + "\n"
+
+
+def search_block(result):
+    devices = list(dict.fromkeys(p["device"] for p in result["points"]))
+    batches = sorted({p["batch"] for p in result["points"]})
+    rows = []
+    for device in devices:
+        for batch in batches:
+            points = points_of(result, device, batch)
+            rates = [rate_at(points, recall) for recall in RECALLS]
+            by = "/".join(sorted({p["answered_by"] for p in points}))
+            middle = min(points, key=lambda p: abs(p["ef"] - 64))
+            rows.append([device, grouped(batch), *(grouped(r) if r else "" for r in rates), by,
+                         f"{1e3 * middle['p50_seconds']:.3f}", f"{1e3 * middle['p99_seconds']:.3f}"])
+    data = result["data"]
+    text = (f"### {data['name']}, {grouped(data['vectors'])} vectors, {grouped(data['queries'])} "
+            f"queries, recall@{result['k']}\n\n")
+    curve = sorted({(p["ef"], round(p["recall"], 4)) for p in result["points"]})
+    text += "Recall by ef: " + ", ".join(f"{ef}: {recall:.4f}" for ef, recall in curve) + ".\n\n"
+    return text + table(["device asked for", "batch", *(f"queries/s at {r:.2f}" for r in RECALLS),
+                         "answered by", "p50 ms at ef 64", "p99 ms"], rows) + "\n"
+
+
+def search_lines(document):
+    results = document.get("search") or []
+    if not results or skipped(results):
+        return ""
+    text = ("## Search\n\nlog(queries/s) interpolated over recall between values of ef; below the "
+            "recall of the smallest ef, that ef's rate. An empty cell: not reached.\n\n")
+    return text + "".join(search_block(result) for result in results)
+
+
+def hnswlib_lines(document):
+    result = document.get("hnswlib") or {}
+    if "compare" not in result:
+        return ""
+    compare, build, peer = result["compare"], result["build"], result["hnswlib"]["build"]
+    rows = [["build", f"{build['seconds']:.2f} s", f"{peer['seconds']:.2f} s",
+             f"{compare['build_ratio']:.1f}x"]]
+    for key, what in (("single_thread", "1 thread"), ("threads", f"{build['threads']} threads")):
+        speed = compare["at_equal_recall"][key]
+        if speed:
+            rows.append([f"queries/s at recall {speed['recall']:.3f}, {what}",
+                         grouped(speed["concord_qps"]), grouped(speed["hnswlib_qps"]),
+                         f"{speed['ratio']:.1f}x"])
+    for delta in compare["by_ef"]:
+        rows.append([f"recall at ef {delta['ef']}, difference in points", f"{delta['points']:+.2f}",
+                     "", ""])
+    name = f"{result['data']['name']}, {grouped(result['data']['vectors'])} vectors"
+    return (f"## hnswlib with all {build['threads']} threads of the same host, {name}\n\n" +
+            table(["", "Concord", "hnswlib", "ratio"], rows) + "\n")
+
+
+def best_build(document, vectors, dimension):
+    builds = document.get("build") or []
+    fit = [b for b in builds if isinstance(b, dict) and b["vectors"] == vectors and
+           b["dimension"] == dimension]
+    return min(fit, key=lambda b: b["seconds"]) if fit else None
+
+
+def targets(document):
+    """Rows of (target, measured, met) for what was measured."""
+    rows = []
+    for dimension, seconds in ((128, 2.0), (768, 6.0)):
+        best = best_build(document, 1000000, dimension)
+        if best:
+            rows.append([f"1M x {dimension} in at most {seconds:.0f} s", f"{best['seconds']:.2f} s",
+                         best["seconds"] <= seconds])
+            work = best["stages"]["commit"] + best["stages"]["seal"]
+            rate = best["vectors"] / work if work else 0
+            rows.append([f"committing thread at 500,000/s or more, 1M x {dimension}",
+                         f"{grouped(rate)}/s", rate >= 500000])
+    compare = (document.get("hnswlib") or {}).get("compare")
+    if compare:
+        rows.append(["build at 20x hnswlib or more", f"{compare['build_ratio']:.1f}x",
+                     compare["build_ratio"] >= 20])
+    for result in document.get("search") or []:
+        if not isinstance(result, dict) or "points" not in result:
+            continue
+        name = result["data"]["name"]
+        device = result["points"][0]["device"]
+        rate = rate_at(points_of(result, device, 10000), 0.99)
+        if rate and device != "cpu":
+            rows.append([f"700,000 queries/s at recall 0.99, batches of 10,000, {name}",
+                         f"{grouped(rate)}/s", rate >= 700000])
+        recall = max((p["recall"] for p in result["points"] if p["ef"] <= 64), default=0)
+        rows.append([f"recall 0.95 at ef 64 or less, {name}", f"{recall:.4f}", recall >= 0.95])
+    peak = document.get("peak") or {}
+    best = best_build(document, 1000000, 128)
+    if best and vector_rate(best) and "copy_bytes_per_second" in peak:
+        share = vector_rate(best) / peak["copy_bytes_per_second"]
+        rows.append(["kernels of 1M x 128 at 60% of the copy bandwidth or more", f"{share:.0%}",
+                     share >= 0.6])
+    return rows
+
+
+def target_lines(document):
+    if document["options"]["scale"] != 1:
+        return ""
+    rows = [[what, value, "yes" if met else "no"] for what, value, met in targets(document)]
+    return "## Targets\n\n" + table(["target", "measured", "met"], rows) + "\n" if rows else ""
+
+
+def page(document):
+    scale = document["options"]["scale"]
+    title = "# Concord on a GPU\n\n"
+    if scale != 1 or document["options"]["device"] == "cpu":
+        title = f"# A rehearsal of the report (device {document['options']['device']}, sizes x {scale})\n\n"
+    return (title + environment_lines(document) + "\n## Checks\n\n" + check_lines(document) + "\n" +
+            target_lines(document) + build_lines(document) + search_lines(document) +
+            hnswlib_lines(document) + peak_lines(document))
