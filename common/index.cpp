@@ -87,7 +87,7 @@ struct Index::Impl {
                           std::uint32_t* found);
 
   template <class Run>
-  void answer(std::size_t queries, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
+  void answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
               MatrixView<float> distances_out, std::span<std::uint32_t> counts,
               const Run& run) const;
 
