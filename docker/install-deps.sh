@@ -10,7 +10,7 @@ set -euo pipefail
 
 build=(g++ cmake make ninja-build pkg-config git ca-certificates libxxhash-dev libeigen3-dev libcli11-dev
        nlohmann-json3-dev libhdf5-dev libhnswlib-dev)
-test=(libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy python3)
+test=(libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy shellcheck ccache python3)
 
 usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
 
