@@ -318,7 +318,7 @@ def check_recall(session, result):
 def hnswlib(session):
     data = file_data(session) or synthetic(session, 200000, 128)
     arguments = ["compare", "--with", "hnswlib", *data, "--ef-construction", "200", "--rounds", "1",
-                 "--ef", "16,32,64,128", "--device", session.options.device]
+                 "--ef", "16,32,64,128", "--limit-queries", "2000", "--device", session.options.device]
     _, document = session.bench("hnswlib", arguments, 110)
     if not document:
         return {"skipped": "did not finish"}
@@ -333,6 +333,37 @@ def find_sanitizer():
     return shutil.which("compute-sanitizer") or next(
         (p for p in (os.path.join(d, "compute-sanitizer") for d in places)
          if os.access(p, os.X_OK)), None)
+
+
+# Where racecheck sees the visited table's lossy read-modify-write: visited_table.hpp, and the relaxed
+# accessors of cuda_team.cuh, which nothing else uses. A lost entry costs time and no result.
+LOSSY_BY_DESIGN = {"visited_table.hpp", "cuda_team.cuh"}
+
+
+def races(output):
+    """Racecheck's reports as (those of the visited table, the others), each a list of texts."""
+    benign, others = [], []
+    for report in re.split(r"=========[^\n]*Race reported between", output)[1:]:
+        lines = report.splitlines()
+        accesses = [lines[0]] + [line for line in lines[1:] if re.search(r"=+\s+and .*access", line)]
+        places = [re.search(r" in (\S+?):(\d+)", access) for access in accesses]
+        files = {os.path.basename(place.group(1)) if place else "?" for place in places}
+        (benign if files <= LOSSY_BY_DESIGN else others).append(" / ".join(accesses).strip())
+    return benign, others
+
+
+def sanitizer_result(check, target, code, output):
+    summary = re.findall(r"(?:ERROR|RACECHECK) SUMMARY: .*", output)
+    text = summary[-1] if summary else "no time" if code is None else output.strip()[-200:]
+    ok = code == 0
+    if check == "racecheck" and summary:
+        benign, others = races(output)
+        ok = not others and (code == 0 or bool(benign))
+        if benign:
+            text += f"; {len(benign)} of them in the visited table, which may lose entries by design"
+        if others:
+            text += "; " + "; ".join(others[:3])
+    return {"tool": check, "target": target, "exit_code": code, "ok": ok, "summary": text}
 
 
 def sanitizer(session):
@@ -350,14 +381,11 @@ def sanitizer(session):
                                 ("initcheck", "build", tiny)]:
         name = f"{check} {target}"
         code, output = session.command(
-            name, [tool, "--tool", check, "--error-exitcode", "9", "--print-limit", "20", *argv],
+            name, [tool, "--tool", check, "--error-exitcode", "9", "--print-limit", "200", *argv],
             75, "sanitizer")
-        summary = re.findall(r"(?:ERROR|RACECHECK) SUMMARY: .*", output)
-        results.append({"tool": check, "target": target, "exit_code": code,
-                        "summary": summary[-1] if summary else
-                        ("no time" if code is None else output.strip()[-200:])})
+        results.append(sanitizer_result(check, target, code, output))
         if code is not None:
-            session.check(name, code == 0, results[-1]["summary"])
+            session.check(name, results[-1]["ok"], results[-1]["summary"])
     return results
 
 

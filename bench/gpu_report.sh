@@ -44,6 +44,7 @@ build_programs() {  # ROOT BUILD ARCHS
   cmake -S "$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCONCORD_CUDA=ON \
     -DCMAKE_CUDA_COMPILER="$(find_nvcc)" -DCONCORD_STATIC_RUNTIME=ON -DCONCORD_BENCH=ON \
     -DCONCORD_BENCH_HDF5=OFF -DCONCORD_BENCH_HNSWLIB=ON -DCONCORD_TESTS=ON \
+    -DCMAKE_CUDA_FLAGS=-lineinfo \
     ${chosen[@]+"${chosen[@]}"} ${cache[@]+"${cache[@]}"} >&2
   cmake --build "$2" --target concord-bench concord-cuda-peak concord_device_conformance >&2
 }
