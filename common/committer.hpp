@@ -45,6 +45,7 @@ class Committer {
 
   // seal
   void gather_crowded();
+  void prefetch_neighbors(const PruneBatch::Row& row) const noexcept;
   void cut_row(const PruneBatch::Row& row, const PruneScores& scores);
   void cut(NodeId a, NodeId b, std::uint32_t layer);
   void preserve(NodeId node, std::uint32_t layer);

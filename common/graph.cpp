@@ -15,7 +15,6 @@ constexpr std::size_t kMaxUpperRows = std::size_t{kMaxNodes} + (std::size_t{1} <
 Graph::Graph(const IndexParams& params)
     : params_(params),
       levels_(kMaxNodes),
-      order_(kMaxNodes),
       upper_offset_(kMaxNodes),
       base_(2 * params.M, kMaxNodes),
       upper_(params.M, kMaxUpperRows) {
@@ -42,7 +41,7 @@ std::uint32_t Graph::read_sealed_row(const SealedVersion& version, const RowTabl
   const std::uint32_t n = rows.read(row, out);
   if (header.touched_epoch < version.epoch) return n;
   return static_cast<std::uint32_t>(
-      std::remove_if(out, out + n, [&](NodeId id) { return order_[id] >= version.end; }) - out);
+      std::remove_if(out, out + n, [&](NodeId id) { return order(id) >= version.end; }) - out);
 }
 
 void Graph::reserve(std::size_t size) {
@@ -54,7 +53,6 @@ void Graph::reserve(std::size_t size) {
   for (std::size_t i = announced_; i < size; ++i)
     upper_rows += level_of(params_.seed, i, params_.M);
   levels_.reserve(size);
-  order_.reserve(size);
   upper_offset_.reserve(size);
   base_.reserve(size);
   upper_.reserve(upper_rows);
@@ -63,14 +61,12 @@ void Graph::reserve(std::size_t size) {
 void Graph::announce(NodeId size) {
   reserve(size);
   levels_.resize(size);
-  order_.resize(size);
   upper_offset_.resize(size);
   base_.resize(size);
   std::size_t upper_rows = upper_.size();
   for (NodeId node = announced_; node < size; ++node) {
     const unsigned level = level_of(params_.seed, node, params_.M);
     levels_[node] = static_cast<std::uint8_t>(level);
-    order_[node] = node;
     upper_offset_[node] = static_cast<std::uint32_t>(upper_rows);
     upper_rows += level;
   }
@@ -83,7 +79,6 @@ void Graph::retract() noexcept {
   upper_.resize(upper_offset_[size_]);
   announced_ = size_;
   levels_.resize(size_);
-  order_.resize(size_);
   upper_offset_.resize(size_);
   base_.resize(size_);
 }

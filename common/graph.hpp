@@ -47,7 +47,8 @@ class Graph {
   }
   [[nodiscard]] EntryPoint entry_point() const noexcept { return entry_; }
   [[nodiscard]] std::uint32_t level(NodeId node) const noexcept { return levels_[node]; }
-  [[nodiscard]] NodeId order(NodeId node) const noexcept { return order_[node]; }
+  /// The number of the node's insertion; its id, as long as no slot is used twice.
+  [[nodiscard]] NodeId order(NodeId node) const noexcept { return node; }
 
   /// The table of a layer and the position of a node's row in it. REQUIRES layer ≤ level(node).
   [[nodiscard]] RowTable& table(std::uint32_t layer) noexcept {
@@ -112,7 +113,7 @@ class Graph {
     return {upper_offset_.data(), announced_};
   }
   [[nodiscard]] std::size_t node_bytes() const noexcept {
-    return levels_.bytes() + order_.bytes() + upper_offset_.bytes();
+    return levels_.bytes() + upper_offset_.bytes();
   }
 
  private:
@@ -124,7 +125,6 @@ class Graph {
   EntryPoint sealed_entries_[2];  ///< of the last two seals, by parity of the epoch sealed
   std::array<NodeId, kMaxLevel + 1> last_in_layer_;
   VirtualArray<std::uint8_t> levels_;
-  VirtualArray<NodeId> order_;
   VirtualArray<std::uint32_t> upper_offset_;  ///< row of layer 1 in upper_; meaningless at level 0
   RowTable base_;
   RowTable upper_;

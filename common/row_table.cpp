@@ -9,6 +9,17 @@ namespace {
 // Spilled blocks and copies number at most the rows that one epoch of 65,536 insertions can touch.
 constexpr std::size_t kMaxEpochBlocks = std::size_t{1} << 25;
 
+constexpr std::size_t kAhead = 16;  // rows whose headers are fetched before they are changed
+
+/// Room for `more` elements, growing by half at least, so that small additions stay cheap.
+template <class T>
+void reserve_more(std::vector<T>& elements, std::size_t more) {
+  const std::size_t needed = elements.size() + more;
+  if (needed > elements.capacity()) {
+    elements.reserve(std::max(needed, elements.capacity() + elements.capacity() / 2));
+  }
+}
+
 }  // namespace
 
 RowTable::RowTable(std::uint32_t max_degree, std::size_t max_rows)
@@ -38,9 +49,9 @@ void RowTable::reserve_epoch(std::size_t appends, std::size_t copies) {
   spills_.reserve(spills_.size() + appends * max_degree_);
   copies_.reserve(copies_.size() + copies * (max_degree_ + 1));
   // Each append touches a row and may spill it; each copy belongs to a row that a seal touches.
-  touched_.reserve(touched_.size() + appends + copies);
-  spilled_.reserve(spilled_.size() + appends);
-  copied_.reserve(copied_.size() + copies);
+  reserve_more(touched_, appends + copies);
+  reserve_more(spilled_, appends);
+  reserve_more(copied_, copies);
 }
 
 void RowTable::append(RowIndex row, NodeId id, std::uint32_t epoch) {
@@ -87,7 +98,10 @@ std::span<const NodeId> RowTable::sealed_copy(RowIndex row) const noexcept {
 }
 
 void RowTable::drop_sealed_copies() noexcept {
-  for (const RowIndex row : copied_) header(row).sealed_copy = 0;
+  for (std::size_t i = 0; i < copied_.size(); ++i) {
+    if (i + kAhead < copied_.size()) __builtin_prefetch(&header(copied_[i + kAhead]), 1);
+    header(copied_[i]).sealed_copy = 0;
+  }
   copied_.clear();
   copies_.resize(max_degree_ + 1);
 }

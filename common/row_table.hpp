@@ -86,11 +86,15 @@ class RowTable {
     return header(row).degree < capacity();
   }
 
+  /// Begins to fetch a row that will be read soon.
   void prefetch(RowIndex row) const noexcept {
     const std::uint32_t* p = words_.data() + row * stride_;
-    __builtin_prefetch(p);
-    __builtin_prefetch(p + 16);
-    __builtin_prefetch(p + 32);
+    for (std::size_t line = 0; line < stride_; line += 16) __builtin_prefetch(p + line);
+  }
+  /// The same for a row that will be changed.
+  void prefetch_to_change(RowIndex row) const noexcept {
+    const std::uint32_t* p = words_.data() + row * stride_;
+    for (std::size_t line = 0; line < stride_; line += 16) __builtin_prefetch(p + line, 1);
   }
 
   /// Makes room for `appends` appends or `copies` sealed copies: what may fail, fails here.
