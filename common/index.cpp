@@ -27,6 +27,14 @@ namespace concord {
 namespace {
 
 constexpr std::uint32_t kMaxSearchWidth = 65536;
+constexpr const char* kNotOpened = "not needed yet";
+
+/// What came of an attempt to open a device.
+struct OpenedDevice {
+  std::unique_ptr<cuda::Backend> backend;  ///< null where the CPU does the work
+  std::string reason;                      ///< which it is, or why there is none
+  bool was_there = false;                  ///< a device was found
+};
 
 RuntimeOptions validated(RuntimeOptions options) {
   if (options.threads > 1024) {
@@ -75,6 +83,9 @@ struct Index::Impl {
   /// Opens the device where one is wanted and none was tried yet. Throws Error(unsupported) only
   /// where options.device requires one.
   void open_device();
+  OpenedDevice try_device(const RuntimeOptions& with, const cuda::DeviceSpec& spec,
+                          core::ThreadPool& threads);
+  void log_opened(const OpenedDevice& opened, bool taken) const;
   /// The device, opened where `worth_it`; null where there is none.
   cuda::Backend* device(bool worth_it);
   void give_up_device(const Error& error);
@@ -104,7 +115,7 @@ struct Index::Impl {
   std::mutex device_mutex;  ///< guards the four below where searches share them
   bool device_tried = false;
   std::atomic<bool> device_failed{false};
-  std::string device_reason = "not needed yet";
+  std::string device_reason = kNotOpened;
   std::unique_ptr<cuda::Backend> backend;
   mutable std::atomic<std::uint64_t> queries{0};
   mutable std::atomic<std::uint64_t> search_distances{0};
@@ -179,30 +190,48 @@ void Index::Impl::insert(const ProgressCallback& progress) {
 
 // ---------------------------------------------------------------------------------------- device
 
-void Index::Impl::open_device() {
-  std::unique_lock lock(device_mutex);
-  if (device_tried || !device_spec.wanted) return;
-  device_tried = true;
-  cuda::FoundDevice found = cuda::find_device(device_spec.ordinal);
-  device_reason = found.reason;
-  const bool was_there = found.device != nullptr;
-  if (was_there) {
+// Changes nothing but the device's own state. Throws Error(unsupported) where the device is
+// required and cannot be used.
+OpenedDevice Index::Impl::try_device(const RuntimeOptions& with, const cuda::DeviceSpec& spec,
+                                     core::ThreadPool& threads) {
+  OpenedDevice opened;
+  cuda::FoundDevice found = cuda::find_device(spec.ordinal);
+  opened.reason = found.reason;
+  opened.was_there = found.device != nullptr;
+  if (opened.was_there) {
     try {
-      backend = std::make_unique<cuda::Backend>(std::move(found.device), graph, vectors, *pool,
-                                                options.device_memory_budget, build);
+      opened.backend = std::make_unique<cuda::Backend>(std::move(found.device), graph, vectors,
+                                                       threads, with.device_memory_budget, build);
     } catch (const Error& error) {
-      device_reason += std::string(": ") + error.what();
+      opened.reason += std::string(": ") + error.what();
     }
   }
-  const bool opened = backend != nullptr;
-  const std::string reason = device_reason;
-  lock.unlock();  // the log is the caller's code, and may ask for stats
-  if (opened) return log(LogLevel::info, "using " + reason);
-  if (device_spec.required) {
-    throw Error(ErrorCode::unsupported, "device '" + options.device + "' cannot be used: " +
-                                            reason + "; 'auto' falls back to the CPU");
+  if (spec.required && !opened.backend) {
+    throw Error(ErrorCode::unsupported, "device '" + with.device + "' cannot be used: " +
+                                            opened.reason + "; 'auto' falls back to the CPU");
   }
-  log(was_there ? LogLevel::warning : LogLevel::info, "using the CPU: " + reason);
+  return opened;
+}
+
+// The log is the caller's code, and may ask for stats: no lock is held.
+void Index::Impl::log_opened(const OpenedDevice& opened, bool taken) const {
+  if (taken) return log(LogLevel::info, "using " + opened.reason);
+  log(opened.was_there ? LogLevel::warning : LogLevel::info, "using the CPU: " + opened.reason);
+}
+
+void Index::Impl::open_device() {
+  OpenedDevice opened;
+  bool taken = false;
+  {
+    const std::lock_guard lock(device_mutex);
+    if (device_tried || !device_spec.wanted) return;
+    device_tried = true;
+    opened = try_device(options, device_spec, *pool);
+    device_reason = opened.reason;
+    backend = std::move(opened.backend);
+    taken = backend != nullptr;
+  }
+  log_opened(opened, taken);
 }
 
 cuda::Backend* Index::Impl::device(bool worth_it) {
@@ -420,14 +449,16 @@ void Index::set_runtime(RuntimeOptions options) {
   RuntimeOptions checked = validated(std::move(options));
   const cuda::DeviceSpec spec = cuda::DeviceSpec::parse(checked.device);
   auto pool = std::make_unique<core::ThreadPool>(checked.threads);
-  impl_->backend.reset();  // it borrows the pool
-  impl_->device_tried = false;
+  OpenedDevice opened;
+  if (spec.required) opened = impl_->try_device(checked, spec, *pool);  // or nothing changes
+  impl_->backend = std::move(opened.backend);
+  impl_->device_tried = spec.required;
   impl_->device_failed = false;
-  impl_->device_reason = "not needed yet";
+  impl_->device_reason = spec.required ? opened.reason : kNotOpened;
   impl_->options = std::move(checked);
   impl_->device_spec = spec;
-  impl_->pool = std::move(pool);
-  if (spec.required) impl_->open_device();
+  impl_->pool = std::move(pool);  // after the backend that borrowed the old one
+  if (spec.required) impl_->log_opened(opened, true);
 }
 
 }  // namespace concord

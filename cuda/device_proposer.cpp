@@ -12,8 +12,8 @@ using core::Stopwatch;
 
 namespace {
 
-/// Of tail distances at once: 256 MiB.
-constexpr std::size_t kMostTailFloats = std::size_t{64} << 20;
+/// Of tail distances at once: 64 MiB. Epochs of 2,896 vectors and more go in pieces.
+constexpr std::size_t kMostTailFloats = std::size_t{16} << 20;
 
 }  // namespace
 

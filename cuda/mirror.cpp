@@ -144,11 +144,14 @@ void Mirror::grow_buffer(DeviceBuffer<T>& buffer, std::size_t used, std::size_t 
   if (size <= buffer.size()) return;
   DeviceBuffer<T> larger(device_);
   larger.ensure(size);
-  if (used > 0) device_.copy_async(larger.data(), buffer.data(), used * sizeof(T), compute_);
-  device_.fill_async(larger.data() + used, 0xFF, (size - used) * sizeof(T), compute_);
-  const OwnedEvent moved(device_);
-  device_.record(moved, compute_);
-  device_.synchronize(moved);  // both are freed or used by other streams from here on
+  try {
+    if (used > 0) device_.copy_async(larger.data(), buffer.data(), used * sizeof(T), compute_);
+    device_.fill_async(larger.data() + used, 0xFF, (size - used) * sizeof(T), compute_);
+  } catch (...) {
+    device_.drain(compute_);  // `larger` goes
+    throw;
+  }
+  device_.drain(compute_);  // the old memory goes, and other streams write to the new
   buffer = std::move(larger);
 }
 

@@ -2,8 +2,9 @@
 //
 // The time of a batch is modelled as proportional to ef: on the CPU a time per query, on the device
 // a time per launch (its latency, seen in small batches) and a time per query (seen in large ones).
-// Each answered batch updates its side's estimate. The choice never changes a result.
-// Thread-safety: any number of threads.
+// Each answered batch updates its side's estimate. What batches on the CPU leave unmeasured is
+// believed a little less each time, so that a device whose first batch was slow gets another
+// chance. The choice never changes a result. Thread-safety: any number of threads.
 #pragma once
 
 #include <algorithm>
@@ -28,6 +29,9 @@ class SearchRouter {
   void note_cpu(std::size_t queries, std::uint32_t ef, double seconds) {
     const std::lock_guard lock(mutex_);
     update(cpu_per_query_, seconds / static_cast<double>(queries) / ef);
+    if (queries < kFirstGuess) return;
+    device_latency_ *= kBelief;
+    device_per_query_ *= kBelief;
   }
 
   void note_device(std::size_t queries, std::uint32_t ef, double seconds) {
@@ -50,6 +54,8 @@ class SearchRouter {
   }
 
  private:
+  static constexpr double kBelief = 1 - 1.0 / 512;
+
   static void update(double& estimate, double sample) {
     estimate = estimate == 0 ? sample : 0.75 * estimate + 0.25 * sample;
   }
