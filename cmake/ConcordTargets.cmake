@@ -42,6 +42,8 @@ macro(concord_enable_cuda)
         set(CMAKE_CUDA_ARCHITECTURES 80-real 86-real 89-real 90-real 100-real 120)
       endif()
       enable_language(CUDA)
+      # The target is older than the language, and took its default from no architectures.
+      set_property(TARGET concord_objects PROPERTY CUDA_ARCHITECTURES ${CMAKE_CUDA_ARCHITECTURES})
       set(CONCORD_HAS_CUDA ON)
     elseif(CONCORD_CUDA STREQUAL "ON")
       message(FATAL_ERROR "CONCORD_CUDA=ON, but no CUDA compiler (nvcc) was found; "
