@@ -28,9 +28,7 @@ class Recorder final : public core::Proposer {
     proposer_.start(epoch, begin, end, stop);
     batches_.push_back(*proposer_.finish(stop));
   }
-  const core::ProposalBatch* finish(const core::StopRequest&) override {
-    return &batches_.back();
-  }
+  const core::ProposalBatch* finish(const core::StopRequest&) override { return &batches_.back(); }
   const core::PruneScores& score(const core::PruneBatch& batch) override {
     return scores_.emplace_back(proposer_.score(batch));
   }
@@ -76,9 +74,8 @@ Recording record(NodeId size, std::uint32_t dimension) {
   graph.announce(size);
   BuildStats stats;
   core::Committer committer(graph, stats);
-  cpu::CpuProposer proposer(graph, vectors,
-                            cpu::for_metric(cpu::choose_kernels(), recording.params.metric), pool,
-                            stats);
+  cpu::CpuProposer proposer(
+      graph, vectors, cpu::for_metric(cpu::choose_kernels(), recording.params.metric), pool, stats);
   Recorder recorder(proposer, recording.batches, recording.scores);
   // One batch at a time: each is committed before the next is proposed.
   while (graph.size() < size) {
@@ -122,5 +119,3 @@ BENCHMARK(commit_and_seal)->Args({100000, 128})->Unit(benchmark::kMillisecond)->
 
 }  // namespace
 }  // namespace concord::bench
-
-BENCHMARK_MAIN();
