@@ -6,14 +6,17 @@
 #include <concord/index.hpp>
 #include <limits>
 #include <mutex>
+#include <new>
 
 #include "common/audit.hpp"
 #include "common/builder.hpp"
 #include "common/committer.hpp"
 #include "common/digest.hpp"
 #include "common/file_format.hpp"
+#include "common/float_environment.hpp"
 #include "common/graph.hpp"
 #include "common/hybrid_proposer.hpp"
+#include "common/index_access.hpp"
 #include "common/label_map.hpp"
 #include "common/stopwatch.hpp"
 #include "common/thread_pool.hpp"
@@ -28,13 +31,6 @@ namespace {
 
 constexpr std::uint32_t kMaxSearchWidth = 65536;
 constexpr const char* kNotOpened = "not needed yet";
-
-/// What came of an attempt to open a device.
-struct OpenedDevice {
-  std::unique_ptr<cuda::Backend> backend;  ///< null where the CPU does the work
-  std::string reason;                      ///< which it is, or why there is none
-  bool was_there = false;                  ///< a device was found
-};
 
 RuntimeOptions validated(RuntimeOptions options) {
   if (options.threads > 1024) {
@@ -54,6 +50,23 @@ void check_search_width(const char* name, std::uint32_t value, std::uint32_t low
   throw Error(ErrorCode::invalid_parameter, std::string(name) + " is " + std::to_string(value) +
                                                 "; allowed are " + std::to_string(low) + " to " +
                                                 std::to_string(kMaxSearchWidth));
+}
+
+SearchResult result_of(std::size_t queries, std::uint32_t k) {
+  SearchResult result;
+  result.queries = queries;
+  result.k = k;
+  try {
+    if (k > 0 && queries > ~std::size_t{0} / k) throw std::bad_alloc();
+    result.labels.resize(queries * k);
+    result.distances.resize(queries * k);
+    result.counts.resize(queries);
+  } catch (const std::exception&) {  // bad_alloc, length_error
+    throw Error(ErrorCode::out_of_memory,
+                "no memory for the results of " + std::to_string(queries) +
+                    " queries with k = " + std::to_string(k) + "; search in smaller batches");
+  }
+  return result;
 }
 
 }  // namespace
@@ -77,15 +90,17 @@ struct Index::Impl {
 
   std::size_t add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
                   const ProgressCallback& progress);
+  std::size_t add(std::size_t count, std::span<const std::uint64_t> new_labels,
+                  const ProgressCallback& progress, const IndexAccess::WriteRows& write);
   void insert(const ProgressCallback& progress);
   void truncate() noexcept;
 
   /// Opens the device where one is wanted and none was tried yet. Throws Error(unsupported) only
   /// where options.device requires one.
   void open_device();
-  OpenedDevice try_device(const RuntimeOptions& with, const cuda::DeviceSpec& spec,
-                          core::ThreadPool& threads);
-  void log_opened(const OpenedDevice& opened, bool taken) const;
+  cuda::OpenedDevice try_device(const RuntimeOptions& with, const cuda::DeviceSpec& spec,
+                                core::ThreadPool& threads);
+  void log_opened(const cuda::OpenedDevice& opened, bool taken) const;
   /// The device, opened where `worth_it`; null where there is none.
   cuda::Backend* device(bool worth_it);
   void give_up_device(const Error& error);
@@ -148,19 +163,27 @@ std::size_t Index::add(MatrixView<const float> vectors, std::span<const std::uin
 std::size_t Index::Impl::add(MatrixView<const float> rows,
                              std::span<const std::uint64_t> new_labels,
                              const ProgressCallback& progress) {
+  const core::FloatEnvironment environment;
   vectors.check_shape(rows, "vectors");
-  if (rows.rows == 0) return 0;
+  return add(rows.rows, new_labels, progress,
+             [&](core::VectorStore& store, std::size_t first) { store.write(first, rows, *pool); });
+}
+
+std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> new_labels,
+                             const ProgressCallback& progress,
+                             const IndexAccess::WriteRows& write) {
+  if (count == 0) return 0;
   const core::NodeId before = graph.size();
   try {
     {
       const core::Stopwatch watch(build.ingest.seconds);
       // Saturating: a view of absurdly many rows is refused here, it must not wrap around.
-      graph.reserve(before + std::min(rows.rows, ~std::size_t{0} - before));
-      vectors.resize(before + rows.rows);
-      vectors.write(before, rows, *pool);
-      labels.append(new_labels, rows.rows);
-      graph.announce(static_cast<core::NodeId>(before + rows.rows));
-      build.ingest.count += rows.rows;
+      graph.reserve(before + std::min(count, ~std::size_t{0} - before));
+      vectors.resize(before + count);
+      write(vectors, before);
+      labels.append(new_labels, count);
+      graph.announce(static_cast<core::NodeId>(before + count));
+      build.ingest.count += count;
     }
     insert(progress);
   } catch (...) {
@@ -190,37 +213,19 @@ void Index::Impl::insert(const ProgressCallback& progress) {
 
 // ---------------------------------------------------------------------------------------- device
 
-// Changes nothing but the device's own state. Throws Error(unsupported) where the device is
-// required and cannot be used.
-OpenedDevice Index::Impl::try_device(const RuntimeOptions& with, const cuda::DeviceSpec& spec,
-                                     core::ThreadPool& threads) {
-  OpenedDevice opened;
-  cuda::FoundDevice found = cuda::find_device(spec.ordinal);
-  opened.reason = found.reason;
-  opened.was_there = found.device != nullptr;
-  if (opened.was_there) {
-    try {
-      opened.backend = std::make_unique<cuda::Backend>(std::move(found.device), graph, vectors,
-                                                       threads, with.device_memory_budget, build);
-    } catch (const Error& error) {
-      opened.reason += std::string(": ") + error.what();
-    }
-  }
-  if (spec.required && !opened.backend) {
-    throw Error(ErrorCode::unsupported, "device '" + with.device + "' cannot be used: " +
-                                            opened.reason + "; 'auto' falls back to the CPU");
-  }
-  return opened;
+cuda::OpenedDevice Index::Impl::try_device(const RuntimeOptions& with, const cuda::DeviceSpec& spec,
+                                           core::ThreadPool& threads) {
+  return cuda::open_backend(spec, with, graph, vectors, threads, build);
 }
 
 // The log is the caller's code, and may ask for stats: no lock is held.
-void Index::Impl::log_opened(const OpenedDevice& opened, bool taken) const {
+void Index::Impl::log_opened(const cuda::OpenedDevice& opened, bool taken) const {
   if (taken) return log(LogLevel::info, "using " + opened.reason);
   log(opened.was_there ? LogLevel::warning : LogLevel::info, "using the CPU: " + opened.reason);
 }
 
 void Index::Impl::open_device() {
-  OpenedDevice opened;
+  cuda::OpenedDevice opened;
   bool taken = false;
   {
     const std::lock_guard lock(device_mutex);
@@ -251,16 +256,28 @@ void Index::Impl::give_up_device(const Error& error) {
       std::string("the device failed, the CPU goes on from the last commit: ") + error.what());
 }
 
+cuda::Device& IndexAccess::device(const Index& index) {
+  Index::Impl& impl = *index.impl_;
+  impl.open_device();
+  const std::lock_guard lock(impl.device_mutex);
+  if (impl.backend) return impl.backend->device();
+  throw Error(ErrorCode::unsupported,
+              "data in device memory needs an index with a device: " +
+                  (impl.device_spec.wanted ? impl.device_reason : "the CPU was asked for"));
+}
+
+core::ThreadPool& IndexAccess::pool(const Index& index) { return *index.impl_->pool; }
+
+std::size_t IndexAccess::add(Index& index, std::size_t count, std::span<const std::uint64_t> labels,
+                             const ProgressCallback& progress, const WriteRows& write) {
+  return index.impl_->add(count, labels, progress, write);
+}
+
 // ---------------------------------------------------------------------------------------- search
 
 SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params) const {
   check_search_width("k", params.k, 0);
-  SearchResult result;
-  result.queries = queries.rows;
-  result.k = params.k;
-  result.labels.resize(queries.rows * params.k);
-  result.distances.resize(queries.rows * params.k);
-  result.counts.resize(queries.rows);
+  SearchResult result = result_of(queries.rows, params.k);
   search(queries, params, {result.labels.data(), queries.rows, params.k},
          {result.distances.data(), queries.rows, params.k}, result.counts);
   return result;
@@ -271,6 +288,7 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
                    std::span<std::uint32_t> counts) const {
   check_search_width("k", params.k, 0);
   check_search_width("ef", params.ef, 1);
+  const core::FloatEnvironment environment;
   impl_->vectors.check_shape(queries, "queries");
   impl_->answer(queries.rows, params.k, labels, distances, counts,
                 [&](core::Key* keys, std::uint32_t* found) {
@@ -280,13 +298,9 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
 
 SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t k) const {
   check_search_width("k", k, 0);
+  const core::FloatEnvironment environment;
   impl_->vectors.check_shape(queries, "queries");
-  SearchResult result;
-  result.queries = queries.rows;
-  result.k = k;
-  result.labels.resize(queries.rows * k);
-  result.distances.resize(queries.rows * k);
-  result.counts.resize(queries.rows);
+  SearchResult result = result_of(queries.rows, k);
   impl_->answer(
       queries.rows, k, {result.labels.data(), queries.rows, k},
       {result.distances.data(), queries.rows, k}, result.counts,
@@ -449,7 +463,7 @@ void Index::set_runtime(RuntimeOptions options) {
   RuntimeOptions checked = validated(std::move(options));
   const cuda::DeviceSpec spec = cuda::DeviceSpec::parse(checked.device);
   auto pool = std::make_unique<core::ThreadPool>(checked.threads);
-  OpenedDevice opened;
+  cuda::OpenedDevice opened;
   if (spec.required) opened = impl_->try_device(checked, spec, *pool);  // or nothing changes
   impl_->backend = std::move(opened.backend);
   impl_->device_tried = spec.required;

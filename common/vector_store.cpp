@@ -16,7 +16,8 @@ VectorStore::VectorStore(const IndexParams& params)
       metric_(params.metric),
       data_(std::size_t{kMaxNodes} * stride_) {}
 
-void VectorStore::write(std::size_t first, MatrixView<const float> vectors, ThreadPool& pool) {
+void VectorStore::write(std::size_t first, MatrixView<const float> vectors, ThreadPool& pool,
+                        std::size_t number) {
   std::atomic<std::size_t> first_bad{vectors.rows};
   pool.parallel_for(vectors.rows, 256, [&](unsigned, std::size_t begin, std::size_t end) {
     for (std::size_t r = begin; r < end; ++r) {
@@ -27,7 +28,7 @@ void VectorStore::write(std::size_t first, MatrixView<const float> vectors, Thre
       return;
     }
   });
-  if (first_bad < vectors.rows) refuse(vectors.row(first_bad), "vector", first_bad);
+  if (first_bad < vectors.rows) refuse(vectors.row(first_bad), "vector", number + first_bad);
 }
 
 void VectorStore::prepare(const float* vector, float* out, const char* what,

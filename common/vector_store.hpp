@@ -38,8 +38,9 @@ class VectorStore {
 
   /// Validates `vectors` and writes them to rows first, first + 1, …, in parallel.
   /// REQUIRES resize(first + vectors.rows) before. Throws Error(invalid_vector) naming the first
-  /// bad row; rows from `first` on are then unspecified.
-  void write(std::size_t first, MatrixView<const float> vectors, ThreadPool& pool);
+  /// bad row, counted from `number`; rows from `first` on are then unspecified.
+  void write(std::size_t first, MatrixView<const float> vectors, ThreadPool& pool,
+             std::size_t number = 0);
 
   /// Writes one vector as it would be stored to `out` ([stride]). Throws Error(invalid_vector)
   /// that calls the vector "`what` `number`".

@@ -92,4 +92,26 @@ void Backend::note_cpu_search(std::size_t queries, std::uint32_t ef, double seco
   router_.note_cpu(queries, ef, seconds);
 }
 
+OpenedDevice open_backend(const DeviceSpec& spec, const RuntimeOptions& options,
+                          const core::Graph& graph, const core::VectorStore& vectors,
+                          core::ThreadPool& pool, BuildStats& build) {
+  OpenedDevice opened;
+  FoundDevice found = find_device(spec.ordinal);
+  opened.reason = found.reason;
+  opened.was_there = found.device != nullptr;
+  if (opened.was_there) {
+    try {
+      opened.backend = std::make_unique<Backend>(std::move(found.device), graph, vectors, pool,
+                                                 options.device_memory_budget, build);
+    } catch (const Error& error) {
+      opened.reason += std::string(": ") + error.what();
+    }
+  }
+  if (spec.required && !opened.backend) {
+    throw Error(ErrorCode::unsupported, "device '" + options.device + "' cannot be used: " +
+                                            opened.reason + "; 'auto' falls back to the CPU");
+  }
+  return opened;
+}
+
 }  // namespace concord::cuda

@@ -50,6 +50,7 @@ class Backend {
   [[nodiscard]] core::Proposer& proposer() noexcept { return proposer_; }
   /// Nodes from `size` on are about to be announced, perhaps not for the first time.
   void begin_addition(NodeId size) noexcept { mirror_.forget_nodes(size); }
+  [[nodiscard]] Device& device() noexcept { return *device_; }
   [[nodiscard]] DeviceStats stats() const;
 
   /// False if the CPU is to answer: it is faster for so few queries, or the device cannot.
@@ -76,5 +77,16 @@ class Backend {
   bool failed_ = false;
   SearchRouter router_;
 };
+
+/// What came of an attempt to open a device.
+struct OpenedDevice {
+  std::unique_ptr<Backend> backend;  ///< null where the CPU does the work
+  std::string reason;                ///< which it is, or why there is none
+  bool was_there = false;            ///< a device was found
+};
+/// Throws Error(unsupported) where `spec` requires a device and none can be used.
+OpenedDevice open_backend(const DeviceSpec& spec, const RuntimeOptions& options,
+                          const core::Graph& graph, const core::VectorStore& vectors,
+                          core::ThreadPool& pool, BuildStats& build);
 
 }  // namespace concord::cuda

@@ -80,24 +80,31 @@ class CudaDevice final : public Device {
     return event;
   }
   void do_record(Event event, Stream stream) override {
+    use();
     check(cudaEventRecord(event, stream), "cudaEventRecord");
   }
   void do_wait(Stream stream, Event event) override {
+    use();
     check(cudaStreamWaitEvent(stream, event, 0), "cudaStreamWaitEvent");
   }
   void do_synchronize(Event event) override {
     check(cudaEventSynchronize(event), "cudaEventSynchronize");
   }
-  void do_drain(Stream stream) noexcept override { cudaStreamSynchronize(stream); }
+  void do_drain(Stream stream) noexcept override {
+    cudaSetDevice(ordinal_);
+    if (cudaStreamSynchronize(stream) != cudaSuccess) cudaGetLastError();
+  }
   double do_elapsed(Event from, Event to) override {
     float milliseconds = 0;
     check(cudaEventElapsedTime(&milliseconds, from, to), "cudaEventElapsedTime");
     return double{milliseconds} * 1e-3;
   }
   void do_copy_async(void* to, const void* from, std::size_t bytes, Stream stream) override {
+    use();
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "cudaMemcpyAsync");
   }
   void do_fill_async(void* to, int byte, std::size_t bytes, Stream stream) override {
+    use();
     check(cudaMemsetAsync(to, byte, bytes, stream), "cudaMemsetAsync");
   }
   void do_propose_async(const MirrorView& view, const ProposeTask& task, Stream stream) override {

@@ -29,6 +29,8 @@ struct SearchResult {
   std::vector<std::uint32_t> counts;  ///< [queries]
 };
 
+struct IndexAccess;  // the library's own door
+
 inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 
 /// Thread-safety: const members may run beside one another from any number of threads; a
@@ -95,6 +97,7 @@ class CONCORD_API Index {
   void set_runtime(RuntimeOptions options);
 
  private:
+  friend struct IndexAccess;
   struct Impl;
   explicit Index(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

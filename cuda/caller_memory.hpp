@@ -1,0 +1,45 @@
+// Matrices in the caller's device memory, moved in chunks through pinned memory, on his stream.
+//
+// One chunk is on its way while another is in use on the host.
+// Thread-safety: one thread at a time.
+#pragma once
+
+#include <concord/cuda.hpp>
+#include <concord/matrix_view.hpp>
+#include <functional>
+
+#include "cuda/buffer.hpp"
+
+namespace concord::cuda {
+
+class CallerMemory {
+ public:
+  CallerMemory(Device& device, Stream stream);
+  /// Waits for what is under way.
+  ~CallerMemory();
+
+  /// Calls take(first, rows) for one stretch of rows after the other.
+  using TakeRows = std::function<void(std::size_t first, MatrixView<const float> rows)>;
+  void read(DeviceMatrixView<const float> matrix, const TakeRows& take);
+
+  /// Copies `rows` × `cols` packed elements of `size` bytes to rows `stride` elements apart.
+  void write(void* to, std::size_t stride, const void* from, std::size_t rows, std::size_t cols,
+             std::size_t size);
+  /// Everything written has arrived.
+  void finish();
+
+ private:
+  struct Chunk {
+    explicit Chunk(Device& device) : memory(device), copied(device) {}
+    PinnedBuffer<std::byte> memory;
+    OwnedEvent copied;
+  };
+  void write_bytes(std::byte* to, const std::byte* from, std::size_t bytes);
+
+  Device& device_;
+  Stream stream_;
+  Chunk chunks_[2];
+  unsigned next_ = 0;
+};
+
+}  // namespace concord::cuda

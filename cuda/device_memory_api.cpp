@@ -1,0 +1,87 @@
+// concord/cuda.hpp: additions and searches whose data is in device memory.
+#include <algorithm>
+#include <concord/cuda.hpp>
+#include <string>
+#include <vector>
+
+#include "common/index_access.hpp"
+#include "cuda/caller_memory.hpp"
+
+namespace concord::cuda {
+namespace {
+
+template <class T>
+void check_shape(DeviceMatrixView<T> matrix, std::size_t rows, std::size_t cols, const char* what) {
+  if (matrix.rows != rows || (rows > 0 && matrix.cols != cols)) {
+    throw Error(ErrorCode::dimension_mismatch,
+                std::string(what) + " are " + std::to_string(matrix.rows) + " x " +
+                    std::to_string(matrix.cols) + ", " + std::to_string(rows) + " x " +
+                    std::to_string(cols) + " are needed");
+  }
+  if (rows * cols == 0) return;
+  if (matrix.data == nullptr || matrix.stride < cols) {
+    throw Error(ErrorCode::dimension_mismatch,
+                std::string(what) + " need data and a stride of at least the number of columns");
+  }
+}
+
+// Packed, in host memory.
+std::vector<float> fetch(Device& device, DeviceMatrixView<const float> matrix, Stream stream) {
+  std::vector<float> values(matrix.rows * matrix.cols);
+  CallerMemory(device, stream).read(matrix, [&](std::size_t first, MatrixView<const float> rows) {
+    for (std::size_t r = 0; r < rows.rows; ++r) {
+      std::copy_n(rows.row(r), rows.cols, values.data() + (first + r) * rows.cols);
+    }
+  });
+  return values;
+}
+
+}  // namespace
+
+std::size_t add(Index& index, DeviceMatrixView<const float> vectors,
+                std::span<const std::uint64_t> labels, CudaStream stream,
+                const ProgressCallback& progress) {
+  Device& device = IndexAccess::device(index);
+  check_shape(vectors, vectors.rows, index.params().dimension, "vectors");
+  if (!labels.empty() && labels.size() != vectors.rows) {
+    throw Error(ErrorCode::dimension_mismatch, std::to_string(labels.size()) + " labels for " +
+                                                   std::to_string(vectors.rows) +
+                                                   " vectors; there must be one each, or none");
+  }
+  return IndexAccess::add(index, vectors.rows, labels, progress,
+                          [&](core::VectorStore& store, std::size_t first) {
+                            CallerMemory(device, stream)
+                                .read(vectors, [&](std::size_t at, MatrixView<const float> rows) {
+                                  store.write(first + at, rows, IndexAccess::pool(index), at);
+                                });
+                          });
+}
+
+SearchResult search(const Index& index, DeviceMatrixView<const float> queries,
+                    const SearchParams& params, CudaStream stream) {
+  Device& device = IndexAccess::device(index);
+  check_shape(queries, queries.rows, index.params().dimension, "queries");
+  const std::vector<float> values = fetch(device, queries, stream);
+  return index.search({values.data(), queries.rows, queries.cols}, params);
+}
+
+void search(const Index& index, DeviceMatrixView<const float> queries, const SearchParams& params,
+            DeviceMatrixView<std::uint64_t> labels, DeviceMatrixView<float> distances,
+            std::uint32_t* counts, CudaStream stream) {
+  check_shape(labels, queries.rows, params.k, "labels");
+  check_shape(distances, queries.rows, params.k, "distances");
+  if (counts == nullptr && queries.rows > 0) {
+    throw Error(ErrorCode::dimension_mismatch, "counts need memory for one number a query");
+  }
+  const SearchResult result = search(index, queries, params, stream);
+  if (queries.rows == 0) return;
+  CallerMemory memory(IndexAccess::device(index), stream);
+  memory.write(labels.data, labels.stride, result.labels.data(), result.queries, result.k,
+               sizeof(std::uint64_t));
+  memory.write(distances.data, distances.stride, result.distances.data(), result.queries, result.k,
+               sizeof(float));
+  memory.write(counts, 1, result.counts.data(), result.queries, 1, sizeof(std::uint32_t));
+  memory.finish();
+}
+
+}  // namespace concord::cuda

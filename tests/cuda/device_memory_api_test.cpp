@@ -1,0 +1,192 @@
+// concord/cuda.hpp: data in device memory gives what data in host memory gives.
+
+#include <concord/cuda.hpp>
+#include <cstring>
+#include <limits>
+#include <list>
+
+#include "tests/cuda/host_devices.hpp"
+
+namespace concord::test {
+namespace {
+
+using cuda::DeviceMatrixView;
+
+/// The caller's side: a stream and memory on the device that the index uses.
+class Caller {
+ public:
+  explicit Caller(cuda::Device& device)
+      : device_(device), stream_(device, cuda::Priority::normal) {}
+  ~Caller() {
+    device_.drain(stream_);
+    for (const auto& [memory, bytes] : owned_) device_.release(memory, bytes);
+  }
+
+  template <class T>
+  T* allocate(std::size_t count) {
+    void* const memory = device_.allocate(count * sizeof(T));
+    owned_.emplace_back(memory, count * sizeof(T));
+    return static_cast<T*>(memory);
+  }
+  /// The rows in device memory, `stride` apart, written by work that is still pending.
+  DeviceMatrixView<const float> upload(MatrixView<const float> rows, std::size_t stride) {
+    cuda::PinnedBuffer<float>& pinned = pinned_.emplace_back(device_);
+    pinned.ensure(rows.rows * stride);
+    for (std::size_t r = 0; r < rows.rows; ++r) {
+      std::copy_n(rows.row(r), rows.cols, pinned.data() + r * stride);
+    }
+    auto* const memory = allocate<float>(rows.rows * stride);
+    device_.copy_async(memory, pinned.data(), rows.rows * stride * sizeof(float), stream_);
+    return {memory, rows.rows, rows.cols, stride};
+  }
+  [[nodiscard]] cuda::CudaStream stream() const { return stream_; }
+
+ private:
+  cuda::Device& device_;
+  cuda::OwnedStream stream_;
+  std::list<cuda::PinnedBuffer<float>> pinned_;
+  std::vector<std::pair<void*, std::size_t>> owned_;
+};
+
+IndexParams api_params(Metric metric = Metric::l2sq) { return make_params(24, 6, 20, 256, metric); }
+
+TEST(DeviceMemoryApi, AddAndSearchGiveWhatHostMemoryGives) {
+  for (const Metric metric : kAllMetrics) {
+    for (const std::uint64_t seed : {0u, 1u}) {
+      const HostDevices devices(HostDevices::deferred(seed));
+      const Matrix data = make_data(Shape::clustered, 1500, 24);
+      std::vector<std::uint64_t> labels(500);
+      for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = hash(3, i);
+      Index cpu(api_params(metric), on("cpu"));
+      cpu.add(data.slice(0, 1000));
+      cpu.add(data.slice(1000, 500), labels);
+
+      Index index(api_params(metric), on("cuda"));
+      Caller caller(*devices.last);
+      EXPECT_EQ(cuda::add(index, caller.upload(data.slice(0, 1000), 24), {}, caller.stream()),
+                1000u);
+      EXPECT_EQ(cuda::add(index, caller.upload(data.slice(1000, 500), 31), labels, caller.stream()),
+                500u);
+      EXPECT_EQ(index.digest(), cpu.digest());
+      const auto queries = data.slice(700, 90);
+      expect_same(cuda::search(index, caller.upload(queries, 40), {7, 30}, caller.stream()),
+                  cpu.search(queries, {7, 30}));
+    }
+  }
+}
+
+TEST(DeviceMemoryApi, ResultsInDeviceMemory) {
+  const HostDevices devices(HostDevices::deferred(0));
+  const Matrix data = make_data(Shape::random, 600, 24);
+  Index index(api_params(), on("cuda"));
+  Caller caller(*devices.last);
+  cuda::add(index, caller.upload(data.view(), 24), {}, caller.stream());
+  const std::size_t n = 80;
+  const SearchParams params{5, 20};
+  const SearchResult expected = index.search(data.slice(0, n), params);
+  for (const std::size_t stride : {5u, 9u}) {
+    auto* const labels = caller.allocate<std::uint64_t>(n * stride);
+    auto* const distances = caller.allocate<float>(n * stride);
+    auto* const counts = caller.allocate<std::uint32_t>(n);
+    std::memset(distances, 0x11, n * stride * sizeof(float));
+    cuda::search(index, caller.upload(data.slice(0, n), 24), params, {labels, n, 5, stride},
+                 {distances, n, 5, stride}, counts, caller.stream());
+    for (std::size_t q = 0; q < n; ++q) {
+      EXPECT_EQ(counts[q], expected.counts[q]);
+      EXPECT_EQ(std::memcmp(labels + q * stride, &expected.labels[q * 5], 5 * 8), 0);
+      EXPECT_EQ(std::memcmp(distances + q * stride, &expected.distances[q * 5], 5 * 4), 0);
+      const unsigned char gap[4] = {0x11, 0x11, 0x11, 0x11};
+      EXPECT_TRUE(stride == 5 || std::memcmp(distances + q * stride + 5, gap, 4) == 0);
+    }
+  }
+}
+
+TEST(DeviceMemoryApi, MoreThanOneChunk) {
+  const HostDevices devices(HostDevices::deferred(2));
+  const std::size_t dimension = 1536;
+  Matrix data = make_data(Shape::random, 1600, dimension);  // 10 MB: three chunks
+  const IndexParams params = make_params(static_cast<std::uint32_t>(dimension), 2, 1, 256);
+  Index index(params, on("cuda"));
+  Caller caller(*devices.last);
+  cuda::add(index, caller.upload(data.view(), dimension), {}, caller.stream());
+  EXPECT_EQ(index.digest(), digest_on("cpu", params, data));
+
+  data.row(1500)[7] = std::numeric_limits<float>::quiet_NaN();
+  const std::string before = index.digest();
+  expect_error(ErrorCode::invalid_vector, {"vector 1500", "NaN", "element 7"}, [&] {
+    cuda::add(index, caller.upload(data.view(), dimension), {}, caller.stream());
+  });
+  EXPECT_EQ(index.digest(), before);
+  EXPECT_EQ(index.stats().device.name, "host team");
+}
+
+TEST(DeviceMemoryApi, RefusesWrongShapes) {
+  const HostDevices devices;
+  Index index(api_params(), on("cuda"));
+  Caller caller(*devices.last);
+  const Matrix data = make_data(Shape::random, 10, 24);
+  const auto good = caller.upload(data.view(), 24);
+  const std::vector<std::uint64_t> labels(9);
+  const auto refused = [](auto&& action) {
+    expect_error(ErrorCode::dimension_mismatch, {}, action);
+  };
+  const auto stream = caller.stream();
+  refused([&] { cuda::add(index, {good.data, 10, 23}, {}, stream); });
+  refused([&] { cuda::add(index, {good.data, 10, 24, 23}, {}, stream); });
+  refused([&] { cuda::add(index, {nullptr, 10, 24}, {}, stream); });
+  refused([&] { cuda::add(index, good, labels, stream); });
+  refused([&] { (void)cuda::search(index, {good.data, 10, 25}, {}, stream); });
+  auto* const out = caller.allocate<std::uint64_t>(100);
+  auto* const near = caller.allocate<float>(100);
+  auto* const counts = caller.allocate<std::uint32_t>(10);
+  const SearchParams params{10, 20};
+  refused([&] { cuda::search(index, good, params, {out, 9, 10}, {near, 10, 10}, counts, stream); });
+  refused([&] { cuda::search(index, good, params, {out, 10, 9}, {near, 10, 10}, counts, stream); });
+  refused([&] {
+    cuda::search(index, good, params, {out, 10, 10}, {nullptr, 10, 10}, counts, stream);
+  });
+  refused([&] {
+    cuda::search(index, good, params, {out, 10, 10}, {near, 10, 10}, nullptr, stream);
+  });
+  EXPECT_EQ(index.size(), 0u);
+  EXPECT_EQ(cuda::add(index, {nullptr, 0, 0}, {}, stream), 0u);
+  EXPECT_EQ(cuda::search(index, {nullptr, 0, 0}, {}, stream).queries, 0u);
+}
+
+TEST(DeviceMemoryApi, WithoutADeviceItIsUnsupported) {
+  const Matrix data = make_data(Shape::random, 10, 24);
+  Index on_cpu(api_params(), on("cpu"));
+  expect_error(ErrorCode::unsupported, {"needs an index with a device", "the CPU was asked for"},
+               [&] {
+                 cuda::add(on_cpu, {data.row(0), 10, 24}, {}, nullptr);
+               });
+  expect_error(ErrorCode::unsupported, {"needs an index with a device"}, [&] {
+    (void)cuda::search(on_cpu, {data.row(0), 10, 24}, {}, nullptr);
+  });
+}
+
+TEST(DeviceMemoryApi, AFailedCopyLeavesTheIndexAsItWas) {
+  const Matrix data = make_data(Shape::random, 300, 24);
+  const std::string digest = digest_on("cpu", api_params(), data);
+  for (const char* call : {"create_event", "allocate_pinned", "copy", "record", "synchronize"}) {
+    bool armed = false;
+    const HostDevices devices(HostDevices::deferred(0), [&](const char* name, std::uint64_t) {
+      if (armed && std::string(name) == call) {
+        armed = false;
+        throw Error(ErrorCode::cuda, "injected");
+      }
+    });
+    Index index(api_params(), on("cuda"));
+    Caller caller(*devices.last);
+    const auto rows = caller.upload(data.view(), 24);
+    armed = true;
+    expect_error(ErrorCode::cuda, {"injected"},
+                 [&] { cuda::add(index, rows, {}, caller.stream()); });
+    EXPECT_EQ(index.size(), 0u);
+    EXPECT_EQ(cuda::add(index, rows, {}, caller.stream()), 300u);
+    EXPECT_EQ(index.digest(), digest);
+  }
+}
+
+}  // namespace
+}  // namespace concord::test
