@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/float_environment.hpp"
+
 namespace concord::core {
 
 struct ThreadPool::Loop {
@@ -60,6 +62,7 @@ bool ThreadPool::parallel_for(std::size_t n, std::size_t chunk,
 }
 
 void ThreadPool::work(unsigned worker) {
+  const FloatEnvironment environment;  // threads inherit their creator's
   std::uint64_t seen = 0;
   for (;;) {
     Loop* loop;

@@ -220,6 +220,23 @@ TEST(BadParameters, ThreadCountsAreRefused) {
                [&] { Index::load(path, options); });
 }
 
+TEST(BadParameters, UnknownDevicesAreRefused) {
+  const IndexParams params = make_params(3, 4, 10, 16);
+  Index index(params);
+  for (const char* device :
+       {"", "nonsense", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda:99999999999"}) {
+    RuntimeOptions options;
+    options.device = device;
+    const std::vector<std::string> words = {"device '" + std::string(device) + "'",
+                                            "auto, cpu, cuda and cuda:K"};
+    expect_error(ErrorCode::invalid_parameter, words, [&] { Index other(params, options); });
+    expect_error(ErrorCode::invalid_parameter, words, [&] { index.set_runtime(options); });
+  }
+  RuntimeOptions absent;
+  absent.device = "cuda:4096";
+  expect_error(ErrorCode::unsupported, {"cuda:4096", "auto"}, [&] { Index other(params, absent); });
+}
+
 TEST(BadParameters, UnknownKernelsAreRefused) {
   const ScopedEnvironment forced("CONCORD_ISA", "nonsense");
   expect_error(ErrorCode::invalid_parameter, {"CONCORD_ISA=nonsense", "scalar, avx2 and avx512"},
@@ -340,6 +357,19 @@ TEST_P(BadInput, MoreRowsThanAnIndexCanNumber) {
     });
   }
   expect_unharmed();
+}
+
+TEST_P(BadInput, MoreQueriesThanMemoryHoldsAnswersFor) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers end the program where operator new fails";
+#endif
+  for (const std::size_t rows : {std::size_t{1} << 45, ~std::size_t{0} / 8, ~std::size_t{0}}) {
+    const MatrixView<const float> queries(data_.values.data(), rows, 4);
+    expect_refused(ErrorCode::out_of_memory, {"smaller batches"},
+                   [&] { static_cast<void>(index_.search(queries)); });
+    expect_refused(ErrorCode::out_of_memory, {"smaller batches"},
+                   [&] { static_cast<void>(index_.exact_search(queries, 3)); });
+  }
 }
 
 TEST_P(BadInput, Labels) {

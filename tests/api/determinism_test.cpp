@@ -1,7 +1,12 @@
 // One graph, defined by the data: the digest does not depend on threads, instruction set, how calls
 // to add are split, or a file in between.
 
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
 #include <algorithm>
+#include <limits>
 
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
@@ -130,6 +135,36 @@ TEST_P(Determinism, AcrossManyFiles) {
 
 INSTANTIATE_TEST_SUITE_P(Metrics, Determinism, testing::ValuesIn(kAllMetrics),
                          [](const auto& test) { return to_string(test.param); });
+
+#if defined(__x86_64__)
+// A caller that flushes denormals or rounds up, as after -ffast-math, gets the same graph.
+TEST(Determinism, AcrossTheCallersFloatEnvironment) {
+  Matrix data = make_data(Shape::random, 600, 4);
+  for (float& x : data.values) x *= 0x1p-70f;  // squares are denormal
+  Index usual(make_params(4, 4, 20, 64), threads(2));
+  usual.add(data.view());
+  const std::string digest = usual.digest();
+  const SearchResult found = usual.search(data.view());
+  const unsigned saved = _mm_getcsr();
+  const unsigned odd = saved | 0x8040u | 0x4000u;  // flush to zero, denormals are zero, round up
+  _mm_setcsr(odd);
+  Index index(make_params(4, 4, 20, 64), threads(3));
+  index.add(data.view());
+  const SearchResult again = index.search(data.view());
+  const SearchResult alone = index.search(data.slice(0, 1));
+  const SearchResult exact = index.exact_search(data.slice(0, 1), 1);
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(saved);
+  EXPECT_EQ(after & ~0x3Fu, odd & ~0x3Fu) << "the caller's settings are put back";
+  EXPECT_EQ(index.digest(), digest);
+  EXPECT_EQ(again.labels, found.labels);
+  EXPECT_EQ(again.distances, found.distances);
+  EXPECT_EQ(alone.distances[1], found.distances[1]);
+  EXPECT_GT(found.distances[1], 0) << "the data do not test denormals";
+  EXPECT_LT(found.distances[1], std::numeric_limits<float>::min());
+  EXPECT_EQ(exact.distances[0], 0);
+}
+#endif
 
 TEST(Determinism, TheSameIndexGivesTheSameFile) {
   const Matrix data = make_data(Shape::duplicate, 700, 5);
