@@ -25,19 +25,24 @@ void Committer::commit(const ProposalBatch& batch) {
   graph_.table(1).reserve_epoch(appends, 0);
   crowded_.reserve(crowded_.size() + appends);
 
-  constexpr NodeId kAhead = 12;
+  // A row's header first; once it is there, the place of the next neighbor.
+  constexpr NodeId kHeaderAhead = 16;
+  constexpr NodeId kPlaceAhead = 6;
+  const RowTable& base = graph_.table(0);
   for (NodeId node = batch.begin; node < batch.end; ++node) {
-    if (node + kAhead < batch.end) prefetch_targets(batch, node + kAhead);
+    if (node + kHeaderAhead < batch.end) {
+      for (const NodeId target : batch.neighbors(node + kHeaderAhead, 0))
+        base.prefetch_header(target);
+    }
+    if (node + kPlaceAhead < batch.end) {
+      for (const NodeId target : batch.neighbors(node + kPlaceAhead, 0)) base.prefetch_end(target);
+    }
     for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
       link_in_layer(node, layer, batch.neighbors(node, layer));
     }
     graph_.admit(node);
   }
   stats_.commit.count += batch.end - batch.begin;
-}
-
-void Committer::prefetch_targets(const ProposalBatch& batch, NodeId node) const noexcept {
-  for (const NodeId target : batch.neighbors(node, 0)) graph_.table(0).prefetch_to_change(target);
 }
 
 void Committer::link_in_layer(NodeId node, std::uint32_t layer, std::span<const NodeId> neighbors) {
@@ -100,8 +105,11 @@ void Committer::seal(Proposer& proposer) {
       // Each cut changes two rows; a re-anchored child changes two more.
       graph_.table(kind).reserve_epoch(2 * prune_batch_.ids.size(), 4 * prune_batch_.ids.size());
     }
+    constexpr std::size_t kRowsAhead = 4;
     for (std::size_t r = 0; r < prune_batch_.rows.size(); ++r) {
-      if (r + 1 < prune_batch_.rows.size()) prefetch_neighbors(prune_batch_.rows[r + 1]);
+      if (r + kRowsAhead < prune_batch_.rows.size()) {
+        prefetch_cuts(prune_batch_.rows[r + kRowsAhead], *scores);
+      }
       cut_row(prune_batch_.rows[r], *scores);
     }
     // Latest first: rows behind the one at hand are within max_degree, as move_on() requires.
@@ -116,13 +124,6 @@ void Committer::seal(Proposer& proposer) {
   proposer.sealed();
   graph_.table(0).forget_touched();
   graph_.table(1).forget_touched();
-}
-
-void Committer::prefetch_neighbors(const PruneBatch::Row& row) const noexcept {
-  for (std::uint32_t j = 0; j < row.count; ++j) {
-    const NodeId neighbor = prune_batch_.ids[row.first + j];
-    graph_.table(row.layer).prefetch_to_change(graph_.row(neighbor, row.layer));
-  }
 }
 
 void Committer::gather_crowded() {
@@ -141,45 +142,59 @@ void Committer::gather_crowded() {
   }
 }
 
-// Neighbor selection heuristic (Malkov & Yashunin, algorithm 4) on the row's neighbors in order of
-// distance: one that is nearer to a kept neighbor than to the row's node may go, unless protected.
-// The farthest of these go until the row is down to its target; where they are too few, the
-// farthest of the others follow.
 void Committer::cut_row(const PruneBatch::Row& row, const PruneScores& scores) {
   const RowTable& rows = graph_.table(row.layer);
   const RowIndex index = graph_.row(row.node, row.layer);
   if (rows.degree(index) <= rows.max_degree()) return;  // cuts of earlier rows have made room
 
-  const auto neighbor = [&](std::uint32_t b) {
-    return prune_batch_.ids[row.first + scores.order[row.first + b]];
-  };
-  using Places = std::array<std::uint64_t, kMaxScored / 64>;
-  const auto add = [](Places& set, std::uint32_t b) {
-    set[b / 64] |= std::uint64_t{1} << (b % 64);
-  };
-  const auto has = [](const Places& set, std::uint32_t b) {
-    return (set[b / 64] >> (b % 64) & 1) != 0;
-  };
-
   const bool untouched = rows.degree(index) == row.count;
-  Places kept{};
-  Places dominated{};
-  for (std::uint32_t b = 0; b < row.count; ++b) {
-    if (!untouched && !rows.contains(index, neighbor(b))) continue;
-    const std::uint64_t* dominators = &scores.dominators[std::size_t{row.first + b} * scores.words];
-    bool is_dominated = false;
-    for (std::uint32_t w = 0; w < scores.words; ++w) is_dominated |= (dominators[w] & kept[w]) != 0;
-    add(is_dominated && !is_protected(row.node, neighbor(b), row.layer) ? dominated : kept, b);
-  }
-  const auto cut_farthest = [&](const Places& set, std::uint32_t target) {
+  const Places dominated = dominated_places(
+      row, scores, [&](NodeId neighbor) { return untouched || rows.contains(index, neighbor); });
+  // The farthest dominated go until the row is down to its target; where they are too few, the
+  // farthest of the others follow.
+  const auto cut_farthest = [&](bool from_dominated, std::uint32_t target) {
     for (std::uint32_t b = row.count; b-- > 0 && rows.degree(index) > target;) {
-      if (has(set, b) && !is_protected(row.node, neighbor(b), row.layer)) {
-        cut(row.node, neighbor(b), row.layer);
-      }
+      const NodeId neighbor = neighbor_at(row, scores, b);
+      if (dominated.has(b) != from_dominated || is_protected(row.node, neighbor, row.layer))
+        continue;
+      if (untouched || rows.contains(index, neighbor)) cut(row.node, neighbor, row.layer);
     }
   };
-  cut_farthest(dominated, cut_target(rows.max_degree()));
-  cut_farthest(kept, rows.max_degree());
+  cut_farthest(true, cut_target(rows.max_degree()));
+  cut_farthest(false, rows.max_degree());
+}
+
+// Neighbor selection heuristic (Malkov & Yashunin, algorithm 4) on the row's neighbors in order of
+// distance: one that is nearer to a kept neighbor than to the row's node may go.
+template <class IsThere>
+Committer::Places Committer::dominated_places(const PruneBatch::Row& row, const PruneScores& scores,
+                                              const IsThere& is_there) const {
+  Places kept;
+  Places dominated;
+  for (std::uint32_t b = 0; b < row.count; ++b) {
+    const std::uint64_t* dominators = &scores.dominators[std::size_t{row.first + b} * scores.words];
+    std::uint64_t by_kept = 0;
+    for (std::uint32_t w = 0; w < scores.words; ++w) by_kept |= dominators[w] & kept.words[w];
+    if (by_kept != 0) {
+      dominated.add(b);
+    } else if (is_there(neighbor_at(row, scores, b))) {
+      kept.add(b);
+    }
+  }
+  return dominated;
+}
+
+// Begins to fetch the rows that cut_row will most likely change.
+void Committer::prefetch_cuts(const PruneBatch::Row& row, const PruneScores& scores) const {
+  const RowTable& rows = graph_.table(row.layer);
+  const Places dominated = dominated_places(row, scores, [](NodeId) { return true; });
+  std::uint32_t left = row.count - cut_target(rows.max_degree());
+  rows.prefetch_to_change(graph_.row(row.node, row.layer));
+  for (std::uint32_t b = row.count; b-- > 0 && left > 0;) {
+    if (!dominated.has(b)) continue;
+    rows.prefetch_to_change(graph_.row(neighbor_at(row, scores, b), row.layer));
+    --left;
+  }
 }
 
 // What is left of a row that is over is protected: children whose only anchor it is, and its own
@@ -189,7 +204,7 @@ void Committer::move_children(const PruneBatch::Row& row, const PruneScores& sco
   const RowTable& rows = graph_.table(row.layer);
   const RowIndex index = graph_.row(row.node, row.layer);
   for (std::uint32_t b = row.count; b-- > 0 && rows.degree(index) > rows.max_degree();) {
-    const NodeId child = prune_batch_.ids[row.first + scores.order[row.first + b]];
+    const NodeId child = neighbor_at(row, scores, b);
     if (!precedes(row.node, child) || !rows.contains(index, child)) continue;
     const NodeId sibling = sibling_with_room(row.node, child, row.layer);
     if (sibling != kNoNode) reanchor(child, row.node, sibling, row.layer);

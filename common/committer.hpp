@@ -5,6 +5,7 @@
 // Thread-safety: one thread; readers may run beside it as RowTable allows.
 #pragma once
 
+#include <array>
 #include <concord/stats.hpp>
 #include <span>
 #include <vector>
@@ -41,11 +42,28 @@ class Committer {
   void link_elsewhere(NodeId node, std::uint32_t layer, std::span<const NodeId> neighbors);
   void link(NodeId a, NodeId b, std::uint32_t layer);
   void append(NodeId node, NodeId neighbor, std::uint32_t layer);
-  void prefetch_targets(const ProposalBatch& batch, NodeId node) const noexcept;
 
   // seal
+  /// A set of places 0 … kMaxScored − 1.
+  struct Places {
+    std::array<std::uint64_t, kMaxScored / 64> words{};
+    void add(std::uint32_t b) noexcept { words[b / 64] |= std::uint64_t{1} << (b % 64); }
+    [[nodiscard]] bool has(std::uint32_t b) const noexcept {
+      return (words[b / 64] >> (b % 64) & 1) != 0;
+    }
+  };
+  /// The row's neighbor number b by distance.
+  [[nodiscard]] NodeId neighbor_at(const PruneBatch::Row& row, const PruneScores& scores,
+                                   std::uint32_t b) const noexcept {
+    return prune_batch_.ids[row.first + scores.order[row.first + b]];
+  }
+  /// Places of neighbors that the selection heuristic drops, among those that `is_there` says are
+  /// still in the row.
+  template <class IsThere>
+  [[nodiscard]] Places dominated_places(const PruneBatch::Row& row, const PruneScores& scores,
+                                        const IsThere& is_there) const;
   void gather_crowded();
-  void prefetch_neighbors(const PruneBatch::Row& row) const noexcept;
+  void prefetch_cuts(const PruneBatch::Row& row, const PruneScores& scores) const;
   void cut_row(const PruneBatch::Row& row, const PruneScores& scores);
   void cut(NodeId a, NodeId b, std::uint32_t layer);
   void preserve(NodeId node, std::uint32_t layer);

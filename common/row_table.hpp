@@ -91,6 +91,11 @@ class RowTable {
     const std::uint32_t* p = words_.data() + row * stride_;
     for (std::size_t line = 0; line < stride_; line += 16) __builtin_prefetch(p + line);
   }
+  /// The same for a row's header, and, once that is there, for the place behind its last neighbor.
+  void prefetch_header(RowIndex row) const noexcept { __builtin_prefetch(&header(row), 1); }
+  void prefetch_end(RowIndex row) const noexcept {
+    __builtin_prefetch(&slot(row, header(row).degree), 1);
+  }
   /// The same for a row that will be changed.
   void prefetch_to_change(RowIndex row) const noexcept {
     const std::uint32_t* p = words_.data() + row * stride_;
