@@ -1,7 +1,10 @@
 # Writes OUTPUT, a header with the commit of SOURCE_DIR, at build time; leaves it alone if unchanged.
+# Where there is no repository (an image's sources), CONCORD_COMMIT of the environment tells it.
 execute_process(COMMAND git -C "${SOURCE_DIR}" rev-parse --short=12 HEAD
   OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
-if(failed)
+if(failed AND NOT "$ENV{CONCORD_COMMIT}" STREQUAL "")
+  set(commit "$ENV{CONCORD_COMMIT}")
+elseif(failed)
   set(commit unknown)
 else()
   execute_process(COMMAND git -C "${SOURCE_DIR}" status --porcelain --untracked-files=no

@@ -393,16 +393,17 @@ NEED_GPU = {"conformance", "peak", "sanitizer"}
 
 
 def run_parts(session, chosen):
+    rehearsal = session.options.device == "cpu"
     has_gpu = bool(first_line(["nvidia-smi", "-L"]))
-    if not has_gpu and session.options.device != "cpu":
+    if not has_gpu and not rehearsal:
         print("no GPU: everything that needs one is skipped; --device cpu rehearses the rest")
     functions = globals()
     for part in chosen:
         print(f"{part} ({session.remaining():.0f} s left)", flush=True)
-        needs = part in NEED_GPU or (part != "environment" and session.options.device != "cpu")
-        if needs and not has_gpu:
-            session.document[part] = {"skipped": "no GPU"}
-            print("  no GPU: skipped", flush=True)
+        needs = part in NEED_GPU or (part != "environment" and not rehearsal)
+        if needs and (rehearsal or not has_gpu):
+            session.document[part] = {"skipped": "no GPU" if not has_gpu else "a rehearsal"}
+            print(f"  {session.document[part]['skipped']}: skipped", flush=True)
         else:
             try:
                 session.document[part] = functions[part](session)
