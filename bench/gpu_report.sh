@@ -97,7 +97,8 @@ prepare() {
     cp "$build/$program" "$directory/"
     strip "$directory/${program##*/}"
   done
-  cp "$here/gpu_report.sh" "$here/gpu_report.py" "$here/gpu_report_page.py" "$directory/"
+  cp "$here/gpu_report.sh" "$here/gpu_report.py" "$here/gpu_report_page.py" "$here/gpu_report_sanitizer.py" \
+    "$directory/"
   if [[ $data == *.hdf5 ]]; then
     rm -f "$directory"/base.* "$directory"/queries.*
     convert_hdf5 "$(converter "$root" "$build-convert")" "$data" "$directory"
