@@ -62,6 +62,27 @@ class Cli(unittest.TestCase):
         self.assertEqual([point["recall"] for point in searched["search"]],
                          [point["recall"] for point in ran["search"]])
 
+    def test_batches(self):
+        report = self.report("run", *DATA, *QUICK, "--limit-queries", "50", "--device", "cpu",
+                             "--batch", "1,7,200", "--batch-device", "cpu,auto")
+        self.assertNotIn("search", report)
+        points = report["batches"]
+        self.assertEqual([(p["device"], p["ef"], p["batch"]) for p in points],
+                         [(device, ef, batch) for device in ("cpu", "auto") for ef in (20, 40)
+                          for batch in (1, 7, 200)])
+        for point in points:
+            self.assertGreater(point["recall"], 0.8)
+            self.assertGreater(point["qps"], 0)
+            self.assertGreater(point["distances_per_query"], 20)
+            self.assertLessEqual(point["p50_seconds"], point["p99_seconds"])
+            self.assertGreaterEqual(point["calls"], 3)
+        self.assertTrue(all(p["answered_by"] == "cpu" for p in points if p["device"] == "cpu"))
+
+    def test_rounds(self):
+        report = self.report("build", *DATA, "--rounds", "3")
+        self.assertEqual(len(report["build"]["rounds"]), 3)
+        self.assertEqual(report["build"]["rounds"][2], report["build"]["seconds"])
+
     def test_isa_changes_nothing(self):
         scalar = self.report("build", *DATA, "--isa", "scalar")
         best = self.report("build", *DATA)
