@@ -143,6 +143,9 @@ def file_data(session):
     arguments = ["--dataset", session.program(base[0])]
     if session.options.scale < 1:
         arguments += ["--limit", str(max(1000, round(300000 * session.options.scale)))]
+    if "metric" in names:
+        with open(session.program("metric"), encoding="utf-8") as file:
+            arguments += ["--metric", file.read().strip()]
     return arguments + (["--queries", session.program(queries[0])] if queries else [])
 
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Checks Concord on a GPU and measures it, in two steps that may run on two machines.
 #
-#   bench/gpu_report.sh prepare DIR [--data FILE] [--archs LIST]
+#   bench/gpu_report.sh prepare DIR [--data FILE] [--metric NAME] [--archs LIST]
 #       On a build machine with nvcc: builds everything the report needs into the folder DIR, at
 #       most 60 MB with the data. DIR then holds this script too and can be carried anywhere.
 #         --data FILE    vectors to measure on besides synthetic ones: .hdf5 of ann-benchmarks (its
 #                        first 300,000 vectors and 5,000 queries are taken), or .u8bin/.fbin/.fvecs
 #                        with --queries FILE
+#         --metric NAME  of that file: l2sq (the default), inner_product or cosine
 #         --archs LIST   CMAKE_CUDA_ARCHITECTURES (default 90-real; "all" for the release list)
 #
 #   DIR/gpu_report.sh run DIR [OUT] [--only PARTS] [--skip PARTS] [--budget SECONDS] [...]
@@ -21,7 +22,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 programs=(bench/concord-bench bench/concord-cuda-peak tests/cuda/concord_device_conformance)
 max_megabytes=60
 
-usage() { sed -n '2,19s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,20s/^# \{0,1\}//p' "$0"; }
 fail() { echo "gpu_report.sh: $*" >&2; exit 2; }
 
 cache_options() {
@@ -75,13 +76,14 @@ convert_hdf5() {  # CONVERTER FILE DIR
 }
 
 prepare() {
-  local directory=${1:-} data='' queries='' archs=90-real root build
+  local directory=${1:-} data='' queries='' metric='' archs=90-real root build
   [ -n "$directory" ] || { usage >&2; exit 2; }
   shift
   while [ $# -gt 0 ]; do
     case $1 in
       --data) data=${2:?--data needs a file}; shift 2 ;;
       --queries) queries=${2:?--queries needs a file}; shift 2 ;;
+      --metric) metric=${2:?--metric needs a name}; shift 2 ;;
       --archs) archs=${2:?--archs needs a list}; shift 2 ;;
       *) fail "unknown option $1" ;;
     esac
@@ -107,6 +109,8 @@ prepare() {
     cp "$data" "$directory/base.${data##*.}"
     if [ -n "$queries" ]; then cp "$queries" "$directory/queries.${queries##*.}"; fi
   fi
+  rm -f "$directory/metric"
+  if [ -n "$metric" ]; then echo "$metric" >"$directory/metric"; fi
   local megabytes
   megabytes=$(du -sm --exclude=out "$directory" | cut -f1)
   echo "prepared $directory: $megabytes MB; next, on the GPU machine: $directory/gpu_report.sh run $directory"
