@@ -25,17 +25,11 @@ void Committer::commit(const ProposalBatch& batch) {
   graph_.table(1).reserve_epoch(appends, 0);
   crowded_.reserve(crowded_.size() + appends);
 
-  // A row's header first; once it is there, the place of the next neighbor.
-  constexpr NodeId kHeaderAhead = 16;
-  constexpr NodeId kPlaceAhead = 6;
+  constexpr NodeId kAhead = 12;
   const RowTable& base = graph_.table(0);
   for (NodeId node = batch.begin; node < batch.end; ++node) {
-    if (node + kHeaderAhead < batch.end) {
-      for (const NodeId target : batch.neighbors(node + kHeaderAhead, 0))
-        base.prefetch_header(target);
-    }
-    if (node + kPlaceAhead < batch.end) {
-      for (const NodeId target : batch.neighbors(node + kPlaceAhead, 0)) base.prefetch_end(target);
+    if (node + kAhead < batch.end) {
+      for (const NodeId target : batch.neighbors(node + kAhead, 0)) base.prefetch_to_change(target);
     }
     for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
       link_in_layer(node, layer, batch.neighbors(node, layer));
@@ -92,6 +86,7 @@ void Committer::append(NodeId node, NodeId neighbor, std::uint32_t layer) {
 // ------------------------------------------------------------------------------------------ seal
 
 void Committer::seal(Proposer& proposer) {
+  proposer.settle();
   gather_crowded();
   const PruneScores* scores = nullptr;
   if (!prune_batch_.rows.empty()) {

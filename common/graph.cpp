@@ -32,14 +32,13 @@ SealedVersion Graph::version_for(const Epoch& epoch) const noexcept {
 
 std::uint32_t Graph::read_sealed_row(const SealedVersion& version, const RowTable& rows,
                                      RowIndex row, NodeId* out) const noexcept {
-  const RowHeader& header = rows.header(row);
-  if (version.behind_a_seal && header.sealed_copy != 0) {
+  if (version.behind_a_seal && rows.has_sealed_copy(row)) {
     const std::span<const NodeId> copy = rows.sealed_copy(row);
     std::copy(copy.begin(), copy.end(), out);
     return static_cast<std::uint32_t>(copy.size());
   }
   const std::uint32_t n = rows.read(row, out);
-  if (header.touched_epoch < version.epoch) return n;
+  if (rows.touched_epoch(row) < version.epoch) return n;
   return static_cast<std::uint32_t>(
       std::remove_if(out, out + n, [&](NodeId id) { return order(id) >= version.end; }) - out);
 }

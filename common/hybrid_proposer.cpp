@@ -1,6 +1,7 @@
 #include "common/hybrid_proposer.hpp"
 
 #include <new>
+#include <utility>
 
 namespace concord::core {
 
@@ -27,14 +28,18 @@ bool HybridProposer::try_device(const Call& call) {
 }
 
 void HybridProposer::give_up(const Error& error) {
-  device_ = nullptr;
+  Proposer* const device = std::exchange(device_, nullptr);
+  try {
+    device->settle();                // its threads must not read what the CPU goes on to change
+  } catch (const std::exception&) {  // the failure at hand is the one to report
+  }
   device_failed_(error);
 }
 
 HybridProposer::~HybridProposer() {
-  if (!batch_.on_device) return;
   try {
-    try_device([](Proposer& device) { device.finish({}); });
+    if (batch_.on_device) try_device([](Proposer& device) { device.finish({}); });
+    settle();
   } catch (...) {
     // From the caller's log; the device is given up and whoever builds has an exception already.
   }
@@ -63,6 +68,10 @@ const PruneScores& HybridProposer::score(const PruneBatch& batch) {
   if (!small && try_device([&](Proposer& device) { scores = &device.score(batch); }))
     return *scores;
   return cpu_.score(batch);
+}
+
+void HybridProposer::settle() {
+  try_device([](Proposer& device) { device.settle(); });
 }
 
 void HybridProposer::sealed() {

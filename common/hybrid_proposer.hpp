@@ -19,12 +19,13 @@ class HybridProposer final : public Proposer {
   /// `device` may be null. `device_failed` is called once, when it is given up.
   HybridProposer(Proposer* device, Proposer& cpu, NodeId smallest_device_batch,
                  std::function<void(const Error&)> device_failed);
-  /// Waits for a batch that was begun on the device and not finished: who builds has failed.
+  /// Waits for what was begun on the device and not finished.
   ~HybridProposer() override;
 
   void start(const Epoch& epoch, NodeId begin, NodeId end, const StopRequest& stop) override;
   const ProposalBatch* finish(const StopRequest& stop) override;
   const PruneScores& score(const PruneBatch& batch) override;
+  void settle() override;
   void sealed() override;
 
  private:

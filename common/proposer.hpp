@@ -75,6 +75,10 @@ class Proposer {
   /// Scores rows of the live graph. The result is the caller's until the next call.
   virtual const PruneScores& score(const PruneBatch& batch) = 0;
 
+  /// Returns when no thread of the proposer reads the graph or works for it. Called before a seal
+  /// cuts rows, and by whoever changes the graph outside of an insertion.
+  virtual void settle() {}
+
   /// The open epoch has just been sealed; `Graph::table(…).touched()` names the rows that changed
   /// since the seal before. Called before the next epoch's first commit.
   virtual void sealed() = 0;

@@ -79,7 +79,7 @@ void RowTable::touch(RowIndex row, std::uint32_t epoch) {
   RowHeader& h = header(row);
   if (h.touched_epoch == epoch) return;
   touched_.push_back(row);
-  h.touched_epoch = epoch;
+  std::atomic_ref(h.touched_epoch).store(epoch, std::memory_order_relaxed);
 }
 
 void RowTable::keep_sealed_copy(RowIndex row, std::span<const NodeId> ids) {

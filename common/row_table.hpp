@@ -91,11 +91,6 @@ class RowTable {
     const std::uint32_t* p = words_.data() + row * stride_;
     for (std::size_t line = 0; line < stride_; line += 16) __builtin_prefetch(p + line);
   }
-  /// The same for a row's header, and, once that is there, for the place behind its last neighbor.
-  void prefetch_header(RowIndex row) const noexcept { __builtin_prefetch(&header(row), 1); }
-  void prefetch_end(RowIndex row) const noexcept {
-    __builtin_prefetch(&slot(row, header(row).degree), 1);
-  }
   /// The same for a row that will be changed.
   void prefetch_to_change(RowIndex row) const noexcept {
     const std::uint32_t* p = words_.data() + row * stride_;
@@ -111,6 +106,10 @@ class RowTable {
 
   /// Keeps `ids` as the row's sealed content until drop_sealed_copies().
   void keep_sealed_copy(RowIndex row, std::span<const NodeId> ids);
+  /// The last epoch in which the row was changed.
+  [[nodiscard]] std::uint32_t touched_epoch(RowIndex row) const noexcept {
+    return std::atomic_ref(header(row).touched_epoch).load(std::memory_order_relaxed);
+  }
   /// Marks the row as changed in this epoch, for touched().
   void touch(RowIndex row, std::uint32_t epoch);
   [[nodiscard]] bool has_sealed_copy(RowIndex row) const noexcept {

@@ -49,7 +49,10 @@ class Backend {
 
   [[nodiscard]] core::Proposer& proposer() noexcept { return proposer_; }
   /// Nodes from `size` on are about to be announced, perhaps not for the first time.
-  void begin_addition(NodeId size) noexcept { mirror_.forget_nodes(size); }
+  void begin_addition(NodeId size) noexcept {
+    mirror_.forget_nodes(size);
+    proposer_.begin_addition();
+  }
   [[nodiscard]] Device& device() noexcept { return *device_; }
   [[nodiscard]] DeviceStats stats() const;
 

@@ -62,6 +62,10 @@ DeviceProposer::DeviceProposer(Device& device, Mirror& mirror, const core::Graph
 
 // Memory must not go while the device works on it.
 DeviceProposer::~DeviceProposer() {
+  try {
+    submitter_.settle();
+  } catch (...) {  // reported before, or of no more interest
+  }
   device_.drain(mirror_.compute());
   device_.drain(copy_out_);
   device_.drain(urgent_);
@@ -73,6 +77,26 @@ void DeviceProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
   current_ ^= 1;
   core::ProposalBatch& batch = batches_[current_];
   batch.reset(begin, end, graph_);
+  const bool prepared =
+      !in_place_ && (epoch.number == started_epoch_ || epoch.number == mirror_.staged_for());
+  started_epoch_ = epoch.number;
+  in_place_ = false;
+  if (prepared) {
+    started_ = submitter_.post([this, &batch, epoch] { submit(batch, epoch); });
+    return;
+  }
+  // The mirror has to be written from rows that commits change: before this returns.
+  submitter_.settle();
+  submit(batch, epoch);
+}
+
+void DeviceProposer::sealed() {
+  mirror_.sealed();
+  submitter_.post([this] { mirror_.stage_sealed(); });
+}
+
+void DeviceProposer::submit(core::ProposalBatch& batch, const core::Epoch& epoch) {
+  const NodeId end = batch.end;
   make_room(batch, epoch.sealed_end);
   mirror_.upload_nodes(end);
   mirror_.hold_version(epoch);
@@ -134,6 +158,7 @@ const core::ProposalBatch* DeviceProposer::finish(const core::StopRequest&) {
   double waited = 0;
   {
     const Stopwatch watch(waited);
+    submitter_.wait(started_);
     device_.synchronize(proposed_);
   }
   std::memcpy(batch.ids.data(), ids_.data(), batch.ids.size() * sizeof(NodeId));

@@ -1,6 +1,10 @@
 // The device's Proposer: a batch is proposed by kernels over the mirror while the calling thread
 // commits the one before.
 //
+// What a batch takes on the host (gathering changed rows, filling pinned memory, some ten calls of
+// the runtime) is done by a submitting thread; it reads rows as they were sealed while the
+// committing thread appends to them, and is done (settle) before a seal cuts any.
+//
 // Streams: vectors and changed rows go in on the mirror's copy stream, proposals are computed on
 // its compute stream and come out on another, and rows are scored for pruning on an urgent stream,
 // which overtakes a running proposal. Events order them; the calling thread waits in finish() and
@@ -11,6 +15,7 @@
 
 #include "common/proposer.hpp"
 #include "cuda/mirror.hpp"
+#include "cuda/submitter.hpp"
 
 namespace concord::cuda {
 
@@ -26,12 +31,17 @@ class DeviceProposer final : public core::Proposer {
              const core::StopRequest& stop) override;
   const core::ProposalBatch* finish(const core::StopRequest& stop) override;
   const core::PruneScores& score(const core::PruneBatch& batch) override;
-  void sealed() override { mirror_.sealed(); }
+  void settle() override { submitter_.settle(); }
+  void sealed() override;
+  /// The mirror may have been changed by searches since the last addition.
+  void begin_addition() noexcept { in_place_ = true; }
 
  private:
   /// Room for the batch's lists and tails, planned for the largest batch there can be.
   void make_room(const core::ProposalBatch& batch, NodeId sealed_end);
   void propose(const core::ProposalBatch& batch, const core::SealedVersion& version);
+  /// Uploads what the batch needs and launches it.
+  void submit(core::ProposalBatch& batch, const core::Epoch& epoch);
   void collect(double seconds, const Counters& counters);
 
   Device& device_;
@@ -64,6 +74,11 @@ class DeviceProposer final : public core::Proposer {
   DeviceBuffer<NodeId> d_row_ids_;
   DeviceBuffer<std::uint8_t> d_order_;
   DeviceBuffer<std::uint64_t> d_dominators_;
+
+  bool in_place_ = true;  ///< the next start must find the mirror's state out for itself
+  std::uint32_t started_epoch_ = 0;
+  Submitter::Ticket started_ = 0;
+  Submitter submitter_;  ///< last: its jobs use all of the above
 };
 
 }  // namespace concord::cuda

@@ -293,6 +293,7 @@ void Mirror::learn_changes(std::uint32_t epoch) {
 }
 
 void Mirror::sealed() {
+  staged_for_ = 0;
   const std::uint32_t open = graph_.epoch().number;
   if (content_ == Content::version) {
     reserve(0);  // nodes of small batches may have come that are beyond the capacity
@@ -316,9 +317,16 @@ void Mirror::sealed() {
     content_ = Content::nothing;
     return;
   }
+  for (unsigned kind = 0; kind < kKinds; ++kind) sealed_rows_[kind] = std::move(rows[kind]);
+  staged_for_ = open + 1;
+  sealed_version_ = graph_.version_for(graph_.epoch().next(graph_.params().epoch_limit));
+}
+
+void Mirror::stage_sealed() {
+  if (staged_for_ == 0) return;
   Delta& delta = deltas_[next_delta_];
-  stage(delta, {rows[0], rows[1]}, nullptr);
-  delta.epoch = open + 1;
+  stage(delta, {sealed_rows_[0], sealed_rows_[1]}, &sealed_version_);
+  delta.epoch = staged_for_;
   delta.waiting = true;
   next_delta_ ^= 1;
 }

@@ -41,8 +41,13 @@ class Mirror {
   /// Uploads what is missing of nodes [0, end); work given to compute() from here on sees them.
   void upload_nodes(core::NodeId end);
 
-  /// The open epoch has just been sealed.
+  /// The open epoch has just been sealed: notes which rows have changed.
   void sealed();
+  /// Gathers the noted rows and starts their copy. May run while the next epoch is committed, which
+  /// only appends to rows what this version does not hold.
+  void stage_sealed();
+  /// The epoch whose version the noted rows complete; 0 where the mirror must be written anew.
+  [[nodiscard]] std::uint32_t staged_for() const noexcept { return staged_for_; }
   /// Makes the rows those that proposals of `epoch` read.
   void hold_version(const core::Epoch& epoch);
   /// Makes the rows the live ones.
@@ -142,6 +147,10 @@ class Mirror {
   unsigned next_delta_ = 0;                      ///< the older of the two
   std::vector<core::RowIndex> changed_[kKinds];  ///< in changed_in_ or at its seal
   std::uint32_t changed_in_ = kNoEpoch;
+
+  std::vector<core::RowIndex> sealed_rows_[kKinds];  ///< noted by sealed()
+  core::SealedVersion sealed_version_;               ///< as which they are read
+  std::uint32_t staged_for_ = 0;
 
   enum class Content { nothing, version, live };
   Content content_ = Content::nothing;

@@ -3,8 +3,6 @@
 
 namespace concord::cuda {
 
-FoundDevice find_cuda_device(int) {
-  return {nullptr, "this library was built without CUDA"};
-}
+FoundDevice find_cuda_device(int) { return {nullptr, "this library was built without CUDA"}; }
 
 }  // namespace concord::cuda

@@ -4,8 +4,8 @@
 // owns nothing. Compiles without CUDA headers.
 //
 // A live row may hold more ids than its width while an epoch is open: then its last place holds
-// kContinued | p, and it goes on in piece p of the continuations, which is as wide as the row and may
-// itself be continued.
+// kContinued | p, and it goes on in piece p of the continuations, which is as wide as the row and
+// may itself be continued.
 //
 // Alignment: vectors and queries stand in rows of `stride` floats, stride a multiple of 4, rows
 // 16-byte aligned, floats beyond the dimension zero. Rows of ids are packed: ids first, then

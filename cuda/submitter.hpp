@@ -1,0 +1,48 @@
+// One thread that does small jobs in order, so that the committing thread need not wait for them.
+//
+// The first job that throws stops the queue: later jobs are dropped until the error was taken by
+// wait() or settle(), which rethrow it.
+// Thread-safety: post, wait and settle are called from one thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace concord::cuda {
+
+class Submitter {
+ public:
+  using Ticket = std::uint64_t;
+
+  Submitter() = default;
+  /// Finishes the jobs posted.
+  ~Submitter();
+  Submitter(const Submitter&) = delete;
+  Submitter& operator=(const Submitter&) = delete;
+
+  /// Queues a job and returns its ticket. The thread is started by the first.
+  Ticket post(std::function<void()> job);
+  /// Waits for a job and those before it; rethrows their error.
+  void wait(Ticket ticket);
+  /// Waits for all jobs; rethrows their error.
+  void settle() { wait(posted_); }
+
+ private:
+  void work();
+
+  std::mutex mutex_;
+  std::condition_variable wake_, done_;
+  std::deque<std::function<void()>> jobs_;
+  Ticket posted_ = 0;
+  Ticket finished_ = 0;
+  std::exception_ptr error_;
+  bool closing_ = false;
+  std::thread thread_;
+};
+
+}  // namespace concord::cuda
