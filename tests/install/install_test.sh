@@ -66,11 +66,14 @@ done
 step "exported symbols are those of concord:: alone"
 nm -D --defined-only "$lib/libconcord.so" | c++filt | awk '{$1 = ""; $2 = ""; print substr($0, 3)}' >"$work/symbols"
 grep -q "^concord::Index::add" "$work/symbols" || fail "concord::Index::add is not exported"
+while IFS= read -r name; do
+  grep -qw "$name" "$prefix/include/concord/cuda.hpp" || fail "concord::cuda::$name is internal and exported"
+done < <(sed -nE 's/^concord::cuda::([A-Za-z_]+).*/\1/p' "$work/symbols" | sort -u)
 grep -q "^typeinfo for concord::Error" "$work/symbols" || fail "concord::Error cannot be caught"
 if grep -vE "^((typeinfo|typeinfo name|vtable) for )?concord::" "$work/symbols"; then
   fail "the symbols above are exported and not of concord::"
 fi
-if grep -E "concord::(core|cpu|cuda|file)::" "$work/symbols"; then
+if grep -E "^((typeinfo|typeinfo name|vtable) for )?concord::(core|cpu|file|Index::Impl)\b" "$work/symbols"; then
   fail "the symbols above are internal and exported"
 fi
 
