@@ -35,7 +35,7 @@ struct RowHeader {
   std::uint16_t anchors;        ///< of them, inserted earlier than the row's node
   std::uint32_t spill;          ///< block of the neighbors beyond max_degree, 0 = none
   std::uint32_t sealed_copy;    ///< copy of the older content, 0 = none
-  std::uint32_t touched_epoch;  ///< last epoch in which a neighbor was appended
+  std::uint32_t touched_epoch;  ///< last epoch that appended or cut a neighbor
 };
 
 class RowTable {
