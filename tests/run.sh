@@ -17,7 +17,9 @@ options=(-DCMAKE_BUILD_TYPE=Release -DCONCORD_CUDA="${CONCORD_CUDA:-AUTO}" -DCON
   -DCONCORD_BENCH=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON)
 if command -v ccache >/dev/null; then
   options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache)
+  # Precompiled headers; and hits from another checkout.
   export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros}
+  export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=1
 fi
 
 "$root/docker/install-deps.sh"
