@@ -337,6 +337,7 @@ void Mirror::hold_version(const core::Epoch& epoch) {
   const core::SealedVersion version = graph_.version_for(epoch);
   if (content_ == Content::version) apply_waiting(epoch.number);
   if (content_ == Content::version && held_epoch_ == epoch.number) return;
+  staged_for_ = 0;  // what was noted at the last seal no longer continues these rows
   const std::uint32_t open = graph_.epoch().number;
   const bool close =
       content_ == Content::live ||
@@ -354,6 +355,7 @@ void Mirror::hold_version(const core::Epoch& epoch) {
 
 void Mirror::hold_live() {
   if (content_ == Content::live && held_size_ == graph_.size()) return;
+  staged_for_ = 0;
   device_.synchronize(nodes_ready_);  // an earlier copy of the continuations may be under way
   for (unsigned kind = 0; kind < kKinds; ++kind) {
     // A row of at most twice its width has two continuations at most.
