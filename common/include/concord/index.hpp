@@ -57,8 +57,10 @@ class CONCORD_API Index {
   /// Inserts `vectors` ([n × dimension]) strictly in order. Labels are the numbers size(),
   /// size()+1, …; with `labels` ([n]) they are the caller's, and must be new.
   /// Returns how many were committed: n, or fewer where `progress` cancelled.
-  /// Throws Error(dimension_mismatch, invalid_vector, duplicate_label, out_of_memory) and then
-  /// leaves the index as it was. O(n · ef_construction · M) distances, about O(log size) each.
+  /// Throws Error(dimension_mismatch, invalid_vector, duplicate_label, capacity) and then leaves
+  /// the index as it was. Memory that runs out before the first commit does too; later,
+  /// Error(out_of_memory) or std::bad_alloc leaves a valid index with what was committed by then.
+  /// O(n · ef_construction · M) distances, about O(log size) each.
   std::size_t add(MatrixView<const float> vectors, const ProgressCallback& progress = {});
   std::size_t add(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
                   const ProgressCallback& progress = {});
