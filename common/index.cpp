@@ -160,6 +160,31 @@ std::size_t Index::add(MatrixView<const float> vectors, std::span<const std::uin
   return impl_->add(vectors, labels, progress);
 }
 
+std::size_t Index::add_from(const RowSource& source, std::size_t count,
+                            std::span<const std::uint64_t> labels,
+                            const ProgressCallback& progress) {
+  if (!labels.empty() && labels.size() != count) {
+    throw Error(ErrorCode::dimension_mismatch, std::to_string(labels.size()) + " labels for " +
+                                                   std::to_string(count) +
+                                                   " vectors; there must be one each, or none");
+  }
+  const core::FloatEnvironment environment;
+  return impl_->add(count, labels, progress, [&](core::VectorStore& store, std::size_t at) {
+    for (std::size_t done = 0; done < count;) {
+      const MatrixView<const float> rows = source(done);
+      if (rows.rows == 0 || rows.rows > count - done) {
+        throw Error(ErrorCode::dimension_mismatch,
+                    "the source gave " + std::to_string(rows.rows) + " vectors from number " +
+                        std::to_string(done) + " on; allowed are 1 to " +
+                        std::to_string(count - done));
+      }
+      store.check_shape(rows, "vectors");
+      store.write(at + done, rows, *impl_->pool, done);
+      done += rows.rows;
+    }
+  });
+}
+
 std::size_t Index::Impl::add(MatrixView<const float> rows,
                              std::span<const std::uint64_t> new_labels,
                              const ProgressCallback& progress) {

@@ -12,6 +12,7 @@
 #include <concord/stats.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,6 +29,10 @@ struct SearchResult {
   std::vector<float> distances;       ///< [queries × k]
   std::vector<std::uint32_t> counts;  ///< [queries]
 };
+
+/// Gives vectors of an addition from number `first` on: one row or more, of whatever memory, valid
+/// until it is asked again. An exception it throws ends the addition before anything was inserted.
+using RowSource = std::function<MatrixView<const float>(std::size_t first)>;
 
 struct IndexAccess;  // the library's own door
 
@@ -64,6 +69,12 @@ class CONCORD_API Index {
   std::size_t add(MatrixView<const float> vectors, const ProgressCallback& progress = {});
   std::size_t add(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
                   const ProgressCallback& progress = {});
+  /// The same for `count` vectors that stand in memory in another form, or in pieces: `source` is
+  /// asked, on the calling thread, for one stretch after another before the first is inserted.
+  /// `labels` may be empty: then they are numbers.
+  std::size_t add_from(const RowSource& source, std::size_t count,
+                       std::span<const std::uint64_t> labels = {},
+                       const ProgressCallback& progress = {});
 
   /// The (approximate) params.k nearest of each row of `queries` ([q × dimension]).
   /// Finding fewer than k is a count, never an error. Deterministic for every batch size,
