@@ -298,6 +298,22 @@ std::size_t IndexAccess::add(Index& index, std::size_t count, std::span<const st
   return index.impl_->add(count, labels, progress, write);
 }
 
+IndexAccess::Content IndexAccess::content(const Index& index) {
+  return {index.impl_->graph, index.impl_->vectors, index.impl_->labels};
+}
+
+Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,
+                             const std::function<void(const Construction&)>& fill) {
+  auto impl = std::make_unique<Index::Impl>(params, std::move(options));
+  const core::FloatEnvironment environment;
+  fill({impl->graph, impl->vectors, impl->labels, impl->committer, *impl->pool, impl->build,
+        [&parts = *impl](core::ThreadPool& pool, BuildStats& stats) {
+          return std::make_unique<cpu::CpuProposer>(parts.graph, parts.vectors,
+                                                    parts.metric_kernels(), pool, stats);
+        }});
+  return Index(std::move(impl));
+}
+
 // ---------------------------------------------------------------------------------------- search
 
 SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params) const {

@@ -5,6 +5,10 @@
 #include <functional>
 #include <memory>
 
+#include "common/committer.hpp"
+#include "common/graph.hpp"
+#include "common/label_map.hpp"
+#include "common/proposer.hpp"
 #include "common/vector_store.hpp"
 
 namespace concord {
@@ -23,6 +27,29 @@ struct IndexAccess {
   /// As Index::add of `count` rows that `write` writes.
   static std::size_t add(Index& index, std::size_t count, std::span<const std::uint64_t> labels,
                          const ProgressCallback& progress, const WriteRows& write);
+
+  struct Content {
+    const core::Graph& graph;
+    const core::VectorStore& vectors;
+    const core::LabelMap& labels;
+  };
+  static Content content(const Index& index);
+
+  /// The parts of an empty index that is to be filled otherwise than by add.
+  struct Construction {
+    core::Graph& graph;
+    core::VectorStore& vectors;
+    core::LabelMap& labels;
+    core::Committer& committer;
+    core::ThreadPool& pool;
+    BuildStats& stats;
+    /// A proposer of the CPU that works on `pool` and counts in `stats`; it borrows both.
+    std::function<std::unique_ptr<core::Proposer>(core::ThreadPool& pool, BuildStats& stats)>
+        make_proposer;
+  };
+  /// An index that `fill` has filled. `fill` must leave all that is announced committed, or throw.
+  static Index construct(const IndexParams& params, RuntimeOptions options,
+                         const std::function<void(const Construction&)>& fill);
 };
 
 }  // namespace concord

@@ -21,7 +21,7 @@ enum class ErrorCode {
   out_of_memory,       ///< the system refused memory; nothing was changed
   io,                  ///< the file system refused: path, permission, space
   corrupt_file,        ///< the file is no Concord index, is damaged, or is of a newer version
-  unsupported,         ///< this machine or build lacks what was asked for (instruction set, device)
+  unsupported,         ///< this machine, build or file format lacks what was asked for
   cuda,                ///< a CUDA call failed
 };
 

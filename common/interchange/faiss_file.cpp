@@ -1,0 +1,392 @@
+// FAISS's write_index of an IndexHNSWFlat, alone or within an IndexIDMap, little-endian, unaligned:
+//
+//   "IxMp" or "IxM2", index header      (only within an IndexIDMap or IndexIDMap2)
+//   "IHNf", index header                dimension i32, n i64, 2 × i64, trained u8, metric i32
+//   probability of each level f64[]     arrays have their length before them, as u64
+//   Σ width of the layers before i32[]  0, width of layer 0, that plus width of layer 1, …
+//   levels + 1 i32[n], offsets u64[n + 1] and ids i32[]: of all layers of a node, -1 = no neighbor
+//   entry point, max_level, efConstruction, efSearch, 1: i32
+//   "IxF2", "IxFI" or "IxFl", index header, vectors f32[n × dimension]
+//   labels i64[n]                       (only within an IndexIDMap)
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <concord/interchange.hpp>
+#include <limits>
+#include <numeric>
+
+#include "common/index_access.hpp"
+#include "common/interchange/adopt_graph.hpp"
+#include "common/interchange/input_file.hpp"
+#include "common/interchange/output_file.hpp"
+#include "common/interchange/row_width.hpp"
+
+namespace concord::interchange {
+namespace {
+
+using core::NodeId;
+
+using FourCc = std::array<char, 4>;
+constexpr FourCc kIdMap = {'I', 'x', 'M', 'p'};
+constexpr FourCc kIdMap2 = {'I', 'x', 'M', '2'};
+constexpr FourCc kHnswFlat = {'I', 'H', 'N', 'f'};
+constexpr FourCc kFlatL2 = {'I', 'x', 'F', '2'};
+constexpr FourCc kFlatInnerProduct = {'I', 'x', 'F', 'I'};
+constexpr FourCc kFlat = {'I', 'x', 'F', 'l'};
+
+constexpr std::int32_t kInnerProduct = 0;
+constexpr std::int32_t kL2 = 1;
+constexpr std::int32_t kNoNeighbor = -1;
+constexpr std::uint64_t kMaxLabel = std::numeric_limits<std::int64_t>::max();
+constexpr std::int32_t kEfSearch = 64;
+
+// --------------------------------------------------------------------------------------- writing
+
+class Writer {
+ public:
+  Writer(const Index& index, const std::filesystem::path& path)
+      : file_(path), content_(IndexAccess::content(index)), graph_(content_.graph) {
+    const bool l2 = graph_.params().metric == Metric::l2sq;
+    metric_ = l2 ? kL2 : kInnerProduct;
+    widths_ = {row_width(graph_, 0), row_width(graph_, 1)};
+    layers_ = std::max(default_layers(), graph_.entry_point().level + 1);
+  }
+
+  void run() {
+    const bool with_labels = has_labels();
+    if (with_labels) write_header(kIdMap);
+    write_header(kHnswFlat);
+    write_levels();
+    write_rows();
+    write_search_state();
+    write_header(metric_ == kL2 ? kFlatL2 : kFlatInnerProduct);
+    write_vectors();
+    if (with_labels) write_array(content_.labels.labels());
+    file_.commit();
+  }
+
+ private:
+  [[nodiscard]] bool has_labels() const {
+    bool differ = false;
+    for (NodeId node = 0; node < graph_.size(); ++node) {
+      const std::uint64_t label = content_.labels.label(node);
+      differ |= label != node;
+      if (label <= kMaxLabel) continue;
+      throw Error(ErrorCode::unsupported, "label " + std::to_string(label) +
+                                              " exceeds FAISS's largest, " +
+                                              std::to_string(kMaxLabel));
+    }
+    return differ;
+  }
+
+  /// P(level = l) of FAISS and of Concord.
+  [[nodiscard]] double probability(std::uint32_t level) const {
+    const double M = graph_.params().M;
+    return std::pow(M, -static_cast<double>(level)) * (1 - 1 / M);
+  }
+  /// FAISS gives room to levels that are not improbable.
+  [[nodiscard]] std::uint32_t default_layers() const {
+    std::uint32_t layers = 0;
+    while (probability(layers) >= 1e-9) ++layers;
+    return layers;
+  }
+  /// Places of the layers below `layer` in a node's stretch of ids.
+  [[nodiscard]] std::uint64_t width_below(std::uint32_t layer) const {
+    return layer == 0 ? 0 : widths_[0] + std::uint64_t{layer - 1} * widths_[1];
+  }
+
+  template <class T>
+  void write_array(std::span<const T> values) {
+    file_.write(std::uint64_t{values.size()});
+    file_.write(values);
+  }
+
+  void write_header(const FourCc& kind) {
+    file_.write(kind);
+    file_.write(static_cast<std::int32_t>(graph_.params().dimension));
+    file_.write(std::int64_t{graph_.size()});
+    file_.fill(2, std::int64_t{1} << 20);
+    file_.write(std::uint8_t{1});
+    file_.write(metric_);
+  }
+
+  void write_levels() {
+    std::vector<double> probabilities;
+    std::vector<std::int32_t> widths = {0};
+    for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+      probabilities.push_back(probability(layer));
+      widths.push_back(static_cast<std::int32_t>(width_below(layer + 1)));
+    }
+    write_array(std::span<const double>(probabilities));
+    write_array(std::span<const std::int32_t>(widths));
+    file_.write(std::uint64_t{graph_.size()});
+    for (NodeId node = 0; node < graph_.size(); ++node)
+      file_.write(static_cast<std::int32_t>(graph_.level(node) + 1));
+  }
+
+  void write_rows() {
+    file_.write(std::uint64_t{graph_.size()} + 1);
+    std::uint64_t offset = 0;
+    file_.write(offset);
+    for (NodeId node = 0; node < graph_.size(); ++node) {
+      offset += width_below(graph_.level(node) + 1);
+      file_.write(offset);
+    }
+    file_.write(offset);  // the number of ids
+    std::array<NodeId, core::kMaxScored> ids{};
+    for (NodeId node = 0; node < graph_.size(); ++node) {
+      for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
+        const std::uint32_t degree = graph_.read(node, layer, ids.data());
+        file_.write(std::span<const NodeId>(ids.data(), degree));
+        file_.fill(widths_[layer == 0 ? 0 : 1] - degree, kNoNeighbor);
+      }
+    }
+  }
+
+  void write_search_state() {
+    const core::EntryPoint entry = graph_.entry_point();
+    const bool empty = graph_.size() == 0;
+    file_.write(static_cast<std::int32_t>(entry.node));  // kNoNode is -1
+    file_.write(empty ? std::int32_t{-1} : static_cast<std::int32_t>(entry.level));
+    file_.write(static_cast<std::int32_t>(graph_.params().ef_construction));
+    file_.write(kEfSearch);
+    file_.write(std::int32_t{1});
+  }
+
+  void write_vectors() {
+    const std::uint32_t dimension = content_.vectors.dimension();
+    file_.write(std::uint64_t{graph_.size()} * dimension);
+    for (NodeId node = 0; node < graph_.size(); ++node)
+      file_.write(std::span(content_.vectors.row(node), dimension));
+  }
+
+  OutputFile file_;
+  IndexAccess::Content content_;
+  const core::Graph& graph_;
+  std::int32_t metric_ = kL2;
+  std::array<std::uint32_t, 2> widths_{};  ///< of layer 0, of the others
+  std::uint32_t layers_ = 0;
+};
+
+// --------------------------------------------------------------------------------------- reading
+
+class Reader {
+ public:
+  explicit Reader(const std::filesystem::path& path) : file_(path, "FAISS") {}
+
+  Index run(Adopt adopt, RuntimeOptions options) {
+    auto kind = file_.read<FourCc>();
+    const bool with_labels = kind == kIdMap || kind == kIdMap2;
+    if (with_labels) {
+      read_first_header();
+      kind = file_.read<FourCc>();
+    }
+    expect_kind(kind, kind == kHnswFlat, "an IndexHNSWFlat");
+    if (with_labels) {
+      expect_same_header();
+    } else {
+      read_first_header();
+    }
+    read_graph();
+    read_vectors();
+    read_labels(with_labels);
+    file_.expect_end();
+    return make_index(foreign_, adopt, std::move(options), file_);
+  }
+
+ private:
+  struct Header {
+    std::int32_t dimension;
+    std::int64_t n;
+    std::int32_t metric;
+    bool operator==(const Header&) const = default;
+  };
+
+  static std::string text(std::uint64_t number) { return std::to_string(number); }
+
+  void expect_kind(const FourCc& kind, bool expected, const char* what) {
+    if (expected) return;
+    for (const char c : kind) {
+      if (c < ' ' || c > '~') file_.refuse("it does not begin as one");
+    }
+    file_.refuse_unsupported("it holds '" + std::string(kind.data(), kind.size()) + "', not " +
+                             what);
+  }
+
+  Header read_header() {
+    Header header{};
+    header.dimension = file_.read<std::int32_t>();
+    header.n = file_.read<std::int64_t>();
+    file_.read<std::int64_t>();
+    file_.read<std::int64_t>();
+    file_.read<std::uint8_t>();
+    header.metric = file_.read<std::int32_t>();
+    return header;
+  }
+
+  void read_first_header() {
+    header_ = read_header();
+    if (header_.n < 0 || header_.n > std::int64_t{core::kMaxNodes} || header_.dimension < 1 ||
+        header_.dimension > 65536) {
+      file_.refuse("it claims " + std::to_string(header_.n) + " vectors of dimension " +
+                   std::to_string(header_.dimension));
+    }
+    if (header_.metric != kL2 && header_.metric != kInnerProduct) {
+      file_.refuse_unsupported("its metric is number " + std::to_string(header_.metric) +
+                               "; allowed are METRIC_INNER_PRODUCT (0) and METRIC_L2 (1)");
+    }
+    foreign_.params.dimension = static_cast<std::uint32_t>(header_.dimension);
+    foreign_.params.metric = header_.metric == kL2 ? Metric::l2sq : Metric::inner_product;
+    n_ = static_cast<NodeId>(header_.n);
+  }
+  void expect_same_header() {
+    if (read_header() != header_) file_.refuse("its parts disagree on dimension, size or metric");
+  }
+
+  template <class T>
+  std::vector<T> read_array() {
+    return file_.read_array<T>(file_.read<std::uint64_t>());
+  }
+  template <class T>
+  std::vector<T> read_array(std::uint64_t expected, const char* name) {
+    const auto count = file_.read<std::uint64_t>();
+    if (count != expected) {
+      file_.refuse("it has " + text(count) + " " + name + " instead of " + text(expected));
+    }
+    return file_.read_array<T>(count);
+  }
+
+  void read_graph() {
+    const auto probabilities = read_array<double>();
+    const auto widths = read_array<std::int32_t>();
+    check_widths(widths);
+    const auto levels = read_array<std::int32_t>(n_, "levels");
+    const auto offsets = read_array<std::uint64_t>(std::uint64_t{n_} + 1, "offsets");
+    check_offsets(widths, levels, offsets);
+    const auto ids = read_array<std::int32_t>(offsets.back(), "neighbors");
+    for (const std::int32_t level : levels)
+      foreign_.first_upper.push_back(foreign_.first_upper.back() +
+                                     static_cast<std::size_t>(level - 1));
+    for (NodeId node = 0; node < n_; ++node)
+      take_lists(node, widths, levels, std::span(ids).subspan(offsets[node]));
+    read_search_state(probabilities, widths, levels);
+  }
+
+  void check_widths(const std::vector<std::int32_t>& widths) const {
+    bool sound = widths.size() >= 2 && widths[0] == 0;
+    for (std::size_t layer = 0; sound && layer + 1 < widths.size(); ++layer)
+      sound = widths[layer] <= widths[layer + 1];
+    if (!sound) file_.refuse("the widths of its layers do not grow");
+  }
+
+  void check_offsets(const std::vector<std::int32_t>& widths,
+                     const std::vector<std::int32_t>& levels,
+                     const std::vector<std::uint64_t>& offsets) const {
+    if (offsets[0] != 0) file_.refuse("its first offset is not 0");
+    for (NodeId node = 0; node < n_; ++node) {
+      const std::int32_t layers = levels[node];
+      if (layers < 1 || static_cast<std::size_t>(layers) >= widths.size()) {
+        file_.refuse("node " + text(node) + " has " + std::to_string(layers) + " layers");
+      }
+      // No sum: offsets may be anything.
+      const auto width = static_cast<std::uint64_t>(widths[static_cast<std::size_t>(layers)]);
+      if (offsets[node + 1] < offsets[node] || offsets[node + 1] - offsets[node] != width) {
+        file_.refuse("the offset of node " + text(node) + " does not fit its layers");
+      }
+    }
+  }
+
+  // A row ends at the first -1.
+  void take_lists(NodeId node, const std::vector<std::int32_t>& widths,
+                  const std::vector<std::int32_t>& levels, std::span<const std::int32_t> ids) {
+    for (std::size_t layer = 0; layer < static_cast<std::size_t>(levels[node]); ++layer) {
+      row_.clear();
+      for (auto place = widths[layer]; place < widths[layer + 1]; ++place) {
+        const std::int32_t id = ids[static_cast<std::size_t>(place)];
+        if (id == kNoNeighbor) break;
+        if (id < 0 || static_cast<NodeId>(id) >= n_ ||
+            static_cast<std::size_t>(levels[static_cast<std::size_t>(id)]) <= layer) {
+          file_.refuse("node " + text(node) + " links to " + std::to_string(id) + " in layer " +
+                       text(layer) + ", which is no node of it");
+        }
+        row_.push_back(static_cast<NodeId>(id));
+      }
+      (layer == 0 ? foreign_.base : foreign_.upper).push(row_);
+    }
+  }
+
+  void read_search_state(const std::vector<double>& probabilities,
+                         const std::vector<std::int32_t>& widths,
+                         const std::vector<std::int32_t>& levels) {
+    const auto entry = file_.read<std::int32_t>();
+    const auto max_level = file_.read<std::int32_t>();
+    const auto ef_construction = file_.read<std::int32_t>();
+    file_.read<std::int32_t>();  // efSearch
+    file_.read<std::int32_t>();  // upper_beam, not used any more
+    if (n_ > 0) {
+      const std::int32_t highest = *std::max_element(levels.begin(), levels.end()) - 1;
+      if (entry < 0 || static_cast<NodeId>(entry) >= n_ || max_level != highest ||
+          levels[static_cast<std::size_t>(entry)] - 1 != highest) {
+        file_.refuse("its entry point is not a node of the highest level");
+      }
+    }
+    const std::uint64_t M = M_of(probabilities);
+    set_build_params(foreign_.params, M, static_cast<std::uint64_t>(std::max(ef_construction, 0)),
+                     file_);
+    if (static_cast<std::uint64_t>(widths[1]) < M)
+      file_.refuse("its rows have room for fewer than M links");
+  }
+
+  // The file has no M; P(level = 0) is 1 - 1/M.
+  std::uint64_t M_of(const std::vector<double>& probabilities) const {
+    if (probabilities.empty() || !(probabilities[0] > 0 && probabilities[0] < 1)) {
+      file_.refuse("its probabilities of levels are none");
+    }
+    return static_cast<std::uint64_t>(std::min(std::round(1 / (1 - probabilities[0])), 1e9));
+  }
+
+  void read_vectors() {
+    const auto kind = file_.read<FourCc>();
+    expect_kind(kind, kind == kFlatL2 || kind == kFlatInnerProduct || kind == kFlat,
+                "an IndexFlat as storage");
+    const bool fits = kind == kFlat || (kind == kFlatL2) == (header_.metric == kL2);
+    if (!fits) file_.refuse("its parts disagree on dimension, size or metric");
+    expect_same_header();
+    foreign_.vectors =
+        read_array<float>(std::uint64_t{n_} * foreign_.params.dimension, "elements of vectors");
+  }
+
+  void read_labels(bool with_labels) {
+    if (with_labels) {
+      foreign_.labels = read_array<std::uint64_t>(n_, "labels");
+      for (const std::uint64_t label : foreign_.labels) {
+        if (label > kMaxLabel) {
+          file_.refuse_unsupported("its label " + std::to_string(static_cast<std::int64_t>(label)) +
+                                   " is negative");
+        }
+      }
+    } else {
+      foreign_.labels.resize(n_);
+      std::iota(foreign_.labels.begin(), foreign_.labels.end(), std::uint64_t{0});
+    }
+  }
+
+  InputFile file_;
+  Header header_{};
+  NodeId n_ = 0;
+  ForeignIndex foreign_;
+  std::vector<NodeId> row_;
+};
+
+}  // namespace
+
+void save_faiss(const Index& index, const std::filesystem::path& path) {
+  Writer(index, path).run();
+}
+
+Index load_faiss(const std::filesystem::path& path, Adopt adopt, RuntimeOptions options) {
+  return Reader(path).run(adopt, std::move(options));
+}
+
+}  // namespace concord::interchange

@@ -1,0 +1,261 @@
+// The file of hnswlib's HierarchicalNSW::saveIndex (versions 0.4 to 0.8), little-endian:
+//
+//   header           as struct Header, 96 bytes
+//   n elements       count u16, deleted mark u8, 0 u8; maxM0 ids u32; dimension floats; label u64
+//   n upper lists    bytes u32, then for each layer from 1: count u16, 0 u16; maxM ids u32
+//
+// Places behind `count` hold nothing. The dimension is only known from offset_label - offset_data.
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <concord/interchange.hpp>
+
+#include "common/index_access.hpp"
+#include "common/interchange/adopt_graph.hpp"
+#include "common/interchange/input_file.hpp"
+#include "common/interchange/output_file.hpp"
+#include "common/interchange/row_width.hpp"
+
+namespace concord::interchange {
+namespace {
+
+using core::NodeId;
+
+struct Header {
+  std::uint64_t offset_level_0 = 0;
+  std::uint64_t max_elements = 0;
+  std::uint64_t n = 0;
+  std::uint64_t element_bytes = 0;
+  std::uint64_t offset_label = 0;
+  std::uint64_t offset_data = 0;
+  std::int32_t max_level = -1;
+  NodeId entry_point = core::kNoNode;
+  std::uint64_t max_M = 0;
+  std::uint64_t max_M0 = 0;
+  std::uint64_t M = 0;
+  double level_multiplier = 0;
+  std::uint64_t ef_construction = 0;
+};
+static_assert(sizeof(Header) == 96);
+
+struct RowHead {
+  std::uint16_t count = 0;
+  std::uint8_t deleted = 0;
+  std::uint8_t zero = 0;
+};
+static_assert(sizeof(RowHead) == 4);
+
+constexpr std::uint8_t kDeletedMark = 1;
+
+// --------------------------------------------------------------------------------------- writing
+
+class Writer {
+ public:
+  Writer(const Index& index, const std::filesystem::path& path)
+      : file_(path),
+        content_(IndexAccess::content(index)),
+        base_width_(row_width(content_.graph, 0)),
+        upper_width_(row_width(content_.graph, 1)) {}
+
+  void run() {
+    const core::Graph& graph = content_.graph;
+    file_.write(header());
+    for (NodeId node = 0; node < graph.size(); ++node) {
+      write_row(node, 0, base_width_);
+      file_.write(std::span(content_.vectors.row(node), content_.vectors.dimension()));
+      file_.write(content_.labels.label(node));
+    }
+    for (NodeId node = 0; node < graph.size(); ++node) {
+      file_.write(static_cast<std::uint32_t>(graph.level(node) * row_bytes(upper_width_)));
+      for (std::uint32_t layer = 1; layer <= graph.level(node); ++layer)
+        write_row(node, layer, upper_width_);
+    }
+    file_.commit();
+  }
+
+ private:
+  static constexpr std::uint64_t row_bytes(std::uint64_t width) {
+    return sizeof(RowHead) + width * sizeof(NodeId);
+  }
+
+  [[nodiscard]] Header header() const {
+    const core::Graph& graph = content_.graph;
+    const IndexParams& params = graph.params();
+    Header header;
+    header.max_elements = graph.size();
+    header.n = graph.size();
+    header.offset_data = row_bytes(base_width_);
+    header.offset_label = header.offset_data + std::uint64_t{params.dimension} * sizeof(float);
+    header.element_bytes = header.offset_label + sizeof(std::uint64_t);
+    header.entry_point = graph.entry_point().node;
+    if (graph.size() > 0) header.max_level = static_cast<std::int32_t>(graph.entry_point().level);
+    header.max_M = upper_width_;
+    header.max_M0 = base_width_;
+    header.M = params.M;
+    header.level_multiplier = 1 / std::log(params.M);
+    header.ef_construction = params.ef_construction;
+    return header;
+  }
+
+  void write_row(NodeId node, std::uint32_t layer, std::uint32_t width) {
+    std::array<NodeId, core::kMaxScored> ids{};
+    const std::uint32_t degree = content_.graph.read(node, layer, ids.data());
+    std::fill(ids.begin() + degree, ids.end(), 0);
+    file_.write(RowHead{static_cast<std::uint16_t>(degree)});
+    file_.write(std::span<const NodeId>(ids.data(), width));
+  }
+
+  OutputFile file_;
+  IndexAccess::Content content_;
+  std::uint32_t base_width_;
+  std::uint32_t upper_width_;
+};
+
+// --------------------------------------------------------------------------------------- reading
+
+class Reader {
+ public:
+  Reader(const std::filesystem::path& path, const HnswlibSpace& space) : file_(path, "hnswlib") {
+    foreign_.params.dimension = space.dimension;
+    foreign_.params.metric = space.metric;
+  }
+
+  Index run(Adopt adopt, RuntimeOptions options) {
+    header_ = file_.read<Header>();
+    check_header();
+    read_elements();
+    read_upper_lists();
+    file_.expect_end();
+    check_levels();
+    if (foreign_.params.metric == Metric::cosine) check_norms();
+    if (any_deleted_) foreign_ = foreign_.without(deleted_);
+    return make_index(foreign_, adopt, std::move(options), file_);
+  }
+
+ private:
+  static std::string text(std::uint64_t number) { return std::to_string(number); }
+
+  void check_header() {
+    const Header& h = header_;
+    if (h.n > core::kMaxNodes) file_.refuse("it claims " + text(h.n) + " elements");
+    if (h.n > h.max_elements) file_.refuse("it claims more elements than max_elements");
+    if (h.max_M0 > file_.left() || h.max_M > file_.left()) file_.refuse("its rows are too long");
+    if (h.offset_level_0 != 0 || h.offset_data != sizeof(RowHead) + h.max_M0 * sizeof(NodeId) ||
+        h.offset_label < h.offset_data ||
+        h.element_bytes - sizeof(std::uint64_t) != h.offset_label) {
+      file_.refuse("its offsets are not those of its maxM0");
+    }
+    check_dimension(h.offset_label - h.offset_data);
+    set_build_params(foreign_.params, h.M, h.ef_construction, file_);
+    if (h.max_M < h.M || h.max_M0 < h.M) file_.refuse("its rows have room for fewer than M links");
+    if (h.n > file_.left() / h.element_bytes) file_.refuse("it ends early");
+  }
+
+  void check_dimension(std::uint64_t data_bytes) const {
+    if (data_bytes == std::uint64_t{foreign_.params.dimension} * sizeof(float)) return;
+    throw Error(ErrorCode::dimension_mismatch,
+                "'" + file_.path().string() + "' has " + text(data_bytes) +
+                    " bytes a vector; dimension " + text(foreign_.params.dimension) + " needs " +
+                    text(std::uint64_t{foreign_.params.dimension} * sizeof(float)));
+  }
+
+  void read_elements() {
+    const auto n = static_cast<NodeId>(header_.n);
+    const std::uint32_t dimension = foreign_.params.dimension;
+    foreign_.vectors.resize(std::size_t{n} * dimension);
+    foreign_.labels.resize(n);
+    deleted_.assign(n, false);
+    for (NodeId node = 0; node < n; ++node) {
+      const RowHead head = read_row(foreign_.base, header_.max_M0, node);
+      deleted_[node] = (head.deleted & kDeletedMark) != 0;
+      any_deleted_ |= deleted_[node];
+      file_.read(&foreign_.vectors[std::size_t{node} * dimension], dimension * sizeof(float));
+      foreign_.labels[node] = file_.read<std::uint64_t>();
+    }
+  }
+
+  void read_upper_lists() {
+    const std::uint64_t list_bytes = sizeof(RowHead) + header_.max_M * sizeof(NodeId);
+    for (NodeId node = 0; node < foreign_.size(); ++node) {
+      const auto bytes = file_.read<std::uint32_t>();
+      if (bytes % list_bytes != 0 || bytes > file_.left())
+        file_.refuse("the upper lists of element " + text(node) + " have an impossible length");
+      const std::uint64_t level = bytes / list_bytes;
+      for (std::uint64_t layer = 1; layer <= level; ++layer)
+        read_row(foreign_.upper, header_.max_M, node);
+      foreign_.first_upper.push_back(foreign_.first_upper.back() + level);
+    }
+  }
+
+  RowHead read_row(IdLists& lists, std::uint64_t width, NodeId node) {
+    const auto head = file_.read<RowHead>();
+    row_.resize(width);
+    file_.read(row_.data(), width * sizeof(NodeId));
+    if (head.count > width) file_.refuse("element " + text(node) + " has more links than room");
+    lists.push(std::span(row_).first(head.count));
+    return head;
+  }
+
+  // Every link stays in its layer, and the entry point is of the highest level.
+  void check_levels() const {
+    std::size_t highest = 0;
+    for (NodeId node = 0; node < foreign_.size(); ++node) {
+      highest = std::max(highest, foreign_.level(node));
+      for (std::size_t layer = 0; layer <= foreign_.level(node); ++layer) {
+        for (const NodeId id : foreign_.links(node, layer)) check_link(node, id, layer);
+      }
+    }
+    if (foreign_.size() == 0) return;
+    const Header& h = header_;
+    if (h.entry_point >= foreign_.size() || h.max_level < 0 ||
+        foreign_.level(h.entry_point) != static_cast<std::size_t>(h.max_level) ||
+        static_cast<std::size_t>(h.max_level) != highest) {
+      file_.refuse("its entry point is not an element of the highest level");
+    }
+  }
+
+  void check_link(NodeId node, NodeId id, std::size_t layer) const {
+    if (id < foreign_.size() && foreign_.level(id) >= layer) return;
+    file_.refuse("element " + text(node) + " links to " + text(id) + " in layer " + text(layer) +
+                 ", which is no element of it");
+  }
+
+  void check_norms() const {
+    constexpr double kTolerance = 1e-3;
+    for (NodeId node = 0; node < foreign_.size(); ++node) {
+      double squared_norm = 0;
+      for (std::uint32_t e = 0; e < foreign_.params.dimension; ++e) {
+        const double x = foreign_.vectors[std::size_t{node} * foreign_.params.dimension + e];
+        squared_norm += x * x;
+      }
+      if (squared_norm == 0 || std::abs(squared_norm - 1) <= kTolerance) continue;
+      file_.refuse("vector " + text(node) +
+                   " is not normalised, as those of a cosine space are; is the metric another?");
+    }
+  }
+
+  InputFile file_;
+  Header header_;
+  ForeignIndex foreign_;
+  std::vector<bool> deleted_;
+  bool any_deleted_ = false;
+  std::vector<NodeId> row_;
+};
+
+}  // namespace
+
+void save_hnswlib(const Index& index, const std::filesystem::path& path) {
+  Writer(index, path).run();
+}
+
+Index load_hnswlib(const std::filesystem::path& path, HnswlibSpace space, Adopt adopt,
+                   RuntimeOptions options) {
+  IndexParams params;
+  params.dimension = space.dimension;
+  params.metric = space.metric;
+  params.validate();
+  return Reader(path, space).run(adopt, std::move(options));
+}
+
+}  // namespace concord::interchange
