@@ -299,7 +299,7 @@ std::size_t IndexAccess::add(Index& index, std::size_t count, std::span<const st
 }
 
 IndexAccess::Content IndexAccess::content(const Index& index) {
-  return {index.impl_->graph, index.impl_->vectors, index.impl_->labels};
+  return {index.impl_->graph, index.impl_->labels};
 }
 
 Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,

@@ -30,7 +30,6 @@ struct IndexAccess {
 
   struct Content {
     const core::Graph& graph;
-    const core::VectorStore& vectors;
     const core::LabelMap& labels;
   };
   static Content content(const Index& index);

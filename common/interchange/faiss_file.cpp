@@ -46,7 +46,10 @@ constexpr std::int32_t kEfSearch = 64;
 class Writer {
  public:
   Writer(const Index& index, const std::filesystem::path& path)
-      : file_(path), content_(IndexAccess::content(index)), graph_(content_.graph) {
+      : file_(path),
+        index_(index),
+        graph_(IndexAccess::content(index).graph),
+        labels_(IndexAccess::content(index).labels) {
     const bool l2 = graph_.params().metric == Metric::l2sq;
     metric_ = l2 ? kL2 : kInnerProduct;
     widths_ = {row_width(graph_, 0), row_width(graph_, 1)};
@@ -62,7 +65,7 @@ class Writer {
     write_search_state();
     write_header(metric_ == kL2 ? kFlatL2 : kFlatInnerProduct);
     write_vectors();
-    if (with_labels) write_array(content_.labels.labels());
+    if (with_labels) write_array(labels_.labels());
     file_.commit();
   }
 
@@ -70,7 +73,7 @@ class Writer {
   [[nodiscard]] bool has_labels() const {
     bool differ = false;
     for (NodeId node = 0; node < graph_.size(); ++node) {
-      const std::uint64_t label = content_.labels.label(node);
+      const std::uint64_t label = labels_.label(node);
       differ |= label != node;
       if (label <= kMaxLabel) continue;
       throw Error(ErrorCode::unsupported, "label " + std::to_string(label) +
@@ -155,15 +158,15 @@ class Writer {
   }
 
   void write_vectors() {
-    const std::uint32_t dimension = content_.vectors.dimension();
-    file_.write(std::uint64_t{graph_.size()} * dimension);
+    file_.write(std::uint64_t{graph_.size()} * graph_.params().dimension);
     for (NodeId node = 0; node < graph_.size(); ++node)
-      file_.write(std::span(content_.vectors.row(node), dimension));
+      file_.write(std::span<const float>(index_.vector(labels_.label(node))));
   }
 
   OutputFile file_;
-  IndexAccess::Content content_;
+  const Index& index_;
   const core::Graph& graph_;
+  const core::LabelMap& labels_;
   std::int32_t metric_ = kL2;
   std::array<std::uint32_t, 2> widths_{};  ///< of layer 0, of the others
   std::uint32_t layers_ = 0;

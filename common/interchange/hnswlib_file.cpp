@@ -54,6 +54,7 @@ class Writer {
  public:
   Writer(const Index& index, const std::filesystem::path& path)
       : file_(path),
+        index_(index),
         content_(IndexAccess::content(index)),
         base_width_(row_width(content_.graph, 0)),
         upper_width_(row_width(content_.graph, 1)) {}
@@ -63,8 +64,9 @@ class Writer {
     file_.write(header());
     for (NodeId node = 0; node < graph.size(); ++node) {
       write_row(node, 0, base_width_);
-      file_.write(std::span(content_.vectors.row(node), content_.vectors.dimension()));
-      file_.write(content_.labels.label(node));
+      const std::uint64_t label = content_.labels.label(node);
+      file_.write(std::span<const float>(index_.vector(label)));
+      file_.write(label);
     }
     for (NodeId node = 0; node < graph.size(); ++node) {
       file_.write(static_cast<std::uint32_t>(graph.level(node) * row_bytes(upper_width_)));
@@ -107,6 +109,7 @@ class Writer {
   }
 
   OutputFile file_;
+  const Index& index_;
   IndexAccess::Content content_;
   std::uint32_t base_width_;
   std::uint32_t upper_width_;
