@@ -90,9 +90,12 @@ struct Index::Impl {
 
   std::size_t add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
                   const ProgressCallback& progress);
+  using OnDevice = cuda::DeviceMatrixView<const float>;
+  /// `write` brings `count` rows; `there` is the same rows where device memory has them.
   std::size_t add(std::size_t count, std::span<const std::uint64_t> new_labels,
-                  const ProgressCallback& progress, const IndexAccess::WriteRows& write);
-  void insert(const ProgressCallback& progress);
+                  const ProgressCallback& progress, const IndexAccess::WriteRows& write,
+                  OnDevice there = {});
+  void insert(const ProgressCallback& progress, OnDevice there);
   void truncate() noexcept;
 
   /// Opens the device where one is wanted and none was tried yet. Throws Error(unsupported) only
@@ -168,7 +171,6 @@ std::size_t Index::add_from(const RowSource& source, std::size_t count,
                                                    std::to_string(count) +
                                                    " vectors; there must be one each, or none");
   }
-  const core::FloatEnvironment environment;
   return impl_->add(count, labels, progress, [&](core::VectorStore& store, std::size_t at) {
     for (std::size_t done = 0; done < count;) {
       const MatrixView<const float> rows = source(done);
@@ -188,16 +190,16 @@ std::size_t Index::add_from(const RowSource& source, std::size_t count,
 std::size_t Index::Impl::add(MatrixView<const float> rows,
                              std::span<const std::uint64_t> new_labels,
                              const ProgressCallback& progress) {
-  const core::FloatEnvironment environment;
   vectors.check_shape(rows, "vectors");
   return add(rows.rows, new_labels, progress,
              [&](core::VectorStore& store, std::size_t first) { store.write(first, rows, *pool); });
 }
 
 std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> new_labels,
-                             const ProgressCallback& progress,
-                             const IndexAccess::WriteRows& write) {
+                             const ProgressCallback& progress, const IndexAccess::WriteRows& write,
+                             OnDevice there) {
   if (count == 0) return 0;
+  const core::FloatEnvironment environment;
   const core::NodeId before = graph.size();
   try {
     {
@@ -210,7 +212,7 @@ std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> n
       graph.announce(static_cast<core::NodeId>(before + count));
       build.ingest.count += count;
     }
-    insert(progress);
+    insert(progress, there);
   } catch (...) {
     truncate();
     throw;
@@ -226,10 +228,12 @@ void Index::Impl::truncate() noexcept {
   vectors.resize(graph.size());
 }
 
-void Index::Impl::insert(const ProgressCallback& progress) {
+void Index::Impl::insert(const ProgressCallback& progress, OnDevice there) {
   cpu::CpuProposer cpu_proposer(graph, vectors, metric_kernels(), *pool, build);
   cuda::Backend* on = device(graph.announced() - graph.size() >= cuda::Backend::kSmallestAddition);
-  if (on != nullptr) on->begin_addition(graph.size());
+  if (on != nullptr) on->begin_addition(graph.size(), there);
+  const auto end_addition = [](cuda::Backend* used) { used->end_addition(); };
+  const std::unique_ptr<cuda::Backend, decltype(end_addition)> addition(on, end_addition);
   core::HybridProposer proposer(on == nullptr ? nullptr : &on->proposer(), cpu_proposer,
                                 cuda::Backend::kSmallestBatch,
                                 [&](const Error& error) { give_up_device(error); });
@@ -293,9 +297,10 @@ cuda::Device& IndexAccess::device(const Index& index) {
 
 core::ThreadPool& IndexAccess::pool(const Index& index) { return *index.impl_->pool; }
 
-std::size_t IndexAccess::add(Index& index, std::size_t count, std::span<const std::uint64_t> labels,
+std::size_t IndexAccess::add(Index& index, cuda::DeviceMatrixView<const float> vectors,
+                             std::span<const std::uint64_t> labels,
                              const ProgressCallback& progress, const WriteRows& write) {
-  return index.impl_->add(count, labels, progress, write);
+  return index.impl_->add(vectors.rows, labels, progress, write, vectors);
 }
 
 IndexAccess::Content IndexAccess::content(const Index& index) {

@@ -1,7 +1,7 @@
 // What the rest of the library reaches of an Index beyond its public members.
 #pragma once
 
-#include <concord/index.hpp>
+#include <concord/cuda.hpp>
 #include <functional>
 #include <memory>
 
@@ -24,9 +24,10 @@ struct IndexAccess {
   /// The index's device, opened if need be; given up or not. Throws Error(unsupported).
   static cuda::Device& device(const Index& index);
   static core::ThreadPool& pool(const Index& index);
-  /// As Index::add of `count` rows that `write` writes.
-  static std::size_t add(Index& index, std::size_t count, std::span<const std::uint64_t> labels,
-                         const ProgressCallback& progress, const WriteRows& write);
+  /// As Index::add of vectors in device memory, which `write` brings to the host.
+  static std::size_t add(Index& index, cuda::DeviceMatrixView<const float> vectors,
+                         std::span<const std::uint64_t> labels, const ProgressCallback& progress,
+                         const WriteRows& write);
 
   struct Content {
     const core::Graph& graph;

@@ -48,11 +48,14 @@ class Backend {
           BuildStats& build);
 
   [[nodiscard]] core::Proposer& proposer() noexcept { return proposer_; }
-  /// Nodes from `size` on are about to be announced, perhaps not for the first time.
-  void begin_addition(NodeId size) noexcept {
+  /// Nodes from `size` on have been announced, perhaps not for the first time. Their vectors may
+  /// also be in the caller's device memory, which is left alone from end_addition() on.
+  void begin_addition(NodeId size, DeviceMatrixView<const float> vectors) noexcept {
     mirror_.forget_nodes(size);
+    mirror_.offer_vectors(size, vectors);
     proposer_.begin_addition();
   }
+  void end_addition() noexcept { mirror_.withdraw_vectors(); }
   [[nodiscard]] Device& device() noexcept { return *device_; }
   [[nodiscard]] DeviceStats stats() const;
 

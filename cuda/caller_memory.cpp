@@ -1,6 +1,7 @@
 #include "cuda/caller_memory.hpp"
 
 #include <cstring>
+#include <limits>
 
 namespace concord::cuda {
 namespace {
@@ -8,6 +9,21 @@ namespace {
 constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
 
 }  // namespace
+
+TakeTask take_task(DeviceMatrixView<const float> matrix, std::size_t first, std::uint32_t count,
+                   const core::VectorStore& store, Metric metric, float* to) {
+  TakeTask task;
+  task.from = matrix.data + first * matrix.stride;
+  task.from_stride = matrix.stride;
+  task.dimension = store.dimension();
+  task.count = count;
+  task.to = to;
+  task.stride = store.stride();
+  task.normalise = metric == Metric::cosine;
+  task.most_squared_norm =
+      task.normalise ? std::numeric_limits<double>::max() : core::kMaxSquaredNorm;
+  return task;
+}
 
 CallerMemory::CallerMemory(Device& device, Stream stream)
     : device_(device), stream_(stream), chunks_{Chunk(device), Chunk(device)} {}

@@ -1,4 +1,5 @@
-// Matrices in the caller's device memory, moved in chunks through pinned memory, on his stream.
+// Matrices in the caller's device memory: moved in chunks through pinned memory, on his stream, or
+// taken by a kernel where they are.
 //
 // One chunk is on its way while another is in use on the host.
 // Thread-safety: one thread at a time.
@@ -8,9 +9,14 @@
 #include <concord/matrix_view.hpp>
 #include <functional>
 
+#include "common/vector_store.hpp"
 #include "cuda/buffer.hpp"
 
 namespace concord::cuda {
+
+/// Writes the rows [first, first + count) to `to` as `store` would hold them.
+TakeTask take_task(DeviceMatrixView<const float> matrix, std::size_t first, std::uint32_t count,
+                   const core::VectorStore& store, Metric metric, float* to);
 
 class CallerMemory {
  public:

@@ -127,6 +127,10 @@ class CudaDevice final : public Device {
     use();
     check(launch_scatter_async(task, stream), "scatter_kernel");
   }
+  void do_take_rows_async(const TakeTask& task, Stream stream) override {
+    use();
+    check(launch_take_rows_async(task, stream), "take_rows_kernel");
+  }
 
  private:
   // The current device belongs to the calling thread, and the caller may use others.

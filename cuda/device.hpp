@@ -114,6 +114,10 @@ class Device {
     step("scatter"), do_scatter_async(task, stream);
   }
 
+  void take_rows_async(const TakeTask& task, Stream stream) {
+    step("take_rows"), do_take_rows_async(task, stream);
+  }
+
   /// Test hook: `before` is called before each of the calls above, with its name and number, and
   /// may throw in its place.
   void set_hook(std::function<void(const char* call, std::uint64_t number)> before) {
@@ -142,6 +146,7 @@ class Device {
   virtual void do_search_async(const MirrorView& view, const SearchTask& task, Stream stream) = 0;
   virtual void do_exact_async(const MirrorView& view, const ExactTask& task, Stream stream) = 0;
   virtual void do_scatter_async(const ScatterTask& task, Stream stream) = 0;
+  virtual void do_take_rows_async(const TakeTask& task, Stream stream) = 0;
 
  private:
   [[noreturn]] void refuse(std::size_t bytes) const {

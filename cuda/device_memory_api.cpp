@@ -48,7 +48,7 @@ std::size_t add(Index& index, DeviceMatrixView<const float> vectors,
                                                    std::to_string(vectors.rows) +
                                                    " vectors; there must be one each, or none");
   }
-  return IndexAccess::add(index, vectors.rows, labels, progress,
+  return IndexAccess::add(index, vectors, labels, progress,
                           [&](core::VectorStore& store, std::size_t first) {
                             CallerMemory(device, stream)
                                 .read(vectors, [&](std::size_t at, MatrixView<const float> rows) {

@@ -103,5 +103,6 @@ void HostDevice::do_exact_async(const MirrorView& view, const ExactTask& task, S
   run_exact(view, task);
 }
 void HostDevice::do_scatter_async(const ScatterTask& task, Stream) { run_scatter(task); }
+void HostDevice::do_take_rows_async(const TakeTask& task, Stream) { run_take_rows(task); }
 
 }  // namespace concord::cuda

@@ -49,6 +49,7 @@ class HostDevice : public Device {
   void do_search_async(const MirrorView& view, const SearchTask& task, Stream stream) override;
   void do_exact_async(const MirrorView& view, const ExactTask& task, Stream stream) override;
   void do_scatter_async(const ScatterTask& task, Stream stream) override;
+  void do_take_rows_async(const TakeTask& task, Stream stream) override;
   /// Bytes from `memory` to the end of the live block it is in; 0 where it is in none.
   [[nodiscard]] std::size_t bytes_from(const void* memory) const;
 

@@ -10,6 +10,7 @@
 #include "cuda/scatter.hpp"
 #include "cuda/score_row.hpp"
 #include "cuda/search.hpp"
+#include "cuda/take_rows.hpp"
 
 namespace concord::cuda {
 namespace {
@@ -105,6 +106,14 @@ void run_exact(const MirrorView& view, const ExactTask& task) {
 
 void run_scatter(const ScatterTask& task) {
   for (std::size_t j = 0; j < std::size_t{task.count} * task.width; ++j) scatter_id(task, j);
+}
+
+void run_take_rows(const TakeTask& task) {
+  HostTeam team;
+  double scales[kTakenRows];
+  for (std::uint32_t block = 0; block * kTakenRows < task.count; ++block) {
+    take_rows_block(team, task, block, scales);
+  }
 }
 
 }  // namespace concord::cuda

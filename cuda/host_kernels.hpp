@@ -14,5 +14,6 @@ void run_search(const MirrorView& view, const SearchTask& task);
 void run_distances(const MirrorView& view, const DistanceTask& task);
 void run_exact(const MirrorView& view, const ExactTask& task);
 void run_scatter(const ScatterTask& task);
+void run_take_rows(const TakeTask& task);
 
 }  // namespace concord::cuda

@@ -30,5 +30,6 @@ using Stream = CUstream_st*;
                                          Stream stream);
 [[nodiscard]] int launch_exact_async(const MirrorView& view, const ExactTask& task, Stream stream);
 [[nodiscard]] int launch_scatter_async(const ScatterTask& task, Stream stream);
+[[nodiscard]] int launch_take_rows_async(const TakeTask& task, Stream stream);
 
 }  // namespace concord::cuda

@@ -1,6 +1,7 @@
 // Upkeep of the device mirror, and the preparation of all kernels.
 #include "cuda/kernels_common.cuh"
 #include "cuda/scatter.hpp"
+#include "cuda/take_rows.hpp"
 
 namespace concord::cuda {
 namespace {
@@ -10,6 +11,12 @@ constexpr unsigned kScatterThreads = 256;
 __global__ void __launch_bounds__(kScatterThreads) scatter_kernel(const ScatterTask task) {
   const std::size_t position = std::size_t{blockIdx.x} * kScatterThreads + threadIdx.x;
   if (position < std::size_t{task.count} * task.width) scatter_id(task, position);
+}
+
+__global__ void __launch_bounds__(kTakeThreads) take_rows_kernel(const TakeTask task) {
+  __shared__ double scales[kTakenRows];
+  CudaTeam<kTakeThreads> team;
+  take_rows_block(team, task, blockIdx.x, scales);
 }
 
 }  // namespace
@@ -24,6 +31,13 @@ int launch_scatter_async(const ScatterTask& task, Stream stream) {
   if (ids == 0) return 0;
   const auto blocks = static_cast<unsigned>((ids + kScatterThreads - 1) / kScatterThreads);
   scatter_kernel<<<blocks, kScatterThreads, 0, stream>>>(task);
+  return cudaGetLastError();
+}
+
+int launch_take_rows_async(const TakeTask& task, Stream stream) {
+  if (task.count == 0) return 0;
+  const unsigned blocks = (task.count + kTakenRows - 1) / kTakenRows;
+  take_rows_kernel<<<blocks, kTakeThreads, 0, stream>>>(task);
   return cudaGetLastError();
 }
 

@@ -135,6 +135,8 @@ constexpr ScoreLayout score_layout(std::uint32_t words) {
 }
 inline constexpr std::uint32_t kScoreThreads = 128;
 inline constexpr std::uint32_t kDistanceThreads = 128;
+inline constexpr std::uint32_t kTakeThreads = 256;
+inline constexpr std::uint32_t kTakenRows = 32;  ///< of a block
 
 /// Shared memory of a merge of distances into the k nearest so far.
 constexpr BeamLayout merge_layout(std::uint32_t k) {

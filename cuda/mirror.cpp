@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string>
 
+#include "cuda/caller_memory.hpp"
+
 namespace concord::cuda {
 namespace {
 
@@ -179,11 +181,26 @@ void Mirror::upload(T* d_to, const T* from, std::size_t count) {
   }
 }
 
+void Mirror::withdraw_vectors() noexcept {
+  if (offered_.rows > 0) device_.drain(copy_in_);
+  offered_ = {};
+}
+
+void Mirror::bring_vectors(NodeId end) {
+  const std::size_t stride = vectors_.stride();
+  const NodeId taken = offered_.rows == 0 ? end : std::clamp(offered_first_, uploaded_, end);
+  upload(d_vectors_.data() + uploaded_ * stride, vectors_.row(uploaded_),
+         (taken - uploaded_) * stride);
+  if (taken == end) return;
+  device_.take_rows_async(take_task(offered_, taken - offered_first_, end - taken, vectors_,
+                                    graph_.params().metric, d_vectors_.data() + taken * stride),
+                          copy_in_);
+}
+
 void Mirror::upload_nodes(NodeId end) {
   if (end <= uploaded_) return;
   const std::size_t count = end - uploaded_;
-  upload(d_vectors_.data() + std::size_t{uploaded_} * vectors_.stride(), vectors_.row(uploaded_),
-         count * vectors_.stride());
+  bring_vectors(end);
   upload(d_levels_.data() + uploaded_, graph_.levels().data() + uploaded_, count);
   upload(d_upper_offset_.data() + uploaded_, graph_.upper_offsets().data() + uploaded_, count);
   device_.record(nodes_ready_, copy_in_);

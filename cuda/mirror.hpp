@@ -1,6 +1,7 @@
 // The device mirror: vectors, levels and rows of one version of the graph in device memory.
 //
-// Vectors, levels and offsets are uploaded once. Rows are those of the version that proposals of
+// Vectors, levels and offsets are uploaded once; vectors that the caller has in device memory are
+// taken there. Rows are those of the version that proposals of
 // one epoch read, or the live ones for searches; moving from one to the other uploads only rows
 // that differ: at each seal the changed rows are gathered into pinned memory and copied while the
 // device still works on the older version, and scattered in stream order just before the newer one
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <concord/cuda.hpp>
 #include <concord/stats.hpp>
 #include <span>
 #include <vector>
@@ -38,6 +40,14 @@ class Mirror {
   void reserve(std::size_t scratch);
   /// Nodes from `size` on are, or will be, others than those uploaded.
   void forget_nodes(core::NodeId size) noexcept { uploaded_ = std::min(uploaded_, size); }
+  /// Vectors of nodes from `first` on are also in the caller's device memory, validated and
+  /// written: upload_nodes() takes them there, until withdraw_vectors().
+  void offer_vectors(NodeId first, DeviceMatrixView<const float> rows) noexcept {
+    offered_first_ = first;
+    offered_ = rows;
+  }
+  /// The caller's memory is read no more when this returns.
+  void withdraw_vectors() noexcept;
   /// Uploads what is missing of nodes [0, end); work given to compute() from here on sees them.
   void upload_nodes(core::NodeId end);
 
@@ -95,6 +105,8 @@ class Mirror {
   void grow_buffer(DeviceBuffer<T>& buffer, std::size_t used, std::size_t size);
   template <class T>
   void upload(T* d_to, const T* from, std::size_t count);
+  /// Of nodes [uploaded_, end): the offered ones are taken, those before are uploaded.
+  void bring_vectors(NodeId end);
 
   /// Fills changed_ with the rows that `epoch` or its seal has changed, unless a later one has.
   void learn_changes(std::uint32_t epoch);
@@ -129,6 +141,8 @@ class Mirror {
   std::size_t row_capacity_[kKinds] = {0, 0};
   NodeId capacity_ = 0;
   NodeId uploaded_ = 0;
+  DeviceMatrixView<const float> offered_;  ///< of nodes from offered_first_ on
+  NodeId offered_first_ = 0;
 
   OwnedStream copy_in_;
   OwnedStream compute_;

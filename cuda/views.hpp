@@ -158,4 +158,17 @@ struct ScatterTask {
   NodeId* rows = nullptr;
 };
 
+/// Copies rows of floats from the caller's device memory into padded rows (take_rows.hpp).
+struct TakeTask {
+  const float* from = nullptr;
+  std::size_t from_stride = 0;  ///< floats
+  std::uint32_t dimension = 0;
+  std::uint32_t count = 0;  ///< rows
+  float* to = nullptr;      ///< [count × stride]
+  std::uint32_t stride = 0;
+  bool normalise = false;
+  double most_squared_norm = 0;      ///< rows beyond it, or with a NaN, become zeros
+  std::uint32_t* refused = nullptr;  ///< becomes 1 where there is such a row; null: there is none
+};
+
 }  // namespace concord::cuda

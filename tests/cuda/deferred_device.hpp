@@ -142,6 +142,14 @@ class DeferredDevice : public cuda::HostDevice {
     ranges.push_back({task.rows, whole, true});
     give(stream, std::move(ranges), [=, this] { HostDevice::do_scatter_async(task, stream); });
   }
+  void do_take_rows_async(const cuda::TakeTask& task, Stream stream) override {
+    const std::size_t floats = (task.count - 1) * task.from_stride + task.dimension;
+    give(stream,
+         {{task.from, floats * sizeof(float), false},
+          {task.to, std::size_t{task.count} * task.stride * sizeof(float), true},
+          {task.refused, sizeof(std::uint32_t), true}},
+         [=, this] { HostDevice::do_take_rows_async(task, stream); });
+  }
 
  private:
   using Clock = std::map<Stream, std::uint64_t>;         ///< work of each stream known to precede

@@ -11,15 +11,18 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "cuda/host_kernels.hpp"
 #include "cuda/kernels.hpp"
+#include "tests/cuda/conformance_additions.hpp"
 #include "tests/cuda/world.hpp"
 
 namespace concord::cuda::testing {
@@ -219,6 +222,50 @@ void check_scatter() {
           "launch_scatter");
     synchronise("scatter");
     compare("scatter width=" + std::to_string(width), device_rows.read(), rows);
+  }
+}
+
+/// Rows of mixed magnitudes, some of which must be refused.
+void check_take_rows() {
+  for (std::uint32_t dimension : {1u, 7u, 128u, 1000u}) {
+    for (int shape = 0; shape < 4; ++shape) {
+      const std::uint32_t rows = 1000, stride = (dimension + 7) / 8 * 8;
+      TakeTask host;
+      host.from_stride = dimension + static_cast<std::uint32_t>(shape % 2) * 5;
+      std::vector<float> from(rows * host.from_stride);
+      for (std::size_t j = 0; j < from.size(); ++j) {
+        const float magnitudes[] = {1.0f, 1e-3f, 3e-39f, 1e15f, 1e19f, 0.0f};
+        const std::size_t row = j / host.from_stride;
+        from[j] = (static_cast<float>((j * 2654435761u) % 100003) / 50000.0f - 1.0f) *
+                  magnitudes[row % 6 == 4 && row % 5 != 0 ? 0 : row % 6];
+      }
+      if (shape == 3) from[17 * host.from_stride] = INFINITY;
+      std::vector<float> to(std::size_t{rows} * stride, 7.0f);
+      std::vector<std::uint32_t> refused(1);
+      const OnDevice<float> d_from(from), d_to(to);
+      const OnDevice<std::uint32_t> d_refused(refused);
+      host.from = from.data();
+      host.dimension = dimension;
+      host.count = rows;
+      host.to = to.data();
+      host.stride = stride;
+      host.normalise = shape >= 2;
+      host.most_squared_norm = host.normalise ? std::numeric_limits<double>::max()
+                                              : double{std::numeric_limits<float>::max()} / 8;
+      host.refused = refused.data();
+      TakeTask task = host;
+      task.from = d_from.data();
+      task.to = d_to.data();
+      task.refused = d_refused.data();
+      run_take_rows(host);
+      check(launch_take_rows_async(task, nullptr), "launch_take_rows");
+      synchronise("take_rows");
+      const std::string name = "take rows d" + std::to_string(dimension) + " stride " +
+                               std::to_string(host.from_stride) +
+                               (host.normalise ? " normalised" : "");
+      compare(name, d_to.read(), to);
+      compare(name + " refused", d_refused.read(), refused);
+    }
   }
 }
 
@@ -433,6 +480,8 @@ int run(Extent extent, bool timing) {
               properties.minor, properties.multiProcessorCount);
   check(prepare_kernels(), "prepare_kernels");
   check_scatter();
+  check_take_rows();
+  g_failures += check_additions();
   check_worlds(extent);
   const int failures = g_failures;
   std::printf("%s: %d failed\n", failures == 0 ? "RESULT pass" : "RESULT fail", failures);

@@ -1,5 +1,6 @@
 // concord/cuda.hpp: data in device memory gives what data in host memory gives.
 
+#include <atomic>
 #include <concord/cuda.hpp>
 #include <cstring>
 #include <limits>
@@ -72,6 +73,131 @@ TEST(DeviceMemoryApi, AddAndSearchGiveWhatHostMemoryGives) {
       expect_same(cuda::search(index, caller.upload(queries, 40), {7, 30}, caller.stream()),
                   cpu.search(queries, {7, 30}));
     }
+  }
+}
+
+/// Bytes to the device for `rows`, added in two calls, the second of which makes the mirror grow.
+std::uint64_t bytes_in(const IndexParams& params, const Matrix& rows, bool from_device) {
+  const HostDevices devices(HostDevices::deferred(0));
+  Index index(params, on("cuda"));
+  Caller caller(*devices.last);
+  const std::size_t half = rows.rows / 2;
+  for (const std::size_t first : {std::size_t{0}, half}) {
+    const auto part = rows.slice(first, half);
+    if (from_device) {
+      cuda::add(index, caller.upload(part, part.cols + 3), {}, caller.stream());
+    } else {
+      index.add(part);
+    }
+  }
+  EXPECT_EQ(index.digest(), digest_on("cpu", params, rows));
+  return index.stats().device.bytes_in;
+}
+
+// Rows, levels and lists go up either way; vectors do only where the device does not have them.
+// Both calls end with a batch that is large enough for the device.
+TEST(DeviceMemoryApi, VectorsInDeviceMemoryAreNotUploaded) {
+  for (const Metric metric : kAllMetrics) {
+    for (const std::uint32_t dimension : {5u, 24u, 33u}) {
+      const Matrix rows = make_data(Shape::clustered, 2 * 1000, dimension);
+      const IndexParams params = make_params(dimension, 6, 20, 256, metric);
+      const std::size_t stride = (dimension + 7) / 8 * 8;
+      EXPECT_EQ(bytes_in(params, rows, false) - bytes_in(params, rows, true),
+                rows.rows * stride * sizeof(float));
+    }
+  }
+}
+
+// Small batches are proposed on the CPU: what an addition leaves goes up later, from the host.
+TEST(DeviceMemoryApi, ManyAdditionsFromEitherMemory) {
+  const Matrix data = make_data(Shape::clustered, 1900, 24);
+  for (const std::uint64_t seed : {0u, 5u}) {
+    const HostDevices devices(HostDevices::deferred(seed));
+    Index cpu(api_params(Metric::cosine), on("cpu"));
+    Index index(api_params(Metric::cosine), on("cuda"));
+    Caller caller(*devices.last);
+    for (std::uint64_t i = 0; index.size() < data.rows; ++i) {
+      const std::size_t some = 1 + hash(seed, i) % (i % 3 == 0 ? 30 : 300);
+      const auto rows = data.slice(index.size(), std::min(some, data.rows - index.size()));
+      cpu.add(rows);
+      if (i % 4 == 1) {
+        index.add(rows);
+      } else {
+        cuda::add(index, caller.upload(rows, 24 + i % 3), {}, caller.stream());
+      }
+      const auto queries = data.slice(0, 70);
+      if (i % 3 == 0) expect_same(index.search(queries, {5, 20}), cpu.search(queries, {5, 20}));
+    }
+    EXPECT_EQ(index.digest(), cpu.digest());
+    EXPECT_EQ(index.stats().device.name, "host team");
+  }
+}
+
+// However a call ends, the caller may release his memory then, and the next call finds all in
+// order.
+TEST(DeviceMemoryApi, TheMemoryIsTheCallersAgainAtOnce) {
+  const Matrix data = make_data(Shape::clustered, 2000, 24);
+  const Matrix other = make_data(Shape::random, 700, 24);
+  const HostDevices devices(HostDevices::deferred(0));
+  Index index(api_params(), on("cuda"));
+  const auto add = [&](MatrixView<const float> rows, const ProgressCallback& progress) {
+    Caller caller(*devices.last);
+    cuda::add(index, caller.upload(rows, 24), {}, caller.stream(), progress);
+  };
+  add(data.slice(0, 900), {});
+  EXPECT_THROW(add(other.view(), [](std::uint64_t, std::uint64_t) -> bool { throw 1; }), int);
+  const std::size_t committed = index.size();
+  const std::string digest = index.digest();
+  Matrix bad = other;
+  bad.row(650)[3] = std::numeric_limits<float>::infinity();
+  expect_error(ErrorCode::invalid_vector, {"vector 650"}, [&] { add(bad.view(), {}); });
+  EXPECT_EQ(index.digest(), digest);
+  add(data.slice(900, 1100), {});
+
+  Index cpu(api_params(), on("cpu"));
+  cpu.add(data.slice(0, 900));
+  cpu.add(other.slice(0, committed - 900));
+  cpu.add(data.slice(900, 1100));
+  EXPECT_EQ(index.digest(), cpu.digest());
+  EXPECT_EQ(index.stats().device.name, "host team");
+}
+
+// A failing device ends an addition only while vectors come to the host; then nothing has changed.
+TEST(DeviceMemoryApi, AnyCallMayFail) {
+  const IndexParams params = make_params(4, 4, 10, 100);
+  const Matrix data = make_data(Shape::clustered, 700, 4);
+  const std::string digest = digest_on("cpu", params, data);
+  for (const std::uint64_t seed : {0u, 3u}) {
+    bool happened = true;
+    std::uint64_t failures = 0;
+    for (std::uint64_t n = 0; happened; n += full_scale() ? 3 : 17) {
+      SCOPED_TRACE("call " + std::to_string(n));
+      happened = false;
+      bool armed = false;
+      std::atomic<std::uint64_t> calls{0};
+      const HostDevices devices(HostDevices::deferred(seed), [&](const char* call, std::uint64_t) {
+        if (!armed || calls++ != n) return;
+        happened = true;
+        throw Error(ErrorCode::cuda, "injected at " + std::string(call));
+      });
+      Index index(params, on("cuda"));
+      for (const auto& rows : {data.slice(0, 450), data.slice(450, 250)}) {
+        Caller caller(*devices.last);
+        const auto there = caller.upload(rows, 7);
+        const std::size_t before = index.size();
+        armed = true;
+        try {
+          cuda::add(index, there, {}, caller.stream());
+        } catch (const Error&) {
+          ASSERT_EQ(index.size(), before);
+          index.add(rows);
+        }
+        armed = false;
+      }
+      ASSERT_EQ(index.digest(), digest);
+      failures += happened ? 1 : 0;
+    }
+    EXPECT_GT(failures, full_scale() ? 60u : 10u);
   }
 }
 

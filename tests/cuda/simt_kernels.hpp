@@ -6,6 +6,7 @@
 #include "cuda/propose.hpp"
 #include "cuda/score_row.hpp"
 #include "cuda/search.hpp"
+#include "cuda/take_rows.hpp"
 #include "tests/cuda/simt_team.hpp"
 
 namespace concord::cuda::testing {
@@ -100,6 +101,13 @@ inline void simt_exact(const MirrorView& view, const ExactTask& task, std::uint6
                                });
     return true;
   });
+}
+
+inline void simt_take_rows(const TakeTask& task, std::uint64_t seed) {
+  simt_launch<kTakeThreads>((task.count + kTakenRows - 1) / kTakenRows, kTakenRows * sizeof(double),
+                            seed, [&](auto& team, std::uint32_t b, unsigned char* shared) {
+                              take_rows_block(team, task, b, reinterpret_cast<double*>(shared));
+                            });
 }
 
 }  // namespace concord::cuda::testing

@@ -1,0 +1,107 @@
+// Rows taken from device memory are those that VectorStore writes, to the bit; what it refuses is
+// noticed.
+#include "cuda/take_rows.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <limits>
+
+#include "cuda/caller_memory.hpp"
+#include "cuda/host_kernels.hpp"
+#include "tests/cuda/simt_kernels.hpp"
+#include "tests/support/graph_builder.hpp"
+#include "tests/support/support.hpp"
+
+namespace concord::test {
+namespace {
+
+using cuda::TakeTask;
+
+/// Data that rounds in every way: mixed magnitudes, denormals, zeros.
+Matrix rough_data(std::size_t rows, std::size_t cols) {
+  Matrix data = make_data(Shape::random, rows, cols);
+  for (std::size_t r = 0; r < rows; ++r) {
+    const float scales[] = {1.0f, 1e-3f, 3e-39f, 1e15f, 1e-30f, 0.0f};
+    for (std::size_t e = 0; e < cols; ++e) {
+      data.row(r)[e] *= scales[r % 6] * (1.0f + 1.0f / static_cast<float>(3 + hash(r, e) % 97));
+    }
+  }
+  return data;
+}
+
+class TakeRows : public testing::Test {
+ protected:
+  void expect_as_stored(const Matrix& data, Metric metric, bool emulated) {
+    const auto dimension = static_cast<std::uint32_t>(data.cols);
+    core::VectorStore store(make_params(dimension, 4, 10, 100, metric));
+    core::ThreadPool pool(1);
+    store.resize(data.rows);
+    store.write(0, data.view(), pool);
+    std::vector<float> taken(data.rows * store.stride(), 7.0f);
+    const TakeTask task =
+        cuda::take_task({data.values.data(), data.rows, data.cols}, 0,
+                        static_cast<std::uint32_t>(data.rows), store, metric, taken.data());
+    emulated ? cuda::testing::simt_take_rows(task, 5) : cuda::run_take_rows(task);
+    EXPECT_EQ(std::memcmp(taken.data(), store.data(), taken.size() * sizeof(float)), 0)
+        << "metric " << static_cast<int>(metric) << ", dimension " << dimension;
+  }
+};
+
+TEST_F(TakeRows, AreThoseOfTheStore) {
+  for (const Metric metric : kAllMetrics) {
+    for (const std::size_t dimension : {1u, 3u, 8u, 100u, 129u, 1536u}) {
+      for (const std::size_t rows : {1u, 31u, 32u, 100u}) {
+        expect_as_stored(rough_data(rows, dimension), metric, false);
+      }
+      expect_as_stored(rough_data(70, dimension), metric, true);
+    }
+    for (const Shape shape : kAllShapes) {
+      expect_as_stored(make_data(shape, 200, 24), metric, false);
+    }
+  }
+}
+
+// The host's answer for a row is the device's, in every place of a block.
+TEST_F(TakeRows, RefusedRowsAreNoticedAndBecomeZeros) {
+  const std::size_t dimension = 9;
+  const float most = std::numeric_limits<float>::max();
+  const float bad[] = {std::numeric_limits<float>::quiet_NaN(),
+                       -std::numeric_limits<float>::infinity(),
+                       most,
+                       most / 16,
+                       1e19f,
+                       1.0f};
+  for (const Metric metric : kAllMetrics) {
+    const core::VectorStore store(make_params(dimension, 4, 10, 100, metric));
+    for (const float value : bad) {
+      for (const std::size_t place : {0u, 31u, 32u, 44u}) {
+        Matrix data = make_data(Shape::random, 45, dimension);
+        data.row(place)[place % dimension] = value;
+        std::vector<float> expected(store.stride());
+        bool refused_by_store = false;
+        try {
+          store.prepare(data.row(place), expected.data(), "vector", 0);
+        } catch (const Error&) {
+          refused_by_store = true;
+          expected.assign(expected.size(), 0.0f);
+        }
+        for (const bool emulated : {false, true}) {
+          std::vector<float> taken(45 * store.stride(), 7.0f);
+          std::uint32_t refused = 0;
+          TakeTask task = cuda::take_task({data.values.data(), 45, dimension}, 0, 45, store, metric,
+                                          taken.data());
+          task.refused = &refused;
+          emulated ? cuda::testing::simt_take_rows(task, 5) : cuda::run_take_rows(task);
+          EXPECT_EQ(refused, refused_by_store ? 1u : 0u) << value << " at " << place;
+          EXPECT_EQ(std::memcmp(&taken[place * store.stride()], expected.data(),
+                                expected.size() * sizeof(float)),
+                    0);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace concord::test
