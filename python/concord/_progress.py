@@ -1,0 +1,29 @@
+"""From the argument ``progress`` to the callable that the extension module asks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def callback(
+    progress: bool | Callable[[int, int], object] | None,
+) -> Iterator[Callable[[int, int], object] | None]:
+    """``None`` for no report, the caller's callable, or a tqdm bar that shows vectors per second."""
+    if progress is None or progress is False:
+        yield None
+    elif progress is not True:
+        if not callable(progress):
+            raise TypeError(f"progress must be a bool or a callable, not {type(progress).__name__}")
+        yield progress
+    else:
+        from tqdm.auto import tqdm
+
+        with tqdm(unit=" vectors", unit_scale=True) as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            yield show

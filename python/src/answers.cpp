@@ -1,0 +1,70 @@
+#include "answers.hpp"
+
+#include <algorithm>
+#include <concord/error.hpp>
+#include <string>
+
+#include "errors.hpp"
+
+namespace nb = nanobind;
+
+namespace concord::python {
+namespace {
+
+// Kept for the life of the process: looked up once, not once a query.
+nb::object empty_array(std::size_t queries, std::size_t k, bool flat, const char* type) {
+  static const nb::handle empty = nb::object(nb::module_::import_("numpy").attr("empty")).release();
+  return flat ? empty(k, type) : empty(nb::make_tuple(queries, k), type);
+}
+
+}  // namespace
+
+Answers::Answers(std::size_t queries, std::size_t k, bool flat, nb::handle out)
+    : queries_(queries), k_(k) {
+  if (out.is_none()) {
+    pair_ =
+        nb::make_tuple(empty_array(queries, k, flat, "u8"), empty_array(queries, k, flat, "f4"));
+  } else {
+    if (!nb::isinstance<nb::tuple>(out) || nb::len(out) != 2) {
+      throw ArrayTypeError("out must be a tuple (labels, distances) of arrays");
+    }
+    pair_ = nb::borrow(out);
+  }
+  labels_.emplace(nb::object(pair_[0]), "labels of out", true);
+  distances_.emplace(nb::object(pair_[1]), "distances of out", true);
+  if (out.is_none()) return;
+  check(*labels_, labels_->is_matrix_of(Element::uint64) || labels_->is_matrix_of(Element::int64),
+        "uint64 or int64");
+  check(*distances_, distances_->is_matrix_of(Element::float32), "float32");
+}
+
+void Answers::check(const Array& array, bool has_type, const char* types) const {
+  if (!has_type) {
+    throw ArrayTypeError(std::string(array.name()) + " must be " + types +
+                         ", with the elements of a row side by side");
+  }
+  if (array.rows() != queries_ || array.cols() != k_) {
+    throw Error(ErrorCode::dimension_mismatch,
+                std::string(array.name()) + " are " + std::to_string(array.rows()) + " x " +
+                    std::to_string(array.cols()) + ", " + std::to_string(queries_) + " x " +
+                    std::to_string(k_) + " are needed");
+  }
+}
+
+MatrixView<std::uint64_t> Answers::labels() const noexcept {
+  return {reinterpret_cast<std::uint64_t*>(labels_->data()), queries_, k_,
+          labels_->matrix_stride()};
+}
+
+MatrixView<float> Answers::distances() const noexcept {
+  return {reinterpret_cast<float*>(distances_->data()), queries_, k_, distances_->matrix_stride()};
+}
+
+void Answers::put(const SearchResult& result, std::size_t first) const noexcept {
+  for (std::size_t q = 0; q < result.queries; ++q) {
+    std::copy_n(result.labels.data() + q * k_, k_, labels().row(first + q));
+    std::copy_n(result.distances.data() + q * k_, k_, distances().row(first + q));
+  }
+}
+
+}  // namespace concord::python

@@ -1,0 +1,203 @@
+#include "array.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <concord/error.hpp>
+#include <string_view>
+
+#include "errors.hpp"
+
+namespace nb = nanobind;
+
+namespace concord::python {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+/// Of a format of the struct module; item sizes tell l from q.
+Element element_of_format(std::string_view format, std::size_t size) {
+  if (!format.empty() && std::string_view("@=<").find(format[0]) != format.npos) {
+    format.remove_prefix(1);
+  }
+  if (format.size() != 1) return Element::other;
+  switch (format[0]) {
+    case 'f':
+      return Element::float32;
+    case 'd':
+      return Element::float64;
+    case 'e':
+      return Element::float16;
+    case 'b':
+      return Element::int8;
+    case 'B':
+      return Element::uint8;
+    case 'l':
+    case 'q':
+      return size == 8 ? Element::int64 : Element::other;
+    case 'L':
+    case 'Q':
+      return size == 8 ? Element::uint64 : Element::other;
+    default:
+      return Element::other;
+  }
+}
+
+Element element_of(nb::dlpack::dtype type) {
+  using nb::dlpack::dtype_code;
+  const auto is = [&](dtype_code code, int bits) {
+    return type.code == static_cast<std::uint8_t>(code) && type.bits == bits && type.lanes == 1;
+  };
+  if (is(dtype_code::Float, 32)) return Element::float32;
+  if (is(dtype_code::Float, 64)) return Element::float64;
+  if (is(dtype_code::Float, 16)) return Element::float16;
+  if (is(dtype_code::Bfloat, 16)) return Element::bfloat16;
+  if (is(dtype_code::Int, 8)) return Element::int8;
+  if (is(dtype_code::UInt, 8)) return Element::uint8;
+  if (is(dtype_code::Int, 64)) return Element::int64;
+  if (is(dtype_code::UInt, 64)) return Element::uint64;
+  return Element::other;
+}
+
+std::string name_of_type(nb::handle object, const std::string& otherwise) {
+  const nb::object dtype = nb::getattr(object, "dtype", nb::none());
+  return dtype.is_none() ? otherwise : nb::str(dtype).c_str();
+}
+
+// DLPack's device types.
+constexpr int kCpu = 1, kCuda = 2, kCudaHost = 3, kCudaManaged = 13;
+
+}  // namespace
+
+std::size_t size_of(Element element) noexcept {
+  switch (element) {
+    case Element::float32:
+      return 4;
+    case Element::float16:
+    case Element::bfloat16:
+      return 2;
+    case Element::int8:
+    case Element::uint8:
+      return 1;
+    default:
+      return 8;
+  }
+}
+
+Array::Array(nb::handle object, const char* name, bool writable) : name_(name) {
+  if (take_buffer(object, writable)) return;
+  if (!writable && (take_dlpack(object) || take_cuda_array_interface(object))) return;
+  throw ArrayTypeError(std::string(name) + " must be " +
+                       (writable ? "a writable array that offers the buffer protocol"
+                                 : "an array that offers the buffer protocol, DLPack or "
+                                   "__cuda_array_interface__") +
+                       ", not " + nb::inst_name(object).c_str());
+}
+
+Array::~Array() {
+  if (buffer_.obj != nullptr) PyBuffer_Release(&buffer_);
+}
+
+void Array::set_shape(std::size_t ndim, const auto* shape) {
+  if (ndim < 1 || ndim > 2) {
+    throw Error(ErrorCode::dimension_mismatch,
+                std::string(name_) + " have " + std::to_string(ndim) +
+                    " dimensions; allowed are two, [n, dim], or one, a single row");
+  }
+  ndim_ = ndim;
+  for (std::size_t i = 0; i < ndim; ++i) shape_[i] = static_cast<std::size_t>(shape[i]);
+}
+
+bool Array::take_buffer(nb::handle object, bool writable) {
+  if (!PyObject_CheckBuffer(object.ptr())) return false;
+  const int flags = PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
+  if (PyObject_GetBuffer(object.ptr(), &buffer_, flags) != 0) {
+    nb::python_error error;
+    if (error.matches(PyExc_MemoryError)) throw error;
+    throw ArrayTypeError(std::string(name_) + " of type " + name_of_type(object, "unknown") +
+                         " cannot be read: " + nb::str(error.value()).c_str());
+  }
+  try {
+    set_shape(static_cast<std::size_t>(buffer_.ndim), buffer_.shape);
+  } catch (...) {  // the destructor will not run
+    PyBuffer_Release(&buffer_);
+    throw;
+  }
+  std::copy_n(buffer_.strides, ndim_, stride_);
+  data_ = static_cast<std::byte*>(buffer_.buf);
+  const std::string_view format = buffer_.format == nullptr ? "B" : buffer_.format;
+  element_ = element_of_format(format, static_cast<std::size_t>(buffer_.itemsize));
+  if (element_ >= Element::int64) element_name_ = name_of_type(object, std::string(format));
+  return true;
+}
+
+bool Array::take_dlpack(nb::handle object) {
+  if (!nb::hasattr(object, "__dlpack__")) return false;
+  nb::ndarray<nb::ro> tensor;
+  if (!nb::try_cast(object, tensor, false)) {
+    object.attr("__dlpack__")();  // says why, for example that the tensor requires grad
+    throw ArrayTypeError(std::string(name_) + " cannot be read through DLPack");
+  }
+  set_shape(tensor.ndim(), tensor.shape_ptr());
+  const int device = tensor.device_type();
+  on_device_ = device == kCuda || device == kCudaManaged;
+  if (!on_device_ && device != kCpu && device != kCudaHost) {
+    throw ArrayTypeError(std::string(name_) + " are on DLPack device type " +
+                         std::to_string(device) + "; allowed are the host and CUDA");
+  }
+  element_ = element_of(tensor.dtype());
+  element_name_ = name_of_type(object, "unknown");
+  for (std::size_t i = 0; i < ndim_; ++i) {
+    stride_[i] = tensor.stride(i) * static_cast<std::ptrdiff_t>(tensor.itemsize());
+  }
+  data_ = static_cast<std::byte*>(tensor.data_handle()) + tensor.byte_offset();
+  tensor_ = std::move(tensor);
+  return true;
+}
+
+// Version 3: shape, typestr, data (pointer, read-only); strides and stream may be absent or None.
+bool Array::take_cuda_array_interface(nb::handle object) {
+  if (!nb::hasattr(object, "__cuda_array_interface__")) return false;
+  const nb::dict interface = nb::cast<nb::dict>(object.attr("__cuda_array_interface__"));
+  const auto value = [&](const char* key) {
+    return interface.contains(key) ? nb::object(interface[key]) : nb::object(nb::none());
+  };
+  const nb::tuple shape = nb::cast<nb::tuple>(value("shape"));
+  std::size_t extents[2] = {};
+  for (std::size_t i = 0; i < std::min<std::size_t>(shape.size(), 2); ++i) {
+    extents[i] = nb::cast<std::size_t>(shape[i]);
+  }
+  set_shape(shape.size(), extents);
+  on_device_ = true;
+  element_name_ = nb::cast<nb::str>(value("typestr")).c_str();
+  if (element_name_ == "<f4") element_ = Element::float32;
+  const nb::object strides = value("strides");
+  stride_[ndim_ - 1] = 4;
+  if (ndim_ == 2) stride_[0] = 4 * static_cast<std::ptrdiff_t>(shape_[1]);
+  for (std::size_t i = 0; i < ndim_ && !strides.is_none(); ++i) {
+    stride_[i] = nb::cast<std::ptrdiff_t>(nb::object(strides[i]));
+  }
+  data_ = reinterpret_cast<std::byte*>(nb::cast<std::uintptr_t>(nb::object(value("data")[0])));
+  const nb::object stream = value("stream");
+  if (!stream.is_none()) {  // 1 and 2 are CUDA's own names of the default streams
+    stream_ = reinterpret_cast<cuda::CudaStream>(nb::cast<std::uintptr_t>(stream));
+  }
+  owner_ = nb::borrow(object);
+  return true;
+}
+
+bool Array::is_matrix_of(Element element) const noexcept {
+  const auto size = static_cast<std::ptrdiff_t>(size_of(element));
+  if (element_ != element) return false;
+  if (rows() == 0 || cols() == 0) return true;
+  return reinterpret_cast<std::uintptr_t>(data_) % static_cast<std::size_t>(size) == 0 &&
+         (cols() == 1 || col_stride() == size) &&
+         (rows() == 1 ||
+          (row_stride() % size == 0 && row_stride() >= size * static_cast<std::ptrdiff_t>(cols())));
+}
+
+std::size_t Array::matrix_stride() const noexcept {
+  if (rows() < 2) return cols();
+  return static_cast<std::size_t>(row_stride()) / size_of(element_);
+}
+
+}  // namespace concord::python

@@ -1,0 +1,68 @@
+// A concord::Index that no Python program can use wrongly: arguments are checked, members take
+// turns, long work releases the GIL and heeds Ctrl-C.
+//
+// Thread-safety: all members, called with the GIL held.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <concord/index.hpp>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+
+#include "array.hpp"
+#include "index_lock.hpp"
+#include "watch.hpp"
+
+namespace concord::python {
+
+class PythonIndex {
+ public:
+  PythonIndex(const IndexParams& params, unsigned threads, const std::string& device);
+  static PythonIndex* load(nanobind::bytes path, unsigned threads, const std::string& device);
+
+  /// `labels`: None or a one-dimensional array of uint64.
+  std::size_t add(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress);
+  nanobind::object search(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
+                          nanobind::handle out) const;
+  nanobind::object exact_search(nanobind::handle queries, nanobind::handle k,
+                                nanobind::handle out) const;
+  void save(nanobind::bytes path) const;
+
+  [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] bool contains(std::uint64_t label) const;
+  [[nodiscard]] nanobind::object vector(std::uint64_t label) const;
+  [[nodiscard]] nanobind::object labels() const;
+  [[nodiscard]] std::string digest() const;
+  [[nodiscard]] nanobind::dict audit() const;
+  [[nodiscard]] nanobind::dict stats() const;
+  [[nodiscard]] nanobind::dict memory() const;
+
+  [[nodiscard]] const IndexParams& params() const { return index_.params(); }  // never change
+  [[nodiscard]] unsigned threads() const { return threads_; }
+  [[nodiscard]] const std::string& device() const { return device_; }
+  void set_runtime(unsigned threads, const std::string& device);
+
+ private:
+  using Reading = std::shared_lock<IndexLock>;
+  using Writing = std::unique_lock<IndexLock>;
+
+  PythonIndex(Index index, unsigned threads, std::string device)
+      : index_(std::move(index)), threads_(threads), device_(std::move(device)) {}
+
+  std::size_t add_from_host(const Array& vectors, std::span<const std::uint64_t> labels,
+                            Watch& watch);
+  template <class Run>
+  void in_pieces(const Array& queries, std::size_t piece, const Run& run) const;
+  [[nodiscard]] std::size_t queries_per_piece(std::uint32_t ef) const;
+  template <class Work>
+  auto read(const Work& work) const;
+
+  mutable IndexLock lock_;
+  Index index_;
+  unsigned threads_;
+  std::string device_;
+};
+
+}  // namespace concord::python

@@ -1,0 +1,33 @@
+// Many readers or one writer of an index, as concord::Index asks for, whatever Python threads do.
+//
+// Writers that wait keep new readers out, so that an addition gets its turn beside endless
+// searches. A thread that holds the lock and asks again (from a progress callback, a signal
+// handler, a finaliser) gets BusyError instead of waiting for itself. Thread-safety: all members.
+// They are called with the GIL held, and release it while they wait; pending signals are looked at
+// meanwhile, so Ctrl-C ends the wait.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+
+namespace concord::python {
+
+class IndexLock {
+ public:
+  void lock();
+  void unlock() noexcept;
+  void lock_shared();
+  void unlock_shared() noexcept;
+
+ private:
+  template <class Free>
+  void wait(std::unique_lock<std::mutex>& guard, const Free& free);
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  unsigned readers_ = 0;
+  unsigned waiting_writers_ = 0;
+  bool writing_ = false;
+};
+
+}  // namespace concord::python

@@ -1,0 +1,71 @@
+// The extension module concord._concord: a thin layer that concord/index.py gives its Python face.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include "errors.hpp"
+#include "index.hpp"
+#include "number.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace concord::python {
+namespace {
+
+void make_index(PythonIndex* self, nb::handle dim, const std::string& metric, nb::handle M,
+                nb::handle ef_construction, nb::handle seed, nb::handle epoch_limit,
+                nb::handle threads, const std::string& device) {
+  IndexParams params;
+  params.dimension = number32(dim, "dim");
+  params.metric = metric_from_string(metric);
+  params.M = number32(M, "M");
+  params.ef_construction = number32(ef_construction, "ef_construction");
+  params.seed = number(seed, "seed", 64);
+  params.epoch_limit = number32(epoch_limit, "epoch_limit");
+  new (self) PythonIndex(params, number32(threads, "threads"), device);
+}
+
+PythonIndex* load(const nb::bytes& path, nb::handle threads, const std::string& device) {
+  return PythonIndex::load(path, number32(threads, "threads"), device);
+}
+
+void set_runtime(PythonIndex& self, nb::handle threads, const std::string& device) {
+  self.set_runtime(number32(threads, "threads"), device);
+}
+
+}  // namespace
+
+NB_MODULE(_concord, m) {
+  translate_errors();
+  m.attr("built_with_cuda") = bool{CONCORD_PYTHON_CUDA};
+
+  nb::class_<PythonIndex>(m, "Index")
+      .def("__init__", make_index, "dim"_a, "metric"_a, "M"_a, "ef_construction"_a, "seed"_a,
+           "epoch_limit"_a, "threads"_a, "device"_a)
+      .def_static("load", load, "path"_a, "threads"_a, "device"_a)
+      .def("save", &PythonIndex::save, "path"_a)
+      .def("add", &PythonIndex::add, "vectors"_a.none(), "labels"_a.none(), "progress"_a.none())
+      .def("search", &PythonIndex::search, "queries"_a.none(), "k"_a, "ef"_a, "out"_a.none())
+      .def("exact_search", &PythonIndex::exact_search, "queries"_a.none(), "k"_a, "out"_a.none())
+      .def("size", &PythonIndex::size)
+      .def("contains", &PythonIndex::contains, "label"_a)
+      .def("vector", &PythonIndex::vector, "label"_a)
+      .def("labels", &PythonIndex::labels)
+      .def("digest", &PythonIndex::digest)
+      .def("audit", &PythonIndex::audit)
+      .def("stats", &PythonIndex::stats)
+      .def("memory", &PythonIndex::memory)
+      .def("set_runtime", set_runtime, "threads"_a, "device"_a)
+      .def_prop_ro("dim", [](const PythonIndex& self) { return self.params().dimension; })
+      .def_prop_ro("metric",
+                   [](const PythonIndex& self) { return to_string(self.params().metric); })
+      .def_prop_ro("M", [](const PythonIndex& self) { return self.params().M; })
+      .def_prop_ro("ef_construction",
+                   [](const PythonIndex& self) { return self.params().ef_construction; })
+      .def_prop_ro("seed", [](const PythonIndex& self) { return self.params().seed; })
+      .def_prop_ro("epoch_limit", [](const PythonIndex& self) { return self.params().epoch_limit; })
+      .def_prop_ro("threads", &PythonIndex::threads)
+      .def_prop_ro("device", &PythonIndex::device);
+}
+
+}  // namespace concord::python
