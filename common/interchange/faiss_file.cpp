@@ -210,9 +210,9 @@ class Reader {
 
   void expect_kind(const FourCc& kind, bool expected, const char* what) {
     if (expected) return;
-    for (const char c : kind) {
-      if (c < ' ' || c > '~') file_.refuse("it does not begin as one");
-    }
+    const bool is_faiss = kind[0] == 'I' && std::all_of(kind.begin(), kind.end(),
+                                                        [](char c) { return c > ' ' && c <= '~'; });
+    if (!is_faiss) file_.refuse("it does not hold a FAISS index");
     file_.refuse_unsupported("it holds '" + std::string(kind.data(), kind.size()) + "', not " +
                              what);
   }

@@ -47,6 +47,7 @@ struct RowHead {
 static_assert(sizeof(RowHead) == 4);
 
 constexpr std::uint8_t kDeletedMark = 1;
+constexpr std::uint64_t kMaxWidth = 0xFFFF;  // a row's count is 16 bits
 
 // --------------------------------------------------------------------------------------- writing
 
@@ -143,7 +144,7 @@ class Reader {
     const Header& h = header_;
     if (h.n > core::kMaxNodes) file_.refuse("it claims " + text(h.n) + " elements");
     if (h.n > h.max_elements) file_.refuse("it claims more elements than max_elements");
-    if (h.max_M0 > file_.left() || h.max_M > file_.left()) file_.refuse("its rows are too long");
+    if (std::max(h.max_M0, h.max_M) > kMaxWidth) file_.refuse("its rows are too long");
     if (h.offset_level_0 != 0 || h.offset_data != sizeof(RowHead) + h.max_M0 * sizeof(NodeId) ||
         h.offset_label < h.offset_data ||
         h.element_bytes - sizeof(std::uint64_t) != h.offset_label) {

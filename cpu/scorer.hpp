@@ -1,0 +1,58 @@
+// Distances of a query to stored vectors, under the index's metric and as the store keeps them.
+// Thread-safety: const; made anew after the store was written, which may change how it keeps rows.
+#pragma once
+
+#include <cstddef>
+
+#include "common/key.hpp"
+#include "common/vector_store.hpp"
+#include "cpu/distance.hpp"
+
+namespace concord::cpu {
+
+class Scorer {
+ public:
+  Scorer(const core::VectorStore& vectors, const MetricKernels& kernels)
+      : vectors_(&vectors),
+        base_(static_cast<const char*>(vectors.data())),
+        stride_(vectors.stride()),
+        row_bytes_(vectors.row_bytes()),
+        kernels_(kernels_for(vectors.element(), kernels)) {}
+
+  void score(const float* query, const core::NodeId* ids, std::size_t n, float* out) const {
+    kernels_.ids(query, base_, stride_, ids, n, out);
+  }
+  void score_range(const float* query, core::NodeId first, std::size_t n, float* out) const {
+    kernels_.range(query, base_ + first * row_bytes_, stride_, n, out);
+  }
+  /// The vector as a query: where it is stored, or widened into `buffer` ([stride]).
+  [[nodiscard]] const float* as_query(core::NodeId id, float* buffer) const noexcept {
+    return vectors_->read(id, buffer);
+  }
+  /// Begins to fetch a vector that will be scored soon; the hardware follows up on long rows.
+  void prefetch(core::NodeId id) const noexcept {
+    const char* p = base_ + id * row_bytes_;
+    for (std::size_t b = 0; b < row_bytes_ && b < 512; b += 64) __builtin_prefetch(p + b);
+  }
+
+ private:
+  static const RowKernels& kernels_for(core::Element element, const MetricKernels& kernels) {
+    switch (element) {
+      case core::Element::u8:
+        return kernels.u8;
+      case core::Element::i8:
+        return kernels.i8;
+      case core::Element::f32:
+        break;
+    }
+    return kernels.f32;
+  }
+
+  const core::VectorStore* vectors_;
+  const char* base_;
+  std::size_t stride_;
+  std::size_t row_bytes_;
+  RowKernels kernels_;
+};
+
+}  // namespace concord::cpu

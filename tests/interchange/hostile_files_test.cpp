@@ -1,0 +1,273 @@
+// Foreign files cut short, damaged and forged: refused with a typed error that says why, or loaded
+// as a sound index; never a crash, and never more memory than the file accounts for.
+
+#include <cstring>
+
+#include "tests/interchange/edges.hpp"
+#include "tests/support/support.hpp"
+
+namespace concord::test {
+namespace {
+
+using interchange::Adopt;
+
+constexpr std::uint32_t kDimension = 3;
+constexpr std::uint32_t kM = 2;
+constexpr std::size_t kRows = 90;
+
+// Places in an hnswlib file.
+constexpr std::size_t kHnswlibHeader = 96;
+// Places in a FAISS file without labels.
+constexpr std::size_t kIndexHeader = 4 + 33;
+
+template <class T>
+void write_at(std::vector<char>& bytes, std::size_t offset, const T& value) {
+  std::memcpy(bytes.data() + offset, &value, sizeof value);
+}
+template <class T>
+T read_at(const std::vector<char>& bytes, std::size_t offset) {
+  T value;
+  std::memcpy(&value, bytes.data() + offset, sizeof value);
+  return value;
+}
+
+class HostileFile : public testing::Test {
+ protected:
+  HostileFile() {
+    Index index(make_params(kDimension, kM, 12, 1024), on_cpu());
+    index.add(make_data(Shape::random, kRows, kDimension).view());
+    interchange::save_hnswlib(index, path_);
+    hnswlib_ = read_file(path_);
+    interchange::save_faiss(index, path_);
+    faiss_ = read_file(path_);
+    Index labelled(index.params(), on_cpu());
+    std::vector<std::uint64_t> labels(kRows);
+    for (std::size_t i = 0; i < kRows; ++i) labels[i] = 100 + 7 * i;
+    labelled.add(make_data(Shape::random, kRows, kDimension).view(), labels);
+    interchange::save_faiss(labelled, path_);
+    faiss_labelled_ = read_file(path_);
+  }
+
+  Index load_hnswlib(const std::vector<char>& bytes) {
+    write_file(path_, bytes);
+    return interchange::load_hnswlib(path_, {kDimension, Metric::l2sq}, Adopt::graph, on_cpu());
+  }
+  Index load_faiss(const std::vector<char>& bytes) {
+    write_file(path_, bytes);
+    return interchange::load_faiss(path_, Adopt::graph, on_cpu());
+  }
+  template <class Load>
+  void expect_refused(ErrorCode code, const std::vector<std::string>& words, const Load& load) {
+    std::vector<std::string> all = {path_.path().string()};
+    all.insert(all.end(), words.begin(), words.end());
+    expect_error(code, all, load);
+  }
+
+  // True if `load` refused; a sound index otherwise.
+  template <class Load>
+  bool is_refused(const Load& load) {
+    try {
+      const Index index = load();
+      expect_sound(index.audit());
+      return false;
+    } catch (const Error& error) {
+      EXPECT_TRUE(error.code() == ErrorCode::corrupt_file ||
+                  error.code() == ErrorCode::unsupported ||
+                  error.code() == ErrorCode::dimension_mismatch)
+          << error.what();
+      EXPECT_THAT(error.what(), testing::HasSubstr(path_.path().string()));
+      return true;
+    }
+  }
+
+  void expect_cut_files_refused(const std::vector<char>& bytes,
+                                const std::function<Index(const std::vector<char>&)>& load) {
+    for (std::size_t length = 0; length < bytes.size(); length += length < 400 ? 1 : 37) {
+      SCOPED_TRACE(testing::Message() << length << " bytes of " << bytes.size());
+      expect_refused(ErrorCode::corrupt_file, {}, [&] {
+        load({bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length)});
+      });
+    }
+    std::vector<char> longer = bytes;
+    longer.push_back(0);
+    expect_refused(ErrorCode::corrupt_file, {"1 bytes follow"}, [&] { load(longer); });
+  }
+
+  // Changes one to three words or bytes of the file; returns how many of `rounds` were refused.
+  int fuzz(const std::vector<char>& bytes, std::uint64_t rounds,
+           const std::function<Index(const std::vector<char>&)>& load) {
+    int refused = 0;
+    for (std::uint64_t round = 0; round < rounds; ++round) {
+      std::vector<char> damaged = bytes;
+      const std::uint64_t changes = 1 + hash(round, 0) % 3;
+      for (std::uint64_t c = 0; c < changes; ++c) {
+        const std::size_t at = hash(round, 1, c) % (bytes.size() - 4);
+        const std::uint64_t value = hash(round, 2, c);
+        switch (hash(round, 3, c) % 4) {
+          case 0:
+            damaged[at] = static_cast<char>(value);
+            break;
+          case 1:
+            damaged[at] = static_cast<char>(damaged[at] ^ (1 << (value % 8)));
+            break;
+          case 2:
+            write_at(damaged, at / 4 * 4, static_cast<std::uint32_t>(value % 100));
+            break;
+          default:
+            write_at(damaged, at, static_cast<std::uint32_t>(value));
+        }
+      }
+      SCOPED_TRACE(testing::Message() << "round " << round);
+      refused += is_refused([&] { return load(damaged); }) ? 1 : 0;
+    }
+    return refused;
+  }
+
+  TempPath path_;
+  std::vector<char> hnswlib_;
+  std::vector<char> faiss_;
+  std::vector<char> faiss_labelled_;
+};
+
+TEST_F(HostileFile, CutShortOrLongerIsRefused) {
+  expect_cut_files_refused(hnswlib_, [&](const auto& bytes) { return load_hnswlib(bytes); });
+  expect_cut_files_refused(faiss_, [&](const auto& bytes) { return load_faiss(bytes); });
+  expect_cut_files_refused(faiss_labelled_, [&](const auto& bytes) { return load_faiss(bytes); });
+}
+
+TEST_F(HostileFile, WithAnyBitOfItsHeadersFlippedIsRefusedOrSound) {
+  const auto flip_all = [&](const std::vector<char>& bytes, std::size_t first, std::size_t last,
+                            const auto& load) {
+    int refused = 0;
+    for (std::size_t byte = first; byte < last; ++byte) {
+      for (int bit = 0; bit < 8; ++bit) {
+        std::vector<char> damaged = bytes;
+        damaged[byte] = static_cast<char>(damaged[byte] ^ (1 << bit));
+        SCOPED_TRACE(testing::Message() << "byte " << byte << " bit " << bit);
+        refused += is_refused([&] { return load(damaged); }) ? 1 : 0;
+      }
+    }
+    return refused;
+  };
+  const auto from_hnswlib = [&](const auto& bytes) { return load_hnswlib(bytes); };
+  const auto from_faiss = [&](const auto& bytes) { return load_faiss(bytes); };
+  // Not to be told from sound ones: max_elements, level multiplier, ef_construction.
+  EXPECT_GT(flip_all(hnswlib_, 0, kHnswlibHeader, from_hnswlib), 500);
+  // Everything before the ids, and the headers behind them; the rest of the file is ids and floats.
+  const std::size_t probabilities = read_at<std::uint64_t>(faiss_, kIndexHeader);
+  const std::size_t widths = kIndexHeader + 8 + 8 * probabilities;
+  const std::size_t graph = widths + 8 + 4 * (probabilities + 1);
+  EXPECT_GT(flip_all(faiss_, 0, kIndexHeader + 16, from_faiss), 150);
+  EXPECT_GT(flip_all(faiss_, widths, graph + 8 + 40, from_faiss), 400);
+  const std::size_t storage = faiss_.size() - kRows * kDimension * 4 - 8 - kIndexHeader;
+  EXPECT_GT(flip_all(faiss_, storage - 20, storage + kIndexHeader + 8, from_faiss), 150);
+}
+
+TEST_F(HostileFile, DamagedAnywhereIsRefusedOrSound) {
+  const std::uint64_t rounds = scaled(1500, 400);
+  EXPECT_GT(fuzz(hnswlib_, rounds, [&](const auto& bytes) { return load_hnswlib(bytes); }), 50);
+  EXPECT_GT(fuzz(faiss_, rounds, [&](const auto& bytes) { return load_faiss(bytes); }), 50);
+  EXPECT_GT(fuzz(faiss_labelled_, rounds, [&](const auto& bytes) { return load_faiss(bytes); }),
+            50);
+}
+
+TEST_F(HostileFile, ForgedHnswlibFieldsAreRefusedByWhatTheyBreak) {
+  const auto expect = [&](ErrorCode code, const char* message, std::size_t offset, auto value) {
+    std::vector<char> forged = hnswlib_;
+    write_at(forged, offset, value);
+    SCOPED_TRACE(message);
+    expect_refused(code, {message}, [&] { load_hnswlib(forged); });
+  };
+  using u64 = std::uint64_t;
+  constexpr ErrorCode kCorrupt = ErrorCode::corrupt_file;
+  expect(kCorrupt, "offsets", 0, u64{4});
+  expect(kCorrupt, "more elements than max_elements", 8, u64{kRows - 1});
+  expect(kCorrupt, "more elements than max_elements", 16, u64{0x7FFFFFFE});
+  expect(kCorrupt, "claims 18446744073709551615 elements", 16, ~u64{0});
+  expect(kCorrupt, "offsets", 24, u64{0});
+  expect(kCorrupt, "offsets", 32, u64{0});
+  expect(kCorrupt, "offsets", 40, ~u64{0});
+  expect(kCorrupt, "entry point", 48, std::int32_t{77});
+  expect(kCorrupt, "entry point", 48, std::int32_t{-1});
+  expect(kCorrupt, "entry point", 52, std::uint32_t{kRows});
+  expect(kCorrupt, "upper lists", 56, u64{3});
+  expect(kCorrupt, "rows are too long", 56, ~u64{0});
+  expect(kCorrupt, "fewer than M", 56, u64{1});
+  expect(kCorrupt, "rows are too long", 64, u64{1} << 62);
+  expect(ErrorCode::unsupported, "M is 1", 72, u64{1});
+  expect(ErrorCode::unsupported, "M is 65", 72, u64{65});
+  expect(kCorrupt, "ef_construction is 0", 88, u64{0});
+  const auto width = read_at<u64>(hnswlib_, 64);
+  const std::size_t element = read_at<u64>(hnswlib_, 24);
+  const std::size_t fifth = kHnswlibHeader + 5 * element;
+  expect(kCorrupt, "element 5 has more links", fifth, static_cast<std::uint16_t>(width + 1));
+  expect(kCorrupt, "element 5 links to 90", fifth + 4, std::uint32_t{90});
+  const std::size_t data = fifth + 4 + 4 * width;
+  expect(kCorrupt, "vector 5 has NaN", data, std::numeric_limits<float>::quiet_NaN());
+  expect(kCorrupt, "squared norm", data, 3e38f);
+  expect(kCorrupt, "label 4 ", data + 4 * kDimension, u64{4});
+  expect(kCorrupt, "upper lists of element 0", kHnswlibHeader + kRows * element,
+         std::uint32_t{0xFFFFFFFC});
+}
+
+TEST_F(HostileFile, ForgedFaissFieldsAreRefusedByWhatTheyBreak) {
+  const auto expect = [&](ErrorCode code, const char* message, std::size_t offset, auto value) {
+    std::vector<char> forged = faiss_;
+    write_at(forged, offset, value);
+    SCOPED_TRACE(message);
+    expect_refused(code, {message}, [&] { load_faiss(forged); });
+  };
+  using i32 = std::int32_t;
+  constexpr ErrorCode kCorrupt = ErrorCode::corrupt_file;
+  expect(kCorrupt, "does not hold a FAISS index", 0, std::uint32_t{7});
+  expect(ErrorCode::unsupported, "'IHNp'", 0, std::array<char, 4>{'I', 'H', 'N', 'p'});
+  expect(kCorrupt, "dimension 0", 4, i32{0});
+  expect(kCorrupt, "-1 vectors", 8, std::int64_t{-1});
+  expect(kCorrupt, "levels instead of 91", 8, std::int64_t{kRows + 1});
+  expect(kCorrupt, "vectors of dimension", 8, std::int64_t{1} << 40);
+  expect(ErrorCode::unsupported, "metric is number 2", 33, i32{2});
+  expect(kCorrupt, "disagree", 33, i32{0});
+  expect(kCorrupt, "ends early", kIndexHeader, ~std::uint64_t{0});
+  expect(kCorrupt, "probabilities", kIndexHeader + 8, 1.5);
+  expect(ErrorCode::unsupported, "M is 100", kIndexHeader + 8, 0.99);
+  expect(ErrorCode::unsupported, "M is 1000000000", kIndexHeader + 8, 1 - 1e-12);
+  expect(kCorrupt, "probabilities", kIndexHeader + 8, std::numeric_limits<double>::quiet_NaN());
+  const std::size_t probabilities = read_at<std::uint64_t>(faiss_, kIndexHeader);
+  const std::size_t widths = kIndexHeader + 8 + 8 * probabilities;
+  expect(kCorrupt, "widths", widths + 8, i32{1});
+  expect(kCorrupt, "widths", widths + 12, i32{-1});
+  expect(kCorrupt, "offset of node", widths + 12, i32{3});
+  const std::size_t levels = widths + 8 + 4 * (probabilities + 1);
+  expect(kCorrupt, "node 5 has 0 layers", levels + 8 + 5 * 4, i32{0});
+  expect(kCorrupt, "node 5 has 1000 layers", levels + 8 + 5 * 4, i32{1000});
+  const std::size_t offsets = levels + 8 + 4 * kRows;
+  expect(kCorrupt, "first offset", offsets + 8, std::uint64_t{1});
+  expect(kCorrupt, "offset of node 5 ", offsets + 8 + 6 * 8, ~std::uint64_t{0});
+  const std::size_t ids = offsets + 8 + 8 * (kRows + 1);
+  expect(kCorrupt, "neighbors instead of", ids, std::uint64_t{1});
+  expect(kCorrupt, "node 0 links to 90 in layer 0", ids + 8, i32{kRows});
+  expect(kCorrupt, "node 0 links to -2 in layer 0", ids + 8, i32{-2});
+  const std::size_t storage = faiss_.size() - kRows * kDimension * 4 - 8 - kIndexHeader;
+  expect(kCorrupt, "entry point", storage - 20, i32{-1});
+  expect(kCorrupt, "entry point", storage - 16, i32{30});
+  expect(kCorrupt, "ef_construction is 0", storage - 12, i32{-5});
+  expect(ErrorCode::unsupported, "'IxPq'", storage, std::array<char, 4>{'I', 'x', 'P', 'q'});
+  expect(kCorrupt, "disagree", storage, std::array<char, 4>{'I', 'x', 'F', 'I'});
+  expect(kCorrupt, "disagree", storage + 4, i32{4});
+  expect(kCorrupt, "elements of vectors", storage + kIndexHeader, std::uint64_t{1});
+  expect(kCorrupt, "vector 0 has an infinity", storage + kIndexHeader + 8,
+         std::numeric_limits<float>::infinity());
+}
+
+TEST_F(HostileFile, ForgedFaissLabelsAreRefused) {
+  std::vector<char> forged = faiss_labelled_;
+  write_at(forged, forged.size() - 8, std::int64_t{100});
+  expect_refused(ErrorCode::corrupt_file, {"label 100 "}, [&] { load_faiss(forged); });
+  write_at(forged, forged.size() - 8, std::int64_t{-3});
+  expect_refused(ErrorCode::unsupported, {"label -3 is negative"}, [&] { load_faiss(forged); });
+  write_at(forged, forged.size() - 8 * kRows - 8, std::uint64_t{kRows - 1});
+  expect_refused(ErrorCode::corrupt_file, {"labels instead of"}, [&] { load_faiss(forged); });
+}
+
+}  // namespace
+}  // namespace concord::test
