@@ -3,6 +3,7 @@
 #include <concord/error.hpp>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "common/xxh3.hpp"
 
@@ -52,8 +53,9 @@ Digest digest_of(const Graph& graph, const VectorStore& vectors, const LabelMap&
       hasher.add(row.data(), (row[0] + 1) * sizeof(NodeId));
     }
   }
+  std::vector<float> buffer(vectors.stride());
   for (NodeId node = 0; node < n; ++node) {
-    hasher.add(vectors.row(node), vectors.dimension() * sizeof(float));
+    hasher.add(vectors.read(node, buffer.data()), vectors.dimension() * sizeof(float));
   }
   hasher.add(labels.labels().data(), n * sizeof(std::uint64_t));
   return hasher.finish();

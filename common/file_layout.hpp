@@ -1,7 +1,9 @@
 // The fixed-size records of the index file (FORMAT.md) and the sizes that follow from a header.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace concord::core::file {
@@ -10,6 +12,11 @@ inline constexpr std::array<char, 8> kMagic = {'C', 'O', 'N', 'C', 'O', 'R', 'D'
 inline constexpr std::uint32_t kVersion = 1;
 inline constexpr std::uint64_t kSectionAlignment = 4096;
 inline constexpr std::uint64_t kFooterAlignment = 64;
+
+/// Vectors that are written and read at once.
+inline constexpr std::size_t vectors_at_once(std::size_t stride) {
+  return std::max<std::size_t>(1, (std::size_t{1} << 18) / stride);
+}
 
 enum Section : std::uint32_t {
   kLevels,

@@ -449,8 +449,10 @@ std::vector<float> Index::vector(std::uint64_t label) const {
   if (node == core::kNoNode) {
     throw Error(ErrorCode::unknown_label, "no vector has label " + std::to_string(label));
   }
-  const float* row = impl_->vectors.row(node);
-  return {row, row + params().dimension};
+  std::vector<float> vector(impl_->vectors.stride());
+  impl_->vectors.copy(node, 1, vector.data());
+  vector.resize(params().dimension);
+  return vector;
 }
 
 std::vector<std::uint64_t> Index::labels() const {

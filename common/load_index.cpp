@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cmath>
 #include <concord/error.hpp>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "common/audit.hpp"
 #include "common/file_format.hpp"
@@ -170,6 +172,40 @@ class Reader {
     }
   }
 
+  void fill_vectors(VectorStore& vectors, NodeId n) {
+    const SectionRecord& record = sections_[kVectors];
+    const std::size_t at_once = vectors_at_once(vectors.stride());
+    std::vector<float> buffer(at_once * vectors.stride());
+    ThreadPool alone(1);
+    XXH3_state_t hash;
+    XXH3_64bits_reset(&hash);
+    std::size_t bad = n;
+    vectors.resize(n);
+    for (std::size_t first = 0; first < n; first += at_once) {
+      const std::size_t count = std::min<std::size_t>(at_once, n - first);
+      const std::size_t bytes = count * vectors.stride() * sizeof(float);
+      read(record.offset + first * vectors.stride() * sizeof(float), buffer.data(), bytes);
+      XXH3_64bits_update(&hash, buffer.data(), bytes);
+      for (std::size_t i = 0; i < count && bad == n; ++i) {
+        if (!is_stored_form(&buffer[i * vectors.stride()], vectors)) bad = first + i;
+      }
+      vectors.restore(first, count, buffer.data(), alone);
+    }
+    if (XXH3_64bits_digest(&hash) != record.checksum) refuse("section 'vectors' is damaged");
+    if (bad < n) {
+      refuse("vector " + std::to_string(bad) + " is not one that the index would take");
+    }
+  }
+
+  static bool is_stored_form(const float* row, const VectorStore& vectors) {
+    double squared_norm = 0;
+    for (std::uint32_t e = 0; e < vectors.dimension(); ++e)
+      squared_norm += double{row[e]} * double{row[e]};
+    return squared_norm <= kMaxSquaredNorm &&
+           std::all_of(row + vectors.dimension(), row + vectors.stride(),
+                       [](float x) { return std::bit_cast<std::uint32_t>(x) == 0; });
+  }
+
   void fill(IndexParts& parts) {
     const NodeId n = header_.n;
     parts.graph.announce(n);
@@ -180,8 +216,7 @@ class Reader {
     }
     fill_rows(parts.graph.table(0), kBaseRows);
     fill_rows(parts.graph.table(1), kUpperRows);
-    parts.vectors.resize(n);
-    read_section(kVectors, parts.vectors.mutable_row(0));
+    fill_vectors(parts.vectors, n);
     std::vector<std::uint64_t> labels(n);
     read_section(kLabels, labels.data());
     try {
@@ -215,7 +250,6 @@ class Reader {
     const AuditReport report = audit(graph);
     if (!report.ok) refuse(report.messages.front());
     check_versions(graph);
-    for (NodeId node = 0; node < graph.size(); ++node) check_vector(parts.vectors, node);
     Footer footer;
     read(header_.footer_offset, &footer, sizeof footer);
     if (footer.magic != kMagic || footer.file_length != length_ ||
@@ -261,18 +295,6 @@ class Reader {
       sound = copy[j] < graph.epoch().sealed_end && graph.level(copy[j]) >= layer;
     }
     if (!sound) refuse("a sealed copy of node " + std::to_string(node) + " is damaged");
-  }
-
-  void check_vector(const VectorStore& vectors, NodeId node) const {
-    double squared_norm = 0;
-    const float* row = vectors.row(node);
-    for (std::uint32_t e = 0; e < vectors.dimension(); ++e)
-      squared_norm += double{row[e]} * double{row[e]};
-    const bool padded = std::all_of(row + vectors.dimension(), row + vectors.stride(),
-                                    [](float x) { return x == 0; });
-    if (!padded || !(squared_norm <= kMaxSquaredNorm)) {
-      refuse("vector " + std::to_string(node) + " is not one that the index would take");
-    }
   }
 
   std::filesystem::path path_;

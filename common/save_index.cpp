@@ -25,7 +25,7 @@ class Writer {
     write_rows(graph_.table(0), n_, kBaseRows);
     const RowTable& upper = graph_.table(1);
     write_rows(upper, upper_rows(), kUpperRows);
-    write_section(kVectors, vectors_.data(), std::size_t{n_} * vectors_.stride() * sizeof(float));
+    write_vectors();
     write_section(kLabels, labels_.labels().data(), n_ * sizeof(std::uint64_t));
     write_footer();
     write_header();
@@ -55,6 +55,19 @@ class Writer {
     begin_section(section);
     append(data, bytes);
     end_section(section);
+  }
+
+  // As floats, however they are kept.
+  void write_vectors() {
+    const std::size_t at_once = vectors_at_once(vectors_.stride());
+    std::vector<float> buffer(at_once * vectors_.stride());
+    begin_section(kVectors);
+    for (std::size_t first = 0; first < n_; first += at_once) {
+      const std::size_t count = std::min(at_once, n_ - first);
+      vectors_.copy(first, count, buffer.data());
+      append(buffer.data(), count * vectors_.stride() * sizeof(float));
+    }
+    end_section(kVectors);
   }
 
   // Rows with their blocks renumbered in the order of the rows, then the blocks.

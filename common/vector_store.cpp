@@ -2,33 +2,165 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <concord/error.hpp>
 #include <string>
+#include <utility>
 
 #include "common/key.hpp"
 
 namespace concord::core {
+namespace {
 
-VectorStore::VectorStore(const IndexParams& params)
-    : dimension_(params.dimension),
-      stride_((params.dimension + 7) / 8 * 8),
-      metric_(params.metric),
-      data_(std::size_t{kMaxNodes} * stride_) {}
+std::size_t most_elements(std::size_t stride) { return std::size_t{kMaxNodes} * stride; }
 
-void VectorStore::write(std::size_t first, MatrixView<const float> vectors, ThreadPool& pool,
-                        std::size_t number) {
-  std::atomic<std::size_t> first_bad{vectors.rows};
-  pool.parallel_for(vectors.rows, 256, [&](unsigned, std::size_t begin, std::size_t end) {
-    for (std::size_t r = begin; r < end; ++r) {
-      if (try_prepare(vectors.row(r), mutable_row(first + r))) continue;
-      std::size_t seen = first_bad.load();
-      while (r < seen && !first_bad.compare_exchange_weak(seen, r)) {
+// The sum is in double and in order, so that it is the same everywhere and cannot overflow.
+double squared_norm(const float* vector, std::uint32_t dimension) noexcept {
+  double sum = 0;
+  for (std::uint32_t e = 0; e < dimension; ++e) sum += double{vector[e]} * double{vector[e]};
+  return sum;
+}
+
+bool is_allowed(double squared_norm, Metric metric) noexcept {
+  return std::isfinite(squared_norm) &&
+         (metric == Metric::cosine || squared_norm <= kMaxSquaredNorm);
+}
+
+// The lowest of n rows that `is_bad`; n if none is.
+template <class IsBad>
+std::size_t first_bad(std::size_t n, ThreadPool& pool, const IsBad& is_bad) {
+  std::atomic<std::size_t> lowest{n};
+  pool.parallel_for(n, 256, [&](unsigned, std::size_t begin, std::size_t end) {
+    for (std::size_t r = begin; r < end && r < lowest.load(std::memory_order_relaxed); ++r) {
+      if (!is_bad(r)) continue;
+      std::size_t seen = lowest.load();
+      while (r < seen && !lowest.compare_exchange_weak(seen, r)) {
       }
       return;
     }
   });
-  if (first_bad < vectors.rows) refuse(vectors.row(first_bad), "vector", number + first_bad);
+  return lowest;
+}
+
+// Writes a row as bytes, padded with zeros. False if some element is not exactly one; −0 is not.
+template <class Byte>
+bool narrow(const float* vector, std::size_t dimension, std::size_t stride, Byte* out) noexcept {
+  constexpr float kLeast = std::numeric_limits<Byte>::min();
+  constexpr float kMost = std::numeric_limits<Byte>::max();
+  std::uint32_t differences = 0;
+  for (std::size_t e = 0; e < dimension; ++e) {
+    const float x = vector[e];
+    const float within = x > kLeast ? (x < kMost ? x : kMost) : kLeast;
+    const auto number = static_cast<std::int32_t>(within);
+    differences |=
+        std::bit_cast<std::uint32_t>(static_cast<float>(number)) ^ std::bit_cast<std::uint32_t>(x);
+    out[e] = static_cast<Byte>(number);
+  }
+  std::fill(out + dimension, out + stride, Byte{0});
+  return differences == 0;
+}
+
+}  // namespace
+
+// Normalised vectors are never bytes.
+VectorStore::VectorStore(const IndexParams& params)
+    : dimension_(params.dimension),
+      stride_((params.dimension + 7) / 8 * 8),
+      metric_(params.metric),
+      element_(metric_ == Metric::cosine ? Element::f32 : Element::u8),
+      bytes_(element_ == Element::f32 ? 0 : most_elements(stride_)),
+      floats_(element_ == Element::f32 ? most_elements(stride_) : 0) {}
+
+void VectorStore::resize(std::size_t rows) {
+  if (element_ == Element::f32) {
+    floats_.resize(rows * stride_);
+  } else {
+    bytes_.resize(rows * stride_);
+  }
+  rows_ = rows;
+}
+
+void VectorStore::write(std::size_t first, MatrixView<const float> vectors, ThreadPool& pool,
+                        std::size_t number) {
+  if (element_ != Element::f32) {
+    if (write_bytes(first, vectors, pool)) return;
+    check(vectors, pool, number);  // before all rows change for vectors that are then refused
+    turn_to_floats(first);
+  }
+  const std::size_t bad = first_bad(vectors.rows, pool, [&](std::size_t r) {
+    return !try_prepare(vectors.row(r), floats_.data() + (first + r) * stride_);
+  });
+  if (bad < vectors.rows) refuse(vectors.row(bad), "vector", number + bad);
+}
+
+void VectorStore::restore(std::size_t first, std::size_t n, const float* rows, ThreadPool& pool) {
+  if (element_ != Element::f32) {
+    if (write_bytes(first, {rows, n, dimension_, stride_}, pool)) return;
+    turn_to_floats(first);
+  }
+  std::copy(rows, rows + n * stride_, floats_.data() + first * stride_);
+}
+
+void VectorStore::copy(std::size_t first, std::size_t n, float* out) const noexcept {
+  if (element_ != Element::f32) return widen(first, n, out);
+  const float* const from = floats_.data() + first * stride_;
+  std::copy(from, from + n * stride_, out);
+}
+
+void VectorStore::check(const MatrixView<const float>& vectors, ThreadPool& pool,
+                        std::size_t number) const {
+  const std::size_t bad = first_bad(vectors.rows, pool, [&](std::size_t r) {
+    return !is_allowed(squared_norm(vectors.row(r), dimension_), metric_);
+  });
+  if (bad < vectors.rows) refuse(vectors.row(bad), "vector", number + bad);
+}
+
+bool VectorStore::write_bytes(std::size_t first, const MatrixView<const float>& vectors,
+                              ThreadPool& pool) {
+  if (element_ == Element::u8) {
+    if (write_as<std::uint8_t>(first, vectors, pool)) return true;
+    if (!are_also_i8(first)) return false;
+  }
+  if (!write_as<std::int8_t>(first, vectors, pool)) return false;
+  element_ = Element::i8;
+  return true;
+}
+
+template <class Byte>
+bool VectorStore::write_as(std::size_t first, const MatrixView<const float>& vectors,
+                           ThreadPool& pool) {
+  auto* const rows = reinterpret_cast<Byte*>(bytes_.data());
+  return first_bad(vectors.rows, pool, [&](std::size_t r) {
+           return !narrow(vectors.row(r), dimension_, stride_, rows + (first + r) * stride_);
+         }) == vectors.rows;
+}
+
+// Bytes below 128 mean the same with a sign and without.
+bool VectorStore::are_also_i8(std::size_t rows) const noexcept {
+  std::uint8_t all = 0;
+  for (std::size_t e = 0; e < rows * stride_; ++e) all |= bytes_[e];
+  return all < 128;
+}
+
+void VectorStore::widen(std::size_t first, std::size_t n, float* out) const noexcept {
+  const std::uint8_t* const from = bytes_.data() + first * stride_;
+  if (element_ == Element::u8) {
+    std::copy(from, from + n * stride_, out);
+  } else {
+    const auto* const with_sign = reinterpret_cast<const std::int8_t*>(from);
+    std::copy(with_sign, with_sign + n * stride_, out);
+  }
+}
+
+void VectorStore::turn_to_floats(std::size_t rows) {
+  VirtualArray<float> floats(most_elements(stride_));
+  VirtualArray<std::uint8_t> nothing(0);
+  floats.resize(rows_ * stride_);
+  widen(0, rows, floats.data());
+  floats_ = std::move(floats);
+  bytes_ = std::move(nothing);
+  element_ = Element::f32;
 }
 
 void VectorStore::prepare(const float* vector, float* out, const char* what,
@@ -36,17 +168,13 @@ void VectorStore::prepare(const float* vector, float* out, const char* what,
   if (!try_prepare(vector, out)) refuse(vector, what, number);
 }
 
-// The sum is in double and in order, so that it is the same everywhere and cannot overflow.
 bool VectorStore::try_prepare(const float* vector, float* out) const noexcept {
-  double squared_norm = 0;
-  for (std::uint32_t e = 0; e < dimension_; ++e)
-    squared_norm += double{vector[e]} * double{vector[e]};
-  if (!std::isfinite(squared_norm)) return false;
+  const double norm = squared_norm(vector, dimension_);
+  if (!is_allowed(norm, metric_)) return false;
   if (metric_ == Metric::cosine) {
-    const double scale = squared_norm > 0 ? 1 / std::sqrt(squared_norm) : 0;
+    const double scale = norm > 0 ? 1 / std::sqrt(norm) : 0;
     for (std::uint32_t e = 0; e < dimension_; ++e) out[e] = static_cast<float>(vector[e] * scale);
   } else {
-    if (squared_norm > kMaxSquaredNorm) return false;
     std::copy(vector, vector + dimension_, out);
   }
   std::fill(out + dimension_, out + stride_, 0.0f);

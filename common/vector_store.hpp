@@ -2,11 +2,17 @@
 //
 // Every stored vector is finite and has a squared norm of at most kMaxSquaredNorm, so no distance
 // between two of them overflows and none is NaN: (distance, id) is a total order.
-// Thread-safety: one writer; rows never move.
+//
+// Rows are kept as bytes for as long as that is exact: data that was 8-bit before it was float
+// (descriptors, pixels, quantised embeddings) takes a quarter of the memory and, more important, of
+// the bandwidth. The first vector that bytes cannot hold turns all rows into floats, once. Which of
+// them it is shows in no result: a byte widened to float is the same number.
+// Thread-safety: one writer, alone while it writes.
 #pragma once
 
 #include <concord/matrix_view.hpp>
 #include <concord/params.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 
@@ -18,29 +24,47 @@ namespace concord::core {
 /// |x − y|² ≤ 4 · max(|x|², |y|²) and |x·y| ≤ max(|x|², |y|²) stay finite below this.
 inline constexpr double kMaxSquaredNorm = double{std::numeric_limits<float>::max()} / 8;
 
+/// How the elements of all rows of a store are kept.
+enum class Element : std::uint8_t { u8, i8, f32 };
+
 class VectorStore {
  public:
   explicit VectorStore(const IndexParams& params);
 
   [[nodiscard]] std::uint32_t dimension() const noexcept { return dimension_; }
-  /// Floats from one row to the next: the dimension rounded up to a multiple of 8.
+  /// Elements from one row to the next: the dimension rounded up to a multiple of 8.
   [[nodiscard]] std::uint32_t stride() const noexcept { return stride_; }
-  [[nodiscard]] const float* data() const noexcept { return data_.data(); }
-  [[nodiscard]] const float* row(std::size_t i) const noexcept {
-    return data_.data() + i * stride_;
+  [[nodiscard]] Element element() const noexcept { return element_; }
+  [[nodiscard]] std::size_t row_bytes() const noexcept {
+    return element_ == Element::f32 ? stride_ * sizeof(float) : stride_;
   }
-  [[nodiscard]] float* mutable_row(std::size_t i) noexcept { return data_.data() + i * stride_; }
-  [[nodiscard]] std::size_t bytes() const noexcept { return data_.bytes(); }
+  /// Rows of element(), row_bytes() apart. They stay where they are until the next write().
+  [[nodiscard]] const void* data() const noexcept {
+    return element_ == Element::f32 ? static_cast<const void*>(floats_.data()) : bytes_.data();
+  }
+  [[nodiscard]] std::size_t bytes() const noexcept { return rows_ * row_bytes(); }
 
-  /// Room for `rows` rows in all. Throws Error(out_of_memory, capacity).
-  void reserve(std::size_t rows) { data_.reserve(rows * stride_); }
-  void resize(std::size_t rows) { data_.resize(rows * stride_); }
+  /// Row `i` as floats ([stride]): where it is stored, or widened into `buffer`.
+  [[nodiscard]] const float* read(std::size_t i, float* buffer) const noexcept {
+    if (element_ == Element::f32) return floats_.data() + i * stride_;
+    widen(i, 1, buffer);
+    return buffer;
+  }
+  /// Copies rows [first, first + n) as floats to `out` ([n × stride]).
+  void copy(std::size_t first, std::size_t n, float* out) const noexcept;
+
+  /// Makes the store `rows` rows long; new ones are unspecified until written. Throws
+  /// Error(out_of_memory, capacity).
+  void resize(std::size_t rows);
 
   /// Validates `vectors` and writes them to rows first, first + 1, …, in parallel.
-  /// REQUIRES resize(first + vectors.rows) before. Throws Error(invalid_vector) naming the first
-  /// bad row, counted from `number`; rows from `first` on are then unspecified.
+  /// REQUIRES resize(first + vectors.rows or more) before, and all rows before `first` written.
+  /// Throws Error(invalid_vector) naming the first bad row, counted from `number`, and
+  /// Error(out_of_memory); rows from `first` on are then unspecified.
   void write(std::size_t first, MatrixView<const float> vectors, ThreadPool& pool,
              std::size_t number = 0);
+  /// Writes rows as copy() gave them, padding included. REQUIRES as write(), and valid vectors.
+  void restore(std::size_t first, std::size_t n, const float* rows, ThreadPool& pool);
 
   /// Writes one vector as it would be stored to `out` ([stride]). Throws Error(invalid_vector)
   /// that calls the vector "`what` `number`".
@@ -49,6 +73,16 @@ class VectorStore {
   void check_shape(const MatrixView<const float>& matrix, const char* what) const;
 
  private:
+  /// False, with rows from `first` on unspecified, if bytes cannot hold some of the vectors.
+  bool write_bytes(std::size_t first, const MatrixView<const float>& vectors, ThreadPool& pool);
+  template <class Byte>
+  bool write_as(std::size_t first, const MatrixView<const float>& vectors, ThreadPool& pool);
+  [[nodiscard]] bool are_also_i8(std::size_t rows) const noexcept;
+  void widen(std::size_t first, std::size_t n, float* out) const noexcept;
+  /// Keeps floats from now on.
+  void turn_to_floats(std::size_t rows);
+
+  void check(const MatrixView<const float>& vectors, ThreadPool& pool, std::size_t number) const;
   /// False if the vector must be refused.
   [[nodiscard]] bool try_prepare(const float* vector, float* out) const noexcept;
   [[noreturn]] void refuse(const float* vector, const char* what, std::size_t number) const;
@@ -56,7 +90,10 @@ class VectorStore {
   std::uint32_t dimension_;
   std::uint32_t stride_;
   Metric metric_;
-  VirtualArray<float> data_;
+  Element element_;
+  std::size_t rows_ = 0;
+  VirtualArray<std::uint8_t> bytes_;  ///< of this and floats_, only the one in use has room
+  VirtualArray<float> floats_;
 };
 
 }  // namespace concord::core

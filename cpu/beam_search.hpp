@@ -8,42 +8,14 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "common/proposer.hpp"
-#include "common/vector_store.hpp"
 #include "cpu/candidate_list.hpp"
-#include "cpu/distance.hpp"
+#include "cpu/scorer.hpp"
 #include "cpu/visited_table.hpp"
 
 namespace concord::cpu {
-
-/// A query against the stored vectors, under the index's metric.
-class Scorer {
- public:
-  Scorer(const core::VectorStore& vectors, const MetricKernels& kernels)
-      : base_(vectors.data()), stride_(vectors.stride()), kernels_(kernels) {}
-
-  void score(const float* query, const core::NodeId* ids, std::size_t n, float* out) const {
-    kernels_.ids(query, base_, stride_, ids, n, out);
-  }
-  void score_range(const float* query, core::NodeId first, std::size_t n, float* out) const {
-    kernels_.range(query, vector(first), stride_, n, out);
-  }
-  [[nodiscard]] const float* vector(core::NodeId id) const noexcept {
-    return base_ + std::size_t{id} * stride_;
-  }
-  /// Begins to fetch a vector that will be scored soon; the hardware follows up on long rows.
-  void prefetch(core::NodeId id) const noexcept {
-    const auto* p = reinterpret_cast<const char*>(vector(id));
-    const std::size_t bytes = stride_ * sizeof(float);
-    for (std::size_t b = 0; b < bytes && b < 512; b += 64) __builtin_prefetch(p + b);
-  }
-
- private:
-  const float* base_;
-  std::size_t stride_;
-  MetricKernels kernels_;
-};
 
 struct SearchCounts {
   std::uint64_t distances = 0;

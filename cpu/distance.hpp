@@ -20,16 +20,24 @@
 namespace concord::cpu {
 
 /// out[j] = distance of `query` ([stride], zero-padded) to row base + ids[j] × stride, j < n.
-/// `stride` is a multiple of 8; no alignment is needed.
-using ScoreIds = void (*)(const float* query, const float* base, std::size_t stride,
+/// `stride` is a multiple of 8 elements; no alignment is needed.
+using ScoreIds = void (*)(const float* query, const void* base, std::size_t stride,
                           const std::uint32_t* ids, std::size_t n, float* out);
 /// out[j] = distance of `query` to row base + j × stride, j < n.
-using ScoreRange = void (*)(const float* query, const float* base, std::size_t stride,
-                            std::size_t n, float* out);
+using ScoreRange = void (*)(const float* query, const void* base, std::size_t stride, std::size_t n,
+                            float* out);
 
-struct MetricKernels {
+/// For rows of one element type.
+struct RowKernels {
   ScoreIds ids;
   ScoreRange range;
+};
+
+/// Rows of bytes are widened as they are read, which is exact: the same bits as from float rows.
+struct MetricKernels {
+  RowKernels f32;
+  RowKernels u8;
+  RowKernels i8;
 };
 
 struct DistanceKernels {

@@ -21,9 +21,30 @@ struct InnerProduct {
   static __m128 finish(__m128 sum) { return _mm_sub_ps(_mm_set1_ps(1.0f), sum); }
 };
 
+// Eight elements of a row as floats.
+struct F32 {
+  using type = float;
+  static __m256 load(const float* p) { return _mm256_loadu_ps(p); }
+};
+struct U8 {
+  using type = std::uint8_t;
+  static __m256 load(const std::uint8_t* p) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+  }
+};
+struct I8 {
+  using type = std::int8_t;
+  static __m256 load(const std::int8_t* p) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+  }
+};
+
 // Distances of the query to rows x and y in the low two lanes.
-template <class Metric>
-__m128 score_two(const float* query, const float* x, const float* y, std::size_t stride) {
+template <class Metric, class Element>
+__m128 score_two(const float* query, const typename Element::type* x,
+                 const typename Element::type* y, std::size_t stride) {
   __m256 a[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                  _mm256_setzero_ps()};
   __m256 b[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
@@ -32,15 +53,15 @@ __m128 score_two(const float* query, const float* x, const float* y, std::size_t
   for (; e + 32 <= stride; e += 32) {
     for (std::size_t c = 0; c < 4; ++c) {
       const __m256 q = _mm256_loadu_ps(query + e + 8 * c);
-      a[c] = Metric::step(a[c], q, _mm256_loadu_ps(x + e + 8 * c));
-      b[c] = Metric::step(b[c], q, _mm256_loadu_ps(y + e + 8 * c));
+      a[c] = Metric::step(a[c], q, Element::load(x + e + 8 * c));
+      b[c] = Metric::step(b[c], q, Element::load(y + e + 8 * c));
     }
   }
   for (std::size_t c = 0; c < 3; ++c) {
     if (e + 8 * c >= stride) break;
     const __m256 q = _mm256_loadu_ps(query + e + 8 * c);
-    a[c] = Metric::step(a[c], q, _mm256_loadu_ps(x + e + 8 * c));
-    b[c] = Metric::step(b[c], q, _mm256_loadu_ps(y + e + 8 * c));
+    a[c] = Metric::step(a[c], q, Element::load(x + e + 8 * c));
+    b[c] = Metric::step(b[c], q, Element::load(y + e + 8 * c));
   }
   // Accumulator c holds quads 2c and 2c + 1. Per 128-bit lane: [x Q, y Q, x Q, y Q] of quads
   // (0, 2 | 1, 3) and (4, 6 | 5, 7).
@@ -51,36 +72,40 @@ __m128 score_two(const float* query, const float* x, const float* y, std::size_t
   return Metric::finish(_mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
 }
 
-template <class Metric, class Row>
+template <class Metric, class Element, class Row>
 void score(const float* query, Row row, std::size_t stride, std::size_t n, float* out) {
   std::size_t j = 0;
   for (; j + 2 <= n; j += 2) {
     _mm_storel_pi(reinterpret_cast<__m64*>(out + j),
-                  score_two<Metric>(query, row(j), row(j + 1), stride));
+                  score_two<Metric, Element>(query, row(j), row(j + 1), stride));
   }
-  if (j < n) _mm_store_ss(out + j, score_two<Metric>(query, row(j), row(j), stride));
+  if (j < n) _mm_store_ss(out + j, score_two<Metric, Element>(query, row(j), row(j), stride));
 }
 
-template <class Metric>
-void score_ids(const float* query, const float* base, std::size_t stride, const std::uint32_t* ids,
+template <class Metric, class Element>
+void score_ids(const float* query, const void* base, std::size_t stride, const std::uint32_t* ids,
                std::size_t n, float* out) {
-  score<Metric>(
-      query, [=](std::size_t j) { return base + ids[j] * stride; }, stride, n, out);
+  const auto* first = static_cast<const typename Element::type*>(base);
+  score<Metric, Element>(
+      query, [=](std::size_t j) { return first + ids[j] * stride; }, stride, n, out);
 }
 
-template <class Metric>
-void score_range(const float* query, const float* base, std::size_t stride, std::size_t n,
+template <class Metric, class Element>
+void score_range(const float* query, const void* base, std::size_t stride, std::size_t n,
                  float* out) {
-  score<Metric>(
-      query, [=](std::size_t j) { return base + j * stride; }, stride, n, out);
+  const auto* first = static_cast<const typename Element::type*>(base);
+  score<Metric, Element>(
+      query, [=](std::size_t j) { return first + j * stride; }, stride, n, out);
 }
+
+template <class Metric, class Element>
+constexpr RowKernels kRowKernels = {score_ids<Metric, Element>, score_range<Metric, Element>};
+template <class Metric>
+constexpr MetricKernels kMetricKernels = {kRowKernels<Metric, F32>, kRowKernels<Metric, U8>,
+                                          kRowKernels<Metric, I8>};
 
 }  // namespace
 
-const DistanceKernels kAvx2Kernels = {
-    "avx2",
-    {score_ids<L2sq>, score_range<L2sq>},
-    {score_ids<InnerProduct>, score_range<InnerProduct>},
-};
+const DistanceKernels kAvx2Kernels = {"avx2", kMetricKernels<L2sq>, kMetricKernels<InnerProduct>};
 
 }  // namespace concord::cpu

@@ -21,6 +21,36 @@ struct InnerProduct {
   static __m128 finish(__m128 sum) { return _mm_sub_ps(_mm_set1_ps(1.0f), sum); }
 };
 
+// Sixteen elements of a row as floats; load_part loads 0, 8 or 16 and nothing beyond.
+struct F32 {
+  using type = float;
+  static __m512 load(const float* p) { return _mm512_loadu_ps(p); }
+  static __m512 load_part(const float* p, std::size_t n) {
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+  }
+};
+
+template <class Byte>
+__m128i load_bytes(const Byte* p, std::size_t n) {
+  if (n == 0) return _mm_setzero_si128();
+  const auto* bytes = reinterpret_cast<const __m128i*>(p);
+  return n == 8 ? _mm_loadl_epi64(bytes) : _mm_loadu_si128(bytes);
+}
+struct U8 {
+  using type = std::uint8_t;
+  static __m512 load(const type* p) { return load_part(p, 16); }
+  static __m512 load_part(const type* p, std::size_t n) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load_bytes(p, n)));
+  }
+};
+struct I8 {
+  using type = std::int8_t;
+  static __m512 load(const type* p) { return load_part(p, 16); }
+  static __m512 load_part(const type* p, std::size_t n) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load_bytes(p, n)));
+  }
+};
+
 // Lane j of the result: quad j of rows 0, 1, 2, 3.
 __m512 quads(const __m512* a) {
   const __m512 t01 =
@@ -31,8 +61,9 @@ __m512 quads(const __m512* a) {
 }
 
 // Distances of the query to four rows.
-template <class Metric>
-__m128 score_four(const float* query, const float* const (&rows)[4], std::size_t stride) {
+template <class Metric, class Element>
+__m128 score_four(const float* query, const typename Element::type* const (&rows)[4],
+                  std::size_t stride) {
   __m512 low[4], high[4];
   for (int r = 0; r < 4; ++r) low[r] = high[r] = _mm512_setzero_ps();
   std::size_t e = 0;
@@ -40,18 +71,18 @@ __m128 score_four(const float* query, const float* const (&rows)[4], std::size_t
     const __m512 q0 = _mm512_loadu_ps(query + e);
     const __m512 q1 = _mm512_loadu_ps(query + e + 16);
     for (int r = 0; r < 4; ++r) {
-      low[r] = Metric::step(low[r], q0, _mm512_loadu_ps(rows[r] + e));
-      high[r] = Metric::step(high[r], q1, _mm512_loadu_ps(rows[r] + e + 16));
+      low[r] = Metric::step(low[r], q0, Element::load(rows[r] + e));
+      high[r] = Metric::step(high[r], q1, Element::load(rows[r] + e + 16));
     }
   }
   if (e < stride) {  // 8, 16 or 24 elements are left
-    const auto mask0 = static_cast<__mmask16>(stride - e >= 16 ? 0xFFFF : 0x00FF);
-    const auto mask1 = static_cast<__mmask16>(stride - e == 24 ? 0x00FF : 0);
-    const __m512 q0 = _mm512_maskz_loadu_ps(mask0, query + e);
-    const __m512 q1 = _mm512_maskz_loadu_ps(mask1, query + e + 16);
+    const std::size_t left0 = stride - e < 16 ? 8 : 16;
+    const std::size_t left1 = stride - e - left0;
+    const __m512 q0 = F32::load_part(query + e, left0);
+    const __m512 q1 = F32::load_part(query + e + 16, left1);
     for (int r = 0; r < 4; ++r) {
-      low[r] = Metric::step(low[r], q0, _mm512_maskz_loadu_ps(mask0, rows[r] + e));
-      high[r] = Metric::step(high[r], q1, _mm512_maskz_loadu_ps(mask1, rows[r] + e + 16));
+      low[r] = Metric::step(low[r], q0, Element::load_part(rows[r] + e, left0));
+      high[r] = Metric::step(high[r], q1, Element::load_part(rows[r] + e + 16, left1));
     }
   }
   const __m512 r = _mm512_add_ps(quads(low), quads(high));  // 128-bit lane j: R_j of the four rows
@@ -60,41 +91,46 @@ __m128 score_four(const float* query, const float* const (&rows)[4], std::size_t
   return Metric::finish(_mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
 }
 
-template <class Metric, class Row>
+template <class Metric, class Element, class Row>
 void score(const float* query, Row row, std::size_t stride, std::size_t n, float* out) {
   std::size_t j = 0;
   for (; j + 4 <= n; j += 4) {
-    const float* const rows[4] = {row(j), row(j + 1), row(j + 2), row(j + 3)};
-    _mm_storeu_ps(out + j, score_four<Metric>(query, rows, stride));
+    const typename Element::type* const rows[4] = {row(j), row(j + 1), row(j + 2), row(j + 3)};
+    _mm_storeu_ps(out + j, score_four<Metric, Element>(query, rows, stride));
   }
   if (j == n) return;
-  const float* const rows[4] = {row(j), row(j + 1 < n ? j + 1 : j), row(j + 2 < n ? j + 2 : j),
-                                row(j)};
+  const typename Element::type* const rows[4] = {row(j), row(j + 1 < n ? j + 1 : j),
+                                                 row(j + 2 < n ? j + 2 : j), row(j)};
   float last[4];
-  _mm_storeu_ps(last, score_four<Metric>(query, rows, stride));
+  _mm_storeu_ps(last, score_four<Metric, Element>(query, rows, stride));
   for (std::size_t r = 0; j + r < n; ++r) out[j + r] = last[r];
 }
 
-template <class Metric>
-void score_ids(const float* query, const float* base, std::size_t stride, const std::uint32_t* ids,
+template <class Metric, class Element>
+void score_ids(const float* query, const void* base, std::size_t stride, const std::uint32_t* ids,
                std::size_t n, float* out) {
-  score<Metric>(
-      query, [=](std::size_t j) { return base + ids[j] * stride; }, stride, n, out);
+  const auto* first = static_cast<const typename Element::type*>(base);
+  score<Metric, Element>(
+      query, [=](std::size_t j) { return first + ids[j] * stride; }, stride, n, out);
 }
 
-template <class Metric>
-void score_range(const float* query, const float* base, std::size_t stride, std::size_t n,
+template <class Metric, class Element>
+void score_range(const float* query, const void* base, std::size_t stride, std::size_t n,
                  float* out) {
-  score<Metric>(
-      query, [=](std::size_t j) { return base + j * stride; }, stride, n, out);
+  const auto* first = static_cast<const typename Element::type*>(base);
+  score<Metric, Element>(
+      query, [=](std::size_t j) { return first + j * stride; }, stride, n, out);
 }
+
+template <class Metric, class Element>
+constexpr RowKernels kRowKernels = {score_ids<Metric, Element>, score_range<Metric, Element>};
+template <class Metric>
+constexpr MetricKernels kMetricKernels = {kRowKernels<Metric, F32>, kRowKernels<Metric, U8>,
+                                          kRowKernels<Metric, I8>};
 
 }  // namespace
 
-const DistanceKernels kAvx512Kernels = {
-    "avx512",
-    {score_ids<L2sq>, score_range<L2sq>},
-    {score_ids<InnerProduct>, score_range<InnerProduct>},
-};
+const DistanceKernels kAvx512Kernels = {"avx512", kMetricKernels<L2sq>,
+                                        kMetricKernels<InnerProduct>};
 
 }  // namespace concord::cpu

@@ -15,6 +15,7 @@ CpuProposer::CpuProposer(const core::Graph& graph, const core::VectorStore& vect
                          const MetricKernels& kernels, core::ThreadPool& pool, BuildStats& stats)
     : graph_(graph),
       vectors_(vectors),
+      kernels_(kernels),
       scorer_(vectors, kernels),
       pool_(pool),
       stats_(stats),
@@ -23,6 +24,7 @@ CpuProposer::CpuProposer(const core::Graph& graph, const core::VectorStore& vect
 void CpuProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
                         const core::StopRequest& stop) {
   const Stopwatch watch(stats_.propose_wall_seconds);
+  prepare_workers();
   current_ ^= 1;
   core::ProposalBatch& batch = batches_[current_];
   batch.reset(begin, end, graph_);
@@ -38,6 +40,14 @@ void CpuProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
   collect_stats();
 }
 
+void CpuProposer::prepare_workers() {
+  scorer_ = Scorer(vectors_, kernels_);
+  for (Worker& worker : workers_) {
+    worker.scratch.query.resize(vectors_.stride());
+    worker.widened.resize(vectors_.stride());
+  }
+}
+
 const core::ProposalBatch* CpuProposer::finish(const core::StopRequest&) {
   return complete_ ? &batches_[current_] : nullptr;
 }
@@ -45,6 +55,7 @@ const core::ProposalBatch* CpuProposer::finish(const core::StopRequest&) {
 void CpuProposer::propose(const Task& task, core::ProposalBatch& batch, Worker& worker) const {
   const std::uint32_t level = graph_.level(task.node);
   const bool has_sealed = task.version.end > 0;
+  worker.query = scorer_.as_query(task.node, worker.scratch.query.data());
   Key from = has_sealed ? descend(task, worker) : core::kWorstKey;
   for (std::uint32_t layer = level + 1; layer-- > 0;) {
     worker.scratch.list.reset(graph_.params().ef_construction);
@@ -61,7 +72,7 @@ void CpuProposer::propose(const Task& task, core::ProposalBatch& batch, Worker& 
 Key CpuProposer::descend(const Task& task, Worker& worker) const {
   const Stopwatch watch(worker.stats.descent.seconds);
   ++worker.stats.descent.count;
-  const float* query = scorer_.vector(task.node);
+  const float* query = worker.query;
   float distance;
   scorer_.score(query, &task.version.entry.node, 1, &distance);
   ++worker.scratch.counts.distances;
@@ -85,15 +96,15 @@ void CpuProposer::search_layer(const Task& task, std::uint32_t layer, Key from,
   const auto prefetch_row = [&](NodeId node) {
     graph_.table(layer).prefetch(graph_.row(node, layer));
   };
-  beam_search(scorer_, scorer_.vector(task.node), from, graph_.params().ef_construction, read_row,
-              prefetch_row, worker.scratch);
+  beam_search(scorer_, worker.query, from, graph_.params().ef_construction, read_row, prefetch_row,
+              worker.scratch);
 }
 
 // Exact distances to the nodes that were inserted since the sealed version.
 void CpuProposer::merge_tail(const Task& task, std::uint32_t layer, Worker& worker) const {
   const Stopwatch watch(worker.stats.tail.seconds);
   Scratch& scratch = worker.scratch;
-  const float* query = scorer_.vector(task.node);
+  const float* query = worker.query;
   constexpr NodeId kBlock = core::kMaxScored;
   if (layer == 0) {
     for (NodeId first = task.version.end; first < task.node; first += kBlock) {
@@ -130,11 +141,12 @@ void CpuProposer::select_neighbors(NodeId* out, Worker& worker) const {
     const NodeId candidate = core::key_id(list[c]);
     const float distance = core::key_distance(list[c]);
     if (c + 1 < list.size()) scorer_.prefetch(core::key_id(list[c + 1]));
+    const float* query = scorer_.as_query(candidate, worker.widened.data());
     bool dominated = false;
     for (std::uint32_t s = 0; s < kept && !dominated; s += 4) {
       float to_kept[4];
       const std::uint32_t n = std::min(4u, kept - s);
-      scorer_.score(scorer_.vector(candidate), out + s, n, to_kept);
+      scorer_.score(query, out + s, n, to_kept);
       worker.scratch.counts.distances += n;
       for (std::uint32_t j = 0; j < n; ++j) dominated |= to_kept[j] < distance;
     }
@@ -144,6 +156,7 @@ void CpuProposer::select_neighbors(NodeId* out, Worker& worker) const {
 }
 
 const core::PruneScores& CpuProposer::score(const core::PruneBatch& batch) {
+  prepare_workers();
   scores_.words = (2 * graph_.table(0).max_degree() + 63) / 64;
   scores_.order.resize(batch.ids.size());
   scores_.dominators.assign(batch.ids.size() * scores_.words, 0);
@@ -164,7 +177,8 @@ void CpuProposer::score_row(const core::PruneBatch& batch, const core::PruneBatc
   const NodeId* ids = batch.ids.data() + row.first;
   std::uint8_t* order = scores_.order.data() + row.first;
   for (std::uint32_t j = 0; j < row.count; ++j) scorer_.prefetch(ids[j]);
-  scorer_.score(scorer_.vector(row.node), ids, row.count, scratch.distances.data());
+  scorer_.score(scorer_.as_query(row.node, worker.widened.data()), ids, row.count,
+                scratch.distances.data());
   worker.keys.resize(row.count);
   for (std::uint32_t j = 0; j < row.count; ++j) {
     worker.keys[j] = core::make_key(scratch.distances[j], ids[j]);
@@ -176,7 +190,8 @@ void CpuProposer::score_row(const core::PruneBatch& batch, const core::PruneBatc
   for (std::uint32_t b = 0; b < row.count; ++b) scratch.ids[b] = ids[order[b]];
   for (std::uint32_t b = 1; b < row.count; ++b) {
     const float distance = core::key_distance(worker.keys[order[b]]);
-    scorer_.score(scorer_.vector(scratch.ids[b]), scratch.ids.data(), b, scratch.distances.data());
+    scorer_.score(scorer_.as_query(scratch.ids[b], worker.widened.data()), scratch.ids.data(), b,
+                  scratch.distances.data());
     std::uint64_t* dominators = &scores_.dominators[std::size_t{row.first + b} * scores_.words];
     for (std::uint32_t a = 0; a < b; ++a) {
       dominators[a / 64] |= std::uint64_t{scratch.distances[a] < distance} << (a % 64);

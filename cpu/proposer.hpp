@@ -29,7 +29,8 @@ class CpuProposer final : public core::Proposer {
  private:
   struct Worker {
     Scratch scratch;
-    std::vector<core::NodeId> kept;
+    const float* query = nullptr;  ///< the node that proposals are sought for
+    std::vector<float> widened;
     std::vector<core::NodeId> tail;
     std::vector<core::Key> keys;
     BuildStats stats;
@@ -47,10 +48,13 @@ class CpuProposer final : public core::Proposer {
   void merge_tail(const Task& task, std::uint32_t layer, Worker& worker) const;
   void select_neighbors(core::NodeId* out, Worker& worker) const;
   void score_row(const core::PruneBatch& batch, const core::PruneBatch::Row& row, Worker& worker);
+  /// For the rows as the store keeps them now.
+  void prepare_workers();
   void collect_stats();
 
   const core::Graph& graph_;
   const core::VectorStore& vectors_;
+  const MetricKernels& kernels_;
   Scorer scorer_;
   core::ThreadPool& pool_;
   BuildStats& stats_;

@@ -157,27 +157,41 @@ void Mirror::grow_buffer(DeviceBuffer<T>& buffer, std::size_t used, std::size_t 
   buffer = std::move(larger);
 }
 
-// Through pinned memory, a piece at a time, so that the caller's thread only copies memory.
+// Through pinned memory, so that the caller's thread only copies memory: `fill(to)` writes one
+// piece.
+template <class Fill>
+void Mirror::upload_piece(void* d_to, std::size_t bytes, const Fill& fill) {
+  Staging& staging = staging_[next_staging_];
+  next_staging_ ^= 1;
+  device_.synchronize(staging.free);
+  if (staging.timed) stats_.copy_in_seconds += device_.elapsed(staging.begin, staging.free);
+  staging.memory.ensure(std::max(kStagingBytes, bytes));
+  fill(staging.memory.data());
+  device_.record(staging.begin, copy_in_);
+  device_.copy_async(d_to, staging.memory.data(), bytes, copy_in_);
+  device_.record(staging.free, copy_in_);
+  staging.timed = true;
+  stats_.bytes_in += bytes;
+}
+
 template <class T>
 void Mirror::upload(T* d_to, const T* from, std::size_t count) {
-  const auto* source = reinterpret_cast<const std::byte*>(from);
-  auto* target = reinterpret_cast<std::byte*>(d_to);
-  for (std::size_t left = count * sizeof(T); left > 0;) {
-    Staging& staging = staging_[next_staging_];
-    next_staging_ ^= 1;
-    const std::size_t piece = std::min(left, kStagingBytes);
-    device_.synchronize(staging.free);
-    if (staging.timed) stats_.copy_in_seconds += device_.elapsed(staging.begin, staging.free);
-    staging.memory.ensure(kStagingBytes);
-    std::memcpy(staging.memory.data(), source, piece);
-    device_.record(staging.begin, copy_in_);
-    device_.copy_async(target, staging.memory.data(), piece, copy_in_);
-    device_.record(staging.free, copy_in_);
-    staging.timed = true;
-    stats_.bytes_in += piece;
-    source += piece;
-    target += piece;
-    left -= piece;
+  constexpr std::size_t kAtOnce = kStagingBytes / sizeof(T);
+  for (std::size_t done = 0; done < count; done += kAtOnce) {
+    const std::size_t piece = std::min(kAtOnce, count - done);
+    upload_piece(d_to + done, piece * sizeof(T),
+                 [&](void* to) { std::memcpy(to, from + done, piece * sizeof(T)); });
+  }
+}
+
+// As floats, however the host keeps them.
+void Mirror::upload_vectors(float* d_to, NodeId begin, NodeId end) {
+  const std::size_t stride = vectors_.stride();
+  const std::size_t at_once = std::max<std::size_t>(1, kStagingBytes / (stride * sizeof(float)));
+  for (std::size_t first = begin; first < end; first += at_once) {
+    const std::size_t count = std::min(at_once, end - first);
+    upload_piece(d_to + (first - begin) * stride, count * stride * sizeof(float),
+                 [&](void* to) { vectors_.copy(first, count, static_cast<float*>(to)); });
   }
 }
 
@@ -189,8 +203,7 @@ void Mirror::withdraw_vectors() noexcept {
 void Mirror::bring_vectors(NodeId end) {
   const std::size_t stride = vectors_.stride();
   const NodeId taken = offered_.rows == 0 ? end : std::clamp(offered_first_, uploaded_, end);
-  upload(d_vectors_.data() + uploaded_ * stride, vectors_.row(uploaded_),
-         (taken - uploaded_) * stride);
+  upload_vectors(d_vectors_.data() + uploaded_ * stride, uploaded_, taken);
   if (taken == end) return;
   device_.take_rows_async(take_task(offered_, taken - offered_first_, end - taken, vectors_,
                                     graph_.params().metric, d_vectors_.data() + taken * stride),

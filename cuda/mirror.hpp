@@ -105,6 +105,9 @@ class Mirror {
   void grow_buffer(DeviceBuffer<T>& buffer, std::size_t used, std::size_t size);
   template <class T>
   void upload(T* d_to, const T* from, std::size_t count);
+  template <class Fill>
+  void upload_piece(void* d_to, std::size_t bytes, const Fill& fill);
+  void upload_vectors(float* d_to, core::NodeId begin, core::NodeId end);
   /// Of nodes [uploaded_, end): the offered ones are taken, those before are uploaded.
   void bring_vectors(NodeId end);
 

@@ -35,7 +35,7 @@ struct Rows {
   }
 };
 
-void measure_distances(benchmark::State& state, const cpu::MetricKernels& kernels,
+void measure_distances(benchmark::State& state, const cpu::RowKernels& kernels,
                        std::size_t dimension, std::size_t rows_at_a_time) {
   const Rows rows(dimension, rows_at_a_time);
   std::vector<float> out(rows_at_a_time);
@@ -63,7 +63,7 @@ bool register_distances() {
                                    to_string(metric) + "/d" + std::to_string(dimension) + "/rows" +
                                    std::to_string(rows);
           benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-            measure_distances(state, cpu::for_metric(*kernels, metric), dimension, rows);
+            measure_distances(state, cpu::for_metric(*kernels, metric).f32, dimension, rows);
           });
         }
       }

@@ -2,8 +2,11 @@
 
 #include "common/vector_store.hpp"
 
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <utility>
 
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
@@ -13,6 +16,43 @@ namespace {
 
 using test::make_params;
 
+// The rows that a store gives back, padding included.
+std::vector<float> all_rows(const VectorStore& store, std::size_t rows) {
+  std::vector<float> all(rows * store.stride());
+  store.copy(0, rows, all.data());
+  std::vector<float> buffer(store.stride());
+  for (std::size_t r = 0; r < rows; ++r) {
+    const float* row = store.read(r, buffer.data());
+    EXPECT_EQ(std::memcmp(row, &all[r * store.stride()], store.stride() * sizeof(float)), 0);
+  }
+  return all;
+}
+
+void expect_holds(const VectorStore& store, const test::Matrix& data, std::size_t rows) {
+  const std::vector<float> all = all_rows(store, rows);
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::uint32_t e = 0; e < store.stride(); ++e) {
+      const float expected = e < data.cols ? data.row(r)[e] : 0;
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(all[r * store.stride() + e]),
+                std::bit_cast<std::uint32_t>(expected))
+          << "row " << r << " element " << e;
+    }
+  }
+}
+
+// Whole numbers from `least` on, 256 of them.
+test::Matrix whole_numbers(std::size_t rows, std::size_t dimension, int least) {
+  test::Matrix data(rows, dimension);
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t e = 0; e < dimension; ++e) {
+      data.row(r)[e] = static_cast<float>(least + static_cast<int>(test::hash(r, e) % 256));
+    }
+  }
+  data.row(0)[0] = static_cast<float>(least);
+  data.row(rows - 1)[dimension - 1] = static_cast<float>(least + 255);
+  return data;
+}
+
 TEST(VectorStore, PadsWithZerosOverWhateverWasThere) {
   for (const std::uint32_t dimension : {1u, 7u, 8u, 9u, 33u}) {
     VectorStore store(make_params(dimension, 16, 10, 16));
@@ -21,15 +61,93 @@ TEST(VectorStore, PadsWithZerosOverWhateverWasThere) {
     EXPECT_GE(store.stride(), dimension);
     EXPECT_LT(store.stride(), dimension + 8);
     store.resize(3);
-    std::fill(store.mutable_row(0), store.mutable_row(3), 99.0f);
+    const std::vector<float> noise(3 * store.stride(), 99.5f);
+    store.restore(0, 3, noise.data(), pool);
     const test::Matrix data = test::make_data(test::Shape::random, 3, dimension);
     store.write(0, data.view(), pool);
-    for (std::size_t r = 0; r < 3; ++r) {
-      for (std::uint32_t e = 0; e < store.stride(); ++e) {
-        EXPECT_EQ(store.row(r)[e], e < dimension ? data.row(r)[e] : 0);
-      }
+    expect_holds(store, data, 3);
+  }
+}
+
+TEST(VectorStore, KeepsBytesAsBytes) {
+  for (const std::uint32_t dimension : {1u, 8u, 31u, 128u}) {
+    for (const auto& [least, element] : {std::pair{0, Element::u8}, std::pair{-128, Element::i8}}) {
+      VectorStore store(make_params(dimension, 16, 10, 16));
+      ThreadPool pool(2);
+      const test::Matrix data = whole_numbers(1000, dimension, least);
+      store.resize(1000);
+      store.write(0, data.view(), pool);
+      EXPECT_EQ(store.element(), element);
+      EXPECT_EQ(store.row_bytes(), store.stride());
+      EXPECT_EQ(store.bytes(), 1000u * store.stride());
+      expect_holds(store, data, 1000);
+
+      VectorStore restored(make_params(dimension, 16, 10, 16));
+      restored.resize(1000);
+      restored.restore(0, 1000, all_rows(store, 1000).data(), pool);
+      EXPECT_EQ(restored.element(), element);
+      expect_holds(restored, data, 1000);
     }
   }
+}
+
+// Each value, alone in the last row, for which bytes are not exact.
+TEST(VectorStore, TurnsToFloatsForTheFirstVectorThatBytesCannotHold) {
+  for (const int least : {0, -128}) {
+    for (const float value :
+         {0.5f, -0.0f, 256.0f, 255.00002f, -129.0f, 1e18f, -1e18f,
+          std::numeric_limits<float>::denorm_min(), least == 0 ? 300.0f : 128.0f}) {
+      VectorStore store(make_params(9, 16, 10, 16));
+      ThreadPool pool(2);
+      test::Matrix data = whole_numbers(600, 9, least);
+      data.row(599)[8] = value;
+      store.resize(500);
+      store.write(0, {data.row(0), 500, 9}, pool);
+      EXPECT_NE(store.element(), Element::f32);
+      store.resize(600);
+      store.write(500, {data.row(500), 100, 9}, pool);
+      EXPECT_EQ(store.element(), Element::f32) << value;
+      expect_holds(store, data, 600);
+      store.resize(700);  // and goes on with them
+      const test::Matrix more = whole_numbers(100, 9, 0);
+      store.write(600, more.view(), pool);
+      EXPECT_EQ(store.element(), Element::f32);
+      std::vector<float> row(store.stride());
+      store.copy(699, 1, row.data());
+      EXPECT_EQ(row[8], more.row(99)[8]);
+    }
+  }
+}
+
+TEST(VectorStore, GivesBytesASignWhileThatChangesNone) {
+  VectorStore store(make_params(3, 16, 10, 16));
+  ThreadPool pool(1);
+  test::Matrix data(3, 3);
+  const float values[3][3] = {{0, 5, 127}, {-1, -128, 3}, {128, 0, 0}};
+  for (std::size_t r = 0; r < 3; ++r) std::copy(values[r], values[r] + 3, data.row(r));
+  const Element expected[3] = {Element::u8, Element::i8, Element::f32};
+  for (std::size_t r = 0; r < 3; ++r) {
+    store.resize(r + 1);
+    store.write(r, {data.row(r), 1, 3}, pool);
+    EXPECT_EQ(store.element(), expected[r]);
+    expect_holds(store, data, r + 1);
+  }
+}
+
+TEST(VectorStore, KeepsBytesWhenAVectorIsRefused) {
+  VectorStore store(make_params(4, 16, 10, 16));
+  ThreadPool pool(2);
+  test::Matrix data = whole_numbers(20, 4, 0);
+  store.resize(10);
+  store.write(0, {data.row(0), 10, 4}, pool);
+  data.row(15)[2] = std::numeric_limits<float>::quiet_NaN();
+  store.resize(20);
+  test::expect_error(ErrorCode::invalid_vector, {"vector 5", "NaN"}, [&] {
+    store.write(10, {data.row(10), 10, 4}, pool);
+  });
+  store.resize(10);
+  EXPECT_EQ(store.element(), Element::u8);
+  expect_holds(store, data, 10);
 }
 
 TEST(VectorStore, NormalisesForCosineWhateverTheScale) {

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "cpu/isa.hpp"
@@ -53,9 +54,9 @@ TEST(Distance, HasTheSameBitsFromEveryKernel) {
   for (const std::size_t dimension : all_dimensions()) {
     const Problem p(dimension, dimension % 17, 3.0f);
     for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
-      const MetricKernels& oracle = for_metric(kScalarKernels, metric);
+      const RowKernels& oracle = for_metric(kScalarKernels, metric).f32;
       for (const std::string& isa : isas) {
-        const MetricKernels& kernels = for_metric(kernels_named(isa), metric);
+        const RowKernels& kernels = for_metric(kernels_named(isa), metric).f32;
         for (std::size_t n = 0; n <= kRows; ++n) {
           float expected[kRows + 1];
           float got[kRows + 1];
@@ -83,14 +84,54 @@ TEST(Distance, HasTheSameBitsFromEveryKernel) {
   }
 }
 
+template <class Byte>
+void expect_bytes_like_floats(const RowKernels MetricKernels::*kernels_for_bytes) {
+  for (const std::size_t dimension : all_dimensions()) {
+    Problem p(dimension, dimension % 13, 3.0f);
+    std::vector<Byte> bytes((kRows + 1) * p.stride + 16);
+    Byte* const base = bytes.data() + dimension % 11;
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t e = 0; e < dimension; ++e) {
+        base[r * p.stride + e] = static_cast<Byte>(test::hash(r, e, 7) % 256);
+        p.base[r * p.stride + e] = static_cast<float>(base[r * p.stride + e]);
+      }
+    }
+    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+      for (const std::string& isa : test::supported_isas()) {
+        const RowKernels& kernels = for_metric(kernels_named(isa), metric).*kernels_for_bytes;
+        for (std::size_t n = 0; n <= kRows; ++n) {
+          float expected[kRows + 1];
+          float got[kRows + 1];
+          std::fill(std::begin(got), std::end(got), -77.0f);
+          std::fill(std::begin(expected), std::end(expected), -77.0f);
+          for_metric(kScalarKernels, metric).f32.range(p.query, p.base, p.stride, n, expected);
+          kernels.range(p.query, base, p.stride, n, got);
+          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
+          for_metric(kScalarKernels, metric).f32.ids(p.query, p.base, p.stride, kIds, n, expected);
+          kernels.ids(p.query, base, p.stride, kIds, n, got);
+          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
+        }
+      }
+    }
+  }
+}
+
+TEST(Distance, OfUnsignedBytesHasTheBitsOfFloats) {
+  expect_bytes_like_floats<std::uint8_t>(&MetricKernels::u8);
+}
+
+TEST(Distance, OfSignedBytesHasTheBitsOfFloats) {
+  expect_bytes_like_floats<std::int8_t>(&MetricKernels::i8);
+}
+
 TEST(Distance, IsNearTheExactValue) {
   for (const float scale : {1e-12f, 1.0f, 1e15f}) {
     for (const std::size_t dimension : all_dimensions()) {
       const Problem p(dimension, 3, scale);
       float l2sq[kRows];
       float inner_product[kRows];
-      kScalarKernels.l2sq.range(p.query, p.base, p.stride, kRows, l2sq);
-      kScalarKernels.inner_product.range(p.query, p.base, p.stride, kRows, inner_product);
+      kScalarKernels.l2sq.f32.range(p.query, p.base, p.stride, kRows, l2sq);
+      kScalarKernels.inner_product.f32.range(p.query, p.base, p.stride, kRows, inner_product);
       // Each accumulator adds d/32 terms, five additions reduce them, the difference is rounded
       // twice.
       const double roundings = static_cast<double>(dimension) / 32 + 9;
@@ -121,9 +162,9 @@ TEST(Distance, OfAVectorToItselfIsZeroAndIsSymmetric) {
       const Problem p(dimension, 1, 5.0f);
       float there = -1;
       float back = -2;
-      kernels.l2sq.range(p.query, p.query, p.stride, 1, &there);
+      kernels.l2sq.f32.range(p.query, p.query, p.stride, 1, &there);
       EXPECT_EQ(there, 0);
-      for (const MetricKernels& metric : {kernels.l2sq, kernels.inner_product}) {
+      for (const RowKernels& metric : {kernels.l2sq.f32, kernels.inner_product.f32}) {
         metric.range(p.query, p.base, p.stride, 1, &there);
         metric.range(p.base, p.query, p.stride, 1, &back);
         EXPECT_EQ(there, back);
@@ -147,7 +188,7 @@ TEST(Distance, FollowsTheCanonicalOrder) {
     }
     for (const std::string& isa : test::supported_isas()) {
       float got = 0;
-      kernels_named(isa).inner_product.range(p.query, p.base, p.stride, 1, &got);
+      kernels_named(isa).inner_product.f32.range(p.query, p.base, p.stride, 1, &got);
       EXPECT_EQ(got, 1.0f - a[0]) << isa << " d " << dimension;
     }
   }
@@ -163,10 +204,10 @@ TEST(Distance, StaysFiniteAtTheLargestNormAllowed) {
                    [](float x) { return -x; });
     for (const std::string& isa : test::supported_isas()) {
       float distance = 0;
-      kernels_named(isa).l2sq.range(rows.data(), rows.data() + stride, stride, 1, &distance);
+      kernels_named(isa).l2sq.f32.range(rows.data(), rows.data() + stride, stride, 1, &distance);
       EXPECT_TRUE(std::isfinite(distance));
-      kernels_named(isa).inner_product.range(rows.data(), rows.data() + stride, stride, 1,
-                                             &distance);
+      kernels_named(isa).inner_product.f32.range(rows.data(), rows.data() + stride, stride, 1,
+                                                 &distance);
       EXPECT_TRUE(std::isfinite(distance));
     }
   }

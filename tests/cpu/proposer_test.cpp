@@ -15,9 +15,13 @@ using core::NodeId;
 using test::GraphBuilder;
 
 float distance(const GraphBuilder& builder, NodeId a, NodeId b) {
+  const std::size_t stride = builder.vectors.stride();
+  std::vector<float> rows(2 * stride);
+  builder.vectors.copy(a, 1, rows.data());
+  builder.vectors.copy(b, 1, rows.data() + stride);
   float result = 0;
   for_metric(kScalarKernels, builder.graph.params().metric)
-      .range(builder.vectors.row(a), builder.vectors.row(b), builder.vectors.stride(), 1, &result);
+      .f32.range(rows.data(), rows.data() + stride, stride, 1, &result);
   return result;
 }
 

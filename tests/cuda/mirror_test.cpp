@@ -116,14 +116,16 @@ TEST_F(MirrorTest, HoldsVectorsAndLevels) {
   reserve_and_upload();
   const cuda::MirrorView view = mirror_.view();
   EXPECT_EQ(view.n, 300u);
+  std::vector<float> row(view.stride);
   for (NodeId node = 0; node < 300; ++node) {
-    EXPECT_TRUE(
-        std::equal(view.vector(node), view.vector(node) + view.stride, built_.vectors.row(node)));
+    built_.vectors.copy(node, 1, row.data());
+    EXPECT_TRUE(std::equal(row.begin(), row.end(), view.vector(node)));
     EXPECT_EQ(view.levels[node], built_.graph.level(node));
   }
   mirror_.forget_nodes(250);
   EXPECT_EQ(mirror_.uploaded(), 250u);
-  built_.vectors.mutable_row(260)[0] = 123;
+  row[0] = 123;
+  built_.vectors.restore(260, 1, row.data(), built_.pool);
   mirror_.upload_nodes(300);
   EXPECT_EQ(mirror_.view().vector(260)[0], 123);
 }
