@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 built_with_cuda: bool
 
+def load(path: bytes, threads: int, device: str) -> Index: ...
+
 class Index:
     def __init__(
         self,
@@ -20,8 +22,6 @@ class Index:
         threads: int,
         device: str,
     ) -> None: ...
-    @staticmethod
-    def load(path: bytes, threads: int, device: str) -> Index: ...
     def save(self, path: bytes) -> None: ...
     def add(
         self,

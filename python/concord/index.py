@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import operator
 import os
@@ -205,9 +206,7 @@ class Index:
         """
         return self._core.search(_array(queries), k, ef, out)
 
-    def exact_search(
-        self, queries: Vectors, k: int = 10, *, out: Answers | None = None
-    ) -> Answers:
+    def exact_search(self, queries: Vectors, k: int = 10, *, out: Answers | None = None) -> Answers:
         """The true ``k`` nearest by scanning every vector; arguments and result as of :meth:`search`."""
         return self._core.exact_search(_array(queries), k, out)
 
@@ -229,7 +228,8 @@ class Index:
         True
         """
         if hasattr(file, "write"):
-            with _scratch_file() as path, _closed_is_io_error():
+            _refuse_closed(file)
+            with _scratch_file() as path:
                 self._core.save(os.fsencode(path))
                 with open(path, "rb") as saved:
                     shutil.copyfileobj(saved, file)
@@ -240,11 +240,12 @@ class Index:
     def load(cls, file: Path | IO[bytes], *, threads: int = 0, device: str = "auto") -> Index:
         """Read what :meth:`save` wrote; every checksum and link is checked first."""
         if hasattr(file, "read"):
-            with _scratch_file() as path, _closed_is_io_error():
+            _refuse_closed(file)
+            with _scratch_file() as path:
                 with open(path, "wb") as copy:
                     shutil.copyfileobj(file, copy)
-                return cls._of(_concord.Index.load(os.fsencode(path), threads, device))
-        return cls._of(_concord.Index.load(_path(file), threads, device))
+                return cls._of(_concord.load(os.fsencode(path), threads, device))
+        return cls._of(_concord.load(_path(file), threads, device))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles, and copies, are the saved file, with threads and device."""
@@ -376,16 +377,19 @@ def _labels(labels: npt.ArrayLike | None) -> npt.NDArray[np.uint64] | None:
     """Labels as the extension module reads them, refused where a cast would change one."""
     if labels is None:
         return None
-    array = np.asarray(labels)
-    if array.size == 0:
+    allowed = "allowed are integers from 0 to 2**64 - 2, in one dimension"
+    try:
+        exact = array.array("Q", labels) if isinstance(labels, (list, tuple)) else labels
+    except (TypeError, OverflowError) as error:
+        raise ArrayTypeError(f"labels do not fit: {error}; {allowed}") from None
+    numbers = np.asarray(exact)
+    if numbers.size == 0:
         return np.empty(0, np.uint64)
-    if array.ndim > 1:
-        raise ArrayTypeError(f"labels have {array.ndim} dimensions; allowed is one")
-    if array.dtype.kind not in "iu":
-        raise ArrayTypeError(f"labels are {array.dtype}; allowed are integers from 0 to 2**64 - 2")
-    if array.dtype.kind == "i" and array.min() < 0:
-        raise ArrayTypeError(f"labels are {array.min()} and more; allowed are 0 to 2**64 - 2")
-    return np.ascontiguousarray(array, np.uint64).reshape(-1)
+    if numbers.ndim > 1 or numbers.dtype.kind not in "iu":
+        raise ArrayTypeError(f"labels are {numbers.dtype} of shape {numbers.shape}; {allowed}")
+    if numbers.min() < 0 or numbers.max() == NO_LABEL:
+        raise ArrayTypeError(f"labels are {numbers.min()} to {numbers.max()}; {allowed}")
+    return np.ascontiguousarray(numbers, np.uint64).reshape(-1)
 
 
 def _path(path: Path) -> bytes:
@@ -402,14 +406,9 @@ def _scratch_file() -> Iterator[str]:
         yield os.path.join(folder, "index")
 
 
-@contextlib.contextmanager
-def _closed_is_io_error() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:  # what Python's files raise when they are closed
-        if isinstance(error, OSError) or "closed file" not in str(error):
-            raise
-        raise IoError(str(error)) from None
+def _refuse_closed(file: object) -> None:
+    if getattr(file, "closed", False):
+        raise IoError("the file is closed")
 
 
 def _from_bytes(cls: type[Index], content: bytes, threads: int, device: str) -> Index:

@@ -15,7 +15,6 @@ namespace {
 
 thread_local std::vector<const IndexLock*> held;
 
-void note(const IndexLock* lock) { held.push_back(lock); }
 void forget(const IndexLock* lock) noexcept {
   held.erase(std::find(held.begin(), held.end(), lock));
 }
@@ -28,37 +27,47 @@ void refuse_if_held(const IndexLock* lock) {
 
 }  // namespace
 
-template <class Free>
-void IndexLock::wait(std::unique_lock<std::mutex>& guard, const Free& free) {
-  while (!free()) {
-    guard.unlock();  // never wait for the GIL with the mutex held
-    if (PyErr_CheckSignals() != 0) nb::raise_python_error();
-    {
+/// Waits for free(), calls enter(); both with the mutex held, which nobody holds while he waits for
+/// the GIL.
+template <class Free, class Enter>
+void IndexLock::acquire(const Free& free, const Enter& enter) {
+  refuse_if_held(this);
+  held.push_back(this);
+  try {
+    for (bool entered = false; !entered;) {
+      {
+        const std::lock_guard guard(mutex_);
+        if (free()) return enter();
+      }
+      if (PyErr_CheckSignals() != 0) nb::raise_python_error();
       const nb::gil_scoped_release released;
-      guard.lock();
-      changed_.wait_for(guard, std::chrono::milliseconds(20), free);
-      guard.unlock();
+      std::unique_lock guard(mutex_);
+      entered = changed_.wait_for(guard, std::chrono::milliseconds(20), free);
+      if (entered) enter();
     }
-    guard.lock();
+  } catch (...) {
+    forget(this);
+    throw;
   }
 }
 
 void IndexLock::lock() {
-  refuse_if_held(this);
-  held.reserve(held.size() + 1);
-  std::unique_lock guard(mutex_);
-  ++waiting_writers_;
+  {
+    const std::lock_guard guard(mutex_);
+    ++waiting_writers_;
+  }
   try {
-    wait(guard, [&] { return !writing_ && readers_ == 0; });
+    acquire([&] { return !writing_ && readers_ == 0; },
+            [&] {
+              writing_ = true;
+              --waiting_writers_;
+            });
   } catch (...) {
-    if (!guard.owns_lock()) guard.lock();
+    const std::lock_guard guard(mutex_);
     --waiting_writers_;
     changed_.notify_all();
     throw;
   }
-  --waiting_writers_;
-  writing_ = true;
-  note(this);
 }
 
 void IndexLock::unlock() noexcept {
@@ -69,12 +78,7 @@ void IndexLock::unlock() noexcept {
 }
 
 void IndexLock::lock_shared() {
-  refuse_if_held(this);
-  held.reserve(held.size() + 1);
-  std::unique_lock guard(mutex_);
-  wait(guard, [&] { return !writing_ && waiting_writers_ == 0; });
-  ++readers_;
-  note(this);
+  acquire([&] { return !writing_ && waiting_writers_ == 0; }, [&] { ++readers_; });
 }
 
 void IndexLock::unlock_shared() noexcept {

@@ -20,8 +20,8 @@ class IndexLock {
   void unlock_shared() noexcept;
 
  private:
-  template <class Free>
-  void wait(std::unique_lock<std::mutex>& guard, const Free& free);
+  template <class Free, class Enter>
+  void acquire(const Free& free, const Enter& enter);
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -39,14 +39,18 @@ NB_MODULE(_concord, m) {
   translate_errors();
   m.attr("built_with_cuda") = bool{CONCORD_PYTHON_CUDA};
 
+  m.def("load", load, "path"_a, "threads"_a.none(), "device"_a);
+
   nb::class_<PythonIndex>(m, "Index")
-      .def("__init__", make_index, "dim"_a, "metric"_a, "M"_a, "ef_construction"_a, "seed"_a,
-           "epoch_limit"_a, "threads"_a, "device"_a)
-      .def_static("load", load, "path"_a, "threads"_a, "device"_a)
+      .def("__init__", make_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
+           "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "threads"_a.none(),
+           "device"_a)
       .def("save", &PythonIndex::save, "path"_a)
       .def("add", &PythonIndex::add, "vectors"_a.none(), "labels"_a.none(), "progress"_a.none())
-      .def("search", &PythonIndex::search, "queries"_a.none(), "k"_a, "ef"_a, "out"_a.none())
-      .def("exact_search", &PythonIndex::exact_search, "queries"_a.none(), "k"_a, "out"_a.none())
+      .def("search", &PythonIndex::search, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
+           "out"_a.none())
+      .def("exact_search", &PythonIndex::exact_search, "queries"_a.none(), "k"_a.none(),
+           "out"_a.none())
       .def("size", &PythonIndex::size)
       .def("contains", &PythonIndex::contains, "label"_a)
       .def("vector", &PythonIndex::vector, "label"_a)
@@ -55,7 +59,7 @@ NB_MODULE(_concord, m) {
       .def("audit", &PythonIndex::audit)
       .def("stats", &PythonIndex::stats)
       .def("memory", &PythonIndex::memory)
-      .def("set_runtime", set_runtime, "threads"_a, "device"_a)
+      .def("set_runtime", set_runtime, "threads"_a.none(), "device"_a)
       .def_prop_ro("dim", [](const PythonIndex& self) { return self.params().dimension; })
       .def_prop_ro("metric",
                    [](const PythonIndex& self) { return to_string(self.params().metric); })

@@ -1,0 +1,41 @@
+"""Data and helpers that the tests share."""
+
+from __future__ import annotations
+
+import hypothesis
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import concord
+
+Floats = npt.NDArray[np.float32]
+
+# No deadlines: the machine that runs the tests may be busy. Derandomised: the same examples each run.
+hypothesis.settings.register_profile(
+    "concord", deadline=None, derandomize=True, print_blob=True, max_examples=60
+)
+hypothesis.settings.load_profile("concord")
+
+
+def make_vectors(n: int, dim: int = 16, seed: int = 1) -> Floats:
+    return np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
+
+
+def make_index(vectors: Floats, metric: str = "l2sq", threads: int = 2) -> concord.Index:
+    """A small, quickly built index of the vectors."""
+    index = concord.Index(
+        vectors.shape[1], metric, M=8, ef_construction=40, epoch_limit=64, threads=threads
+    )
+    index.add(vectors)
+    return index
+
+
+@pytest.fixture
+def vectors() -> Floats:
+    return make_vectors(500)
+
+
+@pytest.fixture
+def index(vectors: Floats) -> concord.Index:
+    return make_index(vectors)

@@ -1,0 +1,190 @@
+"""Refusals: the right exception, the library's text, and the index as it was."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Floats
+
+import concord
+from concord import errors
+
+
+@pytest.mark.parametrize("kind", errors.BY_CODE.values())
+def test_every_error_is_ours_and_a_builtin(kind: type[concord.Error]) -> None:
+    assert issubclass(kind, concord.Error)
+    assert len(kind.__mro__) > len(concord.Error.__mro__)
+    error = pickle.loads(pickle.dumps(kind("what was wrong")))
+    assert type(error) is kind and str(error) == "what was wrong"
+    assert errors.BY_CODE[kind.code] is kind
+    assert getattr(concord, kind.__name__) is kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [
+        (concord.InvalidParameterError, ValueError),
+        (concord.DimensionMismatchError, ValueError),
+        (concord.InvalidVectorError, ValueError),
+        (concord.DuplicateLabelError, ValueError),
+        (concord.ArrayTypeError, TypeError),
+        (concord.UnknownLabelError, KeyError),
+        (concord.IoError, OSError),
+        (concord.OutOfMemoryError, MemoryError),
+    ],
+)
+def test_builtins_catch_them(kind: type[concord.Error], builtin: type[Exception]) -> None:
+    assert issubclass(kind, builtin)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"dim": 0},
+        {"dim": -1},
+        {"dim": 65537},
+        {"dim": 2**40},
+        {"metric": "hamming"},
+        {"M": 1},
+        {"M": 65},
+        {"ef_construction": 0},
+        {"ef_construction": -(2**70)},
+        {"epoch_limit": 0},
+        {"seed": -1},
+        {"seed": 2**64},
+        {"threads": 1025},
+        {"threads": -1},
+        {"device": "gpu"},
+    ],
+)
+def test_parameters_out_of_range(arguments: dict[str, Any]) -> None:
+    with pytest.raises(concord.InvalidParameterError, match="allowed|must fit|device"):
+        concord.Index(**{"dim": 4, **arguments})
+
+
+@pytest.mark.parametrize("name", ["dim", "M", "ef_construction", "seed", "epoch_limit", "threads"])
+@pytest.mark.parametrize("value", [1.5, "4", None])
+def test_numbers_must_be_integers(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be an integer"):
+        concord.Index(**{"dim": 4, name: value})
+
+
+def test_search_parameters(index: concord.Index, vectors: Floats) -> None:
+    query = vectors[:1]
+    for k in (-1, 65537, 2**40):
+        for search in (index.search, index.exact_search):
+            with pytest.raises(concord.InvalidParameterError, match=r"\bk is"):
+                search(query, k=k)
+    for ef in (0, -3, 65537):
+        with pytest.raises(concord.InvalidParameterError, match="ef is"):
+            index.search(query, ef=ef)
+    for wrong in (1.0, None, "3"):
+        with pytest.raises(TypeError, match="k must be an integer"):
+            index.search(query, k=wrong)  # type: ignore[arg-type]
+
+
+def u(*shape: int) -> Any:
+    return np.empty(shape, np.uint64)
+
+
+def f(*shape: int) -> Any:
+    return np.empty(shape, np.float32)
+
+
+READ_ONLY = f(2, 3)
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    ("out", "kind"),
+    [
+        ((u(2, 4), f(2, 3)), concord.DimensionMismatchError),
+        ((u(2, 3), f(3, 3)), concord.DimensionMismatchError),
+        ((u(6), f(2, 3)), concord.DimensionMismatchError),
+        ((f(2, 3), f(2, 3)), concord.ArrayTypeError),
+        ((u(2, 3), u(2, 3)), concord.ArrayTypeError),
+        ((u(2, 3), f(2, 3).astype("f8")), concord.ArrayTypeError),
+        ((u(3, 2).T, f(2, 3)), concord.ArrayTypeError),
+        ((u(2, 3), READ_ONLY), concord.ArrayTypeError),
+        ((u(2, 3),), concord.ArrayTypeError),
+        (u(2, 3), concord.ArrayTypeError),
+        (([0], [0]), concord.ArrayTypeError),
+    ],
+)
+def test_out_that_does_not_fit(
+    index: concord.Index, vectors: Floats, out: Any, kind: type[concord.Error]
+) -> None:
+    for search in (index.search, index.exact_search):
+        with pytest.raises(kind):
+            search(vectors[:2], k=3, out=out)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        ([1000, 1001], concord.DimensionMismatchError),
+        ([], concord.DimensionMismatchError),
+        (1000, concord.DimensionMismatchError),
+        ([1000, 1000, 1001], concord.DuplicateLabelError),
+        ([1000, 3, 1001], concord.DuplicateLabelError),
+        ([1000, 2**64 - 1, 1001], concord.ArrayTypeError),
+        (np.array([1000, -1, 1001]), concord.ArrayTypeError),
+        (np.array([1000, 1001, 1002], np.float32), concord.ArrayTypeError),
+        ([1000, -1, 1001], concord.ArrayTypeError),
+        ([1000.0, 1001.0, 1002.0], concord.ArrayTypeError),
+        ([1000, 2**64, 1001], concord.ArrayTypeError),
+        (["a", "b", "c"], concord.ArrayTypeError),
+        ([[1000, 1001, 1002]], concord.ArrayTypeError),
+    ],
+)
+def test_labels_that_do_not_fit(
+    index: concord.Index, vectors: Floats, labels: Any, kind: type[concord.Error]
+) -> None:
+    before = index.digest()
+    for same in (vectors[:3] + 1, (vectors[:3] + 1).astype(np.float64)):
+        with pytest.raises(kind):
+            index.add(same, labels)
+    assert index.digest() == before and len(index) == 500
+    assert 1000 not in index
+
+
+def test_numbers_taken_by_labels_are_refused(vectors: Floats) -> None:
+    index = concord.Index(16)
+    index.add(vectors[:2], labels=[5, 3])
+    before = index.digest()
+    with pytest.raises(concord.DuplicateLabelError):
+        index.add(vectors[:4])  # would be 2, 3, 4, 5
+    assert index.digest() == before
+
+
+@pytest.mark.parametrize("label", [500, -1, 2**64 - 1, 2**80])
+def test_unknown_labels(index: concord.Index, label: int) -> None:
+    with pytest.raises(KeyError, match=f"no vector has label {label}"):
+        index[label]
+    with pytest.raises(TypeError):
+        index["0"]  # type: ignore[index]
+
+
+def test_progress_must_be_callable(index: concord.Index, vectors: Floats) -> None:
+    with pytest.raises(TypeError, match="progress must be"):
+        index.add(vectors, progress="yes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda index: index.search(np.zeros(16, np.float32), k=65536, ef=0),
+        lambda index: index.add(np.zeros((1, 2), np.float32)),
+    ],
+)
+def test_an_index_goes_on_after_a_refusal(
+    index: concord.Index, vectors: Floats, refused: Callable[[concord.Index], object]
+) -> None:
+    with pytest.raises(concord.Error):
+        refused(index)
+    assert index.add(vectors + 1) == 500
+    assert index.audit().ok

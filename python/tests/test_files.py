@@ -1,0 +1,118 @@
+"""Saving and loading: paths, open files, closed files, damaged files."""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Floats
+
+import concord
+
+
+@pytest.mark.parametrize("make", [str, pathlib.Path, os.fsencode])
+def test_any_kind_of_path(index: concord.Index, tmp_path: pathlib.Path, make: Any) -> None:
+    path = make(tmp_path / "näme \udcff.concord")
+    index.save(path)
+    for loaded in (concord.load(path), concord.Index.load(path, threads=1, device="cpu")):
+        assert loaded.digest() == index.digest()
+        assert loaded.audit().ok
+    assert (loaded.threads, loaded.device) == (1, "cpu")
+    assert len(os.listdir(tmp_path)) == 1
+
+
+def test_parameters_come_from_the_file(tmp_path: pathlib.Path) -> None:
+    index = concord.Index(3, "ip", 7, 50, seed=9, epoch_limit=11)
+    index.save(tmp_path / "empty")
+    loaded = concord.load(tmp_path / "empty")
+    assert (loaded.dim, loaded.metric, loaded.M, loaded.ef_construction) == (
+        3,
+        "inner_product",
+        7,
+        50,
+    )
+    assert (loaded.seed, loaded.epoch_limit, len(loaded)) == (9, 11, 0)
+
+
+def test_open_files(index: concord.Index, tmp_path: pathlib.Path) -> None:
+    memory = io.BytesIO()
+    index.save(memory)
+    memory.seek(0)
+    assert concord.load(memory).digest() == index.digest()
+    with open(tmp_path / "file", "wb") as file:
+        file.write(b"head")
+        index.save(file)
+    with open(tmp_path / "file", "rb") as file:
+        assert file.read(4) == b"head"
+        assert concord.load(file).digest() == index.digest()
+    index.save(tmp_path / "path")
+    assert (tmp_path / "path").read_bytes() == memory.getvalue()
+
+
+def test_closed_files(index: concord.Index, tmp_path: pathlib.Path) -> None:
+    before = index.digest()
+    with open(tmp_path / "file", "wb") as file:
+        pass
+    memory = io.BytesIO()
+    memory.close()
+    for closed in (file, memory):
+        with pytest.raises(concord.IoError, match="closed"):
+            index.save(closed)
+        with pytest.raises(concord.IoError, match="closed"):
+            concord.load(closed)
+    assert index.digest() == before
+
+
+def test_files_of_the_wrong_kind(index: concord.Index, tmp_path: pathlib.Path) -> None:
+    with open(tmp_path / "text", "w") as text, pytest.raises(TypeError):
+        index.save(text)  # type: ignore[arg-type]
+    for nothing in (None, 3, [1]):
+        with pytest.raises(TypeError):
+            index.save(nothing)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            concord.load(nothing)  # type: ignore[arg-type]
+
+
+def test_paths_that_cannot_be_used(index: concord.Index, tmp_path: pathlib.Path) -> None:
+    before = index.digest()
+    for bad in (tmp_path / "no" / "folder", tmp_path, str(tmp_path / "a\0b")):
+        with pytest.raises(OSError) as raised:
+            index.save(bad)
+        assert isinstance(raised.value, concord.IoError)
+        with pytest.raises(concord.Error):
+            concord.load(bad)
+    with pytest.raises(concord.IoError, match="No such file"):
+        concord.load(tmp_path / "none")
+    assert os.listdir(tmp_path) == []
+    assert index.digest() == before
+
+
+def test_damaged_files_are_refused(index: concord.Index, tmp_path: pathlib.Path) -> None:
+    index.save(tmp_path / "index")
+    content = (tmp_path / "index").read_bytes()
+    for bad in (b"", b"no index", content[:-1], content[: len(content) // 2], content + b"x"):
+        with pytest.raises(concord.CorruptFileError):
+            concord.load(io.BytesIO(bad))
+    refused = 0
+    for place in np.random.default_rng(5).integers(0, len(content), 60):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x10
+        try:  # the gaps between the sections of a file mean nothing
+            assert concord.load(io.BytesIO(damaged)).digest() == index.digest()
+        except concord.CorruptFileError:
+            refused += 1
+    assert refused > 30
+
+
+def test_a_loaded_index_grows_as_the_saved_one(vectors: Floats, tmp_path: pathlib.Path) -> None:
+    index = concord.Index(16, epoch_limit=64)
+    index.add(vectors[:333])  # in the middle of an epoch
+    index.save(tmp_path / "index")
+    loaded = concord.load(tmp_path / "index")
+    for one in (index, loaded):
+        one.add(vectors[333:])
+    assert loaded.digest() == index.digest()

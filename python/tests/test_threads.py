@@ -1,0 +1,111 @@
+"""Many Python threads on one index: turns are taken, answers are those of some moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from conftest import make_index, make_vectors
+
+import concord
+
+
+def run_together(work: list[Callable[[], None]]) -> None:
+    start = threading.Barrier(len(work))
+
+    def run(task: Callable[[], None]) -> None:
+        start.wait()
+        task()
+
+    with ThreadPoolExecutor(len(work)) as pool:
+        for future in [pool.submit(run, task) for task in work]:
+            future.result()
+
+
+def test_searches_beside_one_another_agree() -> None:
+    vectors = make_vectors(2000)
+    index = make_index(vectors)
+    expected = index.search(vectors[:200], k=5)
+
+    def search() -> None:
+        for i in range(20):
+            part = slice(10 * i, 10 * i + 10)
+            np.testing.assert_array_equal(index.search(vectors[part], k=5)[0], expected[0][part])
+            np.testing.assert_array_equal(index.search(vectors[i], k=5)[1], expected[1][i])
+
+    run_together([search] * 6)
+    assert index.stats().search.queries == 200 + 6 * 20 * 11
+
+
+def test_additions_and_everything_else_take_turns() -> None:
+    vectors = make_vectors(1200)
+    index = concord.Index(16, M=8, ef_construction=40, epoch_limit=64, threads=2)
+    index.add(vectors[:200])
+    done = threading.Event()
+
+    def add() -> None:
+        try:
+            for first in range(200, 1200, 25):
+                index.add(vectors[first : first + 25])
+        finally:
+            done.set()
+
+    def search() -> None:
+        while not done.is_set():
+            before = len(index)
+            labels, distances = index.search(vectors[:20], k=3)
+            assert before <= len(index)
+            assert (labels[:, 0] == np.arange(20)).all() and (labels < 1200).all()
+            assert (np.diff(distances, axis=1) >= 0).all()
+
+    def inspect() -> None:
+        while not done.is_set():
+            size = len(index)
+            assert index.stats().size >= size
+            assert len(index.labels()) >= size
+            assert index.audit().ok
+            assert index.memory().total > 0
+            assert 5 in index and index[5].shape == (16,)
+
+    def change_runtime() -> None:
+        while not done.is_set():
+            with index.using(threads=1):
+                pass
+
+    run_together([add, search, search, inspect, change_runtime])
+    assert index.digest() == make_index(vectors).digest()
+
+
+def test_the_gil_is_free_during_long_work() -> None:
+    # Were it held, the callable of the one addition could not wait for that of the other.
+    both = threading.Barrier(2)
+
+    def add() -> None:
+        met = False
+
+        def meet(done: int, total: int) -> None:
+            nonlocal met
+            if not met:
+                both.wait()
+                met = True
+
+        concord.Index(16, threads=1).add(make_vectors(3000), progress=meet)
+        assert met
+
+    run_together([add, add])
+
+
+def test_two_additions_do_not_mix() -> None:
+    vectors = make_vectors(600)
+    index = concord.Index(16, M=8, ef_construction=40, epoch_limit=64)
+    run_together(
+        [
+            lambda: index.add(vectors[:300], labels=range(300)) and None,
+            lambda: index.add(vectors[300:], labels=range(300, 600)) and None,
+        ]
+    )
+    order = list(index)
+    assert order in ([*range(600)], [*range(300, 600), *range(300)])
+    assert index.audit().ok
