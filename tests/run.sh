@@ -3,13 +3,15 @@
 #
 #   tests/run.sh [option of ctest ...]        e.g. tests/run.sh -R determinism
 #
+# Without options the Python package is tested too (tests/python.sh).
+#
 # From the environment:
 #   BUILD_DIR           where to build (default build/tests)
 #   CONCORD_CUDA        AUTO (the default: if a CUDA compiler is found), ON or OFF
 #   CONCORD_TEST_SCALE  size of the larger data sets in per cent (default 100)
 set -euo pipefail
 
-case ${1:-} in -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+case ${1:-} in -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_dir=${BUILD_DIR:-$root/build/tests}
@@ -28,9 +30,14 @@ echo "building in $build_dir (a few minutes the first time)"
 cmake --build "$build_dir"
 
 report=$build_dir/tests.xml
+reports=("$report")
 rm -f "$report"
 status=0
 (cd "$build_dir" && ctest --output-on-failure -j"${CTEST_PARALLEL_LEVEL:-2}" --output-junit "$report" "$@") ||
   status=$?
-echo "tests: $("$root/tests/count_results.sh" "$report")"
+if [ $# -eq 0 ]; then
+  reports+=("$build_dir/python-tests.xml")
+  BUILD_DIR=$build_dir "$root/tests/python.sh" || status=$?
+fi
+echo "tests: $("$root/tests/count_results.sh" "${reports[@]}")"
 exit $status

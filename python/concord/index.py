@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import IO, Any, Protocol, TypeAlias, runtime_checkable
+from typing import IO, Any, Protocol, SupportsIndex, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,6 @@ class SupportsDLPack(Protocol):
     def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 
-@runtime_checkable
 class SupportsCudaArray(Protocol):
     """Arrays of numba and CuPy, in CUDA memory."""
 
@@ -144,10 +143,10 @@ class Index:
 
     def __contains__(self, label: object) -> bool:
         """Whether a vector has this label."""
-        number = operator.index(label)  # type: ignore[call-overload]
+        number = operator.index(cast(SupportsIndex, label))
         return 0 <= number < NO_LABEL and self._core.contains(number)
 
-    def __getitem__(self, label: int) -> npt.NDArray[np.float32]:
+    def __getitem__(self, label: SupportsIndex) -> npt.NDArray[np.float32]:
         """The stored vector ``[dim]`` of a label, normalised for cosine.
 
         >>> import concord
@@ -227,25 +226,25 @@ class Index:
         ...     concord.load(path).digest() == index.digest()
         True
         """
-        if hasattr(file, "write"):
-            _refuse_closed(file)
-            with _scratch_file() as path:
-                self._core.save(os.fsencode(path))
-                with open(path, "rb") as saved:
-                    shutil.copyfileobj(saved, file)
-        else:
+        if isinstance(file, (str, bytes, os.PathLike)):
             self._core.save(_path(file))
+            return
+        _refuse_unless(file, "write")
+        with _scratch_file() as path:
+            self._core.save(os.fsencode(path))
+            with open(path, "rb") as saved:
+                shutil.copyfileobj(saved, file)
 
     @classmethod
     def load(cls, file: Path | IO[bytes], *, threads: int = 0, device: str = "auto") -> Index:
         """Read what :meth:`save` wrote; every checksum and link is checked first."""
-        if hasattr(file, "read"):
-            _refuse_closed(file)
-            with _scratch_file() as path:
-                with open(path, "wb") as copy:
-                    shutil.copyfileobj(file, copy)
-                return cls._of(_concord.load(os.fsencode(path), threads, device))
-        return cls._of(_concord.load(_path(file), threads, device))
+        if isinstance(file, (str, bytes, os.PathLike)):
+            return cls._of(_concord.load(_path(file), threads, device))
+        _refuse_unless(file, "read")
+        with _scratch_file() as path:
+            with open(path, "wb") as copy:
+                shutil.copyfileobj(file, copy)
+            return cls._of(_concord.load(os.fsencode(path), threads, device))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles, and copies, are the saved file, with threads and device."""
@@ -406,7 +405,9 @@ def _scratch_file() -> Iterator[str]:
         yield os.path.join(folder, "index")
 
 
-def _refuse_closed(file: object) -> None:
+def _refuse_unless(file: IO[bytes], method: str) -> None:
+    if not hasattr(file, method):
+        raise TypeError(f"a path or a binary file is needed, not {type(file).__name__}")
     if getattr(file, "closed", False):
         raise IoError("the file is closed")
 

@@ -136,7 +136,7 @@ class AuditReport:
 
 def stats_from(values: dict[str, Any]) -> Stats:
     """The typed form of what the extension module reports."""
-    build = {
+    build: dict[str, Any] = {
         name: PhaseStats(**value) if isinstance(value, dict) else value
         for name, value in values["build"].items()
     }

@@ -47,8 +47,8 @@ def test_conversion_goes_over_many_pieces() -> None:
 
 
 def test_every_half_is_converted_as_numpy_does() -> None:
-    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    halves = halves[np.isfinite(halves)].reshape(-1, 8)
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    halves = every[np.isfinite(every)].reshape(-1, 8)
     index = concord.Index(8, M=2, ef_construction=2)
     index.add(halves)
     stored = np.stack([index[i] for i in index])
@@ -77,7 +77,7 @@ def layouts(vectors: Floats) -> dict[str, Any]:
         "columns backwards": vectors[:, ::-1].copy()[:, ::-1],
         "unaligned": unaligned,
         "read-only": read_only,
-        "memoryview": memoryview(vectors),
+        "memoryview": memoryview(vectors),  # type: ignore[arg-type]
         "list": vectors.tolist(),
         "list of rows": list(vectors),
         "DLPack": dlpack.Tensor(vectors, dlpack.FLOAT),

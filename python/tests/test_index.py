@@ -59,7 +59,7 @@ def test_labels_of_any_integer_type(vectors: Floats, dtype: str) -> None:
 def test_answers_have_the_shape_of_the_question(index: concord.Index, vectors: Floats) -> None:
     labels, distances = index.search(vectors[:4], k=3)
     assert labels.shape == distances.shape == (4, 3)
-    assert (labels.dtype, distances.dtype) == (np.uint64, np.float32)
+    assert labels.dtype == np.uint64 and distances.dtype == np.float32
     assert labels[:, 0].tolist() == [0, 1, 2, 3]
     one = index.search(vectors[2], k=3)
     assert one[0].shape == one[1].shape == (3,)

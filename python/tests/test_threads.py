@@ -12,10 +12,10 @@ from conftest import make_index, make_vectors
 import concord
 
 
-def run_together(work: list[Callable[[], None]]) -> None:
+def run_together(work: list[Callable[[], object]]) -> None:
     start = threading.Barrier(len(work))
 
-    def run(task: Callable[[], None]) -> None:
+    def run(task: Callable[[], object]) -> None:
         start.wait()
         task()
 
@@ -102,8 +102,8 @@ def test_two_additions_do_not_mix() -> None:
     index = concord.Index(16, M=8, ef_construction=40, epoch_limit=64)
     run_together(
         [
-            lambda: index.add(vectors[:300], labels=range(300)) and None,
-            lambda: index.add(vectors[300:], labels=range(300, 600)) and None,
+            lambda: index.add(vectors[:300], labels=range(300)),
+            lambda: index.add(vectors[300:], labels=range(300, 600)),
         ]
     )
     order = list(index)
