@@ -41,17 +41,21 @@ void Committer::commit(const ProposalBatch& batch) {
 
 void Committer::link_in_layer(NodeId node, std::uint32_t layer, std::span<const NodeId> neighbors) {
   if (graph_.last_in_layer(layer) == kNoNode) return;  // the layer's first node
-  const RowTable& rows = graph_.table(layer);
-  bool linked = false;
+  RowTable& rows = graph_.table(layer);
+  std::array<NodeId, kMaxScored> linked;
+  std::uint16_t count = 0;
   for (const NodeId neighbor : neighbors) {
     if (rows.has_room(graph_.row(neighbor, layer))) {
-      link(node, neighbor, layer);
-      linked = true;
+      append(neighbor, node, layer);
+      linked[count++] = neighbor;
     } else {
       ++stats_.refused_links;
     }
   }
-  if (!linked) link_elsewhere(node, layer, neighbors);
+  if (count == 0) return link_elsewhere(node, layer, neighbors);
+  const RowIndex row = graph_.row(node, layer);
+  rows.fill(row, {linked.data(), count}, graph_.epoch().number);
+  rows.header(row).anchors = count;  // all were inserted before
 }
 
 // All proposed rows are full: a neighbor of theirs that has room, else the node inserted last in
@@ -79,8 +83,8 @@ void Committer::link(NodeId a, NodeId b, std::uint32_t layer) {
 void Committer::append(NodeId node, NodeId neighbor, std::uint32_t layer) {
   RowTable& rows = graph_.table(layer);
   const RowIndex row = graph_.row(node, layer);
-  rows.append(row, neighbor, graph_.epoch().number);
-  if (rows.header(row).degree == rows.max_degree() + 1) crowded_.push_back({node, layer});
+  const std::uint32_t degree = rows.append(row, neighbor, graph_.epoch().number);
+  if (degree == rows.max_degree() + 1) crowded_.push_back({node, layer});
 }
 
 // ------------------------------------------------------------------------------------------ seal
@@ -101,11 +105,11 @@ void Committer::seal(Proposer& proposer) {
       graph_.table(kind).reserve_epoch(2 * prune_batch_.ids.size(), 4 * prune_batch_.ids.size());
     }
     constexpr std::size_t kRowsAhead = 4;
-    for (std::size_t r = 0; r < prune_batch_.rows.size(); ++r) {
-      if (r + kRowsAhead < prune_batch_.rows.size()) {
-        prefetch_cuts(prune_batch_.rows[r + kRowsAhead], *scores);
-      }
-      cut_row(prune_batch_.rows[r], *scores);
+    std::array<Places, kRowsAhead> ahead;
+    for (std::size_t r = 0; r < prune_batch_.rows.size() + kRowsAhead; ++r) {
+      Places& dominated = ahead[r % kRowsAhead];
+      if (r >= kRowsAhead) cut_row(prune_batch_.rows[r - kRowsAhead], *scores, dominated);
+      if (r < prune_batch_.rows.size()) dominated = look_ahead(prune_batch_.rows[r], *scores);
     }
     // Latest first: rows behind the one at hand are within max_degree, as move_on() requires.
     for (auto row = prune_batch_.rows.rbegin(); row != prune_batch_.rows.rend(); ++row) {
@@ -137,26 +141,31 @@ void Committer::gather_crowded() {
   }
 }
 
-void Committer::cut_row(const PruneBatch::Row& row, const PruneScores& scores) {
+void Committer::cut_row(const PruneBatch::Row& row, const PruneScores& scores, Places dominated) {
   const RowTable& rows = graph_.table(row.layer);
   const RowIndex index = graph_.row(row.node, row.layer);
   if (rows.degree(index) <= rows.max_degree()) return;  // cuts of earlier rows have made room
 
   const bool untouched = rows.degree(index) == row.count;
-  const Places dominated = dominated_places(
-      row, scores, [&](NodeId neighbor) { return untouched || rows.contains(index, neighbor); });
+  if (!untouched) {
+    dominated = dominated_places(row, scores,
+                                 [&](NodeId neighbor) { return rows.contains(index, neighbor); });
+  }
   // The farthest dominated go until the row is down to its target; where they are too few, the
   // farthest of the others follow.
-  const auto cut_farthest = [&](bool from_dominated, std::uint32_t target) {
-    for (std::uint32_t b = row.count; b-- > 0 && rows.degree(index) > target;) {
+  const auto cut_farthest = [&](const Places& places, std::uint32_t target) {
+    places.descend([&](std::uint32_t b) {
+      if (rows.degree(index) <= target) return false;
       const NodeId neighbor = neighbor_at(row, scores, b);
-      if (dominated.has(b) != from_dominated || is_protected(row.node, neighbor, row.layer))
-        continue;
-      if (untouched || rows.contains(index, neighbor)) cut(row.node, neighbor, row.layer);
-    }
+      if (!is_protected(row.node, neighbor, row.layer) &&
+          (untouched || rows.contains(index, neighbor))) {
+        cut(row.node, neighbor, row.layer);
+      }
+      return true;
+    });
   };
-  cut_farthest(true, cut_target(rows.max_degree()));
-  cut_farthest(false, rows.max_degree());
+  cut_farthest(dominated, cut_target(rows.max_degree()));
+  cut_farthest(dominated.others(row.count), rows.max_degree());
 }
 
 // Neighbor selection heuristic (Malkov & Yashunin, algorithm 4) on the row's neighbors in order of
@@ -166,30 +175,29 @@ Committer::Places Committer::dominated_places(const PruneBatch::Row& row, const 
                                               const IsThere& is_there) const {
   Places kept;
   Places dominated;
-  for (std::uint32_t b = 0; b < row.count; ++b) {
-    const std::uint64_t* dominators = &scores.dominators[std::size_t{row.first + b} * scores.words];
+  const std::uint64_t* dominators = &scores.dominators[std::size_t{row.first} * scores.words];
+  for (std::uint32_t b = 0; b < row.count; ++b, dominators += scores.words) {
     std::uint64_t by_kept = 0;
     for (std::uint32_t w = 0; w < scores.words; ++w) by_kept |= dominators[w] & kept.words[w];
-    if (by_kept != 0) {
-      dominated.add(b);
-    } else if (is_there(neighbor_at(row, scores, b))) {
-      kept.add(b);
-    }
+    dominated.add(b, by_kept != 0);
+    kept.add(b, by_kept == 0 && is_there(neighbor_at(row, scores, b)));
   }
   return dominated;
 }
 
-// Begins to fetch the rows that cut_row will most likely change.
-void Committer::prefetch_cuts(const PruneBatch::Row& row, const PruneScores& scores) const {
+// As if all of the row were still there, which is so for most rows when they are cut. Begins to
+// fetch the rows that cut_row will most likely change.
+Committer::Places Committer::look_ahead(const PruneBatch::Row& row,
+                                        const PruneScores& scores) const {
   const RowTable& rows = graph_.table(row.layer);
   const Places dominated = dominated_places(row, scores, [](NodeId) { return true; });
   std::uint32_t left = row.count - cut_target(rows.max_degree());
   rows.prefetch_to_change(graph_.row(row.node, row.layer));
-  for (std::uint32_t b = row.count; b-- > 0 && left > 0;) {
-    if (!dominated.has(b)) continue;
+  dominated.descend([&](std::uint32_t b) {
     rows.prefetch_to_change(graph_.row(neighbor_at(row, scores, b), row.layer));
-    --left;
-  }
+    return --left > 0;
+  });
+  return dominated;
 }
 
 // What is left of a row that is over is protected: children whose only anchor it is, and its own
@@ -224,10 +232,7 @@ void Committer::preserve(NodeId node, std::uint32_t layer) {
   rows.touch(row, graph_.epoch().number);
   const NodeId visible = graph_.epoch().begin;
   if (graph_.order(node) >= visible || rows.has_sealed_copy(row)) return;
-  std::array<NodeId, kMaxScored> ids;
-  const auto end = std::remove_if(ids.begin(), ids.begin() + rows.read(row, ids.data()),
-                                  [&](NodeId id) { return graph_.order(id) >= visible; });
-  rows.keep_sealed_copy(row, {ids.begin(), end});
+  rows.keep_sealed_copy(row, [&](NodeId id) { return graph_.order(id) < visible; });
 }
 
 void Committer::reanchor(NodeId child, NodeId from, NodeId to, std::uint32_t layer) {

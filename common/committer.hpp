@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <concord/stats.hpp>
 #include <span>
 #include <vector>
@@ -47,9 +48,29 @@ class Committer {
   /// A set of places 0 … kMaxScored − 1.
   struct Places {
     std::array<std::uint64_t, kMaxScored / 64> words{};
-    void add(std::uint32_t b) noexcept { words[b / 64] |= std::uint64_t{1} << (b % 64); }
-    [[nodiscard]] bool has(std::uint32_t b) const noexcept {
-      return (words[b / 64] >> (b % 64) & 1) != 0;
+    /// Adds b where `wanted`.
+    void add(std::uint32_t b, bool wanted) noexcept {
+      words[b / 64] |= std::uint64_t{wanted} << (b % 64);
+    }
+    /// The places below `count` that are not in the set.
+    [[nodiscard]] Places others(std::uint32_t count) const noexcept {
+      Places places;
+      for (std::uint32_t w = 0; w * 64 < count; ++w) {
+        const std::uint32_t left = count - w * 64;
+        places.words[w] = ~words[w] & (~std::uint64_t{0} >> (left < 64 ? 64 - left : 0));
+      }
+      return places;
+    }
+    /// Calls f(b) for its places, highest first, until f returns false.
+    template <class F>
+    void descend(const F& f) const {
+      for (std::size_t w = words.size(); w-- > 0;) {
+        for (std::uint64_t left = words[w]; left != 0;) {
+          const auto b = static_cast<std::uint32_t>(63 - std::countl_zero(left));
+          if (!f(static_cast<std::uint32_t>(w * 64) + b)) return;
+          left ^= std::uint64_t{1} << b;
+        }
+      }
     }
   };
   /// The row's neighbor number b by distance.
@@ -63,8 +84,9 @@ class Committer {
   [[nodiscard]] Places dominated_places(const PruneBatch::Row& row, const PruneScores& scores,
                                         const IsThere& is_there) const;
   void gather_crowded();
-  void prefetch_cuts(const PruneBatch::Row& row, const PruneScores& scores) const;
-  void cut_row(const PruneBatch::Row& row, const PruneScores& scores);
+  Places look_ahead(const PruneBatch::Row& row, const PruneScores& scores) const;
+  /// `dominated` is what look_ahead() said.
+  void cut_row(const PruneBatch::Row& row, const PruneScores& scores, Places dominated);
   void cut(NodeId a, NodeId b, std::uint32_t layer);
   void preserve(NodeId node, std::uint32_t layer);
   void move_children(const PruneBatch::Row& row, const PruneScores& scores);

@@ -36,9 +36,9 @@ std::uint32_t RowTable::find(RowIndex row, NodeId id) const noexcept {
   const std::uint32_t n = header(row).degree;
   const std::uint32_t in_place = std::min(n, max_degree_);
   const NodeId* ids = &words_[row * stride_ + kHeaderWords];
-  for (std::uint32_t j = 0; j < in_place; ++j) {
-    if (ids[j] == id) return j;
-  }
+  std::uint32_t place = 0;  // 1 + where it is; no branch, so that several ids are compared at once
+  for (std::uint32_t j = 0; j < in_place; ++j) place += ids[j] == id ? j + 1 : 0;
+  if (place > 0) return place - 1;
   for (std::uint32_t j = in_place; j < n; ++j) {
     if (slot(row, j) == id) return j;
   }
@@ -54,18 +54,11 @@ void RowTable::reserve_epoch(std::size_t appends, std::size_t copies) {
   reserve_more(copied_, copies);
 }
 
-void RowTable::append(RowIndex row, NodeId id, std::uint32_t epoch) {
-  RowHeader& h = header(row);
-  if (h.degree == max_degree_ && h.spill == 0) {
-    const std::size_t block = spills_.size() / max_degree_;
-    spilled_.push_back(row);
-    spills_.resize(spills_.size() + max_degree_);
-    h.spill = static_cast<std::uint32_t>(block);
-  }
-  touch(row, epoch);
-  std::atomic_ref(slot(row, h.degree)).store(id, std::memory_order_relaxed);
-  std::atomic_ref(h.degree).store(static_cast<std::uint16_t>(h.degree + 1),
-                                  std::memory_order_release);
+void RowTable::add_spill(RowIndex row) {
+  const std::size_t block = spills_.size() / max_degree_;
+  spilled_.push_back(row);
+  spills_.resize(spills_.size() + max_degree_);
+  header(row).spill = static_cast<std::uint32_t>(block);
 }
 
 void RowTable::remove(RowIndex row, NodeId id) noexcept {
@@ -73,23 +66,6 @@ void RowTable::remove(RowIndex row, NodeId id) noexcept {
   const auto last = static_cast<std::uint16_t>(h.degree - 1);
   std::atomic_ref(slot(row, find(row, id))).store(slot(row, last), std::memory_order_relaxed);
   std::atomic_ref(h.degree).store(last, std::memory_order_release);
-}
-
-void RowTable::touch(RowIndex row, std::uint32_t epoch) {
-  RowHeader& h = header(row);
-  if (h.touched_epoch == epoch) return;
-  touched_.push_back(row);
-  std::atomic_ref(h.touched_epoch).store(epoch, std::memory_order_relaxed);
-}
-
-void RowTable::keep_sealed_copy(RowIndex row, std::span<const NodeId> ids) {
-  const std::size_t block = copies_.size() / (max_degree_ + 1);
-  copied_.push_back(row);
-  copies_.resize(copies_.size() + max_degree_ + 1);
-  NodeId* copy = &copies_[block * (max_degree_ + 1)];
-  copy[0] = static_cast<NodeId>(ids.size());
-  std::copy(ids.begin(), ids.end(), copy + 1);
-  header(row).sealed_copy = static_cast<std::uint32_t>(block);
 }
 
 std::span<const NodeId> RowTable::sealed_copy(RowIndex row) const noexcept {

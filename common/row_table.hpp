@@ -99,19 +99,62 @@ class RowTable {
 
   /// Makes room for `appends` appends or `copies` sealed copies: what may fail, fails here.
   void reserve_epoch(std::size_t appends, std::size_t copies);
-  /// Appends `id`. REQUIRES has_room(row).
-  void append(RowIndex row, NodeId id, std::uint32_t epoch);
+  /// Appends `id`; returns the row's degree. REQUIRES has_room(row).
+  std::uint32_t append(RowIndex row, NodeId id, std::uint32_t epoch) {
+    RowHeader& h = header(row);
+    if (h.degree == max_degree_ && h.spill == 0) add_spill(row);
+    touch(row, epoch);
+    const auto more = static_cast<std::uint16_t>(h.degree + 1);
+    std::atomic_ref(slot(row, h.degree)).store(id, std::memory_order_relaxed);
+    std::atomic_ref(h.degree).store(more, std::memory_order_release);
+    return more;
+  }
+  /// Fills the row. REQUIRES that it is empty, and at most max_degree() ids.
+  void fill(RowIndex row, std::span<const NodeId> ids, std::uint32_t epoch) {
+    touch(row, epoch);
+    NodeId* const to = &words_[row * stride_ + kHeaderWords];
+    for (std::size_t j = 0; j < ids.size(); ++j) {
+      std::atomic_ref(to[j]).store(ids[j], std::memory_order_relaxed);
+    }
+    std::atomic_ref(header(row).degree)
+        .store(static_cast<std::uint16_t>(ids.size()), std::memory_order_release);
+  }
   /// Replaces `id` by the row's last neighbor and shortens the row. REQUIRES contains(row, id).
   void remove(RowIndex row, NodeId id) noexcept;
 
-  /// Keeps `ids` as the row's sealed content until drop_sealed_copies().
-  void keep_sealed_copy(RowIndex row, std::span<const NodeId> ids);
+  /// Keeps the ids of the row for which is_sealed(id) holds, at most max_degree(), as its sealed
+  /// content until drop_sealed_copies().
+  template <class IsSealed>
+  void keep_sealed_copy(RowIndex row, const IsSealed& is_sealed) {
+    const std::size_t block = copies_.size() / (max_degree_ + 1);
+    copied_.push_back(row);
+    copies_.resize(copies_.size() + max_degree_ + 1);
+    NodeId* const copy = &copies_[block * (max_degree_ + 1)];
+    NodeId n = 0;
+    const std::uint32_t degree = header(row).degree;
+    const std::uint32_t in_place = std::min(degree, max_degree_);
+    const NodeId* const ids = &words_[row * stride_ + kHeaderWords];
+    for (std::uint32_t j = 0; j < in_place; ++j) {  // which ids go is unpredictable: no branch
+      copy[1 + n] = ids[j];
+      n += is_sealed(ids[j]) ? 1 : 0;
+    }
+    for (std::uint32_t j = in_place; j < degree; ++j) {
+      if (is_sealed(slot(row, j))) copy[1 + n++] = slot(row, j);
+    }
+    copy[0] = n;
+    header(row).sealed_copy = static_cast<std::uint32_t>(block);
+  }
   /// The last epoch in which the row was changed.
   [[nodiscard]] std::uint32_t touched_epoch(RowIndex row) const noexcept {
     return std::atomic_ref(header(row).touched_epoch).load(std::memory_order_relaxed);
   }
   /// Marks the row as changed in this epoch, for touched().
-  void touch(RowIndex row, std::uint32_t epoch);
+  void touch(RowIndex row, std::uint32_t epoch) {
+    RowHeader& h = header(row);
+    if (h.touched_epoch == epoch) return;
+    touched_.push_back(row);
+    std::atomic_ref(h.touched_epoch).store(epoch, std::memory_order_relaxed);
+  }
   [[nodiscard]] bool has_sealed_copy(RowIndex row) const noexcept {
     return header(row).sealed_copy != 0;
   }
@@ -155,6 +198,7 @@ class RowTable {
                : spills_[std::size_t{header(row).spill} * max_degree_ + (j - max_degree_)];
   }
   [[nodiscard]] std::uint32_t find(RowIndex row, NodeId id) const noexcept;
+  void add_spill(RowIndex row);
 
   std::uint32_t max_degree_;
   std::size_t stride_;  ///< words per row

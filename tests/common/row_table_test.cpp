@@ -67,26 +67,60 @@ TEST(RowTable, BehavesAsListsOfIdsUnderRandomOperations) {
   }
 }
 
+// Which ids of a row are sealed, in place and in the spill, is drawn at random.
 TEST(RowTable, KeepsSealedCopiesUntilTheyAreDropped) {
-  RowTable rows(4, 100);
-  rows.resize(10);
+  constexpr std::uint32_t kMaxDegree = 6;
+  RowTable rows(kMaxDegree, 1000);
+  rows.resize(400);
   std::map<RowIndex, std::vector<NodeId>> kept;
-  for (RowIndex row = 0; row < 10; row += 2) {
-    for (NodeId id = 0; id < row / 2; ++id) kept[row].push_back(100 * row + id);
-    rows.keep_sealed_copy(row, kept[row]);
-    rows.append(row, 7, 1);
+  for (RowIndex row = 0; row < 400; row += 2) {
+    const std::uint32_t degree = row / 2 % (2 * kMaxDegree + 1);
+    for (NodeId j = 0; j < degree; ++j) {
+      const bool sealed = kept[row].size() < kMaxDegree && test::hash(1, row, j) % 3 != 0;
+      const NodeId id = row * 100 + j * 2 + (sealed ? 0 : 1);
+      rows.append(row, id, 1);
+      if (sealed) kept[row].push_back(id);
+    }
+    rows.keep_sealed_copy(row, [](NodeId id) { return id % 2 == 0; });
+    if (degree > 0) rows.remove(row, content(rows, row).front());
   }
-  for (RowIndex row = 0; row < 10; ++row) {
+  for (RowIndex row = 0; row < 400; ++row) {
     ASSERT_EQ(rows.has_sealed_copy(row), row % 2 == 0);
     if (row % 2 != 0) continue;
     const auto copy = rows.sealed_copy(row);
     EXPECT_EQ(std::vector<NodeId>(copy.begin(), copy.end()), kept[row]);
-    EXPECT_EQ(content(rows, row), std::vector<NodeId>{7});
   }
-  EXPECT_EQ(rows.copied().size(), 5u);
+  EXPECT_EQ(rows.copied().size(), 200u);
   rows.drop_sealed_copies();
-  for (RowIndex row = 0; row < 10; ++row) EXPECT_FALSE(rows.has_sealed_copy(row));
+  for (RowIndex row = 0; row < 400; ++row) EXPECT_FALSE(rows.has_sealed_copy(row));
   EXPECT_TRUE(rows.copied().empty());
+}
+
+TEST(RowTable, FillsAnEmptyRow) {
+  RowTable rows(5, 100);
+  rows.resize(3);
+  const std::vector<NodeId> ids = {9, 4, 7, 2, 1};
+  for (const std::size_t count : {0u, 3u, 5u}) {
+    const auto row = static_cast<RowIndex>(count / 2);
+    rows.fill(row, {ids.data(), count}, 4);
+    EXPECT_EQ(content(rows, row), std::vector<NodeId>(ids.begin(), ids.begin() + count));
+    EXPECT_EQ(rows.touched_epoch(row), 4u);
+  }
+  EXPECT_EQ(rows.touched(), (std::vector<RowIndex>{0, 1, 2}));
+}
+
+// What a removal leaves behind the end of a row is in no row any more.
+TEST(RowTable, FindsNothingBehindTheEnd) {
+  for (const std::uint32_t max_degree : {2u, 7u, 32u}) {
+    RowTable rows(max_degree, 100);
+    rows.resize(1);
+    for (NodeId id = 1; id <= 2 * max_degree; ++id) rows.append(0, id, 1);
+    for (NodeId id = 2 * max_degree; id >= 1; --id) {
+      rows.remove(0, id);
+      EXPECT_FALSE(rows.contains(0, id));
+      for (NodeId left = 1; left < id; ++left) EXPECT_TRUE(rows.contains(0, left));
+    }
+  }
 }
 
 TEST(RowTable, TouchListsARowOncePerEpoch) {
@@ -105,10 +139,9 @@ TEST(RowTable, TouchListsARowOncePerEpoch) {
 TEST(RowTable, ImportsWhatItExported) {
   RowTable rows(3, 100);
   rows.resize(20);
-  const std::vector<NodeId> copy = {5, 6};
   for (const RowIndex row : {11u, 4u, 17u}) {  // blocks are numbered in this order
     for (NodeId id = 0; id < 5; ++id) rows.append(row, row * 10 + id, 8);
-    rows.keep_sealed_copy(row, copy);
+    rows.keep_sealed_copy(row, [&](NodeId id) { return id % 10 < 2; });
   }
   rows.append(2, 1, 7);
 
@@ -140,7 +173,8 @@ TEST(RowTable, ImportsWhatItExported) {
     ASSERT_EQ(again.has_sealed_copy(row), rows.has_sealed_copy(row));
     if (!rows.has_sealed_copy(row)) continue;
     const auto read = again.sealed_copy(row);
-    EXPECT_EQ(std::vector<NodeId>(read.begin(), read.end()), copy);
+    EXPECT_EQ(std::vector<NodeId>(read.begin(), read.end()),
+              (std::vector<NodeId>{row * 10, row * 10 + 1}));
   }
   EXPECT_EQ(again.touched(), (std::vector<RowIndex>{4, 11, 17}));
 
