@@ -16,7 +16,7 @@ build_dir=${BUILD_DIR:-$root/build/tests}
 work=$build_dir-python
 report=$build_dir/python-tests.xml
 mkdir -p "$build_dir" "$work"
-rm -rf "$report" "$work/source" "$work/dist" "$work/fresh"
+rm -rf "$report" "$work/source" "$work/build" "$work/dist" "$work/fresh"
 
 options=(-C build-dir="$work/build" -C cmake.define.CONCORD_CUDA=OFF -C cmake.define.CONCORD_WERROR=ON)
 if command -v ccache >/dev/null; then
