@@ -26,6 +26,7 @@ from concord.errors import (
     UnsupportedError,
 )
 from concord.index import NO_LABEL, Index, isa, load
+from concord.interchange import load_faiss, load_hnswlib, save_faiss, save_hnswlib
 from concord.reports import (
     AuditReport,
     BuildStats,
@@ -66,4 +67,8 @@ __all__ = [
     "built_with_cuda",
     "isa",
     "load",
+    "load_faiss",
+    "load_hnswlib",
+    "save_faiss",
+    "save_hnswlib",
 ]

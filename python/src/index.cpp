@@ -76,15 +76,16 @@ auto PythonIndex::read(const Work& work) const {
 PythonIndex::PythonIndex(const IndexParams& params, unsigned threads, const std::string& device)
     : index_(params, options(threads, device)), threads_(threads), device_(device) {}
 
-PythonIndex* PythonIndex::load(nb::bytes path, unsigned threads, const std::string& device) {
+PythonIndex* PythonIndex::load(nb::bytes path, unsigned threads, const std::string& device,
+                               const Loader& loader) {
   const std::filesystem::path from = to_path(path);
   const nb::gil_scoped_release released;
-  return new PythonIndex(Index::load(from, options(threads, device)), threads, device);
+  return new PythonIndex(loader(from, options(threads, device)), threads, device);
 }
 
-void PythonIndex::save(nb::bytes path) const {
+void PythonIndex::save(nb::bytes path, const Saver& saver) const {
   const std::filesystem::path to = to_path(path);
-  read([&] { index_.save(to); });
+  read([&] { saver(index_, to); });
 }
 
 // ------------------------------------------------------------------------------------------- add

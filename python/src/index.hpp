@@ -7,6 +7,8 @@
 #include <nanobind/nanobind.h>
 
 #include <concord/index.hpp>
+#include <filesystem>
+#include <functional>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
@@ -20,7 +22,11 @@ namespace concord::python {
 class PythonIndex {
  public:
   PythonIndex(const IndexParams& params, unsigned threads, const std::string& device);
-  static PythonIndex* load(nanobind::bytes path, unsigned threads, const std::string& device);
+  /// Reads and writes files: Concord's own, or those of another library.
+  using Loader = std::function<Index(const std::filesystem::path&, RuntimeOptions)>;
+  using Saver = std::function<void(const Index&, const std::filesystem::path&)>;
+  static PythonIndex* load(nanobind::bytes path, unsigned threads, const std::string& device,
+                           const Loader& loader);
 
   /// `labels`: None or a one-dimensional array of uint64.
   std::size_t add(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress);
@@ -28,7 +34,7 @@ class PythonIndex {
                           nanobind::handle out) const;
   nanobind::object exact_search(nanobind::handle queries, nanobind::handle k,
                                 nanobind::handle out) const;
-  void save(nanobind::bytes path) const;
+  void save(nanobind::bytes path, const Saver& saver) const;
 
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] bool contains(std::uint64_t label) const;

@@ -4,6 +4,7 @@
 
 #include "errors.hpp"
 #include "index.hpp"
+#include "interchange.hpp"
 #include "number.hpp"
 
 namespace nb = nanobind;
@@ -26,7 +27,11 @@ void make_index(PythonIndex* self, nb::handle dim, const std::string& metric, nb
 }
 
 PythonIndex* load(const nb::bytes& path, nb::handle threads, const std::string& device) {
-  return PythonIndex::load(path, number32(threads, "threads"), device);
+  return PythonIndex::load(path, number32(threads, "threads"), device, Index::load);
+}
+
+void save(const PythonIndex& self, const nb::bytes& path) {
+  self.save(path, [](const Index& index, const std::filesystem::path& to) { index.save(to); });
 }
 
 void set_runtime(PythonIndex& self, nb::handle threads, const std::string& device) {
@@ -45,7 +50,7 @@ NB_MODULE(_concord, m) {
       .def("__init__", make_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
            "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "threads"_a.none(),
            "device"_a)
-      .def("save", &PythonIndex::save, "path"_a)
+      .def("save", save, "path"_a)
       .def("add", &PythonIndex::add, "vectors"_a.none(), "labels"_a.none(), "progress"_a.none())
       .def("search", &PythonIndex::search, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
            "out"_a.none())
@@ -70,6 +75,7 @@ NB_MODULE(_concord, m) {
       .def_prop_ro("epoch_limit", [](const PythonIndex& self) { return self.params().epoch_limit; })
       .def_prop_ro("threads", &PythonIndex::threads)
       .def_prop_ro("device", &PythonIndex::device);
+  add_interchange(m);
 }
 
 }  // namespace concord::python
