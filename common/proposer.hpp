@@ -15,7 +15,8 @@
 namespace concord::core {
 
 /// Neighbors to link, for each node of [begin, end) and each of its layers: at most M ids, nearest
-/// first, ended by kNoNode where fewer. List (node, layer) stands at place list(node) + layer.
+/// first, ended by kNoNode where fewer. List (node, layer) stands at place list(node) + layer. M is
+/// the index's, or more where links are known beforehand; never are there more than max_degree.
 struct ProposalBatch {
   NodeId begin = 0;
   NodeId end = 0;
