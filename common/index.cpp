@@ -342,6 +342,34 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
                 });
 }
 
+std::optional<SearchResult> IndexAccess::search(const Index& index,
+                                                cuda::DeviceMatrixView<const float> queries,
+                                                const SearchParams& params,
+                                                cuda::CudaStream stream) {
+  check_search_width("k", params.k, 0);
+  check_search_width("ef", params.ef, 1);
+  Index::Impl& impl = *index.impl_;
+  cuda::Backend* const on = impl.device(true);
+  if (on == nullptr || params.k == 0 ||
+      !on->takes_search(queries.rows, std::max(params.ef, params.k))) {
+    return std::nullopt;
+  }
+  SearchResult result = result_of(queries.rows, params.k);
+  try {
+    impl.answer(queries.rows, params.k, {result.labels.data(), queries.rows, params.k},
+                {result.distances.data(), queries.rows, params.k}, result.counts,
+                [&](core::Key* keys, std::uint32_t* found) -> cpu::SearchCounts {
+                  const cuda::Counters work =
+                      on->search(queries, stream, params.k, params.ef, keys, found);
+                  return {work.distances, work.hops};
+                });
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::invalid_vector) impl.give_up_device(error);
+    return std::nullopt;
+  }
+  return result;
+}
+
 SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t k) const {
   check_search_width("k", k, 0);
   const core::FloatEnvironment environment;

@@ -4,6 +4,7 @@
 #include <concord/cuda.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "common/committer.hpp"
 #include "common/graph.hpp"
@@ -28,6 +29,11 @@ struct IndexAccess {
   static std::size_t add(Index& index, cuda::DeviceMatrixView<const float> vectors,
                          std::span<const std::uint64_t> labels, const ProgressCallback& progress,
                          const WriteRows& write);
+  /// As Index::search, where the device is to answer and can; nothing otherwise, and where a query
+  /// must be refused.
+  static std::optional<SearchResult> search(const Index& index,
+                                            cuda::DeviceMatrixView<const float> queries,
+                                            const SearchParams& params, cuda::CudaStream stream);
 
   struct Content {
     const core::Graph& graph;

@@ -71,16 +71,29 @@ Counters Backend::take_turn(const Call& call) {
   }
 }
 
-Counters Backend::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
-                         Key* out, std::uint32_t* counts) {
+template <class Call>
+Counters Backend::timed_search(std::size_t queries, std::uint32_t k, std::uint32_t ef,
+                               const Call& call) {
   double seconds = 0;
   const Counters counters = take_turn([&] {
-    searcher_.make_ready(queries.rows, k);  // once after a change: no part of what a batch costs
+    searcher_.make_ready(queries, k);  // once after a change: no part of what a batch costs
     const core::Stopwatch watch(seconds);
-    return searcher_.search(queries, k, ef, out, counts);
+    return call();
   });
-  router_.note_device(queries.rows, std::max(ef, k), seconds);
+  router_.note_device(queries, std::max(ef, k), seconds);
   return counters;
+}
+
+Counters Backend::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
+                         Key* out, std::uint32_t* counts) {
+  return timed_search(queries.rows, k, ef,
+                      [&] { return searcher_.search(queries, k, ef, out, counts); });
+}
+
+Counters Backend::search(DeviceMatrixView<const float> queries, Stream stream, std::uint32_t k,
+                         std::uint32_t ef, Key* out, std::uint32_t* counts) {
+  return timed_search(queries.rows, k, ef,
+                      [&] { return searcher_.search(queries, stream, k, ef, out, counts); });
 }
 
 Counters Backend::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,

@@ -64,6 +64,8 @@ class Backend {
   [[nodiscard]] bool takes_exact(std::uint32_t k) const { return searcher_.can_scan(k); }
   Counters search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef, Key* out,
                   std::uint32_t* counts);
+  Counters search(DeviceMatrixView<const float> queries, Stream stream, std::uint32_t k,
+                  std::uint32_t ef, Key* out, std::uint32_t* counts);
   Counters exact(MatrixView<const float> queries, std::uint32_t k, Key* out, std::uint32_t* counts);
   /// The CPU has answered so many queries in so many seconds.
   void note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds);
@@ -73,6 +75,8 @@ class Backend {
   /// calls that wait for their turn then fail, too.
   template <class Call>
   Counters take_turn(const Call& call);
+  template <class Call>
+  Counters timed_search(std::size_t queries, std::uint32_t k, std::uint32_t ef, const Call& call);
 
   std::unique_ptr<Device> device_;
   DeviceStats stats_;

@@ -61,6 +61,7 @@ SearchResult search(const Index& index, DeviceMatrixView<const float> queries,
                     const SearchParams& params, CudaStream stream) {
   Device& device = IndexAccess::device(index);
   check_shape(queries, queries.rows, index.params().dimension, "queries");
+  if (auto result = IndexAccess::search(index, queries, params, stream)) return *std::move(result);
   const std::vector<float> values = fetch(device, queries, stream);
   return index.search({values.data(), queries.rows, queries.cols}, params);
 }

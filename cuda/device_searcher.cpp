@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cuda/caller_memory.hpp"
+
 namespace concord::cuda {
 namespace {
 
@@ -31,13 +33,17 @@ DeviceSearcher::DeviceSearcher(Device& device, Mirror& mirror, const core::Graph
       keys_(device),
       counts_(device),
       counters_(device),
+      refused_(device),
       d_queries_(device),
       d_keys_(device),
       d_counts_(device),
       d_counters_(device),
+      d_refused_(device),
       d_scratch_(device) {
   counters_.ensure(1);
   d_counters_.ensure(1);
+  refused_.ensure(1);
+  d_refused_.ensure(1);
 }
 
 // Memory must not go while the device works on it.
@@ -77,22 +83,32 @@ void DeviceSearcher::upload_queries(MatrixView<const float> queries, std::size_t
   stats_.bytes_in += count * stride * sizeof(float);
 }
 
-// A piece of the queries at a time: up, launch(first, count), keys and counts down.
-template <class Launch>
-Counters DeviceSearcher::run(MatrixView<const float> queries, std::uint32_t k, Key* out,
-                             std::uint32_t* counts, const Launch& launch) {
+void DeviceSearcher::take_queries(DeviceMatrixView<const float> queries, std::size_t first,
+                                  std::size_t count) {
+  const Stream stream = mirror_.compute();
+  TakeTask task = take_task(queries, first, static_cast<std::uint32_t>(count), vectors_,
+                            graph_.params().metric, d_queries_.data());
+  task.refused = d_refused_.data();
+  device_.record(copy_begin_, stream);
+  device_.take_rows_async(task, stream);
+}
+
+// A piece of the queries at a time: bring(first, count), launch(count), keys and counts down.
+template <class Bring, class Launch>
+Counters DeviceSearcher::run(std::size_t queries, std::uint32_t k, Key* out, std::uint32_t* counts,
+                             const Bring& bring, const Launch& launch) {
   Counters total;
   const Stream stream = mirror_.compute();
-  const std::size_t piece = piece_of(queries.rows, k);
+  const std::size_t piece = piece_of(queries, k);
   queries_.ensure(piece * vectors_.stride());
   d_queries_.ensure(piece * vectors_.stride());
   keys_.ensure(piece * k);
   d_keys_.ensure(piece * k);
   counts_.ensure(piece);
   d_counts_.ensure(piece);
-  for (std::size_t first = 0; first < queries.rows; first += piece) {
-    const std::size_t count = std::min(piece, queries.rows - first);
-    upload_queries(queries, first, count);
+  for (std::size_t first = 0; first < queries; first += piece) {
+    const std::size_t count = std::min(piece, queries - first);
+    bring(first, count);
     device_.fill_async(d_counters_.data(), 0, sizeof(Counters), stream);
     device_.record(begin_, stream);
     launch(static_cast<std::uint32_t>(count));
@@ -122,8 +138,39 @@ void DeviceSearcher::make_ready(std::size_t queries, std::uint32_t k) {
 
 Counters DeviceSearcher::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
                                 Key* out, std::uint32_t* counts) {
+  return search_all(queries.rows, k, ef, out, counts, [&](std::size_t first, std::size_t count) {
+    upload_queries(queries, first, count);
+  });
+}
+
+Counters DeviceSearcher::search(DeviceMatrixView<const float> queries, Stream stream,
+                                std::uint32_t k, std::uint32_t ef, Key* out,
+                                std::uint32_t* counts) {
+  const Stream compute = mirror_.compute();
+  Counters total;
+  try {
+    device_.record(copy_begin_, stream);
+    device_.wait(compute, copy_begin_);
+    device_.fill_async(d_refused_.data(), 0, sizeof(std::uint32_t), compute);
+    total = search_all(queries.rows, k, ef, out, counts, [&](std::size_t first, std::size_t count) {
+      take_queries(queries, first, count);
+    });
+    device_.copy_async(refused_.data(), d_refused_.data(), sizeof(std::uint32_t), compute);
+    device_.record(done_, compute);
+    device_.synchronize(done_);
+  } catch (...) {
+    device_.drain(compute);  // the queries are the caller's
+    throw;
+  }
+  if (refused_[0] != 0) throw Error(ErrorCode::invalid_vector, "a query must be refused");
+  return total;
+}
+
+template <class Bring>
+Counters DeviceSearcher::search_all(std::size_t queries, std::uint32_t k, std::uint32_t ef,
+                                    Key* out, std::uint32_t* counts, const Bring& bring) {
   const core::EntryPoint entry = graph_.entry_point();
-  return run(queries, k, out, counts, [&](std::uint32_t count) {
+  return run(queries, k, out, counts, bring, [&](std::uint32_t count) {
     SearchTask task;
     task.queries = d_queries_.data();
     task.query_stride = vectors_.stride();
@@ -147,7 +194,10 @@ Counters DeviceSearcher::exact(MatrixView<const float> queries, std::uint32_t k,
   d_scratch_.ensure(scratch);
   MirrorView view = mirror_.view();
   view.n = graph_.size();
-  Counters total = run(queries, k, out, counts, [&](std::uint32_t count) {
+  const auto bring = [&](std::size_t first, std::size_t count) {
+    upload_queries(queries, first, count);
+  };
+  Counters total = run(queries.rows, k, out, counts, bring, [&](std::uint32_t count) {
     ExactTask task;
     task.queries = d_queries_.data();
     task.query_stride = vectors_.stride();

@@ -4,6 +4,7 @@
 // Thread-safety: one call at a time; Backend serialises them.
 #pragma once
 
+#include <concord/cuda.hpp>
 #include <concord/matrix_view.hpp>
 
 #include "common/thread_pool.hpp"
@@ -27,16 +28,24 @@ class DeviceSearcher {
   Counters search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef, Key* out,
                   std::uint32_t* counts);
   Counters exact(MatrixView<const float> queries, std::uint32_t k, Key* out, std::uint32_t* counts);
+  /// Search for queries in the caller's device memory, after what was given to `stream`. Throws
+  /// Error(invalid_vector), which does not say which, where one must be refused.
+  Counters search(DeviceMatrixView<const float> queries, Stream stream, std::uint32_t k,
+                  std::uint32_t ef, Key* out, std::uint32_t* counts);
 
  private:
   /// How many of `queries` are answered at once, and the memory that takes beyond what is held.
   [[nodiscard]] std::size_t piece_of(std::size_t queries, std::uint32_t k) const noexcept;
   [[nodiscard]] std::size_t missing(std::size_t queries, std::uint32_t k) const noexcept;
-  /// Uploads prepared queries [first, first + count).
+  /// Bring queries [first, first + count), checked and prepared, to d_queries_.
   void upload_queries(MatrixView<const float> queries, std::size_t first, std::size_t count);
-  template <class Launch>
-  Counters run(MatrixView<const float> queries, std::uint32_t k, Key* out, std::uint32_t* counts,
-               const Launch& launch);
+  void take_queries(DeviceMatrixView<const float> queries, std::size_t first, std::size_t count);
+  template <class Bring, class Launch>
+  Counters run(std::size_t queries, std::uint32_t k, Key* out, std::uint32_t* counts,
+               const Bring& bring, const Launch& launch);
+  template <class Bring>
+  Counters search_all(std::size_t queries, std::uint32_t k, std::uint32_t ef, Key* out,
+                      std::uint32_t* counts, const Bring& bring);
 
   Device& device_;
   Mirror& mirror_;
@@ -50,10 +59,12 @@ class DeviceSearcher {
   PinnedBuffer<Key> keys_;
   PinnedBuffer<std::uint32_t> counts_;
   PinnedBuffer<Counters> counters_;
+  PinnedBuffer<std::uint32_t> refused_;  ///< not 0: a query that was taken is not valid
   DeviceBuffer<float> d_queries_;
   DeviceBuffer<Key> d_keys_;
   DeviceBuffer<std::uint32_t> d_counts_;
   DeviceBuffer<Counters> d_counters_;
+  DeviceBuffer<std::uint32_t> d_refused_;
   DeviceBuffer<float> d_scratch_;
 };
 

@@ -5,6 +5,7 @@
 #include <concord/cuda.hpp>
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace concord::cuda::testing {
@@ -12,6 +13,8 @@ namespace {
 
 constexpr std::size_t kRows = 6000;  // both halves end with a batch large enough for the device
 constexpr std::size_t kGap = 3;      // between rows in device memory
+constexpr std::size_t kQueries = 300;
+const SearchParams kSearch{10, 64};
 
 IndexParams params_of(Metric metric, std::uint32_t dimension) {
   IndexParams params;
@@ -31,6 +34,7 @@ RuntimeOptions on(const char* device) {
 struct Built {
   std::string digest;
   std::uint64_t bytes_in;
+  SearchResult found;
 };
 
 /// In two calls, so that the mirror grows.
@@ -40,7 +44,9 @@ Built from_host(const IndexParams& params, const std::vector<float>& rows, const
   for (std::size_t first : {std::size_t{0}, kRows / 2}) {
     index.add({rows.data() + first * stride, kRows / 2, params.dimension, stride});
   }
-  return {index.digest(), index.stats().device.bytes_in};
+  const std::uint64_t bytes_in = index.stats().device.bytes_in;
+  return {index.digest(), bytes_in,
+          index.search({rows.data(), kQueries, params.dimension, stride}, kSearch)};
 }
 
 /// The same; the copy to the device is still under way at the first call.
@@ -52,15 +58,17 @@ Built from_device(const IndexParams& params, const std::vector<float>& rows) {
       cudaMalloc(reinterpret_cast<void**>(&d_rows), rows.size() * sizeof(float)) != cudaSuccess ||
       cudaMemcpyAsync(d_rows, rows.data(), rows.size() * sizeof(float), cudaMemcpyHostToDevice,
                       stream) != cudaSuccess) {
-    return {"no device memory", 0};
+    return {"no device memory", 0, {}};
   }
   Index index(params, on("cuda"));
   for (std::size_t first : {std::size_t{0}, kRows / 2}) {
     add(index, {d_rows + first * stride, kRows / 2, params.dimension, stride}, {}, stream);
   }
+  const std::uint64_t bytes_in = index.stats().device.bytes_in;
+  SearchResult found = search(index, {d_rows, kQueries, params.dimension, stride}, kSearch, stream);
   cudaFree(d_rows);
   cudaStreamDestroy(stream);
-  return {index.digest(), index.stats().device.bytes_in};
+  return {index.digest(), bytes_in, std::move(found)};
 }
 
 bool check_addition(Metric metric, std::uint32_t dimension) {
@@ -74,7 +82,11 @@ bool check_addition(Metric metric, std::uint32_t dimension) {
   const Built device = from_device(params, rows);
   const std::size_t vectors = kRows * ((dimension + 7) / 8 * 8) * sizeof(float);
   const bool taken = device.bytes_in + vectors == host.bytes_in;
-  const bool pass = cpu.digest == host.digest && cpu.digest == device.digest && taken;
+  const auto same = [&](const Built& other) {
+    return other.digest == cpu.digest && other.found.labels == cpu.found.labels &&
+           other.found.distances == cpu.found.distances;
+  };
+  const bool pass = same(host) && same(device) && taken;
   std::printf(
       "%s additions from device memory, metric %d, dimension %u: %.2f MB in, %.2f from "
       "host memory\n",

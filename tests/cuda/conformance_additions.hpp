@@ -1,11 +1,12 @@
-// Part of the conformance program: whole additions from device memory, on the bare GPU machine.
+// Part of the conformance program: whole additions and searches from device memory, on the bare GPU
+// machine.
 #pragma once
 
 namespace concord::cuda::testing {
 
-/// Adds vectors from device memory and from host memory: the digests must be those of the CPU, and
-/// from device memory no vector may go over PCIe to the device. Prints PASS or FAIL for each case;
-/// returns how many fail.
+/// Adds vectors from device memory and from host memory, and searches: the digests and answers must
+/// be those of the CPU, and from device memory no vector may go over PCIe to the device. Prints
+/// PASS or FAIL for each case; returns how many fail.
 int check_additions();
 
 }  // namespace concord::cuda::testing

@@ -481,7 +481,7 @@ int run(Extent extent, bool timing) {
   check(prepare_kernels(), "prepare_kernels");
   check_scatter();
   check_take_rows();
-  g_failures += check_additions();
+  if (extent != Extent::quick) g_failures += check_additions();
   check_worlds(extent);
   const int failures = g_failures;
   std::printf("%s: %d failed\n", failures == 0 ? "RESULT pass" : "RESULT fail", failures);

@@ -201,6 +201,78 @@ TEST(DeviceMemoryApi, AnyCallMayFail) {
   }
 }
 
+TEST(DeviceMemoryApi, QueriesAreReadWhereTheyAre) {
+  for (const Metric metric : kAllMetrics) {
+    const HostDevices devices(HostDevices::deferred(0));
+    const Matrix data = make_data(Shape::clustered, 900, 24);
+    const Matrix queries = make_data(Shape::random, 333, 24, 5);
+    Index index(api_params(metric), on("cuda"));
+    Index cpu(api_params(metric), on("cpu"));
+    index.add(data.view());
+    cpu.add(data.view());
+    Caller caller(*devices.last);
+    (void)index.search(queries.view(), {5, 20});  // the mirror is up to date
+    const std::uint64_t before = index.stats().device.bytes_in;
+    for (const std::size_t stride : {24u, 29u}) {
+      expect_same(
+          cuda::search(index, caller.upload(queries.view(), stride), {5, 20}, caller.stream()),
+          cpu.search(queries.view(), {5, 20}));
+    }
+    EXPECT_EQ(index.stats().device.bytes_in, before);
+    EXPECT_EQ(index.stats().search.queries, 3 * queries.rows);
+  }
+}
+
+TEST(DeviceMemoryApi, ABadQueryIsNamed) {
+  const HostDevices devices(HostDevices::deferred(0));
+  const Matrix data = make_data(Shape::clustered, 900, 24);
+  Index index(api_params(), on("cuda"));
+  index.add(data.view());
+  Caller caller(*devices.last);
+  Matrix queries = make_data(Shape::random, 100, 24);
+  queries.row(71)[4] = std::numeric_limits<float>::quiet_NaN();
+  expect_error(ErrorCode::invalid_vector, {"query 71", "NaN", "element 4"}, [&] {
+    (void)cuda::search(index, caller.upload(queries.view(), 24), {5, 20}, caller.stream());
+  });
+  const auto good = data.slice(0, 100);
+  expect_same(cuda::search(index, caller.upload(good, 24), {5, 20}, caller.stream()),
+              index.search(good, {5, 20}));
+  EXPECT_EQ(index.stats().device.name, "host team");
+}
+
+// The device's failure is not the search's: the CPU answers, from queries that come to the host.
+TEST(DeviceMemoryApi, AnyCallOfASearchMayFail) {
+  const Matrix data = make_data(Shape::clustered, 400, 24);
+  Index cpu(api_params(), on("cpu"));
+  cpu.add(data.view());
+  const auto queries = data.slice(0, 80);
+  const SearchResult expected = cpu.search(queries, {5, 20});
+  std::uint64_t failures = 0;
+  bool happened = true;
+  for (std::uint64_t n = 0; happened; ++n) {
+    happened = false;
+    bool armed = false;
+    std::uint64_t calls = 0;
+    const HostDevices devices(HostDevices::deferred(n % 3), [&](const char*, std::uint64_t) {
+      if (!armed || calls++ != n) return;
+      happened = true;
+      throw Error(ErrorCode::cuda, "injected");
+    });
+    Index index(api_params(), on("cuda"));
+    index.add(data.view());
+    {
+      Caller caller(*devices.last);
+      const auto there = caller.upload(queries, 24);
+      armed = true;
+      expect_same(cuda::search(index, there, {5, 20}, caller.stream()), expected);
+      armed = false;
+    }
+    EXPECT_EQ(index.stats().device.name, happened ? "cpu" : "host team");
+    failures += happened ? 1 : 0;
+  }
+  EXPECT_GT(failures, 20u);
+}
+
 TEST(DeviceMemoryApi, ResultsInDeviceMemory) {
   const HostDevices devices(HostDevices::deferred(0));
   const Matrix data = make_data(Shape::random, 600, 24);

@@ -9,7 +9,8 @@
 // Vectors come to the host in chunks through pinned memory, since an index always keeps them there
 // and validates them. The device takes them, and normalises them for cosine, where they are: none
 // goes up again, but for the last few of a call where those are too few for the device to propose.
-// Results go back through pinned memory, since labels live on the host.
+// Queries are read where they are if the device answers, and come to the host otherwise. Results go
+// back through pinned memory, since labels live on the host.
 //
 // Throws what the members of Index of the same name throw, and Error(unsupported) where the index
 // has no device (CPU-only build, no usable device, device "cpu"), Error(cuda) where a copy failed;
