@@ -58,11 +58,6 @@ Element element_of(nb::dlpack::dtype type) {
   return Element::other;
 }
 
-std::string name_of_type(nb::handle object, const std::string& otherwise) {
-  const nb::object dtype = nb::getattr(object, "dtype", nb::none());
-  return dtype.is_none() ? otherwise : nb::str(dtype).c_str();
-}
-
 // DLPack's device types.
 constexpr int kCpu = 1, kCuda = 2, kCudaHost = 3, kCudaManaged = 13;
 
@@ -83,7 +78,8 @@ std::size_t size_of(Element element) noexcept {
   }
 }
 
-Array::Array(nb::handle object, const char* name, bool writable) : name_(name) {
+Array::Array(nb::handle object, const char* name, bool writable)
+    : name_(name), object_(nb::borrow(object)) {
   if (take_buffer(object, writable)) return;
   if (!writable && (take_dlpack(object) || take_cuda_array_interface(object))) return;
   throw ArrayTypeError(std::string(name) + " must be " +
@@ -95,6 +91,13 @@ Array::Array(nb::handle object, const char* name, bool writable) : name_(name) {
 
 Array::~Array() {
   if (buffer_.obj != nullptr) PyBuffer_Release(&buffer_);
+}
+
+std::string Array::element_name() const {
+  const nb::object dtype = nb::getattr(object_, "dtype", nb::none());
+  if (!dtype.is_none()) return nb::str(dtype).c_str();
+  if (buffer_.obj != nullptr && buffer_.format != nullptr) return buffer_.format;
+  return "of an unknown type";
 }
 
 void Array::set_shape(std::size_t ndim, const auto* shape) {
@@ -113,7 +116,7 @@ bool Array::take_buffer(nb::handle object, bool writable) {
   if (PyObject_GetBuffer(object.ptr(), &buffer_, flags) != 0) {
     nb::python_error error;
     if (error.matches(PyExc_MemoryError)) throw error;
-    throw ArrayTypeError(std::string(name_) + " of type " + name_of_type(object, "unknown") +
+    throw ArrayTypeError(std::string(name_) + " of type " + element_name() +
                          " cannot be read: " + nb::str(error.value()).c_str());
   }
   try {
@@ -126,7 +129,6 @@ bool Array::take_buffer(nb::handle object, bool writable) {
   data_ = static_cast<std::byte*>(buffer_.buf);
   const std::string_view format = buffer_.format == nullptr ? "B" : buffer_.format;
   element_ = element_of_format(format, static_cast<std::size_t>(buffer_.itemsize));
-  if (element_ >= Element::int64) element_name_ = name_of_type(object, std::string(format));
   return true;
 }
 
@@ -145,7 +147,6 @@ bool Array::take_dlpack(nb::handle object) {
                          std::to_string(device) + "; allowed are the host and CUDA");
   }
   element_ = element_of(tensor.dtype());
-  element_name_ = name_of_type(object, "unknown");
   for (std::size_t i = 0; i < ndim_; ++i) {
     stride_[i] = tensor.stride(i) * static_cast<std::ptrdiff_t>(tensor.itemsize());
   }
@@ -168,8 +169,7 @@ bool Array::take_cuda_array_interface(nb::handle object) {
   }
   set_shape(shape.size(), extents);
   on_device_ = true;
-  element_name_ = nb::cast<nb::str>(value("typestr")).c_str();
-  if (element_name_ == "<f4") element_ = Element::float32;
+  if (value("typestr").equal(nb::str("<f4"))) element_ = Element::float32;
   const nb::object strides = value("strides");
   stride_[ndim_ - 1] = 4;
   if (ndim_ == 2) stride_[0] = 4 * static_cast<std::ptrdiff_t>(shape_[1]);
@@ -181,7 +181,6 @@ bool Array::take_cuda_array_interface(nb::handle object) {
   if (!stream.is_none()) {  // 1 and 2 are CUDA's own names of the default streams
     stream_ = reinterpret_cast<cuda::CudaStream>(nb::cast<std::uintptr_t>(stream));
   }
-  owner_ = nb::borrow(object);
   return true;
 }
 

@@ -40,8 +40,8 @@ class Array {
   [[nodiscard]] std::ptrdiff_t col_stride() const noexcept { return stride_[ndim_ - 1]; }
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   [[nodiscard]] Element element() const noexcept { return element_; }
-  /// What the caller's library calls the element type; set for those that vectors cannot have.
-  [[nodiscard]] const std::string& element_name() const noexcept { return element_name_; }
+  /// What the caller's library calls the element type; with the GIL held.
+  [[nodiscard]] std::string element_name() const;
   [[nodiscard]] const char* name() const noexcept { return name_; }
 
   /// In CUDA memory; work given to stream() before is to be waited for.
@@ -63,13 +63,12 @@ class Array {
   const char* name_;
   Py_buffer buffer_{};
   std::optional<nanobind::ndarray<nanobind::ro>> tensor_;
-  nanobind::object owner_;
+  nanobind::object object_;
   std::byte* data_ = nullptr;
   std::size_t ndim_ = 0;
   std::size_t shape_[2] = {};
   std::ptrdiff_t stride_[2] = {};
   Element element_ = Element::other;
-  std::string element_name_;
   bool on_device_ = false;
   cuda::CudaStream stream_ = nullptr;
 };

@@ -144,7 +144,8 @@ std::size_t PythonIndex::add_from_host(const Array& vectors, std::span<const std
 // About 30 ms of work, by the distances that a search of README.md's sample takes and what one
 // costs; between two pieces signals are looked at.
 std::size_t PythonIndex::queries_per_piece(std::uint32_t ef) const {
-  const unsigned hardware = std::max(std::thread::hardware_concurrency(), 1U);
+  static const unsigned hardware =
+      std::max(std::thread::hardware_concurrency(), 1U);  // asks the system
   const std::size_t threads = threads_ == 0 ? hardware : threads_;
   const std::size_t nanoseconds = (200 + std::size_t{11} * ef) * (20 + params().dimension / 8);
   return std::max<std::size_t>(30'000'000 / nanoseconds, 1) * threads;

@@ -143,7 +143,7 @@ REFUSED: dict[str, tuple[Any, type[concord.Error], str]] = {
     "complex DLPack": (
         dlpack.Tensor(np.zeros((2, 16), np.complex64), dlpack.COMPLEX),
         concord.ArrayTypeError,
-        "are unknown",
+        "are of an unknown type",
     ),
     "other device": (
         dlpack.Tensor(np.zeros((2, 16), np.float32), dlpack.FLOAT, dlpack.ROCM),
