@@ -80,7 +80,8 @@ bool check_addition(Metric metric, std::uint32_t dimension) {
   const Built cpu = from_host(params, rows, "cpu");
   const Built host = from_host(params, rows, "cuda");
   const Built device = from_device(params, rows);
-  const std::size_t vectors = kRows * ((dimension + 7) / 8 * 8) * sizeof(float);
+  const std::size_t padded = (std::size_t{dimension} + 7) / 8 * 8;
+  const std::size_t vectors = kRows * padded * sizeof(float);
   const bool taken = device.bytes_in + vectors == host.bytes_in;
   const auto same = [&](const Built& other) {
     return other.digest == cpu.digest && other.found.labels == cpu.found.labels &&

@@ -101,7 +101,7 @@ TEST(DeviceMemoryApi, VectorsInDeviceMemoryAreNotUploaded) {
     for (const std::uint32_t dimension : {5u, 24u, 33u}) {
       const Matrix rows = make_data(Shape::clustered, 2 * 1000, dimension);
       const IndexParams params = make_params(dimension, 6, 20, 256, metric);
-      const std::size_t stride = (dimension + 7) / 8 * 8;
+      const std::size_t stride = (std::size_t{dimension} + 7) / 8 * 8;
       EXPECT_EQ(bytes_in(params, rows, false) - bytes_in(params, rows, true),
                 rows.rows * stride * sizeof(float));
     }
