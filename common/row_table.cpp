@@ -75,7 +75,7 @@ std::span<const NodeId> RowTable::sealed_copy(RowIndex row) const noexcept {
 
 void RowTable::drop_sealed_copies() noexcept {
   for (std::size_t i = 0; i < copied_.size(); ++i) {
-    if (i + kAhead < copied_.size()) __builtin_prefetch(&header(copied_[i + kAhead]), 1);
+    if (i + kAhead < copied_.size()) prefetch_header(copied_[i + kAhead]);
     header(copied_[i]).sealed_copy = 0;
   }
   copied_.clear();

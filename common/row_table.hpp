@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "common/key.hpp"
+#include "common/prefetch.hpp"
 #include "common/virtual_array.hpp"
 
 namespace concord::core {
@@ -88,13 +89,14 @@ class RowTable {
 
   /// Begins to fetch a row that will be read soon.
   void prefetch(RowIndex row) const noexcept {
-    const std::uint32_t* p = words_.data() + row * stride_;
-    for (std::size_t line = 0; line < stride_; line += 16) __builtin_prefetch(p + line);
+    core::prefetch(words_.data() + row * stride_, stride_ * sizeof(std::uint32_t));
+  }
+  void prefetch_header(RowIndex row) const noexcept {
+    core::prefetch<Access::change>(&header(row), sizeof(RowHeader));
   }
   /// The same for a row that will be changed.
   void prefetch_to_change(RowIndex row) const noexcept {
-    const std::uint32_t* p = words_.data() + row * stride_;
-    for (std::size_t line = 0; line < stride_; line += 16) __builtin_prefetch(p + line, 1);
+    core::prefetch<Access::change>(words_.data() + row * stride_, stride_ * sizeof(std::uint32_t));
   }
 
   /// Makes room for `appends` appends or `copies` sealed copies: what may fail, fails here.

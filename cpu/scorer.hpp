@@ -2,9 +2,11 @@
 // Thread-safety: const; made anew after the store was written, which may change how it keeps rows.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "common/key.hpp"
+#include "common/prefetch.hpp"
 #include "common/vector_store.hpp"
 #include "cpu/distance.hpp"
 
@@ -31,8 +33,7 @@ class Scorer {
   }
   /// Begins to fetch a vector that will be scored soon; the hardware follows up on long rows.
   void prefetch(core::NodeId id) const noexcept {
-    const char* p = base_ + id * row_bytes_;
-    for (std::size_t b = 0; b < row_bytes_ && b < 512; b += 64) __builtin_prefetch(p + b);
+    core::prefetch(base_ + id * row_bytes_, std::min<std::size_t>(row_bytes_, 512));
   }
 
  private:
