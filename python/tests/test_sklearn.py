@@ -1,0 +1,123 @@
+"""The transformer against scikit-learn's own checks and its exact KNeighborsTransformer."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.manifold import TSNE, trustworthiness
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from concord.sklearn import ConcordTransformer
+
+
+def digits() -> tuple[Any, Any]:
+    X, y = load_digits(return_X_y=True)
+    return X, y
+
+
+# Every check applies: none is marked as expected to fail.
+@parametrize_with_checks(
+    [
+        ConcordTransformer(device="cpu"),
+        ConcordTransformer(n_neighbors=3, mode="connectivity", metric="cosine", device="cpu"),
+    ]
+)
+def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("mode", ["distance", "connectivity"])
+@pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "cosine"])
+def test_the_graph_is_that_of_scikit_learn(mode: str, metric: str) -> None:
+    X, _ = digits()
+    ours = ConcordTransformer(n_neighbors=7, mode=mode, metric=metric, ef=200).fit(X[:1500])
+    exact = KNeighborsTransformer(n_neighbors=7, mode=mode, metric=metric, algorithm="brute")
+    exact.fit(X[:1500])
+    for samples in (X[:1500], X[1500:]):
+        found, true = ours.transform(samples), exact.transform(samples)
+        assert (found.format, found.shape, found.dtype) == (true.format, true.shape, true.dtype)
+        np.testing.assert_array_equal(found.indptr, true.indptr)
+        same = sum(
+            len(set(found.indices[a:b]) & set(true.indices[a:b]))
+            for a, b in zip(true.indptr[:-1], true.indptr[1:], strict=True)
+        )
+        assert same / true.nnz > 0.995  # the rest are ties
+        np.testing.assert_allclose(found.data, true.data, rtol=1e-3, atol=1e-3)
+        rows = found.data.reshape(len(samples), -1)
+        assert found.data.min() >= 0 and (np.diff(rows) >= 0).all()
+
+
+def test_each_fitted_sample_is_its_own_neighbor() -> None:
+    X = np.unique(digits()[0], axis=0)
+    for metric in ("euclidean", "cosine"):
+        graph = ConcordTransformer(n_neighbors=4, metric=metric).fit_transform(X)
+        assert (graph.indices.reshape(len(X), 5)[:, 0] == np.arange(len(X))).mean() > 0.999
+        assert graph.data.reshape(len(X), 5)[:, 0].max() < 1e-6
+
+
+def test_threads_and_pickles_change_nothing() -> None:
+    X, _ = digits()
+    one = ConcordTransformer(n_jobs=1).fit(X)
+    many = ConcordTransformer(n_jobs=-1).fit(X)
+    many.set_params(n_jobs=3)
+    copy = pickle.loads(pickle.dumps(one))
+    expected = one.transform(X)
+    for other in (many, copy):
+        assert other.index_.digest() == one.index_.digest()
+        graph = other.transform(X)
+        np.testing.assert_array_equal(graph.indices, expected.indices)
+        np.testing.assert_array_equal(graph.data, expected.data)
+
+
+def test_classifier_on_precomputed_distances() -> None:
+    X, y = digits()
+    model = make_pipeline(
+        ConcordTransformer(n_neighbors=10), KNeighborsClassifier(10, metric="precomputed")
+    )
+    plain = KNeighborsClassifier(10).fit(X[:1200], y[:1200])
+    score = model.fit(X[:1200], y[:1200]).score(X[1200:], y[1200:])
+    assert abs(score - plain.score(X[1200:], y[1200:])) < 0.01
+    search = GridSearchCV(model, {"kneighborsclassifier__n_neighbors": [1, 5]}, cv=3).fit(X, y)
+    assert search.best_score_ > 0.93
+
+
+def test_tsne_on_precomputed_distances() -> None:
+    X = digits()[0][:400]
+    perplexity = 10
+    model = make_pipeline(
+        ConcordTransformer(n_neighbors=3 * perplexity + 1),
+        TSNE(
+            metric="precomputed",
+            init="random",
+            perplexity=perplexity,
+            max_iter=300,
+            random_state=1,
+        ),
+    )
+    picture = model.fit_transform(X)
+    assert picture.shape == (400, 2)
+    assert trustworthiness(X, picture, n_neighbors=5) > 0.9
+
+
+def test_what_is_refused() -> None:
+    X = digits()[0][:20]
+    for parameter, value in (
+        ("n_neighbors", 0),
+        ("n_neighbors", 2.5),
+        ("mode", "graph"),
+        ("metric", "manhattan"),
+        ("M", 1),
+    ):
+        with pytest.raises(ValueError, match=parameter):
+            ConcordTransformer(**{parameter: value}).fit(X)
+    with pytest.raises(ValueError, match="n_samples_fit = 20"):
+        ConcordTransformer(n_neighbors=20).fit_transform(X)
+    assert ConcordTransformer(n_neighbors=19).fit_transform(X).nnz == 400
+    assert ConcordTransformer(n_neighbors=20, mode="connectivity").fit_transform(X).nnz == 400
