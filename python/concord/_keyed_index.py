@@ -39,7 +39,7 @@ class Found(NamedTuple):
 
 
 class _State(NamedTuple):
-    index: Index
+    graph: Index
     keys: dict[int, str]
     """By label, in the order of insertion; a label that is not here is forgotten."""
 
@@ -63,7 +63,7 @@ class KeyedIndex:
     @property
     def index(self) -> Index | None:
         """The graph, with what is forgotten and not yet gone; ``None`` before the first vector."""
-        return None if self._state is None else self._state.index
+        return None if self._state is None else self._state.graph
 
     @property
     def metric(self) -> str:
@@ -88,8 +88,8 @@ class KeyedIndex:
             raise DimensionMismatchError(f"{len(keys)} keys came with vectors {list(rows.shape)}")
         with self._change:
             state = self._state or _State(Index(rows.shape[1], **self._parameters), {})
-            first = len(state.index)
-            state.index.add(rows[list(last.values())])
+            first = len(state.graph)
+            state.graph.add(rows[list(last.values())])
             for label, key in enumerate(last, first):
                 state.keys.pop(self._labels.get(key, -1), None)
                 state.keys[label] = key
@@ -114,7 +114,7 @@ class KeyedIndex:
 
     def vector(self, key: str) -> npt.NDArray[np.float32]:
         """The stored vector, normalised for cosine."""
-        return cast(_State, self._state).index[self._labels[key]]
+        return cast(_State, self._state).graph[self._labels[key]]
 
     def search(
         self, query: npt.ArrayLike, k: int, allowed: Callable[[str], bool] | None = None
@@ -125,10 +125,10 @@ class KeyedIndex:
             return []
         passes = functools.cache(allowed) if allowed else lambda key: True
         vector = np.asarray(query, np.float32).reshape(-1)
-        size = len(state.index)
+        size = len(state.graph)
         asked = min(k, size, MOST_RESULTS)
         while True:
-            labels, distances = state.index.search(vector, asked, max(self.ef, asked))
+            labels, distances = state.graph.search(vector, asked, max(self.ef, asked))
             found = _known(state.keys, labels, distances, passes)
             if len(found) >= k or asked == size:
                 return found[:k]
@@ -153,7 +153,7 @@ class KeyedIndex:
             )
             if self._state is not None:
                 with archive.open(VECTORS, "w", force_zip64=True) as member:
-                    self._state.index.save(member)
+                    self._state.graph.save(member)
 
     @classmethod
     def load(cls, file: IO[bytes]) -> tuple[KeyedIndex, Any]:
@@ -181,11 +181,11 @@ class KeyedIndex:
     def _compact(self) -> None:
         """Insert what is known into an index of its own, if that is less than half of what is there."""
         state = self._state
-        if state is None or 2 * len(state.keys) >= len(state.index):
+        if state is None or 2 * len(state.keys) >= len(state.graph):
             return
-        index = Index(state.index.dim, **self._parameters)
+        index = Index(state.graph.dim, **self._parameters)
         if state.keys:
-            index.add(np.stack([state.index[label] for label in state.keys]))
+            index.add(np.stack([state.graph[label] for label in state.keys]))
         keys = dict(enumerate(state.keys.values()))
         self._labels = {key: label for label, key in keys.items()}
         self._state = _State(index, keys)
@@ -212,7 +212,7 @@ def _exact(
     keys = {label: key for label, key in list(state.keys.items()) if passes(key)}
     if not keys:
         return []
-    allowed = Index(state.index.dim, state.index.metric, M=2, ef_construction=1)
-    allowed.add(np.stack([state.index[label] for label in keys]), list(keys))
+    allowed = Index(state.graph.dim, state.graph.metric, M=2, ef_construction=1)
+    allowed.add(np.stack([state.graph[label] for label in keys]), list(keys))
     labels, distances = allowed.exact_search(query, min(k, len(keys), MOST_RESULTS))
     return _known(keys, labels, distances, lambda key: True)

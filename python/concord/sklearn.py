@@ -30,8 +30,10 @@ METRICS = {"euclidean": "l2sq", "sqeuclidean": "l2sq", "cosine": "cosine"}
 """scikit-learn's names, and what an index measures for them."""
 
 
-class ConcordTransformer(  # type: ignore[misc]
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+class ConcordTransformer(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
 ):
     """Approximate nearest neighbors of each sample, as ``KNeighborsTransformer`` gives exact ones.
 

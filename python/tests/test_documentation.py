@@ -13,7 +13,16 @@ import pytest
 
 import concord
 
-MODULES = ["concord", "concord.index", "concord.errors", "concord.interchange", "concord.reports"]
+MODULES = [
+    "concord",
+    "concord.index",
+    "concord.errors",
+    "concord.interchange",
+    "concord.langchain",
+    "concord.llama_index",
+    "concord.reports",
+    "concord.sklearn",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -6,6 +6,7 @@ import io
 import pathlib
 import threading
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from concord._keyed_index import KeyedIndex
 DIM = 4
 
 
-def make(**parameters: object) -> KeyedIndex:
-    return KeyedIndex(metric="l2sq", M=4, ef_construction=40, threads=1, device="cpu", **parameters)
+def make() -> KeyedIndex:
+    return KeyedIndex(metric="l2sq", M=4, ef_construction=40, threads=1, device="cpu")
 
 
 def scanned(oracle: dict[str, Floats], query: Floats, k: int) -> list[float]:
@@ -91,14 +92,19 @@ def test_filters_that_pass_few(metric: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_is_refused_changes_nothing() -> None:
     keyed = make()
     with pytest.raises(concord.InvalidVectorError):
-        keyed.put(["a"], [[1, np.nan]])
+        keyed.put(["a"], np.array([[1, np.nan]]))
     assert keyed.index is None and keyed.search([1, 2], 3) == []
     keyed.put(["a"], [[1, 2]])
-    for names, vectors in ((["b"], [[1, 2, 3]]), (["a", "b"], [[1, 2]]), (["b"], [1, 2])):
+    wrong: list[tuple[list[str], list[Any]]] = [
+        (["b"], [[1, 2, 3]]),
+        (["a", "b"], [[1, 2]]),
+        (["b"], [1, 2]),
+    ]
+    for names, vectors in wrong:
         with pytest.raises(concord.DimensionMismatchError):
             keyed.put(names, vectors)
     with pytest.raises(concord.InvalidVectorError):
-        keyed.put(["a", "b"], [[5, 6], [np.inf, 0]])
+        keyed.put(["a", "b"], np.array([[5, 6], [np.inf, 0]]))
     assert len(keyed) == 1 and keyed.vector("a").tolist() == [1, 2]
     with pytest.raises(concord.InvalidParameterError):
         KeyedIndex(M=1)

@@ -1,0 +1,145 @@
+"""The LangChain store: LangChain's standard suite, and what it does not ask about."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
+from langchain_core.vectorstores import VectorStore
+from langchain_tests.integration_tests import VectorStoreIntegrationTests
+
+import concord
+from concord.langchain import ConcordVectorStore
+
+EMBEDDING = DeterministicFakeEmbedding(size=6)
+
+
+class TestStandardSuite(VectorStoreIntegrationTests):
+    """All of its tests, synchronous and asynchronous."""
+
+    @pytest.fixture
+    def vectorstore(self) -> VectorStore:
+        return ConcordVectorStore(self.get_embeddings(), device="cpu")
+
+
+class Plane(Embeddings):
+    """A text is two numbers, which are its embedding."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return [float(number) for number in text.split()]
+
+
+def grid() -> ConcordVectorStore:
+    """100 documents on a grid."""
+    return ConcordVectorStore.from_texts(
+        [f"{i % 10} {i // 10}" for i in range(100)],
+        Plane(),
+        [{"i": i, "even": i % 2 == 0} for i in range(100)],
+        ids=[str(i) for i in range(100)],
+        metric="l2",
+    )
+
+
+def ids(documents: list[Document]) -> list[str]:
+    return [str(document.id) for document in documents]
+
+
+def test_scores_are_distances_and_relevance_is_one_at_home() -> None:
+    store = grid()
+    found = store.similarity_search_with_score("3 4", k=5)
+    assert ids([document for document, _ in found]) == ["43", "33", "42", "44", "53"]
+    assert [score for _, score in found] == [0, 1, 1, 1, 1]
+    for metric in ("cosine", "ip", "l2"):
+        texts = ["1 0", "0 1", "0.8 0.6"]
+        store = ConcordVectorStore.from_texts(texts, Plane(), metric=metric)
+        relevant = store.similarity_search_with_relevance_scores("1 0", k=3)
+        assert [document.page_content for document, _ in relevant] == ["1 0", "0.8 0.6", "0 1"]
+        scores = [score for _, score in relevant]
+        expected = [1, 1 - 0.4**0.5 / 2**0.5, 0] if metric == "l2" else [1, 0.8, 0]
+        np.testing.assert_allclose(scores, expected, atol=1e-6)
+
+
+def test_filters_and_deletions_never_shorten_the_answer() -> None:
+    store = grid()
+    even = store.similarity_search("3 4", k=50, filter=lambda document: document.metadata["even"])
+    assert sorted(map(int, ids(even))) == list(range(0, 100, 2))
+    retriever = store.as_retriever(
+        search_kwargs={"k": 1, "filter": lambda document: document.metadata["i"] > 90}
+    )
+    assert ids(retriever.invoke("3 4")) == ["93"]
+    store.delete([str(i) for i in range(90)])
+    assert len(store) == 10
+    assert ids(store.similarity_search("3 4", k=10))[0] == "93"
+    assert len(store.similarity_search("3 4", k=100)) == 10
+    store.add_texts(["3 3"], ids=["93"])
+    assert ids(store.similarity_search("3 4", k=1)) == ["93"] and len(store) == 10
+    assert store.get_by_ids(["93"])[0].metadata == {}
+    store.delete()
+    assert store.similarity_search("3 4") == [] and len(store) == 0
+
+
+def test_marginal_relevance_prefers_what_is_unlike() -> None:
+    store = ConcordVectorStore.from_texts(["1 0", "1 0.01", "1 0.02", "0 1"], Plane())
+    near = store.max_marginal_relevance_search("1 0", k=2, lambda_mult=1)
+    unlike = store.max_marginal_relevance_search("1 0", k=2, lambda_mult=0)
+    assert [document.page_content for document in near] == ["1 0", "1 0.01"]
+    assert [document.page_content for document in unlike] == ["1 0", "0 1"]
+    assert ConcordVectorStore(Plane()).max_marginal_relevance_search("1 0") == []
+
+
+def test_documents_are_the_stores_own() -> None:
+    given = {"n": 1}
+    store = ConcordVectorStore.from_texts(["1 0"], Plane(), [given], ids=["a"])
+    given["n"] = 2
+    store.similarity_search("1 0")[0].metadata["n"] = 3
+    store.get_by_ids(["a"])[0].metadata["n"] = 4
+    assert store.get_by_ids(["a"])[0].metadata == {"n": 1}
+
+
+def test_what_is_refused_changes_nothing() -> None:
+    store = grid()
+    with pytest.raises(ValueError, match="2 texts came with 1 metadatas"):
+        store.add_texts(["1 1", "2 2"], [{}])
+    with pytest.raises(ValueError, match="1 ids"):
+        store.add_texts(["1 1", "2 2"], ids=["x"])
+    with pytest.raises(concord.DimensionMismatchError):
+        store.add_texts(["1 1 1"])
+    with pytest.raises(concord.InvalidVectorError):
+        store.add_texts(["nan 1"], ids=["3"])
+    with pytest.raises(concord.InvalidParameterError):
+        ConcordVectorStore(Plane(), metric="hamming")
+    assert len(store) == 100 and "3" in ids(store.similarity_search("3 0", k=1))
+
+
+def test_save_and_load(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "store"
+    store = grid()
+    store.delete(["43"])
+    store.save(path)
+    loaded = ConcordVectorStore.load(path, Plane())
+    for query in ("3 4", "9.2 0.1"):
+        expected = store.similarity_search_with_score(query, k=20)
+        assert loaded.similarity_search_with_score(query, k=20) == expected
+    loaded.add_texts(["3 4"], ids=["new"])
+    assert ids(loaded.similarity_search("3 4", k=1)) == ["new"]
+    before = path.read_bytes()
+    store.add_documents([Document(page_content="1 1", metadata={"not JSON": object()})])
+    with pytest.raises(TypeError):
+        store.save(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    path.write_bytes(before[:100])
+    with pytest.raises(concord.CorruptFileError):
+        ConcordVectorStore.load(path, Plane())
+
+
+async def test_asynchronous_construction() -> None:
+    store = await ConcordVectorStore.afrom_texts(["one", "two"], EMBEDDING, ids=["1", "2"])
+    assert ids(await store.asimilarity_search("two", k=1)) == ["2"]
+    assert await store.adelete(["2"])
+    assert ids(await store.amax_marginal_relevance_search("two", k=2)) == ["1"]

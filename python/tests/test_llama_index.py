@@ -1,0 +1,214 @@
+"""The LlamaIndex store: alone, and under VectorStoreIndex. LlamaIndex publishes no standard suite."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from llama_index.core import (
+    MockEmbedding,
+    StorageContext,
+    VectorStoreIndex,
+    load_index_from_storage,
+)
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.vector_stores.simple import SimpleVectorStore
+from llama_index.core.vector_stores.types import (
+    FilterCondition,
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+)
+
+import concord
+from concord.llama_index import ConcordVectorStore
+
+
+def make_nodes(n: int = 60, dim: int = 8) -> list[TextNode]:
+    """Three documents of 20 nodes each, with metadata."""
+    vectors = np.random.default_rng(1).normal(size=(n, dim))
+    return [
+        TextNode(
+            id_=f"node {i}",
+            text=f"text {i}",
+            embedding=vector.tolist(),
+            metadata={"i": i, "colour": ("red", "green")[i % 2], "tags": [str(i % 3), "all"]},
+            relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=f"document {i // 20}")},
+        )
+        for i, vector in enumerate(vectors)
+    ]
+
+
+def make_store() -> ConcordVectorStore:
+    store = ConcordVectorStore(device="cpu")
+    assert store.add(make_nodes()) == [f"node {i}" for i in range(60)]
+    return store
+
+
+def where(*filters: Any, condition: FilterCondition = FilterCondition.AND) -> MetadataFilters:
+    return MetadataFilters(
+        filters=[
+            part
+            if isinstance(part, MetadataFilters)
+            else MetadataFilter(key=part[0], operator=part[1], value=part[2])
+            for part in filters
+        ],
+        condition=condition,
+    )
+
+
+def ask(store: Any, k: int = 5, query: int = 7, **more: Any) -> Any:
+    embedding = make_nodes()[query].get_embedding()
+    return store.query(VectorStoreQuery(query_embedding=embedding, similarity_top_k=k, **more))
+
+
+CONDITIONS = {
+    "equal": where(("colour", FilterOperator.EQ, "red")),
+    "unequal": where(("colour", FilterOperator.NE, "red")),
+    "range": where(("i", FilterOperator.GTE, 10), ("i", FilterOperator.LT, 13)),
+    "in": where(("i", FilterOperator.IN, [1, 2, 3])),
+    "not in": where(("i", FilterOperator.NIN, list(range(50)))),
+    "contains": where(("tags", FilterOperator.CONTAINS, "2")),
+    "or": where(
+        ("i", FilterOperator.EQ, 5), ("i", FilterOperator.GT, 57), condition=FilterCondition.OR
+    ),
+    "not": where(("i", FilterOperator.LT, 55), condition=FilterCondition.NOT),
+    "no such key": where(("size", FilterOperator.EQ, 1)),
+    "of a document": where(("ref_doc_id", FilterOperator.EQ, "document 2")),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_filters_are_those_of_the_simple_store(name: str) -> None:
+    simple = SimpleVectorStore()
+    simple.add(make_nodes())
+    store = make_store()
+    for query in (7, 30):
+        found = ask(store, 8, query, filters=CONDITIONS[name])
+        expected = ask(simple, 8, query, filters=CONDITIONS[name])
+        assert found.ids == expected.ids
+        np.testing.assert_allclose(found.similarities, expected.similarities, atol=1e-6)
+    passing = {node.node_id for node in store.get_nodes(filters=CONDITIONS[name])}
+    assert set(ask(store, 60, filters=CONDITIONS[name]).ids) == passing
+    store.delete_nodes(filters=CONDITIONS[name])
+    assert set(ask(store, 60).ids) == {f"node {i}" for i in range(60)} - passing
+
+
+def test_nested_filters() -> None:
+    nested = where(
+        CONDITIONS["in"],
+        where(("colour", FilterOperator.EQ, "red"), ("i", FilterOperator.EQ, 58)),
+        condition=FilterCondition.OR,
+    )
+    assert set(ask(make_store(), 60, filters=nested).ids) == {
+        "node 1",
+        "node 2",
+        "node 3",
+        "node 58",
+    }
+
+
+def test_queries_within_ids_and_documents() -> None:
+    store = make_store()
+    assert ask(store, 1).ids == ["node 7"]
+    assert set(ask(store, 9, node_ids=["node 3", "node 50", "none"]).ids) == {"node 3", "node 50"}
+    found = ask(store, 30, doc_ids=["document 2"])
+    assert {node.ref_doc_id for node in found.nodes} == {"document 2"} and len(found.ids) == 20
+    assert found.nodes[0].get_content() == f"text {found.ids[0][5:]}"
+    assert ask(ConcordVectorStore(), 3).ids == []
+    with pytest.raises(ValueError, match="allowed are DEFAULT and MMR"):
+        ask(store, mode=VectorStoreQueryMode.HYBRID)
+    with pytest.raises(ValueError, match="no embedding"):
+        store.query(VectorStoreQuery(query_str="text"))
+
+
+def test_deletions() -> None:
+    store = make_store()
+    store.delete("document 0")
+    store.delete("no such document")
+    assert set(ask(store, 60).ids) == {f"node {i}" for i in range(20, 60)}
+    store.delete_nodes(["node 20", "no such node"])
+    assert store.get_nodes(["node 20"]) == []
+    assert len(ask(store, 60).ids) == 39
+    node = make_nodes()[30]
+    node.text = "another"
+    store.add([node])
+    assert (
+        len(ask(store, 60).ids) == 39 and store.get_nodes(["node 30"])[0].get_content() == "another"
+    )
+    store.clear()
+    assert store.client is None and ask(store).ids == []
+
+
+def test_marginal_relevance() -> None:
+    store = ConcordVectorStore()
+    vectors = [[1, 0], [1, 0.01], [1, 0.02], [0.5, 1]]
+    store.add([TextNode(id_=str(i), embedding=vector) for i, vector in enumerate(vectors)])
+    for threshold, expected in ((1.0, ["0", "1"]), (0.2, ["0", "3"])):
+        query = VectorStoreQuery(
+            query_embedding=[1, 0],
+            similarity_top_k=2,
+            mode=VectorStoreQueryMode.MMR,
+            mmr_threshold=threshold,
+        )
+        assert store.query(query).ids == expected
+        query.mmr_threshold = None
+        assert store.query(query, mmr_threshold=threshold).ids == expected
+
+
+def test_nodes_are_the_stores_own() -> None:
+    store, nodes = ConcordVectorStore(), make_nodes()[:1]
+    store.add(nodes)
+    nodes[0].metadata["i"] = "changed"
+    ask(store).nodes[0].metadata["i"] = "changed"
+    store.get_nodes()[0].metadata["i"] = "changed"
+    assert store.get_nodes()[0].metadata["i"] == 0
+    assert nodes[0].embedding is not None
+
+
+@pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
+def test_similarities(metric: str) -> None:
+    store = ConcordVectorStore(metric=metric)
+    store.add([TextNode(id_="a", embedding=[1, 0]), TextNode(id_="b", embedding=[0, 1])])
+    found = store.query(VectorStoreQuery(query_embedding=[1, 0], similarity_top_k=2))
+    assert found.ids == ["a", "b"]
+    np.testing.assert_allclose(
+        found.similarities or [], [1, 1 / 3 if metric == "l2" else 0], atol=1e-6
+    )
+
+
+def test_persist(tmp_path: pathlib.Path) -> None:
+    store = make_store()
+    store.delete("document 1")
+    path = str(tmp_path / "folder" / "store")
+    store.persist(path)
+    loaded = ConcordVectorStore.from_persist_path(path)
+    found, expected = ask(loaded, 40), ask(store, 40)
+    assert (found.ids, found.similarities) == (expected.ids, expected.similarities)
+    assert found.nodes == expected.nodes
+    pathlib.Path(path).write_bytes(b"{}")
+    with pytest.raises(concord.CorruptFileError):
+        ConcordVectorStore.from_persist_path(path)
+
+
+async def test_under_a_vector_store_index(tmp_path: pathlib.Path) -> None:
+    embedding = MockEmbedding(embed_dim=8)
+    context = StorageContext.from_defaults(vector_store=ConcordVectorStore())
+    index = VectorStoreIndex(make_nodes(), storage_context=context, embed_model=embedding)
+    retriever = index.as_retriever(similarity_top_k=3, filters=CONDITIONS["of a document"])
+    found = retriever.retrieve("anything")
+    assert len(found) == 3 and {one.node.ref_doc_id for one in found} == {"document 2"}
+    assert len(await retriever.aretrieve("anything")) == 3
+    index.delete_ref_doc("document 2")
+    assert retriever.retrieve("anything") == []
+    context.persist(str(tmp_path))
+    context = StorageContext.from_defaults(
+        persist_dir=str(tmp_path),
+        vector_store=ConcordVectorStore.from_persist_dir(str(tmp_path)),
+    )
+    again = load_index_from_storage(context, embed_model=embedding)
+    assert len(again.as_retriever(similarity_top_k=50).retrieve("anything")) == 40
