@@ -1,36 +1,20 @@
-// The public Index over the parts: vectors, labels, graph, committer, and whoever proposes and
-// searches. The one file that knows the backends.
+// The public Index over its parts: its life, additions, device, file and inspection
+// (index_search.cpp has the searches).
 
 #include <algorithm>
-#include <atomic>
-#include <concord/index.hpp>
-#include <limits>
-#include <mutex>
-#include <new>
 
 #include "common/audit.hpp"
 #include "common/builder.hpp"
-#include "common/committer.hpp"
 #include "common/digest.hpp"
 #include "common/file_format.hpp"
 #include "common/float_environment.hpp"
-#include "common/graph.hpp"
 #include "common/hybrid_proposer.hpp"
-#include "common/index_access.hpp"
-#include "common/label_map.hpp"
+#include "common/index_impl.hpp"
 #include "common/stopwatch.hpp"
-#include "common/thread_pool.hpp"
-#include "common/vector_store.hpp"
-#include "cpu/isa.hpp"
 #include "cpu/proposer.hpp"
-#include "cpu/searcher.hpp"
-#include "cuda/backend.hpp"
 
 namespace concord {
 namespace {
-
-constexpr std::uint32_t kMaxSearchWidth = 65536;
-constexpr const char* kNotOpened = "not needed yet";
 
 RuntimeOptions validated(RuntimeOptions options) {
   if (options.threads > 1024) {
@@ -45,100 +29,19 @@ IndexParams validated(const IndexParams& params) {
   return params;
 }
 
-void check_search_width(const char* name, std::uint32_t value, std::uint32_t low) {
-  if (value >= low && value <= kMaxSearchWidth) return;
-  throw Error(ErrorCode::invalid_parameter, std::string(name) + " is " + std::to_string(value) +
-                                                "; allowed are " + std::to_string(low) + " to " +
-                                                std::to_string(kMaxSearchWidth));
-}
-
-SearchResult result_of(std::size_t queries, std::uint32_t k) {
-  SearchResult result;
-  result.queries = queries;
-  result.k = k;
-  try {
-    if (k > 0 && queries > ~std::size_t{0} / k) throw std::bad_alloc();
-    result.labels.resize(queries * k);
-    result.distances.resize(queries * k);
-    result.counts.resize(queries);
-  } catch (const std::exception&) {  // bad_alloc, length_error
-    throw Error(ErrorCode::out_of_memory,
-                "no memory for the results of " + std::to_string(queries) +
-                    " queries with k = " + std::to_string(k) + "; search in smaller batches");
-  }
-  return result;
-}
-
 }  // namespace
 
-struct Index::Impl {
-  explicit Impl(const IndexParams& params, RuntimeOptions runtime)
-      : options(validated(std::move(runtime))),
-        kernels(&cpu::choose_kernels()),
-        device_spec(cuda::DeviceSpec::parse(options.device)),
-        pool(std::make_unique<core::ThreadPool>(options.threads)),
-        vectors(validated(params)),
-        graph(params),
-        committer(graph, build),
-        searcher(graph, vectors, metric_kernels()) {
-    if (device_spec.required) open_device();
-  }
-
-  [[nodiscard]] const cpu::MetricKernels& metric_kernels() const {
-    return cpu::for_metric(*kernels, graph.params().metric);
-  }
-
-  std::size_t add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
-                  const ProgressCallback& progress);
-  using OnDevice = cuda::DeviceMatrixView<const float>;
-  /// `write` brings `count` rows; `there` is the same rows where device memory has them.
-  std::size_t add(std::size_t count, std::span<const std::uint64_t> new_labels,
-                  const ProgressCallback& progress, const IndexAccess::WriteRows& write,
-                  OnDevice there = {});
-  void insert(const ProgressCallback& progress, OnDevice there);
-  void truncate() noexcept;
-
-  /// Opens the device where one is wanted and none was tried yet. Throws Error(unsupported) only
-  /// where options.device requires one.
-  void open_device();
-  cuda::OpenedDevice try_device(const RuntimeOptions& with, const cuda::DeviceSpec& spec,
-                                core::ThreadPool& threads);
-  void log_opened(const cuda::OpenedDevice& opened, bool taken) const;
-  /// The device, opened where `worth_it`; null where there is none.
-  cuda::Backend* device(bool worth_it);
-  void give_up_device(const Error& error);
-  void log(LogLevel level, const std::string& message) const {
-    if (options.log) options.log(level, message);
-  }
-  cpu::SearchCounts search(MatrixView<const float> rows, std::uint32_t k, std::uint32_t ef,
-                           core::Key* keys, std::uint32_t* found);
-  cpu::SearchCounts exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
-                          std::uint32_t* found);
-
-  template <class Run>
-  void answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
-              MatrixView<float> distances_out, std::span<std::uint32_t> counts,
-              const Run& run) const;
-
-  RuntimeOptions options;
-  const cpu::DistanceKernels* kernels;
-  cuda::DeviceSpec device_spec;
-  std::unique_ptr<core::ThreadPool> pool;
-  core::VectorStore vectors;
-  core::LabelMap labels;
-  core::Graph graph;
-  BuildStats build;
-  core::Committer committer;
-  cpu::Searcher searcher;
-  std::mutex device_mutex;  ///< guards the four below where searches share them
-  bool device_tried = false;
-  std::atomic<bool> device_failed{false};
-  std::string device_reason = kNotOpened;
-  std::unique_ptr<cuda::Backend> backend;
-  mutable std::atomic<std::uint64_t> queries{0};
-  mutable std::atomic<std::uint64_t> search_distances{0};
-  mutable std::atomic<std::uint64_t> search_hops{0};
-};
+Index::Impl::Impl(const IndexParams& params, RuntimeOptions runtime)
+    : options(validated(std::move(runtime))),
+      kernels(&cpu::choose_kernels()),
+      device_spec(cuda::DeviceSpec::parse(options.device)),
+      pool(std::make_unique<core::ThreadPool>(options.threads)),
+      vectors(validated(params)),
+      graph(params),
+      committer(graph, build),
+      searcher(graph, vectors, metric_kernels()) {
+  if (device_spec.required) open_device();
+}
 
 Index::Index(const IndexParams& params, RuntimeOptions options)
     : impl_(std::make_unique<Impl>(params, std::move(options))) {}
@@ -319,137 +222,6 @@ Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,
   return Index(std::move(impl));
 }
 
-// ---------------------------------------------------------------------------------------- search
-
-SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params) const {
-  check_search_width("k", params.k, 0);
-  SearchResult result = result_of(queries.rows, params.k);
-  search(queries, params, {result.labels.data(), queries.rows, params.k},
-         {result.distances.data(), queries.rows, params.k}, result.counts);
-  return result;
-}
-
-void Index::search(MatrixView<const float> queries, const SearchParams& params,
-                   MatrixView<std::uint64_t> labels, MatrixView<float> distances,
-                   std::span<std::uint32_t> counts) const {
-  check_search_width("k", params.k, 0);
-  check_search_width("ef", params.ef, 1);
-  const core::FloatEnvironment environment;
-  impl_->vectors.check_shape(queries, "queries");
-  impl_->answer(queries.rows, params.k, labels, distances, counts,
-                [&](core::Key* keys, std::uint32_t* found) {
-                  return impl_->search(queries, params.k, params.ef, keys, found);
-                });
-}
-
-std::optional<SearchResult> IndexAccess::search(const Index& index,
-                                                cuda::DeviceMatrixView<const float> queries,
-                                                const SearchParams& params,
-                                                cuda::CudaStream stream) {
-  check_search_width("k", params.k, 0);
-  check_search_width("ef", params.ef, 1);
-  Index::Impl& impl = *index.impl_;
-  cuda::Backend* const on = impl.device(true);
-  if (on == nullptr || params.k == 0 ||
-      !on->takes_search(queries.rows, std::max(params.ef, params.k))) {
-    return std::nullopt;
-  }
-  SearchResult result = result_of(queries.rows, params.k);
-  try {
-    impl.answer(queries.rows, params.k, {result.labels.data(), queries.rows, params.k},
-                {result.distances.data(), queries.rows, params.k}, result.counts,
-                [&](core::Key* keys, std::uint32_t* found) -> cpu::SearchCounts {
-                  const cuda::Counters work =
-                      on->search(queries, stream, params.k, params.ef, keys, found);
-                  return {work.distances, work.hops};
-                });
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::invalid_vector) impl.give_up_device(error);
-    return std::nullopt;
-  }
-  return result;
-}
-
-SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t k) const {
-  check_search_width("k", k, 0);
-  const core::FloatEnvironment environment;
-  impl_->vectors.check_shape(queries, "queries");
-  SearchResult result = result_of(queries.rows, k);
-  impl_->answer(
-      queries.rows, k, {result.labels.data(), queries.rows, k},
-      {result.distances.data(), queries.rows, k}, result.counts,
-      [&](core::Key* keys, std::uint32_t* found) { return impl_->exact(queries, k, keys, found); });
-  return result;
-}
-
-cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, std::uint32_t k,
-                                      std::uint32_t ef, core::Key* keys, std::uint32_t* found) {
-  constexpr std::size_t kWorthADevice = 256;
-  cuda::Backend* on = device(rows.rows >= kWorthADevice);
-  if (on != nullptr && k > 0 && on->takes_search(rows.rows, std::max(ef, k))) {
-    try {
-      const cuda::Counters work = on->search(rows, k, ef, keys, found);
-      return {work.distances, work.hops};
-    } catch (const Error& error) {
-      if (error.code() == ErrorCode::invalid_vector) throw;
-      give_up_device(error);
-    }
-  }
-  double seconds = 0;
-  cpu::SearchCounts work;
-  {
-    const core::Stopwatch watch(seconds);
-    work = searcher.search(rows, k, ef, keys, found, *pool);
-  }
-  if (on != nullptr && rows.rows > 0) on->note_cpu_search(rows.rows, std::max(ef, k), seconds);
-  return work;
-}
-
-cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
-                                     std::uint32_t* found) {
-  constexpr std::uint64_t kWorthADevice = 1 << 24;  // distances
-  cuda::Backend* on = device(std::uint64_t{rows.rows} * graph.size() >= kWorthADevice);
-  if (on != nullptr && k > 0 && rows.rows > 1 && graph.size() > 0 && on->takes_exact(k)) {
-    try {
-      return {on->exact(rows, k, keys, found).distances, 0};
-    } catch (const Error& error) {
-      if (error.code() == ErrorCode::invalid_vector) throw;
-      give_up_device(error);
-    }
-  }
-  return searcher.exact(rows, k, keys, found, *pool);
-}
-
-// Runs a search into keys and translates them to labels and distances.
-template <class Run>
-void Index::Impl::answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
-                         MatrixView<float> distances_out, std::span<std::uint32_t> counts,
-                         const Run& run) const {
-  const auto fits = [&](const auto& out) {
-    return out.rows == n && out.cols == k && (out.rows < 2 || out.stride >= k) &&
-           (out.data != nullptr || n * k == 0);
-  };
-  if (!fits(labels_out) || !fits(distances_out) || counts.size() != n) {
-    throw Error(ErrorCode::dimension_mismatch,
-                "results need " + std::to_string(n) + " rows of " + std::to_string(k) +
-                    " labels and distances, a stride of at least that, and as many counts as rows");
-  }
-  std::vector<core::Key> keys(n * k);
-  const cpu::SearchCounts work = run(keys.data(), counts.data());
-  for (std::size_t q = 0; q < n; ++q) {
-    for (std::uint32_t j = 0; j < k; ++j) {
-      const core::Key key = keys[q * k + j];
-      const bool found = j < counts[q];
-      labels_out.row(q)[j] = found ? labels.label(core::key_id(key)) : kNoLabel;
-      distances_out.row(q)[j] =
-          found ? core::key_distance(key) : std::numeric_limits<float>::infinity();
-    }
-  }
-  queries += n;
-  search_distances += work.distances;
-  search_hops += work.hops;
-}
-
 // --------------------------------------------------------------------------------- file, content
 
 void Index::save(const std::filesystem::path& path) const {
@@ -544,7 +316,7 @@ void Index::set_runtime(RuntimeOptions options) {
   impl_->backend = std::move(opened.backend);
   impl_->device_tried = spec.required;
   impl_->device_failed = false;
-  impl_->device_reason = spec.required ? opened.reason : kNotOpened;
+  impl_->device_reason = spec.required ? opened.reason : kDeviceNotOpened;
   impl_->options = std::move(checked);
   impl_->device_spec = spec;
   impl_->pool = std::move(pool);  // after the backend that borrowed the old one
