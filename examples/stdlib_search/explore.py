@@ -41,7 +41,7 @@ print(
     f"{len(index)} vectors indexed, audit {'ok' if index.audit().ok else 'failed'}, digest {index.digest()}"
 )
 
-# %% Questions in plain words. None of them was used to choose a parameter.
+# %% Questions in plain words. None of them chose a parameter of the index.
 labels, distances = index.search(question_vectors, k=3, ef=64)
 for question, row, distance in zip(questions, labels, distances, strict=True):
     print(f"\n{question}?")

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The site, in which every warning is an error, and the tests of what it shows: the programs of the migration pages
+# and the example.
+#
+#   docs/build.sh [option of pytest ...]
+#
+# From the environment:
+#   BUILD_DIR  a build (default build/tests). The wheel that tests/python.sh left in BUILD_DIR-python is
+#              taken; without one the package is built. The site is BUILD_DIR-docs/html/index.html,
+#              the report of the tests BUILD_DIR/docs-tests.xml
+set -euo pipefail
+
+case ${1:-} in -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build_dir=${BUILD_DIR:-$root/build/tests}
+work=$build_dir-docs
+report=$build_dir/docs-tests.xml
+mkdir -p "$build_dir" "$work"
+rm -rf "$report" "$work/html"
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+
+requirements=("$root/docs/requirements.txt" "$root/examples/stdlib_search/requirements.txt")
+if ! cat "${requirements[@]}" | cmp -s - "$work/installed.txt"; then
+  python3 -m venv --clear "$work/venv"
+  "$work/venv/bin/python" -m pip install -q -r "${requirements[0]}"
+  cat "${requirements[@]}" >"$work/installed.txt"
+fi
+export PATH=$work/venv/bin:$PATH
+
+shopt -s nullglob
+wheels=("$build_dir"-python/dist/*manylinux*.whl)
+python -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$root/python}"
+
+ruff_options=(--no-cache -q --config "$root/python/pyproject.toml")
+ruff format "${ruff_options[@]}" --check "$root/docs" "$root/examples"
+ruff check "${ruff_options[@]}" "$root/docs" "$root/examples"
+
+sphinx-build -q -W --keep-going -E -d "$work/doctrees" -b html "$root/docs" "$work/html"
+
+pytest -q -p no:cacheprovider --rootdir "$root/docs" --junitxml "$report" "$@" "$root/docs/tests"

@@ -1,0 +1,26 @@
+"""A program with Concord that was ``faiss_before.py``."""
+
+# [make]
+import concord
+from data import ids, queries, vectors
+
+index = concord.Index(dim=64, metric="l2sq", M=16, ef_construction=200)
+# [add]
+index.add(vectors, ids)
+# [search]
+labels, distances = index.search(queries, k=10, ef=100)
+# [threads]
+with index.using(threads=1):
+    index.search(queries, k=10, ef=100)
+# [look]
+count = len(index)
+known = 107 in index
+vector = index[107]
+# [save]
+index.save("index.concord")
+
+loaded = concord.load("index.concord")
+# [file]
+adopted = concord.load_faiss("old.faiss")
+
+concord.save_faiss(index, "new.faiss")  # faiss.read_index loads it
