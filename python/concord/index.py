@@ -36,7 +36,7 @@ class SupportsCudaArray(Protocol):
 
 
 Vectors: TypeAlias = "npt.ArrayLike | SupportsDLPack | SupportsCudaArray"
-"""What holds vectors: an array ``[n, dim]``, or ``[dim]`` for a single one, of any library.
+"""What holds vectors, an array ``[n, dim]``, or ``[dim]`` for a single one, of any library.
 
 float32 arrays whose rows have their elements side by side are read where they stand. float64,
 float16, bfloat16, int8 and uint8, and other layouts, are converted a piece of at most 1 MiB at a time. Lists of
@@ -122,7 +122,7 @@ class Index:
             progress: see :data:`Progress`.
 
         Returns:
-            How many were inserted: n, or fewer where ``progress`` stopped the work.
+            How many were inserted, n, or fewer where ``progress`` stopped the work.
 
         What is refused leaves the index as it was. What ends the work in the middle, be it
         ``progress`` or Ctrl-C, leaves a valid index with what was inserted by then.

@@ -25,7 +25,7 @@ class BuildStats:
     ingest: PhaseStats
     """Vectors validated and copied."""
     descent: PhaseStats
-    """Proposals: greedy descent."""
+    """Greedy descents of proposals."""
     beam_search: PhaseStats
     """Layers searched."""
     tail: PhaseStats
