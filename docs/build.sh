@@ -32,7 +32,7 @@ shopt -s nullglob
 wheels=("$build_dir"-python/dist/*manylinux*.whl)
 python -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$root/python}"
 
-ruff_options=(--no-cache -q --config "$root/python/pyproject.toml")
+ruff_options=(--no-cache -q --config "$root/docs/ruff.toml")
 ruff format "${ruff_options[@]}" --check "$root/docs" "$root/examples"
 ruff check "${ruff_options[@]}" "$root/docs" "$root/examples"
 

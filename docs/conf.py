@@ -4,6 +4,10 @@ import pathlib
 import sys
 
 import concord
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
@@ -24,6 +28,10 @@ nitpick_ignore_regex = [
     ),
 ]
 
+suppress_warnings = [
+    "myst.xref_missing"
+]  # of README and others, whose links are from the root; a test checks ours
+
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
@@ -36,3 +44,23 @@ html_title = f"Concord {version}"
 html_static_path = ["static"]
 html_css_files = ["concord.css"]
 html_copy_source = False
+
+
+def resolve_by_last_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: nodes.TextElement
+) -> nodes.Node | None:
+    """Docstrings name things as their module does: find what alone has that name here."""
+    if node.get("refdomain") != "py":
+        return None
+    python = env.domains["py"]
+    names = [name for name in python.objects if f".{name}".endswith(f".{node['reftarget']}")]
+    if len(names) != 1:
+        return None
+    return python.resolve_xref(
+        env, node["refdoc"], app.builder, node["reftype"], names[0], node, contents
+    )
+
+
+def setup(app: Sphinx) -> None:
+    """Register the handler."""
+    app.connect("missing-reference", resolve_by_last_name)

@@ -23,6 +23,16 @@ def run(*arguments: str | pathlib.Path, isa: str | None = None) -> str:
     return result.stdout
 
 
+def test_links_and_pictures_exist() -> None:
+    pages = [*DOCS.glob("*.md"), *DOCS.glob("migration/*.md")]
+    links = [
+        (page, link) for page in pages for link in re.findall(r"\]\(([^):#]+)\)", page.read_text())
+    ]
+    assert len(links) > 5
+    missing = [(page.name, link) for page, link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
 def test_quick_start() -> None:
     result = doctest.testfile(str(DOCS / "quickstart.md"), module_relative=False)
     assert result.failed == 0 and result.attempted > 20
