@@ -5,7 +5,7 @@ import hnswlib
 from data import ids, queries, vectors
 
 index = hnswlib.Index(space="cosine", dim=64)
-index.init_index(max_elements=5000, M=16, ef_construction=200, random_seed=100)
+index.init_index(max_elements=3000, M=16, ef_construction=200, random_seed=100)
 # [add]
 index.add_items(vectors, ids)
 # [search]
