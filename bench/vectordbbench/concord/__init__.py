@@ -1,0 +1,1 @@
+"""Concord in VectorDBBench: this folder goes to vectordb_bench/backend/clients/ there."""
