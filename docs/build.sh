@@ -32,9 +32,12 @@ shopt -s nullglob
 wheels=("$build_dir"-python/dist/*manylinux*.whl)
 python -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$root/python}"
 
-ruff_options=(--no-cache -q --config "$root/docs/ruff.toml")
-ruff format "${ruff_options[@]}" --check "$root/docs" "$root/examples"
-ruff check "${ruff_options[@]}" "$root/docs" "$root/examples"
+for command in "format --check" check; do
+  # shellcheck disable=SC2086  # a command and its option
+  ruff $command -q --no-cache "$root/docs"
+  # shellcheck disable=SC2086
+  ruff $command -q --no-cache --config "$root/docs/ruff.toml" "$root/examples"
+done
 
 sphinx-build -q -W --keep-going -E -d "$work/doctrees" -b html "$root/docs" "$work/html"
 

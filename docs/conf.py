@@ -1,6 +1,7 @@
 """Settings of the site; ``docs/build.sh`` builds it, and a warning fails the build."""
 
 import pathlib
+import re
 import sys
 
 import concord
@@ -24,16 +25,18 @@ nitpick_ignore_regex = [
     ("py:.*", r"concord\.(_concord|index)\..*"),  # aliases of types
     (
         "py:class",
-        r"(Any|Callable|Iterator|IO|Path|Progress|Vectors|Answers|Adopt|SupportsIndex|ClassVar)",
+        r"(Any|Callable|Iterator|IO|Path|Progress|Vectors|Answers|Adopt|ArrayLike|SupportsIndex|ClassVar)",
     ),
 ]
 
-suppress_warnings = [
-    "myst.xref_missing"
-]  # of README and others, whose links are from the root; a test checks ours
+# README and others have links from the root; a test checks those of the pages here.
+suppress_warnings = ["myst.xref_missing"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_type_aliases = {
+    name: name for name in ("Adopt", "Answers", "Path", "Progress", "Vectors", "npt.ArrayLike")
+}
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 myst_enable_extensions = ["colon_fence"]
@@ -61,6 +64,18 @@ def resolve_by_last_name(
     )
 
 
+def name_aliases(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str, returns: str
+) -> tuple[str | None, str | None]:
+    """Shows the names of type aliases also where they are part of a union."""
+    short = [
+        text and re.sub(r"TypeAliasForwardRef\('(?:npt\.)?(\w+)'\)", r"\1", text)
+        for text in (signature, returns)
+    ]
+    return short[0], short[1]
+
+
 def setup(app: Sphinx) -> None:
-    """Register the handler."""
+    """Register the handlers."""
+    app.connect("autodoc-process-signature", name_aliases)
     app.connect("missing-reference", resolve_by_last_name)

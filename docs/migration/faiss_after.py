@@ -1,14 +1,22 @@
 """A program with Concord that was ``faiss_before.py``."""
 
-# [make]
-import concord
 from data import ids, queries, vectors
 
-index = concord.Index(dim=64, metric="l2sq", M=16, ef_construction=200)
+# [make]
+import concord
+
+index = concord.Index(
+    dim=64,
+    metric="l2sq",
+    M=16,
+    ef_construction=200,
+)
 # [add]
 index.add(vectors, ids)
 # [search]
-labels, distances = index.search(queries, k=10, ef=100)
+labels, distances = index.search(
+    queries, k=10, ef=100
+)
 # [threads]
 with index.using(threads=1):
     index.search(queries, k=10, ef=100)
@@ -23,4 +31,6 @@ loaded = concord.load("index.concord")
 # [file]
 adopted = concord.load_faiss("old.faiss")
 
-concord.save_faiss(index, "new.faiss")  # faiss.read_index loads it
+concord.save_faiss(
+    index, "new.faiss"
+)  # faiss.read_index loads it

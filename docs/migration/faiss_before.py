@@ -1,10 +1,13 @@
 """A program with FAISS; ``faiss_after.py`` is the same with Concord."""
 
-# [make]
-import faiss
 from data import ids, queries, vectors
 
-hnsw = faiss.IndexHNSWFlat(64, 16, faiss.METRIC_L2)
+# [make]
+import faiss
+
+hnsw = faiss.IndexHNSWFlat(
+    64, 16, faiss.METRIC_L2
+)
 hnsw.hnsw.efConstruction = 200
 index = faiss.IndexIDMap2(hnsw)
 # [add]
@@ -18,7 +21,9 @@ index.search(queries, 10)
 faiss.omp_set_num_threads(2)
 # [look]
 count = index.ntotal
-known = 107 in faiss.vector_to_array(index.id_map)
+known = 107 in faiss.vector_to_array(
+    index.id_map
+)
 vector = index.reconstruct(107)
 # [save]
 faiss.write_index(index, "index.faiss")

@@ -1,14 +1,23 @@
 """A program with Concord that was ``hnswlib_before.py``."""
 
-# [make]
-import concord
 from data import ids, queries, vectors
 
-index = concord.Index(dim=64, metric="cosine", M=16, ef_construction=200, seed=100)
+# [make]
+import concord
+
+index = concord.Index(
+    dim=64,
+    metric="cosine",
+    M=16,
+    ef_construction=200,
+    seed=100,
+)
 # [add]
 index.add(vectors, ids)
 # [search]
-labels, distances = index.search(queries, k=10, ef=100)
+labels, distances = index.search(
+    queries, k=10, ef=100
+)
 # [threads]
 index.threads = 2
 with index.using(threads=1):
@@ -24,6 +33,10 @@ loaded = concord.load("index.concord")
 # [grow]
 loaded.add(queries[:1], [999_999])
 # [file]
-adopted = concord.load_hnswlib("old.bin", dim=64, metric="cosine")
+adopted = concord.load_hnswlib(
+    "old.bin", dim=64, metric="cosine"
+)
 
-concord.save_hnswlib(index, "new.bin")  # hnswlib loads it
+concord.save_hnswlib(
+    index, "new.bin"
+)  # hnswlib loads it

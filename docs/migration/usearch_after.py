@@ -1,8 +1,9 @@
 """A program with Concord that was ``usearch_before.py``."""
 
+from data import ids, queries, vectors
+
 # [make]
 import concord
-from data import ids, queries, vectors
 
 index = concord.Index(
     dim=64,
@@ -13,7 +14,9 @@ index = concord.Index(
 # [add]
 index.add(vectors, ids)
 # [search]
-labels, distances = index.search(queries, k=10, ef=100)
+labels, distances = index.search(
+    queries, k=10, ef=100
+)
 # [exact]
 exact = index.exact_search(queries, k=10)
 # [threads]

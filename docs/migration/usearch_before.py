@@ -17,7 +17,10 @@ index = Index(
 index.add(ids, vectors)
 # [search]
 matches = index.search(queries, 10)
-labels, distances = matches.keys, matches.distances
+labels, distances = (
+    matches.keys,
+    matches.distances,
+)
 # [exact]
 exact = index.search(queries, 10, exact=True)
 # [threads]
