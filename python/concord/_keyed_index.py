@@ -58,17 +58,14 @@ class KeyedIndex:
         self._change = threading.Lock()
         self._state: _State | None = None
         self._labels: dict[str, int] = {}
-        Index(1, **parameters)  # refuses bad parameters now, not with the first vector
+        # Bad parameters are refused now, not with the first vector.
+        self.metric = Index(1, **parameters).metric
+        """As of :attr:`concord.Index.metric`."""
 
     @property
     def index(self) -> Index | None:
         """The graph, with what is forgotten and not yet gone; ``None`` before the first vector."""
         return None if self._state is None else self._state.graph
-
-    @property
-    def metric(self) -> str:
-        """As of :attr:`concord.Index.metric`."""
-        return Index(1, **self._parameters).metric
 
     def __len__(self) -> int:
         """Keys."""
