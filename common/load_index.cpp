@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cmath>
@@ -101,6 +102,14 @@ class Reader {
     XXH3_64bits_update(&hash, sections_, sizeof sections_);
     if (XXH3_64bits_digest(&hash) != header_.checksum) refuse("its header is damaged");
     if (header_.section_count != kSectionCount) refuse("it has another number of sections");
+    const bool unused_is_zero =
+        is_zero(header_.zero.data(), header_.zero.size()) &&
+        std::all_of(std::begin(sections_), std::end(sections_),
+                    [](const SectionRecord& record) { return record.zero == 0; });
+    if (!unused_is_zero) refuse("its header has bytes that are not zero where version 1 has none");
+  }
+  static bool is_zero(const std::uint8_t* bytes, std::size_t count) {
+    return std::all_of(bytes, bytes + count, [](std::uint8_t byte) { return byte == 0; });
   }
 
   IndexParams read_params() {
@@ -149,6 +158,18 @@ class Reader {
     if (header_.footer_offset != align(end, kFooterAlignment) ||
         length_ != header_.footer_offset + sizeof(Footer)) {
       refuse("its length is not what its header says");
+    }
+    check_gaps();
+  }
+  // No checksum covers them, and every byte of a file is either meant or refused.
+  void check_gaps() {
+    std::array<std::uint8_t, kSectionAlignment> gap;
+    std::uint64_t end = sizeof(Header) + sizeof sections_;
+    for (std::uint32_t s = 0; s <= kSectionCount; ++s) {
+      const std::uint64_t next = s < kSectionCount ? sections_[s].offset : header_.footer_offset;
+      read(end, gap.data(), next - end);
+      if (!is_zero(gap.data(), next - end)) refuse("the bytes between its sections are not zero");
+      if (s < kSectionCount) end = next + sections_[s].length;
     }
   }
   void expect_length(Section section, std::uint64_t bytes) const {
@@ -280,8 +301,27 @@ class Reader {
       refuse("its entry point is not the earliest node of highest level");
     }
     for (NodeId node = 0; node < graph.size(); ++node) {
-      for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer)
+      for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) {
         check_copy(graph, node, layer);
+        check_touched(graph, node, layer);
+      }
+    }
+  }
+
+  // A version takes rows that no later epoch touched as they are.
+  void check_touched(const Graph& graph, NodeId node, std::uint32_t layer) const {
+    const std::uint32_t touched = graph.table(layer).touched_epoch(graph.row(node, layer));
+    const Epoch& epoch = graph.epoch();
+    std::array<NodeId, kMaxScored> ids;
+    const std::uint32_t degree = graph.read(node, layer, ids.data());
+    for (const Epoch& e : {epoch, epoch.next(graph.params().epoch_limit)}) {
+      const SealedVersion version = graph.version_for(e);
+      if (touched >= version.epoch) continue;
+      if (std::any_of(ids.begin(), ids.begin() + degree,
+                      [&](NodeId id) { return graph.order(id) >= version.end; })) {
+        refuse("node " + std::to_string(node) +
+               " links to a node that is newer than the last change of its row");
+      }
     }
   }
 
@@ -292,7 +332,9 @@ class Reader {
     const std::span<const NodeId> copy = rows.sealed_copy(row);
     bool sound = copy.size() <= rows.max_degree();
     for (std::size_t j = 0; sound && j < copy.size(); ++j) {
-      sound = copy[j] < graph.epoch().sealed_end && graph.level(copy[j]) >= layer;
+      sound = copy[j] < graph.epoch().sealed_end && graph.level(copy[j]) >= layer &&
+              std::find(copy.begin(), copy.begin() + static_cast<std::ptrdiff_t>(j), copy[j]) ==
+                  copy.begin() + static_cast<std::ptrdiff_t>(j);
     }
     if (!sound) refuse("a sealed copy of node " + std::to_string(node) + " is damaged");
   }

@@ -5,51 +5,13 @@
 #include <sys/stat.h>
 
 #include <csignal>
-#include <cstring>
 
-#include "common/file_layout.hpp"
-#include "common/xxh3.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/index_file.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
 namespace {
-
-using core::file::Header;
-using core::file::SectionRecord;
-
-constexpr std::size_t kTableOffset = sizeof(Header);
-constexpr std::size_t kSections = core::file::kSectionCount;
-
-template <class T>
-T read_at(const std::vector<char>& bytes, std::size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof value);
-  return value;
-}
-
-template <class T>
-void write_at(std::vector<char>& bytes, std::size_t offset, const T& value) {
-  std::memcpy(bytes.data() + offset, &value, sizeof value);
-}
-
-SectionRecord section(const std::vector<char>& bytes, std::size_t s) {
-  return read_at<SectionRecord>(bytes, kTableOffset + s * sizeof(SectionRecord));
-}
-
-// Makes every checksum of the file right again, so that only its content can give it away.
-void sign(std::vector<char>& bytes) {
-  for (std::size_t s = 0; s < kSections; ++s) {
-    SectionRecord record = section(bytes, s);
-    if (record.offset > bytes.size() || record.length > bytes.size() - record.offset) continue;
-    record.checksum = XXH3_64bits(bytes.data() + record.offset, record.length);
-    write_at(bytes, kTableOffset + s * sizeof(SectionRecord), record);
-  }
-  std::vector<char> signed_part(bytes.begin(), bytes.begin() + offsetof(Header, checksum));
-  signed_part.insert(signed_part.end(), bytes.begin() + kTableOffset,
-                     bytes.begin() + kTableOffset + kSections * sizeof(SectionRecord));
-  write_at(bytes, offsetof(Header, checksum), XXH3_64bits(signed_part.data(), signed_part.size()));
-}
 
 // A small index in the middle of an epoch, with spills and sealed copies in both tables.
 class File : public testing::Test {

@@ -1,0 +1,84 @@
+// Writes the corpus: concord_fuzz_make_corpus FOLDER. Sound inputs of each kind, small ones.
+
+#include <concord/interchange.hpp>
+#include <iterator>
+
+#include "bench/vec_files.hpp"
+#include "tests/fuzz/compact_index.hpp"
+#include "tests/support/graph_builder.hpp"
+#include "tests/support/support.hpp"
+
+namespace concord::fuzz {
+namespace {
+
+using std::filesystem::path;
+using test::Shape;
+
+void keep(const path& name, const std::vector<char>& bytes) {
+  create_directories(name.parent_path());
+  test::write_file(name, bytes);
+}
+
+Index make_index(Metric metric, std::size_t n, bool labelled, std::uint32_t M) {
+  RuntimeOptions options;
+  options.threads = 1;
+  options.device = "cpu";
+  Index index(test::make_params(3, M, 8, 64, metric), options);
+  std::vector<std::uint64_t> labels(labelled ? n : 0);
+  for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = 10 * i + 5;
+  const test::Matrix data = test::make_data(Shape::duplicate, n, 3);
+  labelled ? index.add(data.view(), labels) : index.add(data.view());
+  return index;
+}
+
+void make_indexes(const path& folder) {
+  const test::TempPath file;
+  for (const std::size_t n : {0u, 1u, 6u, 40u}) {
+    for (const Metric metric : test::kAllMetrics) {
+      const Index index = make_index(metric, n, n == 6, 2);
+      const std::string name =
+          "n" + std::to_string(n) + "-metric" + std::to_string(static_cast<int>(metric));
+      index.save(file);
+      std::vector<char> bytes = compact(test::read_file(file));
+      keep(folder / "load_index" / name, bytes);
+      if (n == 6 && metric == Metric::l2sq) {
+        bytes[offsetof(core::file::Header, zero)] = kKeepTable | kKeepDigest;
+        keep(folder / "load_index" / (name + "-as-it-is"), bytes);
+      }
+      if (metric == Metric::l2sq) {
+        interchange::save_hnswlib(index, file);
+        keep(folder / "hnswlib" / name, test::read_file(file));
+      }
+      if (metric != Metric::cosine) {
+        interchange::save_faiss(index, file);
+        keep(folder / "faiss" / name, test::read_file(file));
+      }
+    }
+  }
+}
+
+void make_vectors(const path& folder) {
+  const char* const extensions[] = {".fvecs", ".bvecs", ".fbin", ".u8bin",
+                                    ".i8bin", ".ivecs", ".ibin"};
+  for (std::size_t format = 0; format < std::size(extensions); ++format) {
+    const test::TempPath file(std::string("v") + extensions[format]);
+    if (bench::is_id_file(file)) {
+      bench::write_ids(file, bench::IdMatrix(3, 5));
+    } else {
+      bench::write_vectors(file, bench::FloatMatrix(3, 5));
+    }
+    std::vector<char> bytes = test::read_file(file);
+    bytes.insert(bytes.begin(), static_cast<char>(format));
+    keep(folder / "vec_files" / (extensions[format] + 1), bytes);
+  }
+}
+
+}  // namespace
+}  // namespace concord::fuzz
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
+  concord::fuzz::make_indexes(argv[1]);
+  concord::fuzz::make_vectors(argv[1]);
+  return 0;
+}

@@ -1,0 +1,284 @@
+// Files made to deceive: every checksum is right, and where the content can be walked the digest
+// too. Refused, or an index that is sound and grows; never more memory than the file accounts for.
+
+#include <limits>
+
+#include "tests/hostile/data_limit.hpp"
+#include "tests/hostile/small_file.hpp"
+
+namespace concord::test {
+namespace {
+
+using namespace core::file;
+using testing::HasSubstr;
+
+// What loading may take beside four times the file's length: buffers and pages begun.
+constexpr std::size_t kConstantMemory = std::size_t{2} << 20;
+constexpr std::size_t kFactor = 4;
+
+constexpr std::uint64_t kSizes[] = {0,
+                                    1,
+                                    (std::uint64_t{1} << 31) - 1,
+                                    std::uint64_t{1} << 31,
+                                    (std::uint64_t{1} << 32) - 1,
+                                    std::uint64_t{1} << 32,
+                                    (std::uint64_t{1} << 63) - 1,
+                                    std::uint64_t{1} << 63,
+                                    ~std::uint64_t{0} - 4095,
+                                    ~std::uint64_t{0}};
+
+class ForgedFile : public SmallFile {
+ protected:
+  // As refusal(), with the memory that loading may take limited by the file's length.
+  std::string refusal_within_memory(const std::vector<char>& forged) {
+    write_file(path_, forged);
+    const DataLimit limit(kConstantMemory + kFactor * forged.size());
+    return refusal();
+  }
+  void expect_refused(std::vector<char> forged, const std::string& words) {
+    sign_digest(forged);
+    sign(forged);
+    EXPECT_THAT(refusal_within_memory(forged), HasSubstr(words));
+  }
+
+  [[nodiscard]] std::size_t row(std::size_t node) const {
+    return section(bytes_, kBaseRows).offset + node * kRowBytes;
+  }
+  [[nodiscard]] std::uint32_t degree(std::size_t node) const {
+    return read_at<std::uint16_t>(bytes_, row(node));
+  }
+  static constexpr std::size_t kMaxDegree = 4;  // of layer 0
+  static constexpr std::size_t kRowBytes = 16 + 4 * kMaxDegree;
+};
+
+TEST_F(ForgedFile, TheHelperSignsAsTheLibraryDoes) {
+  std::vector<char> forged = bytes_;
+  ASSERT_TRUE(sign_digest(forged));
+  sign(forged);
+  EXPECT_EQ(forged, bytes_);
+}
+
+TEST_F(ForgedFile, WithAnySizeInAnyFieldIsRefused) {
+  const auto forge = [&](std::size_t offset, std::size_t width) {
+    for (const std::uint64_t size : kSizes) {
+      std::vector<char> forged = bytes_;
+      std::memcpy(forged.data() + offset, &size, width);
+      if (forged == bytes_) continue;
+      sign(forged);
+      EXPECT_NE(refusal_within_memory(forged), "") << "offset " << offset << " size " << size;
+    }
+  };
+  for (std::size_t offset = 8; offset < offsetof(Header, checksum); offset += 4) forge(offset, 4);
+  for (const std::size_t offset : {offsetof(Header, seed), offsetof(Header, footer_offset)})
+    forge(offset, 8);
+  for (std::size_t offset = kTableOffset; offset < kTableEnd; offset += sizeof(SectionRecord)) {
+    forge(offset + offsetof(SectionRecord, kind), 4);
+    forge(offset + offsetof(SectionRecord, zero), 4);
+    forge(offset + offsetof(SectionRecord, offset), 8);
+    forge(offset + offsetof(SectionRecord, length), 8);
+  }
+  forge(bytes_.size() - sizeof(Footer) + offsetof(Footer, file_length), 8);
+}
+
+// Only the digest says that these were altered; whoever alters them can make it right, and gets
+// another index, which must be a sound one.
+TEST_F(ForgedFile, WithAnotherSizeAndTheDigestMadeRightIsRefusedOrSound) {
+  int loaded = 0;
+  for (std::size_t offset = 16; offset < offsetof(Header, footer_offset); offset += 4) {
+    for (const std::uint64_t size : kSizes) {
+      std::vector<char> forged = bytes_;
+      write_at(forged, offset, static_cast<std::uint32_t>(size));
+      sign_digest(forged);
+      sign(forged);
+      if (refusal_within_memory(forged).empty()) {
+        Index index = Index::load(path_, on_cpu());
+        index.add(data_.slice(kRows, kRows));
+        expect_sound(index.audit());
+        ++loaded;
+      }
+    }
+  }
+  EXPECT_GT(loaded, 0) << "a metric or ef_construction of 1 is a sound index";
+}
+
+TEST_F(ForgedFile, WithSectionsInAnotherOrderOrOverOneAnotherIsRefused) {
+  for (std::size_t a = 0; a < kSections; ++a) {
+    for (std::size_t b = 0; b < kSections; ++b) {
+      if (a == b) continue;
+      std::vector<char> exchanged = bytes_;
+      set_section(exchanged, a, section(bytes_, b));
+      set_section(exchanged, b, section(bytes_, a));
+      expect_refused(exchanged, "");
+      SectionRecord shared = section(bytes_, a);
+      shared.offset = section(bytes_, b).offset;
+      std::vector<char> overlapping = bytes_;
+      set_section(overlapping, a, shared);
+      expect_refused(overlapping, "out of place");
+    }
+    // A whole unit later, as no writer does.
+    std::vector<char> moved = bytes_;
+    moved.insert(moved.begin() + static_cast<std::ptrdiff_t>(section(bytes_, a).offset), 4096, 0);
+    for (std::size_t s = a; s < kSections; ++s) {
+      SectionRecord record = section(bytes_, s);
+      record.offset += 4096;
+      set_section(moved, s, record);
+    }
+    auto header = read_at<Header>(moved, 0);
+    header.footer_offset += 4096;
+    write_at(moved, 0, header);
+    write_at(moved, moved.size() - sizeof(Footer) + offsetof(Footer, file_length),
+             std::uint64_t{moved.size()});
+    expect_refused(moved, "out of place");
+  }
+}
+
+TEST_F(ForgedFile, WithUnsoundRowsIsRefusedThoughItsDigestIsRight) {
+  // A row with all links in place, the second to a later node: its own fault is found first.
+  std::size_t node = 5;
+  const auto neighbor = [&](std::size_t j) {
+    return read_at<std::uint32_t>(bytes_, row(node) + 16 + 4 * j);
+  };
+  while (node < kRows && (degree(node) < 2 || degree(node) > kMaxDegree || neighbor(1) <= node))
+    ++node;
+  ASSERT_LT(node, kRows);
+  const auto expect = [&](const char* message, auto&& forge) {
+    std::vector<char> forged = bytes_;
+    forge(forged);
+    SCOPED_TRACE(message);
+    expect_refused(forged, message);
+  };
+  expect("no other node", [&](auto& f) { write_at(f, row(node) + 20, std::uint32_t{kRows}); });
+  expect("no other node", [&](auto& f) { write_at(f, row(node) + 20, 0x80000000u); });
+  expect("no other node", [&](auto& f) { write_at(f, row(node) + 20, ~0u); });
+  expect("no other node",
+         [&](auto& f) { write_at(f, row(node) + 20, static_cast<std::uint32_t>(node)); });
+  expect("twice", [&](auto& f) { write_at(f, row(node) + 20, neighbor(0)); });
+  // The other side of an edge is taken away.
+  expect("does not link back",
+         [&](auto& f) { write_at(f, row(node), static_cast<std::uint16_t>(degree(node) - 1)); });
+  expect("anchors", [&](auto& f) { write_at(f, row(node) + 2, std::uint16_t{0}); });
+  expect("anchors", [&](auto& f) { write_at(f, row(node) + 2, std::uint16_t{0xFFFF}); });
+  expect("inconsistent", [&](auto& f) { write_at(f, row(node), std::uint16_t{0xFFFF}); });
+  for (const std::size_t field : {4u, 8u, 12u}) {  // spill, sealed copy, epoch
+    for (const std::uint32_t value : {0x7FFFFFFFu, 0x80000000u, ~0u}) {
+      expect("inconsistent", [&](auto& f) { write_at(f, row(node) + field, value); });
+    }
+  }
+  expect("levels", [&](auto& f) { f[section(f, kLevels).offset + node] = 31; });
+  expect("levels", [&](auto& f) { f[section(f, kLevels).offset + node] = -1; });
+}
+
+// A row that says it has not changed since its newest neighbor was inserted would be read by
+// proposals as a version of the graph that this neighbor is not in.
+TEST_F(ForgedFile, WithARowOlderThanItsNeighborsIsRefused) {
+  std::size_t tried = 0;
+  for (std::size_t node = 0; node < kRows; ++node) {
+    if (degree(node) > kMaxDegree) continue;  // long: refused anyway
+    bool has_new_neighbor = false;
+    for (std::size_t j = 0; j < degree(node); ++j)
+      has_new_neighbor |= read_at<std::uint32_t>(bytes_, row(node) + 16 + 4 * j) >= kRows - 3;
+    if (!has_new_neighbor) continue;
+    std::vector<char> forged = bytes_;
+    write_at(forged, row(node) + 12, 0u);
+    expect_refused(forged, "newer than the last change");
+    ++tried;
+  }
+  EXPECT_GT(tried, 0u);
+}
+
+TEST_F(ForgedFile, WithVectorsThatAddWouldRefuseIsRefused) {
+  const std::size_t vectors = section(bytes_, kVectors).offset;
+  const std::string last_vector = "vector " + std::to_string(kRows - 1) + " ";
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::signaling_NaN(),
+        std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), 1e30f}) {
+    for (const std::size_t element : {0u, 2u}) {
+      std::vector<char> forged = bytes_;
+      write_at(forged, vectors + (kRows - 1) * 32 + element * 4, bad);
+      expect_refused(forged, last_vector);
+    }
+  }
+  for (const float padding : {1.0f, -0.0f, std::numeric_limits<float>::denorm_min()}) {
+    std::vector<char> forged = bytes_;
+    write_at(forged, vectors + (kRows - 1) * 32 + 12, padding);
+    expect_refused(forged, last_vector);
+  }
+}
+
+TEST_F(ForgedFile, WithALabelTwiceIsRefusedAndWithOthersIsAnotherIndex) {
+  const std::size_t labels = section(bytes_, kLabels).offset;
+  std::vector<char> forged = bytes_;
+  write_at(forged, labels + 8 * (kRows - 1), std::uint64_t{1000});
+  expect_refused(forged, "label 1000");
+  write_at(forged, labels + 8 * (kRows - 1), ~std::uint64_t{0});
+  sign(forged);
+  EXPECT_THAT(refusal(forged), HasSubstr("footer"));
+  ASSERT_TRUE(sign_digest(forged));
+  ASSERT_EQ(refusal(forged), "");
+  const Index loaded = Index::load(path_, on_cpu());
+  EXPECT_TRUE(loaded.contains(~std::uint64_t{0}));
+  EXPECT_NE(loaded.digest(), digest_);
+}
+
+TEST_F(ForgedFile, WithASealedCopyThatNamesANodeTwiceIsRefused) {
+  const std::size_t copies = section(bytes_, kBaseCopies).offset;
+  std::vector<char> forged = bytes_;
+  ASSERT_GE(read_at<std::uint32_t>(forged, copies), 2u);
+  write_at(forged, copies + 8, read_at<std::uint32_t>(forged, copies + 4));
+  expect_refused(forged, "sealed copy");
+}
+
+// One to four words anywhere, the digest made right wherever that can be done.
+TEST_F(ForgedFile, AtRandomNeverMakesAnUnsoundIndex) {
+  std::uint64_t refused = 0;
+  const std::uint64_t rounds = scaled(2000, 400);
+  std::vector<std::uint64_t> new_labels(kRows);
+  for (std::size_t i = 0; i < kRows; ++i) new_labels[i] = (std::uint64_t{1} << 40) + i;
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    std::vector<char> forged = bytes_;
+    for (std::uint64_t c = 0; c < 1 + hash(round, 0) % 4; ++c) {
+      const SectionRecord record = section(forged, hash(round, 1, c) % kSections);
+      const std::size_t at = record.offset + hash(round, 2, c) % record.length / 4 * 4;
+      const std::uint64_t value = hash(round, 4, c);
+      const bool small = hash(round, 3, c) % 2 == 0;
+      write_at(forged, at, static_cast<std::uint32_t>(small ? value % 70 : value));
+    }
+    sign_digest(forged);
+    sign(forged);
+    if (!refusal_within_memory(forged).empty()) {
+      ++refused;
+      continue;
+    }
+    Index index = Index::load(path_, on_cpu());
+    EXPECT_EQ(index.search(data_.slice(0, 5), {3, 10}).counts.size(), 5u);
+    index.add(data_.slice(kRows, kRows), new_labels);
+    const AuditReport report = index.audit();
+    ASSERT_TRUE(report.ok) << "round " << round << ": " << report.messages[0];
+  }
+  EXPECT_GT(refused, rounds / 4);
+  EXPECT_LT(refused, rounds) << "vectors and labels can be forged into another sound index";
+}
+
+// Held to the same bound, sound files of several shapes load; the limit itself is real.
+TEST_F(ForgedFile, LoadingTakesNoMoreThanFourTimesTheFile) {
+  for (const std::uint32_t dimension : {1u, 8u, 128u}) {
+    for (const bool labelled : {false, true}) {
+      const std::size_t n = scaled(6000, 1000);
+      std::vector<std::uint64_t> labels(labelled ? n : 0);
+      for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = 3 * i + 1;
+      Index index(make_params(dimension, 2, 4, 64), on_cpu());
+      const Matrix data = make_data(Shape::random, n, dimension);
+      labelled ? index.add(data.view(), labels) : index.add(data.view());
+      index.save(path_);
+      const std::size_t bound = kConstantMemory + kFactor * std::filesystem::file_size(path_);
+      const DataLimit limit(bound);
+      if (DataLimit::supported() && !DataLimit::refuses(2 * bound)) {
+        GTEST_SKIP() << "this system does not enforce RLIMIT_DATA";
+      }
+      EXPECT_EQ(refusal(), "");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace concord::test

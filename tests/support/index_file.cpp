@@ -1,0 +1,116 @@
+#include "tests/support/index_file.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "common/xxh3.hpp"
+
+namespace concord::test {
+namespace {
+
+using namespace core::file;
+
+bool within(const std::vector<char>& bytes, std::uint64_t offset, std::uint64_t length) {
+  return offset <= bytes.size() && length <= bytes.size() - offset;
+}
+
+// The digest of FORMAT.md's content: parameters, levels, rows by node and layer, vectors, labels.
+class ContentDigest {
+ public:
+  explicit ContentDigest(const std::vector<char>& bytes)
+      : bytes_(bytes), header_(read_at<Header>(bytes, 0)) {
+    XXH3_128bits_reset(&hash_);
+  }
+
+  std::optional<std::array<std::uint8_t, 16>> compute() {
+    if (header_.dimension > 65536 || header_.M > 64) return {};  // no product below overflows
+    const std::uint64_t n = header_.n;
+    const std::uint64_t stride = (std::uint64_t{header_.dimension} + 7) / 8 * 32;
+    if (!holds(kLevels, n) || !holds(kVectors, n * stride) || !holds(kLabels, n * 8)) return {};
+    for (const std::uint64_t number :
+         {std::uint64_t{header_.dimension}, std::uint64_t{header_.metric}, std::uint64_t{header_.M},
+          std::uint64_t{header_.ef_construction}, header_.seed, std::uint64_t{header_.epoch_limit},
+          n, std::uint64_t{header_.entry.node}}) {
+      add(&number, sizeof number);
+    }
+    add(at(kLevels, 0), n);
+    std::uint64_t upper_row = 0;
+    for (std::uint64_t node = 0; node < n; ++node) {
+      const auto level = static_cast<std::uint8_t>(*at(kLevels, node));
+      if (!add_row(kBaseRows, node, 2 * std::uint64_t{header_.M})) return {};
+      for (std::uint32_t layer = 1; layer <= level; ++layer) {
+        if (!add_row(kUpperRows, upper_row++, header_.M)) return {};
+      }
+    }
+    for (std::uint64_t node = 0; node < n; ++node) {
+      add(at(kVectors, node * stride), std::size_t{header_.dimension} * sizeof(float));
+    }
+    add(at(kLabels, 0), n * 8);
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&hash_));
+    std::array<std::uint8_t, 16> digest;
+    std::copy(std::begin(canonical.digest), std::end(canonical.digest), digest.begin());
+    return digest;
+  }
+
+ private:
+  void add(const void* data, std::size_t length) { XXH3_128bits_update(&hash_, data, length); }
+  const char* at(Section s, std::uint64_t offset) const {
+    return bytes_.data() + section(bytes_, s).offset + offset;
+  }
+  bool holds(Section s, std::uint64_t length) const {
+    const SectionRecord record = section(bytes_, s);
+    return within(bytes_, record.offset, record.length) && length <= record.length;
+  }
+
+  // Degree, ids in place, ids in the spill block.
+  bool add_row(Section rows, std::uint64_t row, std::uint64_t max_degree) {
+    const std::uint64_t offset = row * (16 + 4 * max_degree);
+    if (!holds(rows, offset + 16 + 4 * max_degree)) return false;
+    std::uint16_t degree = 0;
+    std::uint32_t spill = 0;
+    std::memcpy(&degree, at(rows, offset), sizeof degree);
+    std::memcpy(&spill, at(rows, offset + 4), sizeof spill);
+    const std::uint32_t count = degree;
+    add(&count, sizeof count);
+    const std::uint64_t in_place = std::min<std::uint64_t>(degree, max_degree);
+    add(at(rows, offset + 16), in_place * 4);
+    if (in_place == degree) return true;
+    const auto spills = static_cast<Section>(rows + 1);
+    const std::uint64_t block = 4 * max_degree;
+    const std::uint64_t more = 4 * (degree - in_place);
+    if (spill == 0 || !holds(spills, (spill - 1) * block + more)) return false;
+    add(at(spills, (spill - 1) * block), more);
+    return true;
+  }
+
+  const std::vector<char>& bytes_;
+  Header header_;
+  XXH3_state_t hash_;
+};
+
+}  // namespace
+
+void sign(std::vector<char>& bytes) {
+  for (std::size_t s = 0; s < kSections; ++s) {
+    SectionRecord record = section(bytes, s);
+    if (!within(bytes, record.offset, record.length)) continue;
+    record.checksum = XXH3_64bits(bytes.data() + record.offset, record.length);
+    set_section(bytes, s, record);
+  }
+  std::vector<char> signed_part(bytes.begin(), bytes.begin() + offsetof(Header, checksum));
+  signed_part.insert(signed_part.end(), bytes.begin() + kTableOffset, bytes.begin() + kTableEnd);
+  write_at(bytes, offsetof(Header, checksum), XXH3_64bits(signed_part.data(), signed_part.size()));
+}
+
+bool sign_digest(std::vector<char>& bytes) {
+  const std::uint64_t footer = read_at<Header>(bytes, 0).footer_offset;
+  if (!within(bytes, footer, sizeof(Footer))) return false;
+  const auto digest = ContentDigest(bytes).compute();
+  if (!digest) return false;
+  write_at(bytes, footer + offsetof(Footer, digest), *digest);
+  return true;
+}
+
+}  // namespace concord::test
