@@ -30,6 +30,10 @@ struct Shape {
   std::size_t cols = 0;
 };
 
+constexpr std::size_t kMaxTextBytes = 1024;
+// Deflate, the strongest filter these files come with, shrinks to 1/1032 at best.
+constexpr std::size_t kMaxCompression = 1032;
+
 Shape shape_of(const Handle& dataset, const std::string& where) {
   const Handle space(H5Dget_space(dataset.get()), H5Sclose);
   if (H5Sget_simple_extent_ndims(space.get()) != 2) {
@@ -53,6 +57,12 @@ Matrix<T> read_matrix(const Handle& file, const std::string& path, const char* n
     throw InputError(where + ": holds neither integers nor floating-point numbers");
   }
   const Shape shape = shape_of(dataset, where);
+  const std::size_t bytes =
+      checked_bytes(shape.rows, shape.cols, H5Tget_size(stored_type.get()), where);
+  if (bytes / kMaxCompression > std::filesystem::file_size(path)) {
+    throw InputError(where + ": claims " + std::to_string(bytes) +
+                     " bytes, more than the file can hold");
+  }
   Matrix<T> matrix(std::min(shape.rows, limit), shape.cols);
   if (matrix.values.empty()) return matrix;
 
@@ -75,6 +85,8 @@ std::string read_distance(const Handle& file) {
   const Handle attribute(H5Aopen(file.get(), "distance", H5P_DEFAULT), H5Aclose);
   const Handle type(H5Aget_type(attribute.get()), H5Tclose);
   if (!attribute.valid() || H5Tget_class(type.get()) != H5T_STRING) return {};
+  const Handle space(H5Aget_space(attribute.get()), H5Sclose);
+  if (H5Sget_simple_extent_npoints(space.get()) != 1) return {};  // room is for one text
   if (H5Tis_variable_str(type.get()) > 0) {
     char* text = nullptr;
     if (H5Aread(attribute.get(), type.get(), static_cast<void*>(&text)) < 0) return {};
@@ -82,6 +94,7 @@ std::string read_distance(const Handle& file) {
     H5free_memory(text);
     return result;
   }
+  if (H5Tget_size(type.get()) > kMaxTextBytes) return {};
   std::string text(H5Tget_size(type.get()), '\0');
   if (H5Aread(attribute.get(), type.get(), text.data()) < 0) return {};
   return text.substr(0, text.find('\0'));

@@ -132,5 +132,38 @@ TEST_F(Hdf5File, WrongShapesAndFilesAreErrors) {
   EXPECT_THROW((void)read_hdf5(dir_.file("gone.hdf5"), {}, kAllRows, kAllRows), InputError);
 }
 
+// Each would be written beyond the room for one text.
+TEST_F(Hdf5File, SeveralDistancesAreNone) {
+  for (const std::size_t size : {std::size_t{9}, H5T_VARIABLE}) {
+    create();
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, size);
+    const hsize_t count = 500;
+    const hid_t space = H5Screate_simple(1, &count, nullptr);
+    const hid_t attribute = H5Acreate2(file_, "distance", type, space, H5P_DEFAULT, H5P_DEFAULT);
+    const std::vector<const char*> texts(count, "euclidean");
+    const std::string joined(count * 9, 'e');
+    H5Awrite(attribute, type,
+             size == H5T_VARIABLE ? static_cast<const void*>(texts.data()) : joined.data());
+    H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+    close();
+    EXPECT_EQ(read_hdf5(path_, {}, kAllRows, kAllRows).distance, "");
+  }
+}
+
+// A data set that nothing was written to takes no room, however large it claims to be.
+TEST_F(Hdf5File, SizesThatTheFileCannotHoldAreRefusedBeforeMemoryIsTaken) {
+  const std::array<hsize_t, 2> sizes{hsize_t{1} << 33, 128};
+  const hid_t space = H5Screate_simple(2, sizes.data(), nullptr);
+  H5Dclose(
+      H5Dcreate2(file_, "train", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  H5Sclose(space);
+  close();
+  EXPECT_THAT(message_of<InputError>([&] { (void)read_hdf5(path_, {}, kAllRows, kAllRows); }),
+              HasSubstr("more than the file can hold"));
+}
+
 }  // namespace
 }  // namespace concord::bench
