@@ -135,7 +135,6 @@ TEST_F(Hdf5File, WrongShapesAndFilesAreErrors) {
 // Each would be written beyond the room for one text.
 TEST_F(Hdf5File, SeveralDistancesAreNone) {
   for (const std::size_t size : {std::size_t{9}, H5T_VARIABLE}) {
-    create();
     const hid_t type = H5Tcopy(H5T_C_S1);
     H5Tset_size(type, size);
     const hsize_t count = 500;
@@ -143,13 +142,16 @@ TEST_F(Hdf5File, SeveralDistancesAreNone) {
     const hid_t attribute = H5Acreate2(file_, "distance", type, space, H5P_DEFAULT, H5P_DEFAULT);
     const std::vector<const char*> texts(count, "euclidean");
     const std::string joined(count * 9, 'e');
-    H5Awrite(attribute, type,
-             size == H5T_VARIABLE ? static_cast<const void*>(texts.data()) : joined.data());
+    ASSERT_GE(
+        H5Awrite(attribute, type,
+                 size == H5T_VARIABLE ? static_cast<const void*>(texts.data()) : joined.data()),
+        0);
     H5Aclose(attribute);
     H5Sclose(space);
     H5Tclose(type);
     close();
     EXPECT_EQ(read_hdf5(path_, {}, kAllRows, kAllRows).distance, "");
+    create();
   }
 }
 
