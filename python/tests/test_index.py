@@ -180,4 +180,10 @@ def test_the_library_writes_to_pythons_log(caplog: pytest.LogCaptureFixture) -> 
 
 def test_the_version_is_the_distributions() -> None:
     assert concord.__version__.count(".") == 2
-    assert isinstance(concord.built_with_cuda, bool)
+
+
+def test_a_build_says_whether_it_has_cuda() -> None:
+    index = concord.Index(4, device="auto")
+    index.add(make_vectors(1100, 4))  # enough to look for a device
+    without = "built without CUDA" in index.stats().device.reason
+    assert concord.built_with_cuda is not without
