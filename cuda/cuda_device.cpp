@@ -99,6 +99,9 @@ class CudaDevice final : public Device {
     check(cudaEventElapsedTime(&milliseconds, from, to), "cudaEventElapsedTime");
     return double{milliseconds} * 1e-3;
   }
+  bool reaches(const void* memory, std::size_t bytes) noexcept override {
+    return reaches(memory) && reaches(static_cast<const std::byte*>(memory) + bytes - 1);
+  }
   void do_copy_async(void* to, const void* from, std::size_t bytes, Stream stream) override {
     use();
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "cudaMemcpyAsync");
@@ -133,6 +136,15 @@ class CudaDevice final : public Device {
   }
 
  private:
+  [[nodiscard]] bool reaches(const void* memory) const noexcept {
+    cudaPointerAttributes found{};
+    if (cudaPointerGetAttributes(&found, memory) != cudaSuccess) {
+      cudaGetLastError();
+      return false;
+    }
+    return found.type != cudaMemoryTypeUnregistered &&
+           (found.type != cudaMemoryTypeDevice || found.device == ordinal_);
+  }
   // The current device belongs to the calling thread, and the caller may use others.
   void use() const { check(cudaSetDevice(ordinal_), "cudaSetDevice"); }
 

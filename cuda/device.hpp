@@ -90,6 +90,9 @@ class Device {
     return step("elapsed"), do_elapsed(from, to);
   }
 
+  /// Whether kernels and copies may use these bytes: not freed, not another device's, not plain
+  /// host memory. Tells by the ends of the range.
+  [[nodiscard]] virtual bool reaches(const void* memory, std::size_t bytes) noexcept = 0;
   /// Any direction; `from` and `to` may be device or host memory.
   void copy_async(void* to, const void* from, std::size_t bytes, Stream stream) {
     step("copy"), do_copy_async(to, from, bytes, stream);

@@ -10,8 +10,16 @@
 namespace concord::cuda {
 namespace {
 
+void check_reach(Device& device, const void* memory, std::size_t bytes, const char* what) {
+  if (device.reaches(memory, bytes)) return;
+  throw Error(ErrorCode::invalid_parameter,
+              std::string(what) + " are not in memory of the index's device (" + device.name() +
+                  "): the memory was freed, is shorter, or is another device's or the host's");
+}
+
 template <class T>
-void check_shape(DeviceMatrixView<T> matrix, std::size_t rows, std::size_t cols, const char* what) {
+void check_matrix(Device& device, DeviceMatrixView<T> matrix, std::size_t rows, std::size_t cols,
+                  const char* what) {
   if (matrix.rows != rows || (rows > 0 && matrix.cols != cols)) {
     throw Error(ErrorCode::dimension_mismatch,
                 std::string(what) + " are " + std::to_string(matrix.rows) + " x " +
@@ -23,6 +31,7 @@ void check_shape(DeviceMatrixView<T> matrix, std::size_t rows, std::size_t cols,
     throw Error(ErrorCode::dimension_mismatch,
                 std::string(what) + " need data and a stride of at least the number of columns");
   }
+  check_reach(device, matrix.data, ((rows - 1) * matrix.stride + cols) * sizeof(T), what);
 }
 
 // Packed, in host memory.
@@ -42,7 +51,7 @@ std::size_t add(Index& index, DeviceMatrixView<const float> vectors,
                 std::span<const std::uint64_t> labels, CudaStream stream,
                 const ProgressCallback& progress) {
   Device& device = IndexAccess::device(index);
-  check_shape(vectors, vectors.rows, index.params().dimension, "vectors");
+  check_matrix(device, vectors, vectors.rows, index.params().dimension, "vectors");
   if (!labels.empty() && labels.size() != vectors.rows) {
     throw Error(ErrorCode::dimension_mismatch, std::to_string(labels.size()) + " labels for " +
                                                    std::to_string(vectors.rows) +
@@ -60,7 +69,7 @@ std::size_t add(Index& index, DeviceMatrixView<const float> vectors,
 SearchResult search(const Index& index, DeviceMatrixView<const float> queries,
                     const SearchParams& params, CudaStream stream) {
   Device& device = IndexAccess::device(index);
-  check_shape(queries, queries.rows, index.params().dimension, "queries");
+  check_matrix(device, queries, queries.rows, index.params().dimension, "queries");
   if (auto result = IndexAccess::search(index, queries, params, stream)) return *std::move(result);
   const std::vector<float> values = fetch(device, queries, stream);
   return index.search({values.data(), queries.rows, queries.cols}, params);
@@ -69,14 +78,18 @@ SearchResult search(const Index& index, DeviceMatrixView<const float> queries,
 void search(const Index& index, DeviceMatrixView<const float> queries, const SearchParams& params,
             DeviceMatrixView<std::uint64_t> labels, DeviceMatrixView<float> distances,
             std::uint32_t* counts, CudaStream stream) {
-  check_shape(labels, queries.rows, params.k, "labels");
-  check_shape(distances, queries.rows, params.k, "distances");
+  Device& device = IndexAccess::device(index);
+  check_matrix(device, labels, queries.rows, params.k, "labels");
+  check_matrix(device, distances, queries.rows, params.k, "distances");
   if (counts == nullptr && queries.rows > 0) {
     throw Error(ErrorCode::dimension_mismatch, "counts need memory for one number a query");
   }
+  if (queries.rows > 0) {
+    check_reach(device, counts, queries.rows * sizeof(std::uint32_t), "counts");
+  }
   const SearchResult result = search(index, queries, params, stream);
   if (queries.rows == 0) return;
-  CallerMemory memory(IndexAccess::device(index), stream);
+  CallerMemory memory(device, stream);
   memory.write(labels.data, labels.stride, result.labels.data(), result.queries, result.k,
                sizeof(std::uint64_t));
   memory.write(distances.data, distances.stride, result.distances.data(), result.queries, result.k,

@@ -22,6 +22,9 @@ class HostDevice : public Device {
   [[nodiscard]] std::size_t shared_memory_limit() const noexcept override {
     return shared_memory_limit_;
   }
+  [[nodiscard]] bool reaches(const void* memory, std::size_t bytes) noexcept override {
+    return bytes_from(memory) >= bytes;
+  }
   void destroy_stream(Stream stream) noexcept override;
   void destroy_event(Event event) noexcept override;
 

@@ -351,6 +351,41 @@ TEST(DeviceMemoryApi, RefusesWrongShapes) {
   EXPECT_EQ(cuda::search(index, {nullptr, 0, 0}, {}, stream).queries, 0u);
 }
 
+TEST(DeviceMemoryApi, RefusesMemoryThatTheDeviceDoesNotReach) {
+  const HostDevices devices;
+  const Matrix data = make_data(Shape::random, 100, 24);
+  Index index(api_params(), on("cuda"));
+  index.add(data.view());
+  const std::string digest = index.digest();
+  Caller caller(*devices.last);
+  const auto good = caller.upload(data.view(), 24);
+  const auto refused = [&](const char* what, auto&& action) {
+    expect_error(ErrorCode::invalid_parameter, {what, "not in memory of the index's device"},
+                 action);
+  };
+  void* const gone = devices.last->allocate(100 * 24 * sizeof(float));
+  devices.last->release(gone, 100 * 24 * sizeof(float));
+  for (const float* memory : {data.row(0), static_cast<const float*>(gone)}) {
+    refused("vectors", [&] { cuda::add(index, {memory, 100, 24}, {}, caller.stream()); });
+    refused("queries", [&] { (void)cuda::search(index, {memory, 100, 24}, {}, caller.stream()); });
+  }
+  refused("vectors", [&] { cuda::add(index, {good.data, 101, 24}, {}, caller.stream()); });
+  refused("vectors", [&] { cuda::add(index, {good.data, 100, 24, 25}, {}, caller.stream()); });
+
+  auto* const labels = caller.allocate<std::uint64_t>(1000);
+  auto* const distances = caller.allocate<float>(1000);
+  auto* const counts = caller.allocate<std::uint32_t>(100);
+  std::vector<std::uint64_t> host(1000);
+  const auto search = [&](std::uint64_t* to, std::uint32_t* counted) {
+    cuda::search(index, good, {10, 20}, {to, 100, 10}, {distances, 100, 10}, counted,
+                 caller.stream());
+  };
+  refused("labels", [&] { search(host.data(), counts); });
+  refused("counts", [&] { search(labels, counts + 1); });
+  search(labels, counts);
+  EXPECT_EQ(index.digest(), digest);
+}
+
 TEST(DeviceMemoryApi, WithoutADeviceItIsUnsupported) {
   const Matrix data = make_data(Shape::random, 10, 24);
   Index on_cpu(api_params(), on("cpu"));

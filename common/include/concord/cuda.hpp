@@ -13,8 +13,9 @@
 // back through pinned memory, since labels live on the host.
 //
 // Throws what the members of Index of the same name throw, and Error(unsupported) where the index
-// has no device (CPU-only build, no usable device, device "cpu"), Error(cuda) where a copy failed;
-// add leaves the index as it was then.
+// has no device (CPU-only build, no usable device, device "cpu"), Error(invalid_parameter) for
+// memory that the device does not reach, Error(cuda) where a copy failed; add leaves the index as
+// it was then.
 #pragma once
 
 #include <concord/index.hpp>
