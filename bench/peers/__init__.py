@@ -1,0 +1,1 @@
+"""Concord beside the libraries its users would pick instead: see README.md."""

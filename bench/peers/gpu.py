@@ -1,0 +1,94 @@
+"""cuVS on a GPU: CAGRA, and CAGRA turned into an HNSW graph that the CPU searches; and Concord on the GPU.
+
+Taken where an NVIDIA GPU and the packages (cuvs-cu12 or cuvs-cu13, cupy) are; otherwise a line says what is
+missing. The two cuVS adapters follow its documentation and have not been run: no machine so far had both.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+import shutil
+import subprocess
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .libraries import ConcordGpu, Floats, Library
+
+
+def missing() -> str | None:
+    """Why nothing here can run."""
+    if (
+        shutil.which("nvidia-smi") is None
+        or subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode
+    ):
+        return "no NVIDIA GPU"
+    return None
+
+
+class Cagra(Library):
+    """CAGRA, built and searched on the GPU from host arrays."""
+
+    name, module, package = "cuvs CAGRA", "cuvs.neighbors.cagra", "cuvs-cu12"
+    mapping = "graph_degree = 2 M, intermediate_graph_degree = 4 M, itopk_size"
+    knob = "itopk_size"
+    efforts: ClassVar[tuple[int, ...]] = (16, 32, 64, 96, 128, 192, 256, 384, 512)
+
+    def _to_device(self, array: Floats) -> Any:
+        cupy: Any = importlib.import_module("cupy")
+        return cupy.asarray(array)
+
+    def _build(self, vectors: Floats) -> Any:
+        metric = {"l2sq": "sqeuclidean", "cosine": "cosine"}[self.p.metric]
+        parameters = self.lib.IndexParams(
+            metric=metric, graph_degree=2 * self.p.M, intermediate_graph_degree=4 * self.p.M
+        )
+        return self.lib.build(parameters, self._to_device(vectors))
+
+    def build(self, vectors: Floats) -> None:
+        self.index = self._build(vectors)
+
+    def search(self, queries: Floats, k: int, effort: int) -> npt.NDArray[Any]:
+        parameters = self.lib.SearchParams(itopk_size=effort)
+        labels = self.lib.search(parameters, self.index, self._to_device(queries), k)[1]
+        return labels.copy_to_host()
+
+    def save(self, path: pathlib.Path) -> None:
+        self.lib.save(str(path), self.index)
+
+    def load(self, path: pathlib.Path) -> None:
+        self.index = self.lib.load(str(path))
+
+
+class CagraHnsw(Cagra):
+    """CAGRA's graph as the bottom layer of an HNSW index in host memory."""
+
+    name = "cuvs CAGRA to HNSW"
+    mapping = "graph_degree = 2 M, intermediate_graph_degree = 4 M, hierarchy on the CPU, ef"
+    knob, efforts = Library.knob, Library.efforts
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.hnsw: Any = importlib.import_module("cuvs.neighbors.hnsw")
+
+    def build(self, vectors: Floats) -> None:
+        parameters = self.hnsw.IndexParams(hierarchy="cpu")
+        self.index = self.hnsw.from_cagra(parameters, self._build(vectors))
+
+    def search(self, queries: Floats, k: int, effort: int) -> npt.NDArray[Any]:
+        parameters = self.hnsw.SearchParams(ef=effort, num_threads=self.p.threads)
+        return np.asarray(self.hnsw.search(parameters, self.index, queries, k)[1])
+
+    def save(self, path: pathlib.Path) -> None:
+        self.hnsw.save(str(path), self.index)
+
+    def load(self, path: pathlib.Path) -> None:
+        metric = {"l2sq": "sqeuclidean", "cosine": "cosine"}[self.p.metric]
+        self.index = self.hnsw.load(
+            self.hnsw.IndexParams(hierarchy="cpu"), str(path), self.p.dim, np.float32, metric
+        )
+
+
+LIBRARIES: tuple[type[Library], ...] = (ConcordGpu, Cagra, CagraHnsw)
