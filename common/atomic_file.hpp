@@ -4,19 +4,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <string>
+
+#include "common/file.hpp"
 
 namespace concord::core {
 
 /// A temporary file beside `path`; commit() syncs it and renames it over `path`. Destroyed without
 /// commit, it is removed. Writes are sequential and buffered by the system alone: pass large
-/// pieces. All members throw Error(io) with the path and the system's reason.
+/// pieces. All members throw Error(io) with the path and the system's reason. Where commit() throws
+/// because the directory cannot be synced, `path` holds the new content already.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
-  ~AtomicFile();
-  AtomicFile(const AtomicFile&) = delete;
-  AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(const void* data, std::size_t bytes);
   /// Writes zeros up to `offset`. REQUIRES offset ≥ position().
@@ -27,12 +26,8 @@ class AtomicFile {
   void commit();
 
  private:
-  [[noreturn]] void fail(const char* action) const;
-  void sync_directory() const;
-
   std::filesystem::path path_;
-  std::string temporary_;
-  int descriptor_ = -1;
+  File file_;
   std::uint64_t position_ = 0;
 };
 

@@ -31,4 +31,8 @@ struct IndexParts {
 void load_index(const std::filesystem::path& path,
                 const std::function<IndexParts(const IndexParams&)>& make_parts);
 
+/// The digest that the file at `path` says it has. REQUIRES a file that load_index would take.
+/// Throws Error(io, corrupt_file).
+Digest stored_digest(const std::filesystem::path& path);
+
 }  // namespace concord::core

@@ -1,20 +1,15 @@
 // Reading and validating the index file (FORMAT.md).
 
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cerrno>
-#include <cmath>
 #include <concord/error.hpp>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "common/audit.hpp"
+#include "common/file.hpp"
 #include "common/file_format.hpp"
 #include "common/file_layout.hpp"
 #include "common/xxh3.hpp"
@@ -36,19 +31,13 @@ constexpr const char* kSectionNames[kSectionCount] = {"levels",
 
 class Reader {
  public:
-  explicit Reader(const std::filesystem::path& path) : path_(path) {
-    // Without O_NONBLOCK a pipe would be waited for before it could be refused.
-    descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat status {};
-    if (descriptor_ < 0 || fstat(descriptor_, &status) != 0) fail_io("open");
+  // Without O_NONBLOCK a pipe would be waited for before it could be refused.
+  explicit Reader(const std::filesystem::path& path)
+      : path_(path), file_(path, O_RDONLY | O_NONBLOCK) {
+    const struct stat status = file_.status();
     if (!S_ISREG(status.st_mode)) refuse("it is not a regular file");
     length_ = static_cast<std::uint64_t>(status.st_size);
   }
-  ~Reader() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
 
   void run(const std::function<IndexParts(const IndexParams&)>& make_parts) {
     read_header();
@@ -64,27 +53,9 @@ class Reader {
     throw Error(ErrorCode::corrupt_file,
                 "'" + path_.string() + "' is not a sound Concord index: " + reason);
   }
-  [[noreturn]] void fail_io(const char* action) const {
-    const int reason = errno;
-    if (descriptor_ >= 0) close(descriptor_);
-    throw Error(ErrorCode::io, std::string("cannot ") + action + " '" + path_.string() +
-                                   "': " + std::strerror(reason));
-  }
 
   void read(std::uint64_t offset, void* to, std::size_t bytes) {
-    char* out = static_cast<char*>(to);
-    while (bytes > 0) {
-      const ssize_t n = pread(descriptor_, out, std::min(bytes, std::size_t{1} << 30),
-                              static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) {
-        throw Error(ErrorCode::io, "cannot read '" + path_.string() + "': " + std::strerror(errno));
-      }
-      if (n == 0) refuse("it ends early");
-      out += n;
-      offset += static_cast<std::uint64_t>(n);
-      bytes -= static_cast<std::size_t>(n);
-    }
+    if (file_.read(offset, to, bytes) < bytes) refuse("it ends early");
   }
 
   void read_header() {
@@ -208,7 +179,7 @@ class Reader {
       read(record.offset + first * vectors.stride() * sizeof(float), buffer.data(), bytes);
       XXH3_64bits_update(&hash, buffer.data(), bytes);
       for (std::size_t i = 0; i < count && bad == n; ++i) {
-        if (!is_stored_form(&buffer[i * vectors.stride()], vectors)) bad = first + i;
+        if (!vectors.is_stored_form(&buffer[i * vectors.stride()])) bad = first + i;
       }
       vectors.restore(first, count, buffer.data(), alone);
     }
@@ -216,15 +187,6 @@ class Reader {
     if (bad < n) {
       refuse("vector " + std::to_string(bad) + " is not one that the index would take");
     }
-  }
-
-  static bool is_stored_form(const float* row, const VectorStore& vectors) {
-    double squared_norm = 0;
-    for (std::uint32_t e = 0; e < vectors.dimension(); ++e)
-      squared_norm += double{row[e]} * double{row[e]};
-    return squared_norm <= kMaxSquaredNorm &&
-           std::all_of(row + vectors.dimension(), row + vectors.stride(),
-                       [](float x) { return std::bit_cast<std::uint32_t>(x) == 0; });
   }
 
   void fill(IndexParts& parts) {
@@ -340,7 +302,7 @@ class Reader {
   }
 
   std::filesystem::path path_;
-  int descriptor_ = -1;
+  File file_;
   std::uint64_t length_ = 0;
   Header header_{};
   SectionRecord sections_[kSectionCount] = {};
@@ -351,6 +313,18 @@ class Reader {
 void load_index(const std::filesystem::path& path,
                 const std::function<IndexParts(const IndexParams&)>& make_parts) {
   Reader(path).run(make_parts);
+}
+
+Digest stored_digest(const std::filesystem::path& path) {
+  const File file(path, O_RDONLY | O_NONBLOCK);
+  Footer footer{};
+  const std::uint64_t length = file.size();
+  if (length < sizeof footer ||
+      file.read(length - sizeof footer, &footer, sizeof footer) < sizeof footer ||
+      footer.magic != kMagic) {
+    throw Error(ErrorCode::corrupt_file, "'" + path.string() + "' does not end as an index does");
+  }
+  return footer.digest;
 }
 
 }  // namespace concord::core

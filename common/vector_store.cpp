@@ -181,6 +181,12 @@ bool VectorStore::try_prepare(const float* vector, float* out) const noexcept {
   return true;
 }
 
+bool VectorStore::is_stored_form(const float* row) const noexcept {
+  return squared_norm(row, dimension_) <= kMaxSquaredNorm &&
+         std::all_of(row + dimension_, row + stride_,
+                     [](float x) { return std::bit_cast<std::uint32_t>(x) == 0; });
+}
+
 void VectorStore::refuse(const float* vector, const char* what, std::size_t number) const {
   const std::string name = std::string(what) + " " + std::to_string(number);
   for (std::uint32_t e = 0; e < dimension_; ++e) {

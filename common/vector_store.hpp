@@ -66,6 +66,8 @@ class VectorStore {
   /// Writes rows as copy() gave them, padding included. REQUIRES as write(), and valid vectors.
   void restore(std::size_t first, std::size_t n, const float* rows, ThreadPool& pool);
 
+  /// True for [stride] floats that a vector could be stored as.
+  [[nodiscard]] bool is_stored_form(const float* row) const noexcept;
   /// Writes one vector as it would be stored to `out` ([stride]). Throws Error(invalid_vector)
   /// that calls the vector "`what` `number`".
   void prepare(const float* vector, float* out, const char* what, std::size_t number) const;

@@ -1,0 +1,150 @@
+#include "common/file.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <concord/error.hpp>
+#include <cstring>
+#include <utility>
+
+#include "common/file_system.hpp"
+
+namespace concord::core {
+namespace {
+
+constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;
+
+[[noreturn]] void fail_at(const std::string& path, const char* action) {
+  throw Error(ErrorCode::io,
+              std::string("cannot ") + action + " '" + path + "': " + std::strerror(errno));
+}
+
+}  // namespace
+
+FileIdentity identity_of(const std::filesystem::path& path) {
+  struct stat status {};
+  if (file_system().stat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) return {};
+    fail_at(path.string(), "examine");
+  }
+  return {status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec,
+          status.st_mtim.tv_nsec};
+}
+
+void sync_directory_of(const std::filesystem::path& path) {
+  const std::filesystem::path parent = path.has_parent_path() ? path.parent_path() : ".";
+  FileSystem& system = file_system();
+  const int directory = system.open(parent.c_str(), O_RDONLY | O_DIRECTORY, 0);
+  if (directory < 0) {
+    if (errno == EACCES) return;
+    fail_at(parent.string(), "open the directory");
+  }
+  const int result = system.fsync(directory);
+  const int reason = errno;
+  system.close(directory);
+  if (result == 0 || reason == EINVAL || reason == ENOTSUP) return;
+  errno = reason;
+  fail_at(parent.string(), "sync the directory");
+}
+
+File::File(const std::filesystem::path& path, int flags) : path_(path.string()) {
+  descriptor_ = file_system().open(path_.c_str(), flags, 0666);
+  if (descriptor_ < 0) fail("open");
+}
+
+File File::temporary_for(const std::filesystem::path& path) {
+  File file;
+  file.path_ = path.string();
+  std::string name = file.path_ + ".tmp-XXXXXX";
+  file.descriptor_ = file_system().open_temporary(name.data());
+  if (file.descriptor_ < 0) file.fail("create a temporary file for");
+  file.temporary_ = std::move(name);
+  return file;
+}
+
+File::~File() { discard(); }
+
+File::File(File&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+File& File::operator=(File&& other) noexcept {
+  if (this == &other) return *this;
+  discard();
+  path_ = std::move(other.path_);
+  temporary_ = std::exchange(other.temporary_, {});
+  descriptor_ = std::exchange(other.descriptor_, -1);
+  return *this;
+}
+
+void File::fail(const char* action) const { fail_at(path_, action); }
+
+struct stat File::status() const {
+  struct stat status {};
+  if (file_system().fstat(descriptor_, &status) != 0) fail("examine");
+  return status;
+}
+
+std::size_t File::read(std::uint64_t offset, void* to, std::size_t bytes) const {
+  std::size_t done = 0;
+  while (done < bytes) {
+    const ssize_t n =
+        file_system().pread(descriptor_, static_cast<char*>(to) + done,
+                            std::min(bytes - done, kMostAtOnce), static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("read");
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
+}
+
+void File::write(std::uint64_t offset, const void* from, std::size_t bytes) {
+  const char* next = static_cast<const char*>(from);
+  while (bytes > 0) {
+    const ssize_t n = file_system().pwrite(descriptor_, next, std::min(bytes, kMostAtOnce),
+                                           static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n == 0) errno = ENOSPC;
+    if (n <= 0) fail("write");
+    next += n;
+    offset += static_cast<std::uint64_t>(n);
+    bytes -= static_cast<std::size_t>(n);
+  }
+}
+
+void File::truncate(std::uint64_t bytes) {
+  if (file_system().ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) fail("shorten");
+}
+
+void File::sync() {
+  if (file_system().fsync(descriptor_) != 0) fail("sync");
+}
+
+bool File::lock() {
+  if (file_system().lock(descriptor_) == 0) return true;
+  if (errno != EWOULDBLOCK) fail("lock");
+  return false;
+}
+
+void File::rename_to_path() {
+  if (file_system().rename(temporary_.c_str(), path_.c_str()) != 0) {
+    fail("rename the temporary file to");
+  }
+  temporary_.clear();
+}
+
+void File::close() {
+  const int descriptor = std::exchange(descriptor_, -1);
+  if (descriptor >= 0 && file_system().close(descriptor) != 0) fail("close");
+}
+
+void File::discard() noexcept {
+  if (descriptor_ >= 0) file_system().close(std::exchange(descriptor_, -1));
+  if (!temporary_.empty()) file_system().unlink(temporary_.c_str());
+  temporary_.clear();
+}
+
+}  // namespace concord::core
