@@ -40,7 +40,8 @@ class ProgressReporter {
 }  // namespace
 
 bool insert_announced(Graph& graph, Committer& committer, Proposer& proposer,
-                      const ProgressCallback& progress) {
+                      const ProgressCallback& progress,
+                      const std::function<void()>& between_steps) {
   ProgressReporter reporter(graph, progress);
   const StopRequest stop = progress ? StopRequest([&] { return reporter.ask(); }) : StopRequest();
 
@@ -63,6 +64,7 @@ bool insert_announced(Graph& graph, Committer& committer, Proposer& proposer,
     if (begin < graph.announced()) start_next();
     committer.commit(*batch);
     if (committer.seal_is_due()) committer.seal(proposer);
+    if (between_steps) between_steps();
     if (reporter.ask()) {
       // A batch may be under way: wait for it, drop it.
       if (graph.size() < begin) proposer.finish({});

@@ -4,6 +4,7 @@
 
 #include <concord/params.hpp>
 #include <concord/stats.hpp>
+#include <functional>
 
 #include "common/committer.hpp"
 #include "common/graph.hpp"
@@ -12,8 +13,10 @@
 namespace concord::core {
 
 /// Inserts all announced nodes with `proposer`'s help. Returns false where `progress` cancelled;
-/// what was committed by then stays. Called by the one writer.
+/// what was committed by then stays. `between_steps` is called where nothing changes the graph.
+/// Called by the one writer.
 bool insert_announced(Graph& graph, Committer& committer, Proposer& proposer,
-                      const ProgressCallback& progress);
+                      const ProgressCallback& progress,
+                      const std::function<void()>& between_steps = {});
 
 }  // namespace concord::core

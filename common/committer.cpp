@@ -235,10 +235,16 @@ void Committer::preserve(NodeId node, std::uint32_t layer) {
   rows.keep_sealed_copy(row, [&](NodeId id) { return graph_.order(id) < visible; });
 }
 
+// Linked to `to` before `from` lets go, so that searches beside this never lose the child. Its own
+// row may be at its capacity and gives up its place first.
 void Committer::reanchor(NodeId child, NodeId from, NodeId to, std::uint32_t layer) {
-  preserve(to, layer);
-  cut(from, child, layer);  // first, since the child's row may be at its capacity
-  link(to, child, layer);
+  for (const NodeId node : {to, from, child}) preserve(node, layer);
+  RowTable& rows = graph_.table(layer);
+  append(to, child, layer);
+  rows.remove(graph_.row(from, layer), child);
+  rows.remove(graph_.row(child, layer), from);
+  append(child, to, layer);
+  ++stats_.seal.count;
   ++stats_.reanchored;
 }
 

@@ -8,9 +8,8 @@
 #include "common/xxh3.hpp"
 
 namespace concord::core {
-namespace {
 
-class Hasher {
+class Digester::Hasher {
  public:
   Hasher() : state_(XXH3_createState()) {
     if (!state_) throw std::bad_alloc();
@@ -33,12 +32,10 @@ class Hasher {
   std::unique_ptr<XXH3_state_t, Free> state_;
 };
 
-}  // namespace
-
-Digest digest_of(const Graph& graph, const VectorStore& vectors, const LabelMap& labels) {
+Digester::Digester(const Graph& graph) : hasher_(std::make_unique<Hasher>()), n_(graph.size()) {
   const IndexParams& p = graph.params();
-  const NodeId n = graph.size();
-  Hasher hasher;
+  const NodeId n = n_;
+  Hasher& hasher = *hasher_;
   for (const std::uint64_t number :
        {std::uint64_t{p.dimension}, static_cast<std::uint64_t>(p.metric), std::uint64_t{p.M},
         std::uint64_t{p.ef_construction}, p.seed, std::uint64_t{p.epoch_limit}, std::uint64_t{n},
@@ -53,12 +50,17 @@ Digest digest_of(const Graph& graph, const VectorStore& vectors, const LabelMap&
       hasher.add(row.data(), (row[0] + 1) * sizeof(NodeId));
     }
   }
+}
+
+Digester::~Digester() = default;
+
+Digest Digester::finish(const VectorStore& vectors, const LabelMap& labels) {
   std::vector<float> buffer(vectors.stride());
-  for (NodeId node = 0; node < n; ++node) {
-    hasher.add(vectors.read(node, buffer.data()), vectors.dimension() * sizeof(float));
+  for (NodeId node = 0; node < n_; ++node) {
+    hasher_->add(vectors.read(node, buffer.data()), vectors.dimension() * sizeof(float));
   }
-  hasher.add(labels.labels().data(), n * sizeof(std::uint64_t));
-  return hasher.finish();
+  hasher_->add(labels.labels().data(), n_ * sizeof(std::uint64_t));
+  return hasher_->finish();
 }
 
 std::string to_hex(const Digest& digest) {

@@ -13,9 +13,11 @@
 namespace concord::core {
 
 /// Writes the index to a temporary file beside `path`, syncs it and renames it over `path`.
-/// Throws Error(io); then the old file, if any, is whole and the temporary one is removed.
+/// The graph must stand still until `graph_is_written` is called; vectors and labels follow, and
+/// are read beside the writer by one who has entered the ReaderGate. Throws Error(io); then the old
+/// file, if any, is whole and the temporary one is removed.
 void save_index(const std::filesystem::path& path, const Graph& graph, const VectorStore& vectors,
-                const LabelMap& labels);
+                const LabelMap& labels, const std::function<void()>& graph_is_written = {});
 
 /// What an index is made of while it is loaded.
 struct IndexParts {

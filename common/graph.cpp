@@ -85,12 +85,15 @@ void Graph::retract() noexcept {
 void Graph::admit(NodeId node) noexcept {
   const std::uint32_t level = levels_[node];
   for (std::uint32_t layer = 0; layer <= level; ++layer) last_in_layer_[layer] = node;
-  if (entry_.node == kNoNode || level > entry_.level) entry_ = {node, level};
   std::atomic_ref(size_).store(node + 1, std::memory_order_release);
+  const EntryPoint entry = entry_point();
+  if (entry.node == kNoNode || level > entry.level) {
+    entry_.store({node, level}, std::memory_order_release);  // after the size: live()
+  }
 }
 
 void Graph::close_epoch() noexcept {
-  sealed_entries_[epoch_.number & 1] = entry_;
+  sealed_entries_[epoch_.number & 1] = entry_point();
   epoch_ = epoch_.next(params_.epoch_limit);
 }
 

@@ -24,9 +24,15 @@
 namespace concord::core {
 
 /// Where searches of one version of the graph begin.
-struct EntryPoint {
+struct alignas(8) EntryPoint {
   NodeId node = kNoNode;
   std::uint32_t level = 0;
+};
+
+/// What a search beside the writer sees of the live graph: nodes before `size`, from `entry` on.
+struct LiveView {
+  NodeId size = 0;
+  EntryPoint entry;
 };
 
 /// Which version of the graph proposals of one epoch read; see Epoch.
@@ -45,7 +51,17 @@ class Graph {
   [[nodiscard]] NodeId size() const noexcept {
     return std::atomic_ref(size_).load(std::memory_order_acquire);
   }
-  [[nodiscard]] EntryPoint entry_point() const noexcept { return entry_; }
+  [[nodiscard]] EntryPoint entry_point() const noexcept {
+    return entry_.load(std::memory_order_acquire);
+  }
+  /// For searches beside the writer. Every node before `size` can be reached from `entry`, since it
+  /// keeps an edge to an earlier one.
+  [[nodiscard]] LiveView live() const noexcept {
+    EntryPoint entry = entry_point();  // before the size, which is published first
+    const NodeId n = size();
+    if (entry.node == kNoNode && n > 0) entry = {0, level(0)};
+    return {n, entry};
+  }
   [[nodiscard]] std::uint32_t level(NodeId node) const noexcept { return levels_[node]; }
   /// The number of the node's insertion; its id, as long as no slot is used twice.
   [[nodiscard]] NodeId order(NodeId node) const noexcept { return node; }
@@ -76,6 +92,13 @@ class Graph {
                                 NodeId* out) const noexcept;
   std::uint32_t read(NodeId node, std::uint32_t layer, NodeId* out) const noexcept {
     return table(layer).read(row(node, layer), out);
+  }
+
+  /// Copies those ids of a row that `view` shows to `out`, beside the writer.
+  std::uint32_t read_live(const LiveView& view, NodeId node, std::uint32_t layer,
+                          NodeId* out) const noexcept {
+    return table(layer).read_live(row(node, layer), view.size, out,
+                                  [&](NodeId id) { return layer == 0 || level(id) >= layer; });
   }
 
   // --- growth, in three steps: what may fail, then announcing, then becoming visible ---
@@ -121,7 +144,7 @@ class Graph {
   NodeId size_ = 0;
   NodeId announced_ = 0;
   Epoch epoch_;
-  EntryPoint entry_;
+  std::atomic<EntryPoint> entry_{};
   EntryPoint sealed_entries_[2];  ///< of the last two seals, by parity of the epoch sealed
   std::array<NodeId, kMaxLevel + 1> last_in_layer_;
   VirtualArray<std::uint8_t> levels_;

@@ -36,11 +36,18 @@ Index::Impl::Impl(const IndexParams& params, RuntimeOptions runtime)
       kernels(&cpu::choose_kernels()),
       device_spec(cuda::DeviceSpec::parse(options.device)),
       pool(std::make_unique<core::ThreadPool>(options.threads)),
-      vectors(validated(params)),
+      vectors(validated(params), &readers),
+      labels(&readers),
       graph(params),
       committer(graph, build),
       searcher(graph, vectors, metric_kernels()) {
   if (device_spec.required) open_device();
+}
+
+// A call that is on its way in cannot be seen; one that has entered ends well.
+Index::Impl::~Impl() {
+  const core::WriterLock::Visit visit(writer_lock);
+  readers.wait_for_readers();
 }
 
 Index::Index(const IndexParams& params, RuntimeOptions options)
@@ -103,6 +110,7 @@ std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> n
                              OnDevice there) {
   if (count == 0) return 0;
   const core::FloatEnvironment environment;
+  core::WriterLock::Writing writing(writer_lock);
   const core::NodeId before = graph.size();
   try {
     {
@@ -115,7 +123,7 @@ std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> n
       graph.announce(static_cast<core::NodeId>(before + count));
       build.ingest.count += count;
     }
-    insert(progress, there);
+    insert(writing, progress, there);
   } catch (...) {
     truncate();
     throw;
@@ -131,16 +139,18 @@ void Index::Impl::truncate() noexcept {
   vectors.resize(graph.size());
 }
 
-void Index::Impl::insert(const ProgressCallback& progress, OnDevice there) {
+void Index::Impl::insert(core::WriterLock::Writing& writing, const ProgressCallback& progress,
+                         OnDevice there) {
   cpu::CpuProposer cpu_proposer(graph, vectors, metric_kernels(), *pool, build);
-  cuda::Backend* on = device(graph.announced() - graph.size() >= cuda::Backend::kSmallestAddition);
+  cuda::Backend* on =
+      device(graph.announced() - graph.size() >= cuda::Backend::kSmallestAddition, true);
   if (on != nullptr) on->begin_addition(graph.size(), there);
   const auto end_addition = [](cuda::Backend* used) { used->end_addition(); };
   const std::unique_ptr<cuda::Backend, decltype(end_addition)> addition(on, end_addition);
   core::HybridProposer proposer(on == nullptr ? nullptr : &on->proposer(), cpu_proposer,
                                 cuda::Backend::kSmallestBatch,
                                 [&](const Error& error) { give_up_device(error); });
-  core::insert_announced(graph, committer, proposer, progress);
+  core::insert_announced(graph, committer, proposer, progress, [&] { writing.lend(); });
 }
 
 // ---------------------------------------------------------------------------------------- device
@@ -156,32 +166,34 @@ void Index::Impl::log_opened(const cuda::OpenedDevice& opened, bool taken) const
   log(opened.was_there ? LogLevel::warning : LogLevel::info, "using the CPU: " + opened.reason);
 }
 
-void Index::Impl::open_device() {
+void Index::Impl::open_device(bool wait) {
   cuda::OpenedDevice opened;
   bool taken = false;
   {
-    const std::lock_guard lock(device_mutex);
+    std::unique_lock lock(device_mutex, std::defer_lock);
+    if (!wait && !lock.try_lock()) return;
+    if (wait) lock.lock();
     if (device_tried || !device_spec.wanted) return;
     device_tried = true;
     opened = try_device(options, device_spec, *pool);
     device_reason = opened.reason;
     backend = std::move(opened.backend);
+    device_in_use = backend.get();
     taken = backend != nullptr;
   }
   log_opened(opened, taken);
 }
 
-cuda::Backend* Index::Impl::device(bool worth_it) {
-  if (worth_it) open_device();
-  const std::lock_guard lock(device_mutex);
-  return device_failed ? nullptr : backend.get();
+cuda::Backend* Index::Impl::device(bool worth_it, bool wait) {
+  if (worth_it && !device_tried && device_spec.wanted) open_device(wait);
+  return device_in_use;
 }
 
 // The object stays until the index goes, since other threads may be searching on it.
 void Index::Impl::give_up_device(const Error& error) {
   {
     const std::lock_guard lock(device_mutex);
-    if (device_failed.exchange(true)) return;
+    if (device_in_use.exchange(nullptr) == nullptr) return;
     device_reason += std::string("; given up: ") + error.what();
   }
   log(LogLevel::warning,
@@ -225,7 +237,9 @@ Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,
 // --------------------------------------------------------------------------------- file, content
 
 void Index::save(const std::filesystem::path& path) const {
-  core::save_index(path, impl_->graph, impl_->vectors, impl_->labels);
+  core::WriterLock::Visit visit(impl_->writer_lock);
+  const auto reading = impl_->readers.enter();
+  core::save_index(path, impl_->graph, impl_->vectors, impl_->labels, [&] { visit.end(); });
 }
 
 Index Index::load(const std::filesystem::path& path, RuntimeOptions options) {
@@ -241,11 +255,13 @@ Index Index::load(const std::filesystem::path& path, RuntimeOptions options) {
 std::size_t Index::size() const noexcept { return impl_->graph.size(); }
 const IndexParams& Index::params() const noexcept { return impl_->graph.params(); }
 bool Index::contains(std::uint64_t label) const {
-  return impl_->labels.find(label) != core::kNoNode;
+  const auto reading = impl_->readers.enter();
+  return impl_->labels.find(label, impl_->graph.size()) != core::kNoNode;
 }
 
 std::vector<float> Index::vector(std::uint64_t label) const {
-  const core::NodeId node = impl_->labels.find(label);
+  const auto reading = impl_->readers.enter();
+  const core::NodeId node = impl_->labels.find(label, impl_->graph.size());
   if (node == core::kNoNode) {
     throw Error(ErrorCode::unknown_label, "no vector has label " + std::to_string(label));
   }
@@ -256,19 +272,28 @@ std::vector<float> Index::vector(std::uint64_t label) const {
 }
 
 std::vector<std::uint64_t> Index::labels() const {
-  const auto labels = impl_->labels.labels();
-  return {labels.begin(), labels.end()};
+  const auto reading = impl_->readers.enter();
+  const std::uint64_t* const first = impl_->labels.labels().data();
+  return {first, first + size()};
 }
 
 // ------------------------------------------------------------------------------------ inspection
 
-AuditReport Index::audit() const { return core::audit(impl_->graph); }
+AuditReport Index::audit() const {
+  const core::WriterLock::Visit visit(impl_->writer_lock);
+  return core::audit(impl_->graph);
+}
 
 std::string Index::digest() const {
-  return core::to_hex(core::digest_of(impl_->graph, impl_->vectors, impl_->labels));
+  core::WriterLock::Visit visit(impl_->writer_lock);
+  const auto reading = impl_->readers.enter();
+  core::Digester digester(impl_->graph);
+  visit.end();
+  return core::to_hex(digester.finish(impl_->vectors, impl_->labels));
 }
 
 Stats Index::stats() const {
+  const core::WriterLock::Visit visit(impl_->writer_lock);
   const core::Graph& graph = impl_->graph;
   Stats stats;
   stats.size = graph.size();
@@ -280,7 +305,7 @@ Stats Index::stats() const {
   {
     const std::lock_guard lock(impl_->device_mutex);
     if (impl_->backend) stats.device = impl_->backend->stats();
-    if (!impl_->backend || impl_->device_failed) stats.device.name = "cpu";
+    if (impl_->device_in_use == nullptr) stats.device.name = "cpu";
     stats.device.reason =
         impl_->device_spec.wanted ? impl_->device_reason : "the CPU was asked for";
   }
@@ -296,6 +321,7 @@ Stats Index::stats() const {
 }
 
 MemoryUse Index::memory() const {
+  const core::WriterLock::Visit visit(impl_->writer_lock);
   MemoryUse use;
   use.vectors = impl_->vectors.bytes();
   use.rows = impl_->graph.table(0).bytes();
@@ -313,9 +339,10 @@ void Index::set_runtime(RuntimeOptions options) {
   auto pool = std::make_unique<core::ThreadPool>(checked.threads);
   cuda::OpenedDevice opened;
   if (spec.required) opened = impl_->try_device(checked, spec, *pool);  // or nothing changes
+  impl_->device_in_use = nullptr;
   impl_->backend = std::move(opened.backend);
+  impl_->device_in_use = impl_->backend.get();
   impl_->device_tried = spec.required;
-  impl_->device_failed = false;
   impl_->device_reason = spec.required ? opened.reason : kDeviceNotOpened;
   impl_->options = std::move(checked);
   impl_->device_spec = spec;

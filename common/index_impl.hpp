@@ -2,7 +2,8 @@
 //
 // Private to index.cpp (life, additions, device, file) and index_search.cpp, which with this are
 // the only files that know the backends.
-// Thread-safety: as index.hpp says; searches share the device under device_mutex.
+// Thread-safety: as index.hpp says. Readers enter `readers` and see what was committed; the writer,
+// and whoever needs the graph to stand still, hold `writer_lock`.
 #pragma once
 
 #include <atomic>
@@ -15,8 +16,10 @@
 #include "common/graph.hpp"
 #include "common/index_access.hpp"
 #include "common/label_map.hpp"
+#include "common/reader_gate.hpp"
 #include "common/thread_pool.hpp"
 #include "common/vector_store.hpp"
+#include "common/writer_lock.hpp"
 #include "cpu/isa.hpp"
 #include "cpu/searcher.hpp"
 #include "cuda/backend.hpp"
@@ -27,6 +30,8 @@ inline constexpr const char* kDeviceNotOpened = "not needed yet";
 
 struct Index::Impl {
   Impl(const IndexParams& params, RuntimeOptions runtime);
+  /// Waits for calls that are under way on other threads.
+  ~Impl();
 
   [[nodiscard]] const cpu::MetricKernels& metric_kernels() const {
     return cpu::for_metric(*kernels, graph.params().metric);
@@ -39,17 +44,17 @@ struct Index::Impl {
   std::size_t add(std::size_t count, std::span<const std::uint64_t> new_labels,
                   const ProgressCallback& progress, const IndexAccess::WriteRows& write,
                   OnDevice there = {});
-  void insert(const ProgressCallback& progress, OnDevice there);
+  void insert(core::WriterLock::Writing& writing, const ProgressCallback& progress, OnDevice there);
   void truncate() noexcept;
 
-  /// Opens the device where one is wanted and none was tried yet. Throws Error(unsupported) only
-  /// where options.device requires one.
-  void open_device();
+  /// Opens the device where one is wanted and none was tried yet; waits where another thread is
+  /// opening it, if `wait`. Throws Error(unsupported) only where options.device requires one.
+  void open_device(bool wait = true);
   cuda::OpenedDevice try_device(const RuntimeOptions& with, const cuda::DeviceSpec& spec,
                                 core::ThreadPool& threads);
   void log_opened(const cuda::OpenedDevice& opened, bool taken) const;
-  /// The device, opened where `worth_it`; null where there is none.
-  cuda::Backend* device(bool worth_it);
+  /// The device, opened where `worth_it`; null where there is none, or, without `wait`, none yet.
+  cuda::Backend* device(bool worth_it, bool wait);
   void give_up_device(const Error& error);
   void log(LogLevel level, const std::string& message) const {
     if (options.log) options.log(level, message);
@@ -59,11 +64,15 @@ struct Index::Impl {
   cpu::SearchCounts exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
                           std::uint32_t* found);
 
+  /// Runs a search into keys and translates them to labels and distances; false if `run`, which
+  /// returns optional SearchCounts, did not.
   template <class Run>
-  void answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
+  bool answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
               MatrixView<float> distances_out, std::span<std::uint32_t> counts,
               const Run& run) const;
 
+  mutable core::ReaderGate readers;
+  mutable core::WriterLock writer_lock;
   RuntimeOptions options;
   const cpu::DistanceKernels* kernels;
   cuda::DeviceSpec device_spec;
@@ -74,11 +83,11 @@ struct Index::Impl {
   BuildStats build;
   core::Committer committer;
   cpu::Searcher searcher;
-  std::mutex device_mutex;  ///< guards the four below where searches share them
-  bool device_tried = false;
-  std::atomic<bool> device_failed{false};
+  std::mutex device_mutex;  ///< guards the three below
+  std::atomic<bool> device_tried{false};
   std::string device_reason = kDeviceNotOpened;
   std::unique_ptr<cuda::Backend> backend;
+  std::atomic<cuda::Backend*> device_in_use{nullptr};  ///< backend, unless it was given up
   mutable std::atomic<std::uint64_t> queries{0};
   mutable std::atomic<std::uint64_t> search_distances{0};
   mutable std::atomic<std::uint64_t> search_hops{0};

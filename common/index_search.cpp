@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <new>
+#include <optional>
 
 #include "common/float_environment.hpp"
 #include "common/index_impl.hpp"
@@ -37,6 +38,11 @@ SearchResult result_of(std::size_t queries, std::uint32_t k) {
   return result;
 }
 
+std::optional<cpu::SearchCounts> counts_of(const std::optional<cuda::Counters>& work) {
+  if (!work) return std::nullopt;
+  return cpu::SearchCounts{work->distances, work->hops};
+}
+
 }  // namespace
 
 SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params) const {
@@ -67,20 +73,20 @@ std::optional<SearchResult> IndexAccess::search(const Index& index,
   check_search_width("k", params.k, 0);
   check_search_width("ef", params.ef, 1);
   Index::Impl& impl = *index.impl_;
-  cuda::Backend* const on = impl.device(true);
+  cuda::Backend* const on = impl.device(true, true);
   if (on == nullptr || params.k == 0 ||
       !on->takes_search(queries.rows, std::max(params.ef, params.k))) {
     return std::nullopt;
   }
   SearchResult result = result_of(queries.rows, params.k);
   try {
-    impl.answer(queries.rows, params.k, {result.labels.data(), queries.rows, params.k},
-                {result.distances.data(), queries.rows, params.k}, result.counts,
-                [&](core::Key* keys, std::uint32_t* found) -> cpu::SearchCounts {
-                  const cuda::Counters work =
-                      on->search(queries, stream, params.k, params.ef, keys, found);
-                  return {work.distances, work.hops};
-                });
+    const bool answered = impl.answer(
+        queries.rows, params.k, {result.labels.data(), queries.rows, params.k},
+        {result.distances.data(), queries.rows, params.k}, result.counts,
+        [&](core::Key* keys, std::uint32_t* found) {
+          return counts_of(on->search(queries, stream, params.k, params.ef, keys, found));
+        });
+    if (!answered) return std::nullopt;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::invalid_vector) impl.give_up_device(error);
     return std::nullopt;
@@ -103,11 +109,10 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
 cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, std::uint32_t k,
                                       std::uint32_t ef, core::Key* keys, std::uint32_t* found) {
   constexpr std::size_t kWorthADevice = 256;
-  cuda::Backend* on = device(rows.rows >= kWorthADevice);
+  cuda::Backend* on = device(rows.rows >= kWorthADevice, false);
   if (on != nullptr && k > 0 && on->takes_search(rows.rows, std::max(ef, k))) {
     try {
-      const cuda::Counters work = on->search(rows, k, ef, keys, found);
-      return {work.distances, work.hops};
+      if (const auto work = counts_of(on->search(rows, k, ef, keys, found))) return *work;
     } catch (const Error& error) {
       if (error.code() == ErrorCode::invalid_vector) throw;
       give_up_device(error);
@@ -126,10 +131,10 @@ cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, std::uint32_
 cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
                                      std::uint32_t* found) {
   constexpr std::uint64_t kWorthADevice = 1 << 24;  // distances
-  cuda::Backend* on = device(std::uint64_t{rows.rows} * graph.size() >= kWorthADevice);
+  cuda::Backend* on = device(std::uint64_t{rows.rows} * graph.size() >= kWorthADevice, false);
   if (on != nullptr && k > 0 && rows.rows > 1 && graph.size() > 0 && on->takes_exact(k)) {
     try {
-      return {on->exact(rows, k, keys, found).distances, 0};
+      if (const auto work = counts_of(on->exact(rows, k, keys, found))) return *work;
     } catch (const Error& error) {
       if (error.code() == ErrorCode::invalid_vector) throw;
       give_up_device(error);
@@ -138,9 +143,8 @@ cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t
   return searcher.exact(rows, k, keys, found, *pool);
 }
 
-// Runs a search into keys and translates them to labels and distances.
 template <class Run>
-void Index::Impl::answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
+bool Index::Impl::answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
                          MatrixView<float> distances_out, std::span<std::uint32_t> counts,
                          const Run& run) const {
   const auto fits = [&](const auto& out) {
@@ -153,7 +157,9 @@ void Index::Impl::answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_
                     " labels and distances, a stride of at least that, and as many counts as rows");
   }
   std::vector<core::Key> keys(n * k);
-  const cpu::SearchCounts work = run(keys.data(), counts.data());
+  const auto reading = readers.enter();
+  const std::optional<cpu::SearchCounts> work = run(keys.data(), counts.data());
+  if (!work) return false;
   for (std::size_t q = 0; q < n; ++q) {
     for (std::uint32_t j = 0; j < k; ++j) {
       const core::Key key = keys[q * k + j];
@@ -164,8 +170,9 @@ void Index::Impl::answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_
     }
   }
   queries += n;
-  search_distances += work.distances;
-  search_hops += work.hops;
+  search_distances += work->distances;
+  search_hops += work->hops;
+  return true;
 }
 
 }  // namespace concord

@@ -9,62 +9,82 @@
 
 namespace concord::core {
 
-NodeId LabelMap::find(std::uint64_t label) const noexcept {
-  if (table_.empty()) return label < labels_.size() ? static_cast<NodeId>(label) : kNoNode;
-  return table_[slot_of(label)];
+std::size_t LabelMap::bytes() const noexcept {
+  return labels_.bytes() + (table_ ? table_->capacity() * sizeof(NodeId) : 0);
 }
 
-// The slot that holds the label, or the free slot where it would go.
-std::size_t LabelMap::slot_of(std::uint64_t label) const noexcept {
-  const std::size_t mask = table_.size() - 1;
-  std::size_t slot = mix64(label) & mask;
-  while (table_[slot] != kNoNode && labels_[table_[slot]] != label) slot = (slot + 1) & mask;
-  return slot;
+std::size_t LabelMap::first_slot(const Table& table, std::uint64_t label) noexcept {
+  return mix64(label) & (table.size() - 1);
 }
 
-bool LabelMap::insert(NodeId node) noexcept {
-  const std::size_t slot = slot_of(labels_[node]);
-  if (table_[slot] != kNoNode) return false;
-  table_[slot] = node;
+// Labels of nodes from `end` on may be written at this moment: they are passed over unread.
+NodeId LabelMap::find(std::uint64_t label, NodeId end) const noexcept {
+  const Table* const table = shown_.load(std::memory_order_acquire);
+  if (table == nullptr) return label < end ? static_cast<NodeId>(label) : kNoNode;
+  for (std::size_t slot = first_slot(*table, label);; slot = (slot + 1) & (table->size() - 1)) {
+    const NodeId node = load((*table)[slot]);
+    if (node == kNoNode || (node < end && labels_[node] == label)) return node;
+  }
+}
+
+NodeId& LabelMap::slot_of(Table& table, std::uint64_t label) const noexcept {
+  std::size_t slot = first_slot(table, label);
+  while (table[slot] != kNoNode && labels_[table[slot]] != label) {
+    slot = (slot + 1) & (table.size() - 1);
+  }
+  return table[slot];
+}
+
+bool LabelMap::insert(Table& table, NodeId node) const noexcept {
+  NodeId& slot = slot_of(table, labels_[node]);
+  if (slot != kNoNode) return false;
+  store(slot, node);
   return true;
 }
 
 void LabelMap::build_table(std::size_t capacity) {
-  table_.assign(std::bit_ceil(std::max<std::size_t>(64, capacity + capacity / 3 + 1)), kNoNode);
-  for (std::size_t node = 0; node < labels_.size(); ++node) insert(static_cast<NodeId>(node));
+  auto table = std::make_unique<Table>(
+      std::bit_ceil(std::max<std::size_t>(64, capacity + capacity / 3 + 1)), kNoNode);
+  for (std::size_t node = 0; node < labels_.size(); ++node) {
+    insert(*table, static_cast<NodeId>(node));
+  }
+  shown_.store(table.get(), std::memory_order_release);
+  table_.swap(table);
+  if (gate_ != nullptr && table) gate_->wait_for_readers();
 }
 
 void LabelMap::append(std::span<const std::uint64_t> labels, std::size_t count) {
   const std::size_t first = labels_.size();
   const std::size_t size = first + count;
   labels_.reserve(size);
-  bool identity = table_.empty();
+  bool identity = !table_;
   for (std::size_t i = 0; i < labels.size() && identity; ++i) identity = labels[i] == first + i;
-  if (!identity && size > table_.size() / 4 * 3) build_table(size);
+  if (!identity && size > (table_ ? table_->size() / 4 * 3 : 0)) build_table(size);
 
   labels_.resize(size);
   for (std::size_t i = 0; i < count; ++i)
     labels_[first + i] = labels.empty() ? first + i : labels[i];
   if (identity) return;
   for (std::size_t node = first; node < size; ++node) {
-    if (insert(static_cast<NodeId>(node))) continue;
+    if (insert(*table_, static_cast<NodeId>(node))) continue;
     const std::uint64_t label = labels_[node];
-    for (std::size_t undo = node; undo-- > first;) table_[slot_of(labels_[undo])] = kNoNode;
+    const bool is_old = slot_of(*table_, label) < first;
+    truncate_table(first, node);
     labels_.resize(first);
-    throw Error(
-        ErrorCode::duplicate_label,
-        "label " + std::to_string(label) + " of vector " + std::to_string(node - first) +
-            (find(label) == kNoNode ? " stands twice in the call" : " is already in the index") +
-            "; every label must be new");
+    throw Error(ErrorCode::duplicate_label,
+                "label " + std::to_string(label) + " of vector " + std::to_string(node - first) +
+                    (is_old ? " is already in the index" : " stands twice in the call") +
+                    "; every label must be new");
   }
 }
 
 // Labels leave in the reverse order of their insertion, so no probe chain is broken.
+void LabelMap::truncate_table(std::size_t size, std::size_t end) noexcept {
+  for (std::size_t node = end; node-- > size;) store(slot_of(*table_, labels_[node]), kNoNode);
+}
+
 void LabelMap::truncate(std::size_t size) noexcept {
-  if (!table_.empty()) {
-    for (std::size_t node = labels_.size(); node-- > size;)
-      table_[slot_of(labels_[node])] = kNoNode;
-  }
+  if (table_) truncate_table(size, labels_.size());
   labels_.resize(size);
 }
 

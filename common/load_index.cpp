@@ -236,7 +236,7 @@ class Reader {
     Footer footer;
     read(header_.footer_offset, &footer, sizeof footer);
     if (footer.magic != kMagic || footer.file_length != length_ ||
-        footer.digest != digest_of(graph, parts.vectors, parts.labels)) {
+        footer.digest != Digester(graph).finish(parts.vectors, parts.labels)) {
       refuse("its footer does not match its content");
     }
   }

@@ -58,7 +58,8 @@ void RowTable::add_spill(RowIndex row) {
   const std::size_t block = spills_.size() / max_degree_;
   spilled_.push_back(row);
   spills_.resize(spills_.size() + max_degree_);
-  header(row).spill = static_cast<std::uint32_t>(block);
+  std::atomic_ref(header(row).spill)
+      .store(static_cast<std::uint32_t>(block), std::memory_order_release);
 }
 
 void RowTable::remove(RowIndex row, NodeId id) noexcept {
@@ -83,7 +84,9 @@ void RowTable::drop_sealed_copies() noexcept {
 }
 
 void RowTable::drop_spills() noexcept {
-  for (const RowIndex row : spilled_) header(row).spill = 0;
+  for (const RowIndex row : spilled_) {
+    std::atomic_ref(header(row).spill).store(0, std::memory_order_relaxed);
+  }
   spilled_.clear();
   spills_.resize(max_degree_);
 }

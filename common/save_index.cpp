@@ -1,6 +1,7 @@
 // Writing the index file (FORMAT.md).
 
 #include <concord/error.hpp>
+#include <optional>
 #include <vector>
 
 #include "common/atomic_file.hpp"
@@ -19,16 +20,20 @@ class Writer {
          const LabelMap& labels)
       : file_(path), graph_(graph), vectors_(vectors), labels_(labels), n_(graph.size()) {}
 
-  void run() {
+  void run(const std::function<void()>& graph_is_written) {
     file_.pad_to(sizeof(Header) + sizeof sections_);
     write_section(kLevels, graph_.levels().data(), n_);
     write_rows(graph_.table(0), n_, kBaseRows);
-    const RowTable& upper = graph_.table(1);
-    write_rows(upper, upper_rows(), kUpperRows);
+    write_rows(graph_.table(1), upper_rows(), kUpperRows);
+    digester_.emplace(graph_);
+    const EntryPoint entry = graph_.entry_point();
+    const Graph::State state = graph_.state();
+    if (graph_is_written) graph_is_written();
+
     write_vectors();
     write_section(kLabels, labels_.labels().data(), n_ * sizeof(std::uint64_t));
     write_footer();
-    write_header();
+    write_header(entry, state);
     file_.commit();
   }
 
@@ -108,16 +113,15 @@ class Writer {
     file_.pad_to(align(file_.position(), kFooterAlignment));
     footer_offset_ = file_.position();
     const Footer footer{kMagic, footer_offset_ + sizeof(Footer),
-                        digest_of(graph_, vectors_, labels_)};
+                        digester_->finish(vectors_, labels_)};
     file_.write(&footer, sizeof footer);
   }
 
-  void write_header() {
+  void write_header(const EntryPoint& entry, const Graph::State& state) {
     const IndexParams& p = graph_.params();
-    const auto record = [](const EntryPoint& entry) {
-      return EntryRecord{entry.node, entry.level};
+    const auto record = [](const EntryPoint& point) {
+      return EntryRecord{point.node, point.level};
     };
-    const Graph::State state = graph_.state();
     Header header{kMagic,
                   kVersion,
                   kSectionCount,
@@ -128,7 +132,7 @@ class Writer {
                   p.seed,
                   p.epoch_limit,
                   n_,
-                  record(graph_.entry_point()),
+                  record(entry),
                   {record(state.sealed_entries[0]), record(state.sealed_entries[1])},
                   footer_offset_,
                   {},
@@ -146,6 +150,7 @@ class Writer {
   const VectorStore& vectors_;
   const LabelMap& labels_;
   NodeId n_;
+  std::optional<Digester> digester_;
   SectionRecord sections_[kSectionCount] = {};
   std::uint64_t footer_offset_ = 0;
   XXH3_state_t hash_{};
@@ -154,8 +159,8 @@ class Writer {
 }  // namespace
 
 void save_index(const std::filesystem::path& path, const Graph& graph, const VectorStore& vectors,
-                const LabelMap& labels) {
-  Writer(path, graph, vectors, labels).run();
+                const LabelMap& labels, const std::function<void()>& graph_is_written) {
+  Writer(path, graph, vectors, labels).run(graph_is_written);
 }
 
 }  // namespace concord::core

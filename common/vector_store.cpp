@@ -64,26 +64,35 @@ bool narrow(const float* vector, std::size_t dimension, std::size_t stride, Byte
 }  // namespace
 
 // Normalised vectors are never bytes.
-VectorStore::VectorStore(const IndexParams& params)
+VectorStore::VectorStore(const IndexParams& params, const ReaderGate* gate)
     : dimension_(params.dimension),
       stride_((params.dimension + 7) / 8 * 8),
       metric_(params.metric),
-      element_(metric_ == Metric::cosine ? Element::f32 : Element::u8),
-      bytes_(element_ == Element::f32 ? 0 : most_elements(stride_)),
-      floats_(element_ == Element::f32 ? most_elements(stride_) : 0) {}
+      gate_(gate),
+      bytes_(metric_ == Metric::cosine ? 0 : most_elements(stride_)),
+      floats_(metric_ == Metric::cosine ? most_elements(stride_) : 0) {
+  publish(metric_ == Metric::cosine ? Element::f32 : Element::u8);
+}
+
+void VectorStore::publish(Element element) noexcept {
+  const void* const rows =
+      element == Element::f32 ? static_cast<const void*>(floats_.data()) : bytes_.data();
+  stored_.store(reinterpret_cast<std::uintptr_t>(rows) | static_cast<std::uintptr_t>(element),
+                std::memory_order_release);
+}
 
 void VectorStore::resize(std::size_t rows) {
-  if (element_ == Element::f32) {
+  if (element() == Element::f32) {
     floats_.resize(rows * stride_);
   } else {
     bytes_.resize(rows * stride_);
   }
-  rows_ = rows;
+  size_ = rows;
 }
 
 void VectorStore::write(std::size_t first, MatrixView<const float> vectors, ThreadPool& pool,
                         std::size_t number) {
-  if (element_ != Element::f32) {
+  if (element() != Element::f32) {
     if (write_bytes(first, vectors, pool)) return;
     check(vectors, pool, number);  // before all rows change for vectors that are then refused
     turn_to_floats(first);
@@ -95,7 +104,7 @@ void VectorStore::write(std::size_t first, MatrixView<const float> vectors, Thre
 }
 
 void VectorStore::restore(std::size_t first, std::size_t n, const float* rows, ThreadPool& pool) {
-  if (element_ != Element::f32) {
+  if (element() != Element::f32) {
     if (write_bytes(first, {rows, n, dimension_, stride_}, pool)) return;
     turn_to_floats(first);
   }
@@ -103,9 +112,10 @@ void VectorStore::restore(std::size_t first, std::size_t n, const float* rows, T
 }
 
 void VectorStore::copy(std::size_t first, std::size_t n, float* out) const noexcept {
-  if (element_ != Element::f32) return widen(first, n, out);
-  const float* const from = floats_.data() + first * stride_;
-  std::copy(from, from + n * stride_, out);
+  const StoredRows from = rows();
+  if (from.element != Element::f32) return widen(from, first, n, out);
+  const float* const floats = static_cast<const float*>(from.data) + first * stride_;
+  std::copy(floats, floats + n * stride_, out);
 }
 
 void VectorStore::check(const MatrixView<const float>& vectors, ThreadPool& pool,
@@ -118,12 +128,12 @@ void VectorStore::check(const MatrixView<const float>& vectors, ThreadPool& pool
 
 bool VectorStore::write_bytes(std::size_t first, const MatrixView<const float>& vectors,
                               ThreadPool& pool) {
-  if (element_ == Element::u8) {
+  if (element() == Element::u8) {
     if (write_as<std::uint8_t>(first, vectors, pool)) return true;
     if (!are_also_i8(first)) return false;
   }
   if (!write_as<std::int8_t>(first, vectors, pool)) return false;
-  element_ = Element::i8;
+  publish(Element::i8);
   return true;
 }
 
@@ -143,12 +153,13 @@ bool VectorStore::are_also_i8(std::size_t rows) const noexcept {
   return all < 128;
 }
 
-void VectorStore::widen(std::size_t first, std::size_t n, float* out) const noexcept {
-  const std::uint8_t* const from = bytes_.data() + first * stride_;
-  if (element_ == Element::u8) {
-    std::copy(from, from + n * stride_, out);
+void VectorStore::widen(const StoredRows& from, std::size_t first, std::size_t n,
+                        float* out) const noexcept {
+  const auto* const bytes = static_cast<const std::uint8_t*>(from.data) + first * stride_;
+  if (from.element == Element::u8) {
+    std::copy(bytes, bytes + n * stride_, out);
   } else {
-    const auto* const with_sign = reinterpret_cast<const std::int8_t*>(from);
+    const auto* const with_sign = reinterpret_cast<const std::int8_t*>(bytes);
     std::copy(with_sign, with_sign + n * stride_, out);
   }
 }
@@ -156,11 +167,12 @@ void VectorStore::widen(std::size_t first, std::size_t n, float* out) const noex
 void VectorStore::turn_to_floats(std::size_t rows) {
   VirtualArray<float> floats(most_elements(stride_));
   VirtualArray<std::uint8_t> nothing(0);
-  floats.resize(rows_ * stride_);
-  widen(0, rows, floats.data());
+  floats.resize(size_ * stride_);
+  copy(0, rows, floats.data());
   floats_ = std::move(floats);
+  publish(Element::f32);
+  if (gate_ != nullptr) gate_->wait_for_readers();
   bytes_ = std::move(nothing);
-  element_ = Element::f32;
 }
 
 void VectorStore::prepare(const float* vector, float* out, const char* what,

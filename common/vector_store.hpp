@@ -7,15 +7,18 @@
 // (descriptors, pixels, quantised embeddings) takes a quarter of the memory and, more important, of
 // the bandwidth. The first vector that bytes cannot hold turns all rows into floats, once. Which of
 // them it is shows in no result: a byte widened to float is the same number.
-// Thread-safety: one writer, alone while it writes.
+// Thread-safety: one writer; beside it rows written and published before may be read through rows()
+// by those who have entered the ReaderGate.
 #pragma once
 
+#include <atomic>
 #include <concord/matrix_view.hpp>
 #include <concord/params.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 
+#include "common/reader_gate.hpp"
 #include "common/thread_pool.hpp"
 #include "common/virtual_array.hpp"
 
@@ -27,27 +30,38 @@ inline constexpr double kMaxSquaredNorm = double{std::numeric_limits<float>::max
 /// How the elements of all rows of a store are kept.
 enum class Element : std::uint8_t { u8, i8, f32 };
 
+/// Where the rows of a store are and how they are kept, at one moment.
+struct StoredRows {
+  const void* data;
+  Element element;
+};
+
 class VectorStore {
  public:
-  explicit VectorStore(const IndexParams& params);
+  /// With a gate, memory that readers may be using is freed only when they have left.
+  explicit VectorStore(const IndexParams& params, const ReaderGate* gate = nullptr);
 
   [[nodiscard]] std::uint32_t dimension() const noexcept { return dimension_; }
   /// Elements from one row to the next: the dimension rounded up to a multiple of 8.
   [[nodiscard]] std::uint32_t stride() const noexcept { return stride_; }
-  [[nodiscard]] Element element() const noexcept { return element_; }
-  [[nodiscard]] std::size_t row_bytes() const noexcept {
-    return element_ == Element::f32 ? stride_ * sizeof(float) : stride_;
+  /// They stay where they are until the next write(), and for readers until they leave.
+  [[nodiscard]] StoredRows rows() const noexcept {
+    const std::uintptr_t rows = stored_.load(std::memory_order_acquire);
+    return {reinterpret_cast<const void*>(rows & ~kElementBits),
+            static_cast<Element>(rows & kElementBits)};
   }
-  /// Rows of element(), row_bytes() apart. They stay where they are until the next write().
-  [[nodiscard]] const void* data() const noexcept {
-    return element_ == Element::f32 ? static_cast<const void*>(floats_.data()) : bytes_.data();
+  [[nodiscard]] Element element() const noexcept { return rows().element; }
+  [[nodiscard]] std::size_t row_bytes(Element element) const noexcept {
+    return element == Element::f32 ? stride_ * sizeof(float) : stride_;
   }
-  [[nodiscard]] std::size_t bytes() const noexcept { return rows_ * row_bytes(); }
+  [[nodiscard]] std::size_t row_bytes() const noexcept { return row_bytes(element()); }
+  [[nodiscard]] std::size_t bytes() const noexcept { return size_ * row_bytes(); }
 
   /// Row `i` as floats ([stride]): where it is stored, or widened into `buffer`.
   [[nodiscard]] const float* read(std::size_t i, float* buffer) const noexcept {
-    if (element_ == Element::f32) return floats_.data() + i * stride_;
-    widen(i, 1, buffer);
+    const StoredRows from = rows();
+    if (from.element == Element::f32) return static_cast<const float*>(from.data) + i * stride_;
+    widen(from, i, 1, buffer);
     return buffer;
   }
   /// Copies rows [first, first + n) as floats to `out` ([n × stride]).
@@ -80,9 +94,11 @@ class VectorStore {
   template <class Byte>
   bool write_as(std::size_t first, const MatrixView<const float>& vectors, ThreadPool& pool);
   [[nodiscard]] bool are_also_i8(std::size_t rows) const noexcept;
-  void widen(std::size_t first, std::size_t n, float* out) const noexcept;
+  void widen(const StoredRows& from, std::size_t first, std::size_t n, float* out) const noexcept;
   /// Keeps floats from now on.
   void turn_to_floats(std::size_t rows);
+  /// Makes rows() what the members say.
+  void publish(Element element) noexcept;
 
   void check(const MatrixView<const float>& vectors, ThreadPool& pool, std::size_t number) const;
   /// False if the vector must be refused.
@@ -92,10 +108,12 @@ class VectorStore {
   std::uint32_t dimension_;
   std::uint32_t stride_;
   Metric metric_;
-  Element element_;
-  std::size_t rows_ = 0;
+  const ReaderGate* gate_;
+  std::size_t size_ = 0;
   VirtualArray<std::uint8_t> bytes_;  ///< of this and floats_, only the one in use has room
   VirtualArray<float> floats_;
+  static constexpr std::uintptr_t kElementBits = 3;  ///< pages are aligned to more
+  std::atomic<std::uintptr_t> stored_;               ///< address of the rows and their element
 };
 
 }  // namespace concord::core

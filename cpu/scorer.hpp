@@ -1,5 +1,6 @@
 // Distances of a query to stored vectors, under the index's metric and as the store keeps them.
-// Thread-safety: const; made anew after the store was written, which may change how it keeps rows.
+// Thread-safety: const; made anew after the store was written, which may change how it keeps rows,
+// and for each search by one who has entered the store's ReaderGate.
 #pragma once
 
 #include <algorithm>
@@ -15,11 +16,7 @@ namespace concord::cpu {
 class Scorer {
  public:
   Scorer(const core::VectorStore& vectors, const MetricKernels& kernels)
-      : vectors_(&vectors),
-        base_(static_cast<const char*>(vectors.data())),
-        stride_(vectors.stride()),
-        row_bytes_(vectors.row_bytes()),
-        kernels_(kernels_for(vectors.element(), kernels)) {}
+      : Scorer(vectors, vectors.rows(), kernels) {}
 
   void score(const float* query, const core::NodeId* ids, std::size_t n, float* out) const {
     kernels_.ids(query, base_, stride_, ids, n, out);
@@ -37,6 +34,14 @@ class Scorer {
   }
 
  private:
+  Scorer(const core::VectorStore& vectors, const core::StoredRows& rows,
+         const MetricKernels& kernels)
+      : vectors_(&vectors),
+        base_(static_cast<const char*>(rows.data)),
+        stride_(vectors.stride()),
+        row_bytes_(vectors.row_bytes(rows.element)),
+        kernels_(kernels_for(rows.element, kernels)) {}
+
   static const RowKernels& kernels_for(core::Element element, const MetricKernels& kernels) {
     switch (element) {
       case core::Element::u8:

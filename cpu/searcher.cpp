@@ -1,34 +1,42 @@
 #include "cpu/searcher.hpp"
 
 #include <algorithm>
-#include <atomic>
+#include <memory>
+#include <vector>
 
 namespace concord::cpu {
 
 using core::Key;
 using core::NodeId;
 
-/// Scratch borrowed from the pool for the length of a scope.
+/// Scratch borrowed for the length of a scope.
 class Searcher::Lease {
  public:
   explicit Lease(const Searcher& searcher) : searcher_(searcher) {
-    {
-      const std::lock_guard lock(searcher_.mutex_);
-      if (!searcher_.idle_.empty()) {
-        scratch_ = std::move(searcher_.idle_.back());
-        searcher_.idle_.pop_back();
-      }
+    for (auto& idle : searcher_.idle_) {
+      if (idle.load(std::memory_order_relaxed) == nullptr) continue;
+      scratch_.reset(idle.exchange(nullptr, std::memory_order_acquire));
+      if (scratch_) break;
     }
-    if (!scratch_) scratch_ = std::make_unique<Scratch>();
+    if (!scratch_)
+      scratch_ = std::make_unique<Scratch>();
+    else
+      searcher_.idle_bytes_ -= sizeof(Scratch) + scratch_->bytes();
     scratch_->query.resize(searcher.vectors_.stride());
     scratch_->counts = {};
   }
   ~Lease() {
-    const std::lock_guard lock(searcher_.mutex_);
-    // The pool never holds more than was in use at once, and room was made when it was taken.
-    try {
-      searcher_.idle_.push_back(std::move(scratch_));
-    } catch (...) {  // out of memory: this scratch is freed instead of kept
+    const std::size_t bytes = sizeof(Scratch) + scratch_->bytes();
+    for (auto& idle : searcher_.idle_) {
+      Scratch* none = nullptr;
+      if (idle.load(std::memory_order_relaxed) != nullptr) continue;
+      // Counted first, so that whoever takes it finds it counted.
+      searcher_.idle_bytes_ += bytes;
+      if (idle.compare_exchange_strong(none, scratch_.get(), std::memory_order_release)) {
+        scratch_.release();
+        return;
+      }
+      searcher_.idle_bytes_ -= bytes;
     }
   }
   Lease(const Lease&) = delete;
@@ -68,6 +76,10 @@ Searcher::Searcher(const core::Graph& graph, const core::VectorStore& vectors,
                    const MetricKernels& kernels)
     : graph_(graph), vectors_(vectors), kernels_(kernels) {}
 
+Searcher::~Searcher() {
+  for (auto& idle : idle_) delete idle.load();
+}
+
 SearchCounts Searcher::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
                               Key* out, std::uint32_t* counts, core::ThreadPool& pool) const {
   return for_each_query<Lease>(
@@ -82,7 +94,8 @@ SearchCounts Searcher::search(MatrixView<const float> queries, std::uint32_t k, 
 void Searcher::search_one(const float* query, std::uint32_t k, std::uint32_t ef, Key* out,
                           std::uint32_t& count, Scratch& scratch) const {
   count = 0;
-  const core::EntryPoint entry = graph_.entry_point();
+  const core::LiveView live = graph_.live();
+  const core::EntryPoint entry = live.entry;
   if (entry.node == core::kNoNode || k == 0) return;
   const Scorer scorer(vectors_, kernels_);
   float distance;
@@ -90,10 +103,14 @@ void Searcher::search_one(const float* query, std::uint32_t k, std::uint32_t ef,
   ++scratch.counts.distances;
   Key closest = core::make_key(distance, entry.node);
   for (std::uint32_t layer = entry.level; layer > 0; --layer) {
-    const auto read_row = [&](NodeId node, NodeId* ids) { return graph_.read(node, layer, ids); };
+    const auto read_row = [&](NodeId node, NodeId* ids) {
+      return graph_.read_live(live, node, layer, ids);
+    };
     closest = greedy_descent(scorer, query, closest, read_row, scratch);
   }
-  const auto read_row = [&](NodeId node, NodeId* ids) { return graph_.read(node, 0, ids); };
+  const auto read_row = [&](NodeId node, NodeId* ids) {
+    return graph_.read_live(live, node, 0, ids);
+  };
   const auto prefetch_row = [&](NodeId node) { graph_.table(0).prefetch(node); };
   beam_search(scorer, query, closest, ef, read_row, prefetch_row, scratch);
   count = static_cast<std::uint32_t>(std::min<std::size_t>(k, scratch.list.size()));
@@ -134,11 +151,6 @@ SearchCounts Searcher::exact(MatrixView<const float> queries, std::uint32_t k, K
       });
 }
 
-std::size_t Searcher::scratch_bytes() const {
-  const std::lock_guard lock(mutex_);
-  std::size_t bytes = 0;
-  for (const auto& scratch : idle_) bytes += sizeof(Scratch) + scratch->bytes();
-  return bytes;
-}
+std::size_t Searcher::scratch_bytes() const { return idle_bytes_; }
 
 }  // namespace concord::cpu

@@ -1,14 +1,13 @@
 // Searching the live graph, and scanning it exactly, on CPU threads.
 //
-// Thread-safety: all members may be called from any number of threads at once. Each query works in
-// pooled scratch whose size depends on ef and k, not on the number of vectors.
+// Thread-safety: all members may be called from any number of threads at once and beside the
+// writer; none waits for another. A query sees every vector that was committed before it began. It
+// works in pooled scratch whose size depends on ef and k, not on the number of vectors.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <concord/matrix_view.hpp>
-#include <memory>
-#include <mutex>
-#include <span>
-#include <vector>
 
 #include "common/graph.hpp"
 #include "common/thread_pool.hpp"
@@ -21,6 +20,9 @@ class Searcher {
  public:
   Searcher(const core::Graph& graph, const core::VectorStore& vectors,
            const MetricKernels& kernels);
+  ~Searcher();
+  Searcher(const Searcher&) = delete;
+  Searcher& operator=(const Searcher&) = delete;
 
   /// For each query the k nearest found with max(ef, k) candidates, as sorted keys in
   /// out[q × k …], counts[q] of them. Throws Error(invalid_vector) for the first bad query.
@@ -40,8 +42,9 @@ class Searcher {
   const core::Graph& graph_;
   const core::VectorStore& vectors_;
   MetricKernels kernels_;
-  mutable std::mutex mutex_;  ///< guards idle_
-  mutable std::vector<std::unique_ptr<Scratch>> idle_;
+  /// Scratch that is not in use. A query takes one by exchange, so that none waits for a lock.
+  mutable std::array<std::atomic<Scratch*>, 64> idle_{};
+  mutable std::atomic<std::size_t> idle_bytes_{0};
 };
 
 }  // namespace concord::cpu

@@ -45,6 +45,21 @@ Backend::Backend(std::unique_ptr<Device> device, const core::Graph& graph,
   stats_.name = device_->name();
 }
 
+// A search that has its turn ends first.
+void Backend::begin_addition(NodeId size, DeviceMatrixView<const float> vectors) noexcept {
+  const std::lock_guard lock(mutex_);
+  adding_ = true;
+  mirror_.forget_nodes(size);
+  mirror_.offer_vectors(size, vectors);
+  proposer_.begin_addition();
+}
+
+void Backend::end_addition() noexcept {
+  const std::lock_guard lock(mutex_);
+  mirror_.withdraw_vectors();
+  adding_ = false;
+}
+
 DeviceStats Backend::stats() const {
   const std::lock_guard lock(mutex_);
   DeviceStats stats = stats_;
@@ -53,12 +68,13 @@ DeviceStats Backend::stats() const {
 }
 
 bool Backend::takes_search(std::size_t queries, std::uint32_t ef) const {
-  return queries > 0 && searcher_.can_search(ef) && router_.prefers_device(queries, ef);
+  return queries > 0 && !adding_ && searcher_.can_search(ef) && router_.prefers_device(queries, ef);
 }
 
 template <class Call>
-Counters Backend::take_turn(const Call& call) {
+std::optional<Counters> Backend::take_turn(const Call& call) {
   const std::lock_guard lock(mutex_);
+  if (adding_) return std::nullopt;
   if (failed_) throw Error(ErrorCode::cuda, "the device has failed before");
   failed_ = true;  // unless the call ends well
   try {
@@ -72,37 +88,38 @@ Counters Backend::take_turn(const Call& call) {
 }
 
 template <class Call>
-Counters Backend::timed_search(std::size_t queries, std::uint32_t k, std::uint32_t ef,
-                               const Call& call) {
+std::optional<Counters> Backend::timed_search(std::size_t queries, std::uint32_t k,
+                                              std::uint32_t ef, const Call& call) {
   double seconds = 0;
-  const Counters counters = take_turn([&] {
+  const std::optional<Counters> counters = take_turn([&] {
     searcher_.make_ready(queries, k);  // once after a change: no part of what a batch costs
     const core::Stopwatch watch(seconds);
     return call();
   });
-  router_.note_device(queries, std::max(ef, k), seconds);
+  if (counters) router_.note_device(queries, std::max(ef, k), seconds);
   return counters;
 }
 
-Counters Backend::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
-                         Key* out, std::uint32_t* counts) {
+std::optional<Counters> Backend::search(MatrixView<const float> queries, std::uint32_t k,
+                                        std::uint32_t ef, Key* out, std::uint32_t* counts) {
   return timed_search(queries.rows, k, ef,
                       [&] { return searcher_.search(queries, k, ef, out, counts); });
 }
 
-Counters Backend::search(DeviceMatrixView<const float> queries, Stream stream, std::uint32_t k,
-                         std::uint32_t ef, Key* out, std::uint32_t* counts) {
+std::optional<Counters> Backend::search(DeviceMatrixView<const float> queries, Stream stream,
+                                        std::uint32_t k, std::uint32_t ef, Key* out,
+                                        std::uint32_t* counts) {
   return timed_search(queries.rows, k, ef,
                       [&] { return searcher_.search(queries, stream, k, ef, out, counts); });
 }
 
-Counters Backend::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
-                        std::uint32_t* counts) {
+std::optional<Counters> Backend::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
+                                       std::uint32_t* counts) {
   return take_turn([&] { return searcher_.exact(queries, k, out, counts); });
 }
 
 void Backend::note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds) {
-  router_.note_cpu(queries, ef, seconds);
+  if (!adding_) router_.note_cpu(queries, ef, seconds);
 }
 
 OpenedDevice open_backend(const DeviceSpec& spec, const RuntimeOptions& options,

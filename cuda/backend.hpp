@@ -3,15 +3,18 @@
 // It is opened when it first pays, keeps the mirror between calls, and is given up at the first
 // failure; the CPU then does the work and the reason stands in the stats.
 // Thread-safety: building calls come from the one writer; search() and exact() may be called from
-// any number of threads and take turns.
+// any number of threads and take turns. During an addition the device is the writer's alone, and
+// the CPU answers.
 #pragma once
 
+#include <atomic>
 #include <concord/error.hpp>
 #include <concord/matrix_view.hpp>
 #include <concord/stats.hpp>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -50,23 +53,24 @@ class Backend {
   [[nodiscard]] core::Proposer& proposer() noexcept { return proposer_; }
   /// Nodes from `size` on have been announced, perhaps not for the first time. Their vectors may
   /// also be in the caller's device memory, which is left alone from end_addition() on.
-  void begin_addition(NodeId size, DeviceMatrixView<const float> vectors) noexcept {
-    mirror_.forget_nodes(size);
-    mirror_.offer_vectors(size, vectors);
-    proposer_.begin_addition();
-  }
-  void end_addition() noexcept { mirror_.withdraw_vectors(); }
+  void begin_addition(NodeId size, DeviceMatrixView<const float> vectors) noexcept;
+  void end_addition() noexcept;
   [[nodiscard]] Device& device() noexcept { return *device_; }
   [[nodiscard]] DeviceStats stats() const;
 
   /// False if the CPU is to answer: it is faster for so few queries, or the device cannot.
   [[nodiscard]] bool takes_search(std::size_t queries, std::uint32_t ef) const;
-  [[nodiscard]] bool takes_exact(std::uint32_t k) const { return searcher_.can_scan(k); }
-  Counters search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef, Key* out,
-                  std::uint32_t* counts);
-  Counters search(DeviceMatrixView<const float> queries, Stream stream, std::uint32_t k,
-                  std::uint32_t ef, Key* out, std::uint32_t* counts);
-  Counters exact(MatrixView<const float> queries, std::uint32_t k, Key* out, std::uint32_t* counts);
+  [[nodiscard]] bool takes_exact(std::uint32_t k) const {
+    return !adding_ && searcher_.can_scan(k);
+  }
+  /// Nothing where an addition has begun: the CPU is to answer.
+  std::optional<Counters> search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
+                                 Key* out, std::uint32_t* counts);
+  std::optional<Counters> search(DeviceMatrixView<const float> queries, Stream stream,
+                                 std::uint32_t k, std::uint32_t ef, Key* out,
+                                 std::uint32_t* counts);
+  std::optional<Counters> exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
+                                std::uint32_t* counts);
   /// The CPU has answered so many queries in so many seconds.
   void note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds);
 
@@ -74,9 +78,10 @@ class Backend {
   /// Runs `call` when the turn comes. After a failure nothing on the device can be relied on, so
   /// calls that wait for their turn then fail, too.
   template <class Call>
-  Counters take_turn(const Call& call);
+  std::optional<Counters> take_turn(const Call& call);
   template <class Call>
-  Counters timed_search(std::size_t queries, std::uint32_t k, std::uint32_t ef, const Call& call);
+  std::optional<Counters> timed_search(std::size_t queries, std::uint32_t k, std::uint32_t ef,
+                                       const Call& call);
 
   std::unique_ptr<Device> device_;
   DeviceStats stats_;
@@ -85,6 +90,7 @@ class Backend {
   DeviceSearcher searcher_;
   mutable std::mutex mutex_;  ///< guards mirror, searcher, stats and failed_ in searches
   bool failed_ = false;
+  std::atomic<bool> adding_{false};  ///< changed under mutex_
   SearchRouter router_;
 };
 
