@@ -45,6 +45,8 @@ DataSet load_hdf5(const DataSource& source, Need need) {
 
 DataSet load_synthetic(const DataSource& source, Need need) {
   SyntheticSpec spec = parse_synthetic(source.synthetic);
+  spec.intrinsic = source.intrinsic;
+  spec.clusters = source.clusters;
   DataSet data;
   data.metric = source.metric.value_or(Metric::l2sq);
   if (need != Need::queries) {
@@ -121,6 +123,11 @@ DataSet load_data_set(const DataSource& source, Need need) {
   if (!source.synthetic.empty()) {
     data = load_synthetic(source, need);
     data.name = "synthetic " + source.synthetic;
+    const SyntheticSpec usual;
+    if (source.intrinsic != usual.intrinsic || source.clusters != usual.clusters) {
+      data.name += " (intrinsic " + std::to_string(source.intrinsic) + ", " +
+                   std::to_string(source.clusters) + " clusters)";
+    }
   } else if (source.dataset.extension() == ".hdf5" || source.dataset.extension() == ".h5") {
     data = load_hdf5(source, need);
     data.name = source.dataset.filename().string();

@@ -13,7 +13,9 @@ namespace concord::bench {
 /// Where the data come from, as given on the command line.
 struct DataSource {
   std::filesystem::path dataset;  ///< a file; or
-  std::string synthetic;          ///< "n,d[,seed]"
+  std::string synthetic;          ///< "n,d[,seed]", with
+  std::size_t intrinsic = 16;     ///< so many latent dimensions and
+  std::size_t clusters = 256;     ///< clusters
   std::filesystem::path queries;
   std::filesystem::path ground_truth;
   std::optional<Metric> metric;  ///< overrules the file's

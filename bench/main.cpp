@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
   add_info_command(app, options, chosen);
   add_convert_command(app, options, chosen);
   add_compare_command(app, options, chosen);
+  add_report_command(app, options, chosen);
   add_words_command(app, options, chosen);
   try {
     check_command(app, argc > 1 ? argv[1] : "");

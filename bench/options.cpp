@@ -49,6 +49,12 @@ void add_data_options(CLI::App& app, Options& options) {
                  "data: .hdf5 (ann-benchmarks), .fvecs, .bvecs, .fbin, .u8bin or .i8bin");
   app.add_option("--synthetic", options.data.synthetic,
                  "n,d[,seed]: generated data, clustered and of low intrinsic dimension");
+  app.add_option("--intrinsic", options.data.intrinsic, "latent dimensions of generated data")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65536));
+  app.add_option("--clusters", options.data.clusters, "clusters of generated data")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
   app.add_option("--queries", options.data.queries, "vector file with the queries");
   app.add_option("--ground-truth", options.data.ground_truth,
                  ".ivecs or .ibin with the queries' nearest rows (else computed)");

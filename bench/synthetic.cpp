@@ -9,8 +9,6 @@
 namespace concord::bench {
 namespace {
 
-constexpr std::size_t kLatent = 16;
-constexpr std::size_t kClusters = 256;
 constexpr float kCenterSpread = 1.5F;  // of cluster centres, in units of a cluster's own spread
 constexpr float kNoise = 0.1F;
 constexpr std::size_t kMaxDimension = 65536;
@@ -47,9 +45,9 @@ struct Model {
 };
 
 Model make_model(const SyntheticSpec& spec) {
-  Model model{std::min(kLatent, spec.dimension), {}, {}};
+  Model model{std::min(spec.intrinsic, spec.dimension), {}, {}};
   model.map = FloatMatrix(model.latent, spec.dimension);
-  model.centers = FloatMatrix(kClusters, model.latent);
+  model.centers = FloatMatrix(spec.clusters, model.latent);
   for (std::size_t i = 0; i < model.map.values.size(); ++i) {
     model.map.values[i] = gaussian(draw(spec.seed, Stream::map, i, 0));
   }
@@ -60,7 +58,7 @@ Model make_model(const SyntheticSpec& spec) {
 }
 
 void make_vector(const SyntheticSpec& spec, const Model& model, std::uint64_t number, float* out) {
-  const std::uint64_t cluster = draw(spec.seed, Stream::choice, number, 0) % kClusters;
+  const std::uint64_t cluster = draw(spec.seed, Stream::choice, number, 0) % spec.clusters;
   for (std::size_t c = 0; c < spec.dimension; ++c) {
     out[c] = kNoise * gaussian(draw(spec.seed, Stream::noise, number, c));
   }

@@ -1,13 +1,13 @@
 // Seeded synthetic vectors on which recall means something.
 //
-// A vector is A·z + noise: z is a point of a mixture of spherical Gaussians in 16 latent
-// dimensions (fewer where d < 16), A a fixed random linear map into d dimensions. So the
+// A vector is A·z + noise: z is a point of a mixture of spherical Gaussians in `intrinsic` latent
+// dimensions (fewer where d is less), A a fixed random linear map into d dimensions. So the
 // data are clustered and of low intrinsic dimension, as real embeddings are; uniform noise in d
 // dimensions would have no near neighbors to speak of.
 //
-// Vector i depends on (seed, d, i) alone. Only integer arithmetic and single IEEE operations are
-// used (no libm), so every machine and thread count makes the same bytes, and with them the same
-// digest. "Gaussians" are sums of four uniform numbers.
+// Vector i depends on (seed, d, intrinsic, clusters, i) alone. Only integer arithmetic and single
+// IEEE operations are used (no libm), so every machine and thread count makes the same bytes, and
+// with them the same digest. "Gaussians" are sums of four uniform numbers.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,8 @@ struct SyntheticSpec {
   std::size_t rows = 0;
   std::size_t dimension = 0;
   std::uint64_t seed = 1;
+  std::size_t intrinsic = 16;  ///< latent dimensions
+  std::size_t clusters = 256;  ///< Gaussians of the mixture
 };
 
 /// Parses "n,d" or "n,d,seed"; throws InputError.

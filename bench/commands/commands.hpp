@@ -13,6 +13,7 @@ void add_audit_command(CLI::App& app, Options& options, Command& chosen);
 void add_info_command(CLI::App& app, Options& options, Command& chosen);
 void add_convert_command(CLI::App& app, Options& options, Command& chosen);
 void add_compare_command(CLI::App& app, Options& options, Command& chosen);
+void add_report_command(CLI::App& app, Options& options, Command& chosen);
 void add_words_command(CLI::App& app, Options& options, Command& chosen);
 
 }  // namespace concord::bench

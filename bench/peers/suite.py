@@ -157,7 +157,6 @@ class Suite:
         for name in self.options.data:
             with tempfile.TemporaryDirectory(prefix="concord-peers-") as folder:
                 self.run_data(name, pathlib.Path(folder))
-        self.document["machine"]["load_average_at_end"] = os.getloadavg()[0]
         return self.document
 
     def run_data(self, name: str, folder: pathlib.Path) -> None:
@@ -196,6 +195,7 @@ class Suite:
                     self.search(result, name, folder, number, threads, round_number)
             print(f"  round {round_number + 1} of {self.options.rounds} searched", flush=True)
         self.document["results"] += results
+        self.document["machine"]["load_average_at_end"] = os.getloadavg()[0]
         self.options.out.write_text(json.dumps(self.document, indent=1) + "\n")
 
     def job(

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "bench/interpolate.hpp"
@@ -25,6 +26,32 @@ TEST(Synthetic, DependsOnSeedAndNumberAlone) {
   const FloatMatrix part = synthetic_vectors(spec, 5000, 10, 2);
   EXPECT_TRUE(std::equal(part.values.begin(), part.values.end(), all.row(5000)));
   EXPECT_NE(synthetic_vectors({10000, 20, 4}, 0, 1, 1).values, std::vector<float>(20));
+}
+
+/// The mean squared distance to the nearest other vector, relative to that of any two.
+double nearness(const SyntheticSpec& spec) {
+  const FloatMatrix vectors = synthetic_vectors(spec, 0, spec.rows, 1);
+  double nearest_sum = 0;
+  double sum = 0;
+  for (std::size_t a = 0; a < vectors.rows; ++a) {
+    double nearest = std::numeric_limits<double>::infinity();
+    for (std::size_t b = 0; b < vectors.rows; ++b) {
+      if (a == b) continue;
+      double distance = 0;
+      for (std::size_t c = 0; c < vectors.cols; ++c) {
+        distance += std::pow(vectors.row(a)[c] - vectors.row(b)[c], 2);
+      }
+      nearest = std::min(nearest, distance);
+      sum += distance / static_cast<double>(vectors.rows - 1);
+    }
+    nearest_sum += nearest;
+  }
+  return nearest_sum / sum;
+}
+
+TEST(Synthetic, NearestAreFartherInMoreLatentDimensionsAndWithMoreClusters) {
+  EXPECT_GT(nearness({400, 64, 1, 32, 1}), 4 * nearness({400, 64, 1, 4, 1}));
+  EXPECT_GT(nearness({400, 64, 1, 16, 4096}), 1.2 * nearness({400, 64, 1, 16, 4}));
 }
 
 TEST(Synthetic, ParsesAndRefuses) {

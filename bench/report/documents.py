@@ -1,0 +1,115 @@
+"""Reads result files and says of each what it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import re
+import statistics
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class BadInputError(Exception):
+    """One line for the user."""
+
+
+@dataclasses.dataclass
+class Documents:
+    """All files of a report; every document has its file's name in ``file``."""
+
+    peers: list[Json]
+    """Of bench/peers."""
+    bench: list[Json]
+    """Of concord-bench run, build and compare."""
+
+
+def read(paths: list[pathlib.Path]) -> Documents:
+    """Reads and sorts the files. Raises BadInputError."""
+    found = Documents([], [])
+    for path in paths:
+        try:
+            document = json.loads(path.read_text())
+        except OSError as error:
+            raise BadInputError(f"{path}: {error.strerror}") from None
+        except ValueError as error:
+            raise BadInputError(f"{path}: no JSON: {error}") from None
+        tool = document.get("tool") if isinstance(document, dict) else None
+        if tool == "concord-peers" and document.get("schema") == 1:
+            found.peers.append(document)
+        elif tool == "concord-bench" and document.get("schema") == 1 and "index" in document:
+            found.bench.append(document)
+        else:
+            raise BadInputError(
+                f"{path}: no result of concord-bench (run, build, compare) or of bench/peers"
+            )
+        document["file"] = path.name
+    return found
+
+
+def threads_of(document: Json) -> list[str]:
+    """Thread counts of a peers document, ascending."""
+    return [str(threads) for threads in sorted(document["parameters"]["threads"])]
+
+
+def results_of(document: Json, data: str) -> list[Json]:
+    """Of one data set, Concord first."""
+    results = [r for r in document["results"] if r["data"] == data]
+    return sorted(results, key=lambda r: not r["library"].startswith("concord"))
+
+
+def seconds(result: Json, threads: str) -> float | None:
+    """Median seconds of a build."""
+    build = result["builds"].get(threads)
+    return statistics.median(build["seconds"]) if build else None
+
+
+def points(result: Json, threads: str) -> list[Json]:
+    """Points of a search in order of recall, speeds as medians with ends."""
+    made = [
+        point
+        | {
+            "qps": statistics.median(point["qps"]),
+            "low": min(point["qps"]),
+            "high": max(point["qps"]),
+        }
+        for point in result["search"].get(threads, [])
+    ]
+    return sorted(made, key=lambda point: (point["recall"], -point["qps"]))
+
+
+def at_target(result: Json, threads: str, target: str) -> Json | None:
+    """The point of the smallest effort that reaches a recall."""
+    effort = result.get("targets", {}).get(target)
+    return next((p for p in points(result, threads) if p["effort"] == effort), None)
+
+
+def first_answer(result: Json) -> float | None:
+    """Median seconds from a fresh process's load to its first answer."""
+    measured = result.get("first_answer_seconds")
+    return statistics.median(measured) if measured else None
+
+
+def peak(result: Json, threads: str) -> int | None:
+    """Bytes a build took beside the caller's array at its peak."""
+    build = result["builds"].get(threads)
+    return build["peak_bytes"] if build and build["peak_exact"] else None
+
+
+def label(document: Json) -> str:
+    """A concord-bench document in a few words."""
+    data = document["data"]
+    return f"{short_name(data['name'])}, {data['vectors']:,}, {threads_text(document['build']['threads'])}"
+
+
+def short_name(name: str) -> str:
+    """The name of a data set without its size and what its file's name says of metric and format."""
+    name = re.sub(r"^synthetic \d+,(\d+)(,\d+)?", r"synthetic \1-d", name)
+    return re.sub(r"(-(euclidean|angular|dot))?\.(hdf5|h5|[fb]vecs|fbin|u8bin|i8bin)$", "", name)
+
+
+def threads_text(count: int | str) -> str:
+    """1 thread, 2 threads."""
+    return "1 thread" if int(count) == 1 else f"{count} threads"

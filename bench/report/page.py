@@ -1,0 +1,167 @@
+"""The page: one HTML file that needs nothing else, neither beside it nor from the network."""
+
+from __future__ import annotations
+
+import html
+import json
+import pathlib
+
+from plotly.offline import get_plotlyjs
+
+from . import bench_part, peers_part, web
+from .documents import Documents, Json
+from .plot import Plot
+from .tables import Table
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class Page:
+    """Collects sections and plots, in order."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.contents: list[tuple[str, str]] = []
+        self.plots: list[tuple[Plot, list[str]]] = []
+        """With the names that share a set of colors."""
+
+    def section(self, key: str, title: str, *paragraphs: str) -> None:
+        """A heading and what to know when reading on."""
+        self.contents.append((key, title))
+        self.parts.append(f'<h2 id="{key}">{html.escape(title)}</h2>')
+        self.parts += [f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs]
+
+    def table(self, table: Table, kind: str = "") -> None:
+        """A table, if it has rows; ``kind`` is a class of page.css."""
+        if table.rows:
+            self.parts.append(f'<div class="{kind}">{table.html()}</div>')
+
+    def figures(self, plots: list[Plot]) -> None:
+        """Plots side by side where there is room."""
+        self.parts.append('<div class="plots">')
+        shared = list(dict.fromkeys(series.name for plot in plots for series in plot.series))
+        for plot in plots:
+            names = [s.name for s in plot.series] if plot.kind != "lines" else shared
+            self.plots.append((plot, names))
+            note = f'<p class="note">{html.escape(plot.note)}</p>' if plot.note else ""
+            self.parts.append(
+                f"<figure><figcaption><h3>{html.escape(plot.title)}</h3>{note}</figcaption>"
+                f'<div class="plot" id="{plot.key}"></div></figure>'
+            )
+        self.parts.append("</div>")
+
+    def html(self) -> str:
+        """The whole file."""
+        figures = {plot.key: web.figure(plot, names) for plot, names in self.plots}
+        links = "".join(
+            f'<a href="#{key}">{html.escape(title)}</a>' for key, title in self.contents
+        )
+        data = json.dumps(figures, separators=(",", ":")).replace("<", "\\u003c")
+        return "\n".join(
+            [
+                '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+                '<meta name="viewport" content="width=device-width, initial-scale=1">',
+                "<title>Concord: measured</title>",
+                f"<style>\n{(HERE / 'page.css').read_text()}</style>\n</head>\n<body>",
+                f"<h1>Concord: measured</h1>\n<nav>{links}</nav>",
+                *self.parts,
+                f'<script type="application/json" id="figures">{data}</script>',
+                f"<script>{get_plotlyjs()}</script>",
+                f"<script>\n{(HERE / 'page.js').read_text()}</script>\n</body>\n</html>\n",
+            ]
+        )
+
+
+def compose(found: Documents) -> Page:
+    """All that the documents have to tell."""
+    page = Page()
+    if found.peers:
+        page.section(
+            "standing",
+            "Who is best at what",
+            "Every measure of every data set: the best library, and where Concord stands, be it first or last. "
+            "Figures are medians; a difference smaller than the spread in the curves below is none.",
+        )
+        for document in found.peers:
+            for data in document["data"]:
+                page.table(peers_part.standing(document, data), "standing")
+    for document in found.peers:
+        for data in document["data"]:
+            _peers_section(page, document, data)
+    for document in found.peers:
+        _peers_environment(page, document)
+    if found.bench:
+        page.section(
+            "concord",
+            "Concord alone",
+            "Reports of concord-bench: what a build and a search consist of.",
+        )
+        page.figures(bench_part.plots(found.bench))
+        compared = bench_part.comparisons(found.bench)
+        if compared.rows:
+            page.section(
+                "compared", "Compared with hnswlib", "Above 1, Concord is faster; below 1, smaller."
+            )
+            page.table(compared)
+        page.section("audit", "Audits", "The seven invariants of each graph, and its digest.")
+        page.table(bench_part.audits(found.bench))
+    page.section("files", "Files")
+    page.table(_files([*found.peers, *found.bench]), "files")
+    return page
+
+
+def _peers_section(page: Page, document: Json, data: str) -> None:
+    facts, parameters = document["data"][data], document["parameters"]
+    page.section(
+        f"peers-{data}",
+        f"Peers: {data}",
+        f"{facts['vectors']:,} vectors of {facts['dimension']} dimensions, {facts['metric']}, "
+        f"{facts['queries']:,} queries in one call, recall@{parameters['k']}. M = {parameters['M']}, "
+        f"ef_construction = {parameters['ef_construction']}, or what stands for them.",
+    )
+    page.table(peers_part.summary(document, data))
+    failures = [
+        f"{r['library']}: {f}"
+        for r in document["results"]
+        if r["data"] == data
+        for f in r["failures"]
+    ]
+    page.parts += [f'<p class="note">Failed: {html.escape(failure)}</p>' for failure in failures]
+    page.figures(peers_part.plots(document, data))
+
+
+def _peers_environment(page: Page, document: Json) -> None:
+    machine = document["machine"]
+    page.section(
+        f"libraries-{document['file']}",
+        f"Libraries and machine ({document['file']})",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB; "
+        f"{machine['system']}; Python {machine['python']}. Load when it began {machine['load_average']:.1f}, "
+        f"when it ended {machine.get('load_average_at_end', float('nan')):.1f}.",
+        "Each library runs in a process of its own on as many cores as threads. Build memory is the growth of "
+        "resident memory at its peak, beside the caller's float32 array. Concord keeps vectors whose elements "
+        "are all 8-bit numbers as bytes, which is exact.",
+    )
+    rows = [
+        [name, str(facts["version"]), facts["codes"], facts["mapping"], facts["about"]]
+        for name, facts in document["libraries"].items()
+    ]
+    header = ["library", "version", "distances of", "M, ef_construction, ef", "how it is used"]
+    page.table(Table(header, rows), "files")
+    skipped = [f"{name} ({reason})" for name, reason in document["skipped"].items()]
+    if skipped:
+        page.parts.append(f'<p class="note">Not run: {html.escape("; ".join(skipped))}.</p>')
+
+
+def _files(all_documents: list[Json]) -> Table:
+    rows = [
+        [
+            d["file"],
+            d["date"],
+            d["commit"],
+            f"{d['machine']['cpu']}, {d['machine']['cores']} cores",
+            d["command"],
+        ]
+        for d in all_documents
+    ]
+    return Table(["file", "date", "commit", "machine", "command"], rows)

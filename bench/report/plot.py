@@ -1,0 +1,106 @@
+"""What a plot shows, apart from how it is drawn: web.py and pictures.py draw the same object."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+CONCORD = "concord"
+# Legible on white and on black; Concord's stands apart. Markers differ too, for those who see colors alike.
+_COLORS = (
+    "#3f7fd0",
+    "#2a9d8f",
+    "#8e6bd0",
+    "#c98a1b",
+    "#d0609a",
+    "#5b9a3c",
+    "#7f8894",
+    "#a4683f",
+    "#1a9fc0",
+)
+_MARKERS = (
+    "square",
+    "diamond",
+    "triangle-up",
+    "x",
+    "triangle-down",
+    "cross",
+    "star",
+    "pentagon",
+    "hexagon",
+)
+RECALLS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+
+
+@dataclasses.dataclass
+class Series:
+    """One line, or one set of bars."""
+
+    name: str
+    x: Sequence[float | str]
+    y: Sequence[float]
+    hover: Sequence[str]
+    """A line for each point."""
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    """Ends of the error bars, where there are any."""
+
+
+@dataclasses.dataclass
+class Plot:
+    """Lines over x, or horizontal bars with a category in each ``y`` place (``x`` holds the categories)."""
+
+    key: str
+    """File name of the pictures and id in the page."""
+    title: str
+    kind: str
+    """lines, bars, stacked (bars, in per cent) or columns."""
+    x_title: str
+    y_title: str
+    series: list[Series]
+    note: str = ""
+    x_log: bool = False
+    y_log: bool = False
+    x_ticks: Sequence[tuple[float, str]] = ()
+
+
+def style(name: str, names: Sequence[str]) -> tuple[str, str]:
+    """Color and marker of a series among all names, the same in every plot that has the same names."""
+    if name == CONCORD or name.startswith(CONCORD + " "):
+        return "#e2492f", "circle"
+    others = [other for other in names if not other.startswith(CONCORD)]
+    place = others.index(name) % len(_COLORS)
+    return _COLORS[place], _MARKERS[place]
+
+
+def recall_place(recall: float) -> float:
+    """Where a recall stands on an axis on which each halving of the missed neighbors is as far."""
+    return -math.log10(max(1 - recall, 5e-4))
+
+
+def recall_ticks(recalls: Sequence[float]) -> list[tuple[float, str]]:
+    """Ticks from the lowest of the recalls on."""
+    lowest = min(recalls, default=0.5)
+    below = max((r for r in RECALLS if r <= lowest), default=RECALLS[0])
+    return [(recall_place(r), f"{r:g}") for r in RECALLS if r >= below]
+
+
+def exponent(x: Sequence[float], y: Sequence[float]) -> float:
+    """Exponent b of the power law y = a·x^b that fits best (least squares of logarithms)."""
+    a, b = [math.log(v) for v in x], [math.log(v) for v in y]
+    mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
+    spread = sum((v - mean_a) ** 2 for v in a)
+    return sum((v - mean_a) * (w - mean_b) for v, w in zip(a, b, strict=True)) / spread
+
+
+def short(value: float) -> str:
+    """Three or more digits: 0.0123, 1.23, 12.3, 123, 12,345."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    return f"{short(count / 2**20)} MiB"
