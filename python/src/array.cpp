@@ -61,6 +61,14 @@ Element element_of(nb::dlpack::dtype type) {
 // DLPack's device types.
 constexpr int kCpu = 1, kCuda = 2, kCudaHost = 3, kCudaManaged = 13;
 
+bool is_cuda(int device) noexcept { return device == kCuda || device == kCudaManaged; }
+
+/// JAX's arrays offer the buffer protocol and refuse it for bfloat16 and in device memory.
+bool only_dlpack_can(nb::handle object) {
+  return nb::hasattr(object, "__dlpack__") &&
+         !nb::isinstance(object, nb::module_::import_("numpy").attr("ndarray"));
+}
+
 }  // namespace
 
 std::size_t size_of(Element element) noexcept {
@@ -116,6 +124,7 @@ bool Array::take_buffer(nb::handle object, bool writable) {
   if (PyObject_GetBuffer(object.ptr(), &buffer_, flags) != 0) {
     nb::python_error error;
     if (error.matches(PyExc_MemoryError)) throw error;
+    if (!writable && only_dlpack_can(object)) return false;
     throw ArrayTypeError(std::string(name_) + " of type " + element_name() +
                          " cannot be read: " + nb::str(error.value()).c_str());
   }
@@ -134,14 +143,20 @@ bool Array::take_buffer(nb::handle object, bool writable) {
 
 bool Array::take_dlpack(nb::handle object) {
   if (!nb::hasattr(object, "__dlpack__")) return false;
+  nb::object source = nb::borrow(object);
+  // Work on the tensor may be pending on a stream of its library, which does nothing about it
+  // unless told where it will be read: on stream 1, the default one.
+  if (is_cuda(nb::cast<int>(object.attr("__dlpack_device__")()[0]))) {
+    source = object.attr("__dlpack__")(nb::arg("stream") = 1);
+  }
   nb::ndarray<nb::ro> tensor;
-  if (!nb::try_cast(object, tensor, false)) {
+  if (!nb::try_cast(source, tensor, false)) {
     object.attr("__dlpack__")();  // says why, for example that the tensor requires grad
     throw ArrayTypeError(std::string(name_) + " cannot be read through DLPack");
   }
   set_shape(tensor.ndim(), tensor.shape_ptr());
   const int device = tensor.device_type();
-  on_device_ = device == kCuda || device == kCudaManaged;
+  on_device_ = is_cuda(device);
   if (!on_device_ && device != kCpu && device != kCudaHost) {
     throw ArrayTypeError(std::string(name_) + " are on DLPack device type " +
                          std::to_string(device) + "; allowed are the host and CUDA");

@@ -1,6 +1,7 @@
 #include "index.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <concord/cuda.hpp>
 #include <filesystem>
 #include <thread>
@@ -19,7 +20,7 @@ namespace {
 
 struct Stopped {};
 
-constexpr std::size_t kExactPiece = 256;  // queries
+constexpr double kPieceSeconds = 0.03;  // of a search, between two looks at signals
 constexpr std::size_t kIngestBytes = 4 << 20;
 
 // What the library tells goes to Python's logging, logger "concord".
@@ -54,6 +55,23 @@ cuda::DeviceMatrixView<const float> device_view(const Array& array) {
   return {reinterpret_cast<const float*>(array.data()), array.rows(), array.cols(),
           array.matrix_stride()};
 }
+
+/// Queries of the next piece of an exact search, by what the last one took: its speed depends on
+/// the index's size and on the device.
+class Pace {
+ public:
+  /// Fewer than `least` at a time would read the vectors too often.
+  explicit Pace(std::size_t least) : least_(least), queries_(least) {}
+  [[nodiscard]] std::size_t queries() const noexcept { return queries_; }
+  void took(std::size_t queries, std::chrono::duration<double> time) noexcept {
+    const double factor = std::clamp(kPieceSeconds / std::max(time.count(), 1e-6), 0.25, 4.0);
+    queries_ = std::max(least_, static_cast<std::size_t>(factor * static_cast<double>(queries)));
+  }
+
+ private:
+  const std::size_t least_;
+  std::size_t queries_;
+};
 
 template <class T>
 nb::object to_numpy(const std::vector<T>& values, const char* type) {
@@ -141,26 +159,29 @@ std::size_t PythonIndex::add_from_host(const Array& vectors, std::span<const std
 
 // ---------------------------------------------------------------------------------------- search
 
-// About 30 ms of work, by the distances that a search of README.md's sample takes and what one
-// costs; between two pieces signals are looked at.
-std::size_t PythonIndex::queries_per_piece(std::uint32_t ef) const {
+std::size_t PythonIndex::workers() const {
   static const unsigned hardware =
       std::max(std::thread::hardware_concurrency(), 1U);  // asks the system
-  const std::size_t threads = threads_ == 0 ? hardware : threads_;
-  const std::size_t nanoseconds = (200 + std::size_t{11} * ef) * (20 + params().dimension / 8);
-  return std::max<std::size_t>(30'000'000 / nanoseconds, 1) * threads;
+  return threads_ == 0 ? hardware : threads_;
 }
 
-/// Calls run(first, rows) for one piece of `queries` after the other.
-template <class Run>
-void PythonIndex::in_pieces(const Array& queries, std::size_t piece, const Run& run) const {
+// By the distances that a search of README.md's sample takes and what one costs.
+std::size_t PythonIndex::queries_per_piece(std::uint32_t ef) const {
+  const std::size_t nanoseconds = (200 + std::size_t{11} * ef) * (20 + params().dimension / 8);
+  return std::max(static_cast<std::size_t>(kPieceSeconds * 1e9) / nanoseconds, std::size_t{1}) *
+         workers();
+}
+
+/// Calls run(first, rows) for pieces of `queries`, of piece() each, one after the other.
+template <class Piece, class Run>
+void PythonIndex::in_pieces(const Array& queries, const Piece& piece, const Run& run) const {
   RowReader reader(queries);
   Watch watch{nb::none()};
   {
     const nb::gil_scoped_release released;
     std::size_t first = 0;
     do {
-      const MatrixView<const float> rows = reader.read(first, piece);
+      const MatrixView<const float> rows = reader.read(first, piece());
       try {
         run(first, rows);
       } catch (const Error& error) {
@@ -188,12 +209,14 @@ nb::object PythonIndex::search(nb::handle queries, nb::handle k, nb::handle ef,
     return answers.arrays();
   }
   std::vector<std::uint32_t> counts;
-  in_pieces(rows, queries_per_piece(std::max(how.ef, how.k)),
-            [&](std::size_t first, MatrixView<const float> piece) {
-              counts.resize(piece.rows);
-              index_.search(piece, how, answers.labels().rows_from(first, piece.rows),
-                            answers.distances().rows_from(first, piece.rows), counts);
-            });
+  const std::size_t most = queries_per_piece(std::max(how.ef, how.k));
+  in_pieces(
+      rows, [&] { return most; },
+      [&](std::size_t first, MatrixView<const float> piece) {
+        counts.resize(piece.rows);
+        index_.search(piece, how, answers.labels().rows_from(first, piece.rows),
+                      answers.distances().rows_from(first, piece.rows), counts);
+      });
   return answers.arrays();
 }
 
@@ -206,9 +229,14 @@ nb::object PythonIndex::exact_search(nb::handle queries, nb::handle k, nb::handl
   const Reading reading(lock_);
   (void)index_.exact_search({}, width);
   const Answers answers(rows.rows(), width, rows.ndim() == 1, out);
-  in_pieces(rows, kExactPiece, [&](std::size_t first, MatrixView<const float> piece) {
-    answers.put(index_.exact_search(piece, width), first);
-  });
+  Pace pace(4 * workers());
+  in_pieces(
+      rows, [&] { return pace.queries(); },
+      [&](std::size_t first, MatrixView<const float> piece) {
+        const auto start = std::chrono::steady_clock::now();
+        answers.put(index_.exact_search(piece, width), first);
+        pace.took(piece.rows, std::chrono::steady_clock::now() - start);
+      });
   return answers.arrays();
 }
 

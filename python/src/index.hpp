@@ -59,8 +59,9 @@ class PythonIndex {
 
   std::size_t add_from_host(const Array& vectors, std::span<const std::uint64_t> labels,
                             Watch& watch);
-  template <class Run>
-  void in_pieces(const Array& queries, std::size_t piece, const Run& run) const;
+  template <class Piece, class Run>
+  void in_pieces(const Array& queries, const Piece& piece, const Run& run) const;
+  [[nodiscard]] std::size_t workers() const;
   [[nodiscard]] std::size_t queries_per_piece(std::uint32_t ef) const;
   template <class Work>
   auto read(const Work& work) const;

@@ -31,16 +31,22 @@ class _Tensor(ctypes.Structure):
 
 
 class Tensor:
-    """The memory of ``array`` ([n, dim]), said to be of a type and on a device; keeps it alive."""
+    """The memory of ``array`` ([n, dim]), said to be of a type, on a device and elsewhere; keeps it alive."""
 
-    def __init__(self, array: npt.NDArray[Any], code: int, device: int = CPU) -> None:
+    def __init__(
+        self,
+        array: npt.NDArray[Any],
+        code: int,
+        device: int = CPU,
+        address: int | None = None,
+    ) -> None:
         self.array = array
         self.device = device
-        self.asked = 0
+        self.streams: list[object] = []
         self.shape = (ctypes.c_int64 * 2)(*array.shape)
         self.strides = (ctypes.c_int64 * 2)(*(s // array.itemsize for s in array.strides))
         self.tensor = _Tensor(
-            array.ctypes.data,
+            array.ctypes.data if address is None else address,
             device,
             0,
             2,
@@ -55,8 +61,8 @@ class Tensor:
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.device, 0
 
-    def __dlpack__(self, **_: object) -> object:
-        self.asked += 1
+    def __dlpack__(self, *, stream: object = None, **_: object) -> object:
+        self.streams.append(stream)
         new = ctypes.pythonapi.PyCapsule_New
         new.restype = ctypes.py_object
         new.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]

@@ -120,7 +120,14 @@ def test_a_single_vector_from_the_standard_library(index: concord.Index) -> None
 def test_dlpack_tensors_are_asked_once_and_let_go() -> None:
     tensor = dlpack.Tensor(make_vectors(5), dlpack.FLOAT)
     digest_of(tensor)
-    assert tensor.asked == 1
+    assert tensor.streams == [None]
+
+
+def test_pending_work_on_device_tensors_is_waited_for_on_the_default_stream() -> None:
+    tensor = dlpack.Tensor(make_vectors(5), dlpack.FLOAT, dlpack.CUDA)
+    with concord.Index(16).using(device="cpu") as index, pytest.raises(concord.UnsupportedError):
+        index.add(tensor)
+    assert tensor.streams == [1]
 
 
 REFUSED: dict[str, tuple[Any, type[concord.Error], str]] = {
