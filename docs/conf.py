@@ -21,17 +21,20 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "side_
 exclude_patterns = ["tests"]
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:.*", r"(npt|np|numpy|array|typing|os|collections)\..*"),  # not indexed here
+    ("py:.*", r"(npt|np|numpy|scipy|array|typing|os|collections)\..*"),  # not indexed here
+    ("py:class", r"(langchain_core|llama_index|fsspec)\..*|BaseNode|MetadataFilters"),  # mocked
     ("py:.*", r"concord\.(_concord|index)\..*"),  # aliases of types
     (
         "py:class",
-        r"(Any|Callable|Iterator|IO|Path|Progress|Vectors|Answers|Adopt|ArrayLike|SupportsIndex|ClassVar)",
+        r"(Any|Embeddings|Callable|Iterator|IO|Path|Progress|Vectors|Answers|Adopt|ArrayLike|SupportsIndex|ClassVar)",
     ),
 ]
 
 # README and others have links from the root; a test checks those of the pages here.
 suppress_warnings = ["myst.xref_missing"]
 
+# Documented without being installed.
+autodoc_mock_imports = ["fsspec", "langchain_core", "llama_index"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_type_aliases = {

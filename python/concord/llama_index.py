@@ -32,6 +32,9 @@ from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 from concord._keyed_index import Found, KeyedIndex
 from concord.index import Index
 
+PERSIST_PATH = f"{DEFAULT_PERSIST_DIR}/{DEFAULT_PERSIST_FNAME}"
+"""Where LlamaIndex keeps stores unless told otherwise."""
+
 MMR_PREFETCH = 4
 """In mode MMR, how many times the nodes that are wanted are looked at."""
 
@@ -181,7 +184,7 @@ class ConcordVectorStore(BasePydanticVectorStore):
 
     def persist(
         self,
-        persist_path: str = os.path.join(DEFAULT_PERSIST_DIR, DEFAULT_PERSIST_FNAME),
+        persist_path: str = PERSIST_PATH,
         fs: fsspec.AbstractFileSystem | None = None,
     ) -> None:
         """Write the store to one file; ``StorageContext.persist`` calls this."""
