@@ -46,6 +46,7 @@ Index::Impl::Impl(const IndexParams& params, RuntimeOptions runtime)
 
 // A call that is on its way in cannot be seen; one that has entered ends well.
 Index::Impl::~Impl() {
+  writer_lock.wait_for_writer();
   const core::WriterLock::Visit visit(writer_lock);
   readers.wait_for_readers();
 }
@@ -111,6 +112,9 @@ std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> n
   if (count == 0) return 0;
   const core::FloatEnvironment environment;
   core::WriterLock::Writing writing(writer_lock);
+  const auto end_keeping = [](Impl* impl) { impl->keep_device_for_writer(false); };
+  const std::unique_ptr<Impl, decltype(end_keeping)> keeping(this, end_keeping);
+  keep_device_for_writer(true);
   const core::NodeId before = graph.size();
   try {
     {
@@ -150,7 +154,11 @@ void Index::Impl::insert(core::WriterLock::Writing& writing, const ProgressCallb
   core::HybridProposer proposer(on == nullptr ? nullptr : &on->proposer(), cpu_proposer,
                                 cuda::Backend::kSmallestBatch,
                                 [&](const Error& error) { give_up_device(error); });
-  core::insert_announced(graph, committer, proposer, progress, [&] { writing.lend(); });
+  core::insert_announced(graph, committer, proposer, progress, [&] {
+    if (!writing.is_awaited()) return;
+    proposer.settle();
+    writing.lend();
+  });
 }
 
 // ---------------------------------------------------------------------------------------- device
@@ -178,6 +186,7 @@ void Index::Impl::open_device(bool wait) {
     opened = try_device(options, device_spec, *pool);
     device_reason = opened.reason;
     backend = std::move(opened.backend);
+    if (backend) backend->keep_for_writer(device_is_kept);
     device_in_use = backend.get();
     taken = backend != nullptr;
   }
@@ -187,6 +196,12 @@ void Index::Impl::open_device(bool wait) {
 cuda::Backend* Index::Impl::device(bool worth_it, bool wait) {
   if (worth_it && !device_tried && device_spec.wanted) open_device(wait);
   return device_in_use;
+}
+
+void Index::Impl::keep_device_for_writer(bool kept) noexcept {
+  const std::lock_guard lock(device_mutex);
+  device_is_kept = kept;
+  if (backend) backend->keep_for_writer(kept);
 }
 
 // The object stays until the index goes, since other threads may be searching on it.

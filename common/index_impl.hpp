@@ -56,6 +56,8 @@ struct Index::Impl {
   /// The device, opened where `worth_it`; null where there is none, or, without `wait`, none yet.
   cuda::Backend* device(bool worth_it, bool wait);
   void give_up_device(const Error& error);
+  /// Keeps the device, also one that is opened meanwhile, for the writer alone, or no longer.
+  void keep_device_for_writer(bool kept) noexcept;
   void log(LogLevel level, const std::string& message) const {
     if (options.log) options.log(level, message);
   }
@@ -83,7 +85,8 @@ struct Index::Impl {
   BuildStats build;
   core::Committer committer;
   cpu::Searcher searcher;
-  std::mutex device_mutex;  ///< guards the three below
+  std::mutex device_mutex;  ///< guards the four below
+  bool device_is_kept = false;
   std::atomic<bool> device_tried{false};
   std::string device_reason = kDeviceNotOpened;
   std::unique_ptr<cuda::Backend> backend;

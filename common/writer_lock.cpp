@@ -11,6 +11,7 @@ WriterLock::Writing::Writing(WriterLock& lock) : lock_(lock) {
         "add was called from a callback of an addition to the same index; allowed there are "
         "searches and inspection");
   }
+  lock_.writers_.lock();
   lock_.mutex_.lock();
   lock_.writer_ = std::this_thread::get_id();
 }
@@ -18,6 +19,7 @@ WriterLock::Writing::Writing(WriterLock& lock) : lock_(lock) {
 WriterLock::Writing::~Writing() {
   lock_.writer_ = std::thread::id{};
   lock_.mutex_.unlock();
+  lock_.writers_.unlock();
 }
 
 void WriterLock::Writing::lend() {
@@ -43,6 +45,11 @@ void WriterLock::Visit::end() noexcept {
   ++lock_->left_;
   lock_->left_.notify_all();
   lock_ = nullptr;
+}
+
+void WriterLock::wait_for_writer() noexcept {
+  if (is_held_here()) return;
+  const std::lock_guard lock(writers_);
 }
 
 }  // namespace concord::core

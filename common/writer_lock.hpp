@@ -25,6 +25,7 @@ class WriterLock {
     ~Writing();
     Writing(const Writing&) = delete;
     Writing& operator=(const Writing&) = delete;
+    [[nodiscard]] bool is_awaited() const noexcept { return lock_.left_ < lock_.arrived_; }
     /// Lets in the visitors that are waiting. Called where the graph is consistent.
     void lend();
 
@@ -47,12 +48,16 @@ class WriterLock {
     WriterLock* lock_;
   };
 
+  /// Returns when no addition is under way, unless it is this thread's own.
+  void wait_for_writer() noexcept;
+
  private:
   [[nodiscard]] bool is_held_here() const noexcept {
     return writer_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
 
-  std::mutex mutex_;
+  std::mutex writers_;  ///< one addition at a time, taken before mutex_ and never lent
+  std::mutex mutex_;    ///< the graph stands still for its holder
   std::atomic<std::thread::id> writer_{};
   std::atomic<std::uint64_t> arrived_{0};  ///< visitors so far
   std::atomic<std::uint64_t> left_{0};

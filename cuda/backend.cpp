@@ -45,19 +45,9 @@ Backend::Backend(std::unique_ptr<Device> device, const core::Graph& graph,
   stats_.name = device_->name();
 }
 
-// A search that has its turn ends first.
-void Backend::begin_addition(NodeId size, DeviceMatrixView<const float> vectors) noexcept {
+void Backend::keep_for_writer(bool kept) noexcept {
   const std::lock_guard lock(mutex_);
-  adding_ = true;
-  mirror_.forget_nodes(size);
-  mirror_.offer_vectors(size, vectors);
-  proposer_.begin_addition();
-}
-
-void Backend::end_addition() noexcept {
-  const std::lock_guard lock(mutex_);
-  mirror_.withdraw_vectors();
-  adding_ = false;
+  kept_ = kept;
 }
 
 DeviceStats Backend::stats() const {
@@ -68,13 +58,13 @@ DeviceStats Backend::stats() const {
 }
 
 bool Backend::takes_search(std::size_t queries, std::uint32_t ef) const {
-  return queries > 0 && !adding_ && searcher_.can_search(ef) && router_.prefers_device(queries, ef);
+  return queries > 0 && !kept_ && searcher_.can_search(ef) && router_.prefers_device(queries, ef);
 }
 
 template <class Call>
 std::optional<Counters> Backend::take_turn(const Call& call) {
   const std::lock_guard lock(mutex_);
-  if (adding_) return std::nullopt;
+  if (kept_) return std::nullopt;
   if (failed_) throw Error(ErrorCode::cuda, "the device has failed before");
   failed_ = true;  // unless the call ends well
   try {
@@ -119,7 +109,7 @@ std::optional<Counters> Backend::exact(MatrixView<const float> queries, std::uin
 }
 
 void Backend::note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds) {
-  if (!adding_) router_.note_cpu(queries, ef, seconds);
+  if (!kept_) router_.note_cpu(queries, ef, seconds);
 }
 
 OpenedDevice open_backend(const DeviceSpec& spec, const RuntimeOptions& options,

@@ -3,7 +3,7 @@
 // It is opened when it first pays, keeps the mirror between calls, and is given up at the first
 // failure; the CPU then does the work and the reason stands in the stats.
 // Thread-safety: building calls come from the one writer; search() and exact() may be called from
-// any number of threads and take turns. During an addition the device is the writer's alone, and
+// any number of threads and take turns. While the graph grows the device is the writer's alone, and
 // the CPU answers.
 #pragma once
 
@@ -53,17 +53,21 @@ class Backend {
   [[nodiscard]] core::Proposer& proposer() noexcept { return proposer_; }
   /// Nodes from `size` on have been announced, perhaps not for the first time. Their vectors may
   /// also be in the caller's device memory, which is left alone from end_addition() on.
-  void begin_addition(NodeId size, DeviceMatrixView<const float> vectors) noexcept;
-  void end_addition() noexcept;
+  void begin_addition(NodeId size, DeviceMatrixView<const float> vectors) noexcept {
+    mirror_.forget_nodes(size);
+    mirror_.offer_vectors(size, vectors);
+    proposer_.begin_addition();
+  }
+  void end_addition() noexcept { mirror_.withdraw_vectors(); }
+  /// From now on no search runs on the device (one that does ends first), or they may again.
+  void keep_for_writer(bool kept) noexcept;
   [[nodiscard]] Device& device() noexcept { return *device_; }
   [[nodiscard]] DeviceStats stats() const;
 
   /// False if the CPU is to answer: it is faster for so few queries, or the device cannot.
   [[nodiscard]] bool takes_search(std::size_t queries, std::uint32_t ef) const;
-  [[nodiscard]] bool takes_exact(std::uint32_t k) const {
-    return !adding_ && searcher_.can_scan(k);
-  }
-  /// Nothing where an addition has begun: the CPU is to answer.
+  [[nodiscard]] bool takes_exact(std::uint32_t k) const { return !kept_ && searcher_.can_scan(k); }
+  /// Nothing where the device is kept for the writer: the CPU is to answer.
   std::optional<Counters> search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
                                  Key* out, std::uint32_t* counts);
   std::optional<Counters> search(DeviceMatrixView<const float> queries, Stream stream,
@@ -90,7 +94,7 @@ class Backend {
   DeviceSearcher searcher_;
   mutable std::mutex mutex_;  ///< guards mirror, searcher, stats and failed_ in searches
   bool failed_ = false;
-  std::atomic<bool> adding_{false};  ///< changed under mutex_
+  std::atomic<bool> kept_{false};  ///< for the writer; changed under mutex_
   SearchRouter router_;
 };
 

@@ -38,8 +38,16 @@ struct IndexAccess;  // the library's own door
 
 inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 
-/// Thread-safety: const members may run beside one another from any number of threads; a
-/// non-const member must have the index to itself.
+/// Thread-safety: one writer, any number of readers. search, exact_search, contains, vector, labels,
+/// size and params may run on any threads beside add and never wait for it: a search sees every vector
+/// committed before it began, and none that is not. While an addition runs the CPU answers.
+/// save, audit, digest, stats and memory may run beside add, too: they are of one moment between two
+/// commits, for which they wait, and the addition waits while they read the links (vectors and labels
+/// are read beside it). Additions from several threads take turns. In callbacks of an addition all
+/// const members may be called, add may not.
+/// set_runtime, moving and assigning need the index to themselves. The destructor waits for calls
+/// that are under way; none may begin.
+/// After fork() the child may use the index only to destroy it: threads do not survive a fork.
 class CONCORD_API Index {
  public:
   /// An empty index. Throws Error(invalid_parameter), Error(unsupported) where CONCORD_ISA or
@@ -59,7 +67,8 @@ class CONCORD_API Index {
   /// the new one is. Throws Error(io).
   void save(const std::filesystem::path& path) const;
 
-  /// Inserts `vectors` ([n × dimension]) strictly in order. Labels are the numbers size(),
+  /// Inserts `vectors` ([n × dimension]) strictly in order; each can be found as soon as it is
+  /// committed, while the rest are still to come. Labels are the numbers size(),
   /// size()+1, …; with `labels` ([n]) they are the caller's, and must be new.
   /// Returns how many were committed: n, or fewer where `progress` cancelled.
   /// Throws Error(dimension_mismatch, invalid_vector, duplicate_label, capacity) and then leaves
