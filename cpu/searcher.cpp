@@ -119,14 +119,14 @@ void Searcher::search_one(const float* query, std::uint32_t k, std::uint32_t ef,
 
 SearchCounts Searcher::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
                              std::uint32_t* counts, core::ThreadPool& pool) const {
-  constexpr std::size_t kQueries = 16;  // at most, share each block of rows while it is in the cache
+  constexpr std::size_t kQueries =
+      16;  // at most, share each block of rows while it is in the cache
   const std::size_t chunk =
       std::clamp<std::size_t>((queries.rows + pool.size() - 1) / pool.size(), 1, kQueries);
   constexpr NodeId kRows = core::kMaxScored;
   const NodeId n = graph_.size();
   return for_each_query<Lease>(
-      *this, queries.rows, chunk, pool,
-      [&](std::size_t first, std::size_t last, Scratch& scratch) {
+      *this, queries.rows, chunk, pool, [&](std::size_t first, std::size_t last, Scratch& scratch) {
         const Scorer scorer(vectors_, kernels_);
         std::vector<CandidateList> lists(last - first);
         std::vector<float> prepared((last - first) * vectors_.stride());
