@@ -6,7 +6,8 @@
 #
 #   --word WORDS   words whose neighbors are shown, separated by commas
 #
-# With --dataset or --synthetic among the options, these data are taken in place of the sample.
+# With --dataset or --synthetic among the options, these data are taken in place of the sample. It ends with
+# a report of the run as an HTML page (concord-bench report), where Python packages can be installed.
 # BUILD_DIR (default build/bench) is where it builds. Where there are a CUDA device and a CUDA
 # compiler it builds for that device too; elsewhere that code would only take long to compile.
 set -euo pipefail
@@ -16,13 +17,16 @@ build_dir=${BUILD_DIR:-$root/build/bench}
 sample=$root/bench/data/words-20k
 words=()
 options=()
+json=$build_dir/run.json
 data=(--dataset "$sample/vectors.i8bin" --metric cosine)
 
 while [ $# -gt 0 ]; do
   case $1 in
     --word) words=(--word "${2:?--word needs a word}"); shift 2 ;;
     --word=*) words=(--word "${1#--word=}"); shift ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --json) json=${2:?--json needs a file}; shift 2 ;;
+    --json=*) json=${1#--json=}; shift ;;
     --dataset | --dataset=* | --synthetic | --synthetic=*) data=(); options+=("$1"); shift ;;
     *) options+=("$1"); shift ;;
   esac
@@ -55,7 +59,20 @@ quietly cmake -S "$root" -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=Release "${
 quietly cmake --build "$build_dir" --target concord-bench
 
 bench=$build_dir/bench/concord-bench
-"$bench" run ${data[@]+"${data[@]}"} ${options[@]+"${options[@]}"}
+"$bench" run ${data[@]+"${data[@]}"} ${options[@]+"${options[@]}"} --json "$json"
 if [ ${#data[@]} -gt 0 ]; then
   "$bench" words "${data[@]}" --words "$sample/words.txt" ${words[@]+"${words[@]}"}
 fi
+
+# The report; without it the run is complete all the same.
+packages=$root/bench/report/requirements.txt
+if ! cmp -s "$packages" "$build_dir/report-packages.txt"; then
+  if ! quietly python3 -m venv --clear "$build_dir/report-venv" ||
+    ! quietly "$build_dir/report-venv/bin/python" -m pip install -q --disable-pip-version-check -r "$packages"; then
+    echo "no report: a Python environment with the packages of $packages cannot be made" >&2
+    exit 0
+  fi
+  cp "$packages" "$build_dir/report-packages.txt"
+fi
+echo
+PATH=$build_dir/report-venv/bin:$PATH "$bench" report "$json" --out "${json%.json}.html"

@@ -1,7 +1,7 @@
 """Named data sets: real ones from files, seeded synthetic ones, and what can be done to either.
 
-A name is a set of ``SETS`` or ``FILES`` and then any of ``CHANGES``, such as ``sift``, ``low+sorted``,
-``words+dup70``. The same name, limit and number of queries are the same bytes on every run.
+A name is a set of ``SETS`` or ``FILES``, then any of ``CHANGES``, then a limit: ``sift``, ``low+sorted``,
+``words+dup70:50000``. The same name, limit and number of queries are the same bytes on every run.
 
     python -m peers.data                                  # the names
     python -m peers.data wide --limit 50000 --out FOLDER  # FOLDER/base.fbin, queries.fbin, for concord-bench
@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float32]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = pathlib.Path(os.environ.get("CONCORD_DATA", ROOT.parent / "shared" / "data"))
 QUERIES = 2000
+BLOCK = 20_000  # rows drawn at a time
 
 FILES = {
     "sift": (
@@ -57,18 +58,23 @@ class Mixture:
         return f"{shape}: intrinsic dimension {self.intrinsic}, {self.clusters} clusters"
 
     def draw(self, rows: int, part: int) -> Floats:
-        """``rows`` points; every part has numbers of its own."""
+        """``rows`` points; every part has numbers of its own, and fewer rows are the first of more."""
         shared = np.random.default_rng([self.seed, 0])
         linear = shared.standard_normal((self.intrinsic, self.dim), np.float32)
         centers = self.spread * shared.standard_normal((self.clusters, self.intrinsic), np.float32)
         points = np.empty((rows, self.dim), np.float32)
-        for first in range(0, rows, 100_000):
-            own = np.random.default_rng([self.seed, part, first])
-            count = min(100_000, rows - first)
-            cluster = own.integers(self.clusters, size=count)
-            latent = centers[cluster] + own.standard_normal((count, self.intrinsic), np.float32)
-            noise = own.standard_normal((count, self.dim), np.float32)
-            points[first : first + count] = latent @ linear + np.float32(0.1) * noise
+        for first in range(0, rows, BLOCK):
+            # A stream for each, so that fewer rows are the first of more.
+            which, where, noise = (
+                np.random.default_rng([self.seed, part, first, use]) for use in range(3)
+            )
+            count = min(BLOCK, rows - first)
+            latent = centers[which.integers(self.clusters, size=count)]
+            latent += where.standard_normal((count, self.intrinsic), np.float32)
+            points[first : first + count] = latent @ linear
+            points[first : first + count] += 0.1 * noise.standard_normal(
+                (count, self.dim), np.float32
+            )
         return points
 
 
@@ -99,7 +105,12 @@ class Data:
 
 def load(name: str, limit: int = 0, queries: int = QUERIES) -> Data:
     """The data set of a name, of at most ``limit`` rows (0: all). Raises ValueError for unknown names."""
-    first, *changes = name.split("+")
+    what, _, own = name.partition(":")
+    if own:
+        if not own.isdecimal() or int(own) == 0:
+            raise ValueError(f"{name}: after the colon stands the number of rows, at least 1")
+        limit = int(own)
+    first, *changes = what.split("+")
     unknown = [change for change in changes if change not in CHANGES]
     if unknown:
         raise ValueError(f"{name}: unknown change {unknown[0]}; allowed are {', '.join(CHANGES)}")

@@ -58,13 +58,14 @@ class Library(abc.ABC):
         self.lib: Any = importlib.import_module(self.module)
 
     @classmethod
-    def version(cls) -> str | None:
-        """Of the installed package; None where it cannot be imported."""
+    def problem(cls) -> str | None:
+        """Why it cannot be used here; None where it can."""
         try:
             importlib.import_module(cls.module)
-            return importlib.metadata.version(cls.package)
-        except Exception:  # a library may fail to load in any way
-            return None
+            importlib.metadata.version(cls.package)
+        except Exception as error:  # a library may fail to load in any way
+            return f"{type(error).__name__}: {error}"
+        return None
 
     @abc.abstractmethod
     def build(self, vectors: Floats) -> None:
@@ -87,11 +88,11 @@ class Library(abc.ABC):
         return None
 
     @classmethod
-    def facts(cls) -> dict[str, str | None]:
+    def facts(cls) -> dict[str, str]:
         """What a reader of the results must know of the library."""
         return {
             "package": cls.package,
-            "version": cls.version(),
+            "version": importlib.metadata.version(cls.package),
             "mapping": cls.mapping,
             "codes": cls.codes,
             "knob": cls.knob,
@@ -165,14 +166,16 @@ class Hnswlib(Library):
 
     def unreachable(self) -> int:
         (state,) = self.index.__getstate__()
-        nodes, width = state["cur_element_count"], self.p.M
+        nodes = state["cur_element_count"]
         levels = state["element_levels"][:nodes]
         bottom = state["data_level0"].view(np.uint8)[: nodes * state["size_data_per_element"]]
-        layers = [(np.arange(nodes), _counted(bottom.reshape(nodes, -1)[:, : 4 + 8 * width]))]
+        layers = [
+            (np.arange(nodes), _counted(bottom.reshape(nodes, -1)[:, : 4 + 4 * state["max_M0"]]))
+        ]
         starts = np.concatenate(
             [[0], np.cumsum(levels)]
-        )  # rows of a node's upper layers follow one another
-        upper = _counted(state["link_lists"].view(np.uint8).reshape(-1, 4 + 4 * width))
+        )  # a node's upper layers follow one another
+        upper = _counted(state["link_lists"].view(np.uint8).reshape(-1, 4 + 4 * state["max_M"]))
         for level in range(1, int(state["max_level"]) + 1):
             ids = np.flatnonzero(levels >= level)
             layers.insert(0, (ids, upper[starts[ids] + level - 1]))

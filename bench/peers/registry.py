@@ -27,9 +27,7 @@ def usable(names: list[str] | None) -> tuple[list[str], dict[str, str]]:
     skipped: dict[str, str] = {}
     for name in names:
         library = by_name(name)
-        reason = gpu.missing() if library in gpu.LIBRARIES else None
-        if reason is None and library.version() is None:
-            reason = "not installed"
+        reason = (gpu.missing() if library in gpu.LIBRARIES else None) or library.problem()
         if reason is None:
             run.append(name)
         else:

@@ -134,6 +134,8 @@ class Suite:
     def __init__(self, options: argparse.Namespace, command: list[str]) -> None:
         self.options = options
         names, skipped = usable(options.libraries)
+        if "concord" in skipped:
+            raise ValueError(f"concord cannot be used: {skipped['concord']}")
         for name, reason in skipped.items():
             print(f"skipped {name}: {reason}", flush=True)
         self.document = environment(command)

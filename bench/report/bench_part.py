@@ -139,26 +139,14 @@ def comparisons(bench: list[Json]) -> Table:
         ratios = document.get("compare")
         if ratios is None:
             continue
-        equal = ratios["at_equal_recall"]["single_thread"]
-        row = [label(document), f"{ratios['build_ratio']:.2f}", f"{ratios['qps_ratio']:.2f}"]
-        row += [
-            f"{equal['recall']:.3f}",
-            f"{-ratios['recall_delta']:+.2f}",
-            f"{ratios['memory_ratio']:.2f}",
-        ]
-        rows.append(
-            [
-                *row,
-                f"{document['hnswlib']['unreachable']:,}",
-                f"{document['audit']['unreachable']:,}",
-            ]
-        )
-    header = [
-        "data",
-        "build rate",
-        "queries/s, 1 thread",
-        "at recall",
-        "worst recall difference at an ef, points",
-    ]
-    header += ["memory", "unreachable of hnswlib", "of concord"]
+        row = [label(document)]
+        row += [f"{ratios[name]:.2f}" for name in ("build_ratio", "qps_ratio", "qps_ratio_threads")]
+        row.append(f"{ratios['at_equal_recall']['single_thread']['recall']:.3f}")
+        row.append(f"{round(ratios['recall_delta'], 2) + 0.0:+.2f}")
+        row.append(f"{ratios['memory_ratio']:.2f}")
+        row += [f"{found['unreachable']:,}" for found in (document["hnswlib"], document["audit"])]
+        rows.append(row)
+    header = ["data", "build rate", "queries/s, 1 thread", "with the threads", "at recall"]
+    header += ["worst recall at an ef, concord less hnswlib, points", "memory"]
+    header += ["unreachable of hnswlib", "of concord"]
     return Table(header, rows)

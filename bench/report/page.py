@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import json
 import pathlib
+import re
+from collections.abc import Sequence
 
 from plotly.offline import get_plotlyjs
 
@@ -36,12 +38,12 @@ class Page:
         if table.rows:
             self.parts.append(f'<div class="{kind}">{table.html()}</div>')
 
-    def figures(self, plots: list[Plot]) -> None:
-        """Plots side by side where there is room."""
+    def figures(self, plots: list[Plot], shared: Sequence[str] = ()) -> None:
+        """Plots side by side where there is room; lines named in ``shared`` look the same in all of them."""
         self.parts.append('<div class="plots">')
-        shared = list(dict.fromkeys(series.name for plot in plots for series in plot.series))
         for plot in plots:
-            names = [s.name for s in plot.series] if plot.kind != "lines" else shared
+            own = [series.name for series in plot.series]
+            names = list(shared) if set(own) <= set(shared) else own
             self.plots.append((plot, names))
             note = f'<p class="note">{html.escape(plot.note)}</p>' if plot.note else ""
             self.parts.append(
@@ -100,7 +102,9 @@ def compose(found: Documents) -> Page:
         compared = bench_part.comparisons(found.bench)
         if compared.rows:
             page.section(
-                "compared", "Compared with hnswlib", "Above 1, Concord is faster; below 1, smaller."
+                "compared",
+                "Compared with hnswlib",
+                "Ratios: above 1, Concord is faster; memory below 1, Concord is smaller.",
             )
             page.table(compared)
         page.section("audit", "Audits", "The seven invariants of each graph, and its digest.")
@@ -113,7 +117,7 @@ def compose(found: Documents) -> Page:
 def _peers_section(page: Page, document: Json, data: str) -> None:
     facts, parameters = document["data"][data], document["parameters"]
     page.section(
-        f"peers-{data}",
+        re.sub(r"[^a-z0-9]+", "-", f"peers-{data}"),
         f"Peers: {data}",
         f"{facts['vectors']:,} vectors of {facts['dimension']} dimensions, {facts['metric']}, "
         f"{facts['queries']:,} queries in one call, recall@{parameters['k']}. M = {parameters['M']}, "
@@ -127,13 +131,13 @@ def _peers_section(page: Page, document: Json, data: str) -> None:
         for f in r["failures"]
     ]
     page.parts += [f'<p class="note">Failed: {html.escape(failure)}</p>' for failure in failures]
-    page.figures(peers_part.plots(document, data))
+    page.figures(peers_part.plots(document, data), list(document["libraries"]))
 
 
 def _peers_environment(page: Page, document: Json) -> None:
     machine = document["machine"]
     page.section(
-        f"libraries-{document['file']}",
+        re.sub(r"[^a-z0-9]+", "-", f"libraries-{document['file']}"),
         f"Libraries and machine ({document['file']})",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB; "
         f"{machine['system']}; Python {machine['python']}. Load when it began {machine['load_average']:.1f}, "

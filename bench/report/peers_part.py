@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 from . import documents
@@ -142,7 +143,7 @@ def plots(document: Json, data: str) -> list[Plot]:
 
 
 def _key(data: str, what: str) -> str:
-    return f"{data.replace('+', '-')}-{what}"
+    return re.sub(r"[^a-z0-9]+", "-", f"{data}-{what}")
 
 
 def _curves(document: Json, data: str, where: str, threads: str) -> Plot:

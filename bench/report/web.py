@@ -97,7 +97,7 @@ def log_ticks(values: list[float]) -> list[float]:
     ticks: list[float] = []
     for digits in ((1, 2, 5), range(1, 10)):
         ticks = [digit * 10.0**decade for decade in decades for digit in digits]
-        ticks = [tick for tick in ticks if 0.7 * low <= tick <= 1.4 * high]
+        ticks = [tick for tick in ticks if 0.95 * low <= tick <= 1.05 * high]
         if len(ticks) > 2:
             break
     return ticks

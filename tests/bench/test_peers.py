@@ -1,0 +1,239 @@
+"""bench/peers: data sets are what they say, recall is counted right, and a run measures what it claims."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import subprocess
+from typing import Any
+
+import numpy as np
+import pytest
+from peers import data, graph, libraries, registry, suite, worker
+from peers.judge import Judge
+
+SMALL = data.Mixture(2000, 24, intrinsic=3, clusters=5)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(data.SETS, "small", SMALL)
+
+
+# ------------------------------------------------------------------------------------------- data
+
+
+def test_a_name_is_the_same_bytes() -> None:
+    for name in ("sample", "small", "small+sorted", "small+dup70+ood"):
+        first, second = data.load(name, 1500, 50), data.load(name, 1500, 50)
+        assert first.base.tobytes() == second.base.tobytes()
+        assert first.queries.tobytes() == second.queries.tobytes()
+        assert first.base.shape[0] == 1500 and len(first.queries) == 50
+
+
+def test_a_limit_takes_the_first_rows() -> None:
+    whole = data.load("small").base
+    assert np.array_equal(data.load("small", 700).base, whole[:700])
+    assert np.array_equal(data.load("small:600", 700).base, whole[:600])
+
+
+def test_the_intrinsic_dimension() -> None:
+    values = np.linalg.eigvalsh(np.cov(data.load("small").base, rowvar=False))[::-1]
+    assert values[2] > 20 * values[3]
+    assert values[3] < 0.02  # the noise, a tenth of a cluster's deviation
+
+
+def test_sorted_is_the_same_rows_cluster_by_cluster() -> None:
+    plain, ordered = data.load("small").base, data.load("small+sorted").base
+    assert not np.array_equal(plain, ordered)
+    assert np.array_equal(np.unique(plain, axis=0), np.unique(ordered, axis=0))
+
+    def step(rows: data.Floats) -> float:
+        return float(np.linalg.norm(np.diff(rows, axis=0), axis=1).mean())
+
+    assert step(ordered) < 0.6 * step(plain)
+
+
+def test_dup70_has_three_tenths_of_distinct_rows() -> None:
+    plain, copies = data.load("small").base, data.load("small+dup70").base
+    assert len(np.unique(copies, axis=0)) == 600 and len(copies) == 2000
+    assert np.isin(copies[:, 0], plain[:, 0]).all()
+
+
+def test_ood_queries_are_far_from_the_rows() -> None:
+    inside, outside = data.load("small"), data.load("small+ood")
+    assert np.array_equal(inside.base, outside.base)
+    assert np.allclose(outside.queries.mean(0), inside.base.mean(0), atol=1.5)
+    nearest = [Judge.of("l2sq", d.base, d.queries, 1).limits.mean() for d in (inside, outside)]
+    assert nearest[1] > 1.4 * nearest[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "nothing", "small+", "small+upside-down", "small:0", "small:x"]
+)
+def test_unknown_names_are_refused_by_name(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"{re.escape(name)}: .*(unknown .*allowed are|at least 1)"
+    ):
+        data.load(name)
+
+
+def test_concord_bench_reads_what_data_writes(bench: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    rows = data.load("small", 300).base
+    data.write_fbin(tmp_path / "rows.fbin", rows)
+    out = tmp_path / "report.json"
+    command = [bench, "build", "--dataset", tmp_path / "rows.fbin", "--json", out]
+    subprocess.run(command, check=True, capture_output=True)
+    report = json.loads(out.read_text())
+    assert report["data"]["vectors"] == 300 and report["parameters"]["dimension"] == 24
+
+
+# ------------------------------------------------------------------------------------------ recall
+
+
+@pytest.mark.parametrize("metric", ["l2sq", "cosine"])
+def test_recall_of_exact_wrong_and_doubled_answers(metric: str) -> None:
+    own = np.random.default_rng(3)
+    base = own.standard_normal((500, 8)).astype(np.float32)
+    queries = own.standard_normal((40, 8)).astype(np.float32)
+    judge = Judge.of(metric, base, queries, 5)
+    far = ((queries[:, None].astype(float) - base[None]) ** 2).sum(-1)
+    if metric == "cosine":
+        far = 1 - (queries @ base.T) / (
+            np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(base, axis=1)[None]
+        )
+    exact = np.argsort(far, axis=1)[:, :5]
+    assert judge.recall(exact) == 1
+    wrong = exact.copy()
+    wrong[:, 4] = np.argsort(far, axis=1)[:, 5]
+    assert judge.recall(wrong) == pytest.approx(0.8)
+    wrong[:, 4] = exact[:, 0]
+    assert judge.recall(wrong) == pytest.approx(0.8), "a label twice counts once"
+    wrong[:, 4] = -1
+    assert judge.recall(wrong) == pytest.approx(0.8)
+    wrong[:, 4] = 500
+    assert judge.recall(wrong) == pytest.approx(0.8), "no such row"
+
+
+def test_any_of_equal_vectors_is_right() -> None:
+    base = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
+    judge = Judge.of("l2sq", base, base[:1], 3)
+    assert judge.recall(np.array([[7, 8, 9]])) == 1
+    assert judge.recall(np.array([[7, 8, 10]])) == pytest.approx(2 / 3)
+
+
+# ------------------------------------------------------------------------------------------- graph
+
+
+def test_unreachable_nodes_of_random_graphs() -> None:
+    own = np.random.default_rng(5)
+    for _ in range(50):
+        nodes = int(own.integers(2, 60))
+        neighbors = own.integers(-1, nodes, size=(nodes, 2))
+        upper = np.unique(np.append(own.integers(nodes, size=nodes // 4), 0))
+        links = own.choice(upper, size=(len(upper), 1))
+        reached = {0}
+        for ids, rows in ((upper, links), (np.arange(nodes), neighbors)):
+            here = {int(i): set(map(int, row)) - {-1} for i, row in zip(ids, rows, strict=True)}
+            edge = [node for node in reached if node in here]
+            while edge:
+                edge = [
+                    n for n in here[edge.pop()] - reached if n in here and not reached.add(n)
+                ] + edge
+        layers = [(upper, links), (np.arange(nodes), neighbors)]
+        assert graph.unreachable(layers, [0], nodes) == nodes - len(reached)
+
+
+def test_hnswlib_links_are_read_as_they_are(tmp_path: pathlib.Path) -> None:
+    concord = pytest.importorskip("concord")
+    pytest.importorskip("hnswlib")
+    rows = data.load("small").base
+    index = concord.Index(24, M=4, ef_construction=20, threads=1, device="cpu")
+    index.add(rows)
+    concord.save_hnswlib(index, tmp_path / "index")
+    reader = libraries.Hnswlib(libraries.Parameters(24, "l2sq", 4, 20, 1))
+    reader.load(tmp_path / "index")
+    assert reader.unreachable() == 0
+    copies = np.repeat(rows[:20], 100, axis=0)
+    reader.build(copies)
+    lost = reader.unreachable()
+    assert 0 < lost < 2000, "hnswlib loses nodes among duplicates"
+    found = reader.search(copies, 5, 2000)
+    assert 2000 - len(np.unique(found)) >= lost, "what is unreachable is found by no search"
+
+
+# ------------------------------------------------------------------------------------------- suite
+
+
+@pytest.mark.parametrize("scale", [7.0, 40.0, 300.0])
+def test_the_smallest_effort_for_a_target_is_found(scale: float) -> None:
+    asked: list[int] = []
+
+    def recall(effort: int, timed: bool) -> float:
+        asked.append(effort)
+        return float(1 - np.exp(-effort / scale))
+
+    targets = worker.calibrate(libraries.EFS, recall, lambda effort: False)
+    for target in worker.TARGETS:
+        found, true = targets[str(target)], int(np.ceil(-scale * np.log(1 - target)))
+        if true > libraries.EFS[-1]:
+            assert found is None
+        else:
+            assert found is not None and recall(found, False) >= target
+            assert found <= max(libraries.EFS[0], true + max(1, true // 25))
+    assert len(asked) < 80
+
+
+def test_libraries_that_cannot_run_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(libraries.Concord):
+        name, module = "broken", "no_such_module_anywhere"
+
+    monkeypatch.setitem(registry.KNOWN, "broken", Broken)
+    usable, skipped = registry.usable(["broken"])
+    assert not usable and "no_such_module_anywhere" in skipped["broken"]
+    with pytest.raises(ValueError, match="unknown library nothing; known are concord"):
+        registry.usable(["nothing"])
+
+
+def test_a_job_that_fails_says_why(tmp_path: pathlib.Path) -> None:
+    job = worker.Job("build", "concord", str(tmp_path / "absent"), "l2sq", 8, 20, 1)
+    assert "absent" in suite.run_job(job, 60)["error"]
+
+
+def by_library(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {result["library"]: result for result in document["results"]}
+
+
+def test_a_run_has_every_figure(peers_result: pathlib.Path) -> None:
+    document = json.loads(peers_result.read_text())
+    results = by_library(document)
+    assert set(results) == {"concord", "hnswlib"}
+    for result in results.values():
+        assert result["failures"] == []
+        assert (
+            len(result["builds"]["2"]["seconds"]) == 2
+            and len(result["builds"]["1"]["seconds"]) == 1
+        )
+        assert all(build["cpu_seconds"][0] > 0 for build in result["builds"].values())
+        assert result["index"]["file_bytes"] > 2000 * 100  # not less than a byte for each element
+        assert len(result["first_answer_seconds"]) == 4
+        for threads in ("1", "2"):
+            points = result["search"][threads]
+            assert all(len(point["qps"]) == 2 and min(point["qps"]) > 0 for point in points)
+            recalls = [point["recall"] for point in sorted(points, key=lambda p: p["effort"])]
+            assert recalls[-1] > 0.98 and recalls[-1] >= recalls[0]
+            for target, effort in result["targets"].items():
+                point = next(p for p in points if p["effort"] == effort)
+                assert point["recall"] >= float(target)
+    assert document["libraries"]["hnswlib"]["version"] == "0.8.0"
+    assert document["machine"]["cores"] > 0 and document["command"].startswith(
+        "bench/peers/run.sh --quick"
+    )
+
+
+def test_concord_is_deterministic_and_whole(peers_result: pathlib.Path) -> None:
+    index = by_library(json.loads(peers_result.read_text()))["concord"]["index"]
+    assert (
+        index["same_bytes"] is True and index["same_answers"] is True and index["unreachable"] == 0
+    )

@@ -1,0 +1,251 @@
+"""bench/report: its arithmetic, its refusals, and that a table in Markdown is what the results say."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from report import bench_part, documents, growth, peers_part, plot, quote, web
+from report.page import compose
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RESULTS = sorted((ROOT / "bench/results/2026-11-22-epyc-2-cores").glob("*.json"))
+
+
+def peers_document(builds: dict[str, float]) -> dict[str, Any]:
+    """A result of bench/peers with nothing but build times."""
+    results = [
+        {
+            "library": name,
+            "data": "d",
+            "failures": [],
+            "search": {},
+            "builds": {
+                "1": {"seconds": [s], "cpu_seconds": [s], "peak_bytes": 1, "peak_exact": False}
+            },
+        }
+        for name, s in builds.items()
+    ]
+    data = {"d": {"vectors": 10, "dimension": 2, "metric": "l2sq", "queries": 1}}
+    return {"parameters": {"threads": [1]}, "data": data, "results": results}
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5, 9.0])
+def test_the_standing_says_where_concord_is(seconds: float) -> None:
+    others = {"a": 1.0, "b": 2.0, "c": 3.0}
+    table = peers_part.standing(peers_document({"concord": seconds, **others}), "d")
+    (row,) = table.rows
+    place = 1 + sum(other < seconds for other in others.values())
+    best = "concord 0.500 s" if seconds < 1 else "a 1.00 s"
+    assert list(row) == [
+        "build, 1 thread",
+        best,
+        f"{seconds:.2f} s" if seconds > 1 else "0.500 s",
+        row[3],
+    ]
+    assert row[3].startswith(f"**{place}") and row[3].endswith("of 4**")
+    assert f"<strong>{place}" in table.html() and row[3] in table.markdown()
+
+
+def test_equal_figures_share_a_place_and_what_is_not_reached_is_said() -> None:
+    row = peers_part.standing(peers_document({"concord": 1.0, "a": 1.0, "b": 0.5}), "d").rows[0]
+    assert row[3] == "**2nd of 3**"
+    assert peers_part.standing(peers_document({"a": 1.0}), "d").rows[0][3] == "**not reached**"
+
+
+def test_more_is_better_for_speed_and_less_for_the_rest() -> None:
+    document = json.loads(
+        (ROOT / "bench/results/2026-11-22-h100/compare-sift100k-1.json").read_text()
+    )
+    assert document["tool"] == "concord-bench"
+    fast = peers_part.Measure("q", {"concord": 5.0, "a": 7.0}, more_is_better=True, unit="")
+    slow = peers_part.Measure("b", {"concord": 5.0, "a": 7.0}, more_is_better=False, unit="s")
+    assert (fast.ranking()[0], fast.place("concord")) == ("a", 2)
+    assert (slow.ranking()[0], slow.place("concord")) == ("concord", 1)
+
+
+def test_a_recall_that_is_worse_than_hnswlibs_is_shown_as_worse() -> None:
+    document = json.loads((RESULTS[0].parent / "compare-words-1.json").read_text())
+    ours, theirs = document["search"], document["hnswlib"]["search"]
+    worst = min(100 * (a["recall"] - b["recall"]) for a, b in zip(ours, theirs, strict=True))
+    assert worst < -0.3
+    assert bench_part.comparisons([document]).rows[0][5] == f"{worst:+.2f}"
+
+
+def test_ordinals() -> None:
+    named = [peers_part.ordinal(i) for i in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111)]
+    assert named == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]
+
+
+@pytest.mark.parametrize("power", [-0.5, 0.0, 0.13, 1.0, 2.0])
+def test_the_exponent_of_a_power_law(power: float) -> None:
+    sizes = [10.0, 37.0, 1000.0, 5e5]
+    assert plot.exponent(sizes, [3 * n**power for n in sizes]) == pytest.approx(power)
+
+
+def test_numbers_for_people() -> None:
+    shown = [plot.short(v) for v in (0, 0.0123, 0.999, 1.234, 99.94, 123.4, 12345.6)]
+    assert shown == ["0", "0.0123", "0.999", "1.23", "99.9", "123", "12,346"]
+
+
+def test_the_recall_axis_grows_and_has_a_place_for_1() -> None:
+    places = [plot.recall_place(r) for r in (0.5, 0.9, 0.99, 0.999, 1.0)]
+    assert places == sorted(set(places))
+    assert plot.recall_ticks([0.93, 0.99])[0][1] == "0.9"
+
+
+def test_ticks_stand_within_the_values() -> None:
+    for values in ([3.0, 2000.0], [70.0, 140.0], [1000.0, 1010.0], [5.0]):
+        ticks = web.log_ticks(values)
+        assert all(0.9 * min(values) <= tick <= 1.1 * max(values) for tick in ticks)
+    assert [web.prefixed(v) for v in (20.0, 2e4, 3e6)] == ["20", "20k", "3M"]
+
+
+def bench_document(vectors: int, threads: int = 1) -> dict[str, Any]:
+    distances = 100 * vectors**1.25
+    return {
+        "data": {"name": f"synthetic {vectors},8", "vectors": vectors},
+        "parameters": {"M": 16, "ef_construction": 200},
+        "build": {
+            "threads": threads,
+            "distances": distances,
+            "vectors_per_second": 1000.0 * threads,
+        },
+    }
+
+
+def test_growth_needs_three_sizes_and_fits_them() -> None:
+    sizes = [1000, 5000, 20000]
+    insertions, times, queries, threads = growth.plots([bench_document(n) for n in sizes])
+    assert [s.name for s in insertions.series] == ["synthetic 8-d: b = 0.25"]
+    assert not times.series and not queries.series and not threads.series
+    assert not growth.plots([bench_document(n) for n in sizes[:2]])[0].series
+    assert growth.plots([bench_document(1000, t) for t in (2, 1)])[3].series[0].y == [
+        1000.0,
+        2000.0,
+    ]
+
+
+# ------------------------------------------------------------------------------ the command
+
+
+def report(
+    bench: pathlib.Path, *arguments: object, python: pathlib.Path | None = None
+) -> tuple[int, str]:
+    """Exit code and standard error of concord-bench report."""
+    folder = python or pathlib.Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{folder}"}
+    command = [bench, "report", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    return done.returncode, done.stderr
+
+
+def test_what_is_no_result_is_refused_in_one_line(
+    bench: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    page = tmp_path / "page.html"
+    for name, text in (("a.json", "{"), ("b.json", "[]"), ("c.json", '{"tool": "other"}')):
+        (tmp_path / name).write_text(text)
+        code, error = report(bench, tmp_path / name, "--out", page)
+        assert code == 2 and name in error and error.count("\n") == 1, error
+    code, error = report(bench, RESULTS[0], "--out", tmp_path / "absent" / "page.html")
+    assert code == 2 and "absent" in error and error.count("\n") == 1
+    assert report(bench, tmp_path / "no.json", "--out", page)[0] == 2
+    assert report(bench, RESULTS[0])[0] == 2
+    assert not page.exists()
+
+
+def test_without_python_or_its_packages_one_line_says_so(
+    bench: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    code, error = report(bench, RESULTS[0], "--out", tmp_path / "p.html", python=tmp_path)
+    assert code == 2 and "python3 cannot be started" in error and error.count("\n") == 1
+    bare = tmp_path / "python3"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n')
+    bare.chmod(0o755)
+    code, error = report(bench, RESULTS[0], "--out", tmp_path / "p.html", python=tmp_path)
+    assert code == 2 and "pip install -r" in error and error.count("\n") == 1
+
+
+def test_the_page_stands_alone_and_has_all_pictures(
+    bench: pathlib.Path, tmp_path: pathlib.Path, peers_result: pathlib.Path
+) -> None:
+    page = tmp_path / "page.html"
+    code, error = report(bench, peers_result, *RESULTS, "--out", page)
+    assert code == 0, error
+    text = page.read_text()
+    head = text[: text.index("<script>")]
+    assert not re.search(r'(src|href)="(?!#)', head) and "@import" not in head
+    keys = [p.key for p, _ in compose(documents.read([peers_result, *RESULTS])).plots]
+    assert len(keys) == len(set(keys)) > 10
+    for key in keys:
+        assert f'id="{key}"' in text
+        for ending in ("svg", "png"):
+            assert (tmp_path / "page-plots" / f"{key}.{ending}").stat().st_size > 4000
+    for key in (
+        "sample-curves-1",
+        "sample-build",
+        "sample-memory",
+        "phases",
+        "degrees",
+        "levels",
+        "threads",
+    ):
+        assert key in keys
+
+
+# ---------------------------------------------------------------------------------- Markdown
+
+
+def markdown_files() -> list[pathlib.Path]:
+    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "*.md"], capture_output=True, text=True)
+    names = listed.stdout.split() or [str(p.relative_to(ROOT)) for p in ROOT.glob("*.md")]
+    return [ROOT / name for name in names]
+
+
+def test_blocks_in_the_repository_are_what_the_results_give() -> None:
+    blocks = 0
+    for path in markdown_files():
+        text = path.read_text()
+        blocks += len(quote.BLOCK.findall(text))
+        assert text.count("<!-- measured:") == text.count("<!-- /measured -->"), path
+        assert quote.rewritten(text) == text, f"{path}: run python -m report.quote"
+    assert blocks > 0
+
+
+def test_a_changed_block_is_found_and_written_anew(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "page.md"
+    marker = (
+        "<!-- measured: comparisons bench/results/2026-11-22-epyc-2-cores/compare-sift-1.json -->"
+    )
+    path.write_text(f"before\n{marker}\n<!-- /measured -->\nafter\n")
+    command = [sys.executable, "-m", "report.quote", path]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "bench")}
+    assert (
+        subprocess.run([*command, "--check"], env=environment, capture_output=True).returncode == 1
+    )
+    assert subprocess.run(command, env=environment).returncode == 0
+    text = path.read_text()
+    assert "| 2.12 |" in text and text.startswith("before\n") and text.endswith("after\n")
+    assert subprocess.run([*command, "--check"], env=environment).returncode == 0
+    path.write_text(text.replace("2.12", "3.12"))
+    assert (
+        subprocess.run([*command, "--check"], env=environment, capture_output=True).returncode == 1
+    )
+    path.write_text(text.replace("comparisons", "nonsense"))
+    assert (
+        subprocess.run([*command, "--check"], env=environment, capture_output=True).returncode == 2
+    )
+
+
+def test_every_kind_of_block_can_be_written(peers_result: pathlib.Path) -> None:
+    found = documents.read([peers_result, RESULTS[-1]])
+    for kind, write in quote.KINDS.items():
+        assert kind == "comparisons" or "|" in write(found)
+    assert "hnswlib 0.8.0" in quote.standing(found)
