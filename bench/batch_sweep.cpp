@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 
+#include "bench/measure.hpp"
 #include "bench/progress_bar.hpp"
 
 namespace concord::bench {
@@ -34,11 +35,6 @@ std::vector<double> time_calls(double budget, const std::function<void()>& call)
     total += seconds.back();
   }
   return seconds;
-}
-
-double quantile(const std::vector<double>& sorted, double share) {
-  const auto place = static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1));
-  return sorted[place];
 }
 
 class BatchCalls {

@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
   add_convert_command(app, options, chosen);
   add_compare_command(app, options, chosen);
   add_report_command(app, options, chosen);
+  add_serve_mix_command(app, options, chosen);
   add_words_command(app, options, chosen);
   try {
     check_command(app, argc > 1 ? argv[1] : "");

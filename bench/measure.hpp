@@ -13,6 +13,8 @@
 namespace concord::bench {
 
 double median(std::vector<double> values);
+/// The value below which `share` of `sorted` lies; 0 of none.
+double quantile(const std::vector<double>& sorted, double share);
 /// Processor time of all threads of this process so far.
 double cpu_seconds();
 

@@ -14,6 +14,7 @@ void add_info_command(CLI::App& app, Options& options, Command& chosen);
 void add_convert_command(CLI::App& app, Options& options, Command& chosen);
 void add_compare_command(CLI::App& app, Options& options, Command& chosen);
 void add_report_command(CLI::App& app, Options& options, Command& chosen);
+void add_serve_mix_command(CLI::App& app, Options& options, Command& chosen);
 void add_words_command(CLI::App& app, Options& options, Command& chosen);
 
 }  // namespace concord::bench

@@ -1,0 +1,190 @@
+// concord-bench serve-mix: searches beside a writer, each against its speed alone.
+//
+// Half of the vectors are there before the clock runs. The others come in slices; before each pair
+// of slices the readers search alone, then one slice is added alone and one while the readers
+// search, so that all three see an index of nearly one size and a machine in nearly one state.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "bench/commands/commands.hpp"
+#include "bench/commands/steps.hpp"
+#include "bench/table.hpp"
+
+namespace concord::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct ServeMix {
+  unsigned readers = 1;
+  unsigned rounds = 6;
+  std::uint32_t ef = 64;
+};
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Threads that search one query after another until they are stopped.
+class Readers {
+ public:
+  Readers(const Index& index, const FloatMatrix& queries, const Options& options,
+          const ServeMix& mix)
+      : latencies_(mix.readers) {
+    for (unsigned r = 0; r < mix.readers; ++r) {
+      threads_.emplace_back([&, r] {
+        const SearchParams params{options.k, mix.ef};
+        for (std::size_t q = r; !stopped_; q += mix.readers) {
+          const Clock::time_point start = Clock::now();
+          const SearchResult result =
+              index.search({queries.row(q % queries.rows), 1, queries.cols}, params);
+          latencies_[r].push_back(seconds_since(start));
+          found_ += result.counts[0];
+        }
+      });
+    }
+  }
+  ~Readers() { stop(); }
+  Readers(const Readers&) = delete;
+  Readers& operator=(const Readers&) = delete;
+
+  /// Seconds of each search, sorted.
+  std::vector<double> stop() {
+    stopped_ = true;
+    std::vector<double> all;
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+    for (const auto& some : latencies_) all.insert(all.end(), some.begin(), some.end());
+    std::sort(all.begin(), all.end());
+    return all;
+  }
+
+ private:
+  std::atomic<bool> stopped_{false};
+  std::atomic<std::uint64_t> found_{0};
+  std::vector<std::vector<double>> latencies_;
+  std::vector<std::thread> threads_;
+};
+
+/// Vectors a second of adding rows [first, last).
+double add_slice(Index& index, const FloatMatrix& vectors, std::size_t first, std::size_t last) {
+  const Clock::time_point start = Clock::now();
+  index.add({vectors.row(first), last - first, vectors.cols});
+  return static_cast<double>(last - first) / seconds_since(start);
+}
+
+struct Outcome {
+  std::vector<double> idle, beside;  ///< seconds of searches
+  std::vector<double> p99_ratios, rate_ratios, lone_rates, mixed_rates;
+};
+
+Outcome measure(Index& index, const DataSet& data, const Options& options, const ServeMix& mix) {
+  Outcome outcome;
+  const std::size_t base = index.size();
+  const std::size_t slices = 2 * std::size_t{mix.rounds};
+  const auto begin_of = [&](std::size_t slice) {
+    return base + (data.train.rows - base) * slice / slices;
+  };
+  for (std::size_t s = 0; s < slices; s += 2) {
+    const double lone = add_slice(index, data.train, begin_of(s), begin_of(s + 1));
+    std::vector<double> idle;
+    {
+      Readers readers(index, data.queries, options, mix);
+      const double slice_seconds = static_cast<double>(begin_of(s + 2) - begin_of(s + 1)) / lone;
+      std::this_thread::sleep_for(std::chrono::duration<double>(slice_seconds));
+      idle = readers.stop();
+    }
+    Readers readers(index, data.queries, options, mix);
+    const double mixed = add_slice(index, data.train, begin_of(s + 1), begin_of(s + 2));
+    std::vector<double> beside = readers.stop();
+    outcome.lone_rates.push_back(lone);
+    outcome.mixed_rates.push_back(mixed);
+    outcome.rate_ratios.push_back(mixed / lone);
+    outcome.p99_ratios.push_back(quantile(beside, 0.99) / quantile(idle, 0.99));
+    outcome.idle.insert(outcome.idle.end(), idle.begin(), idle.end());
+    outcome.beside.insert(outcome.beside.end(), beside.begin(), beside.end());
+  }
+  return outcome;
+}
+
+Json latencies_json(std::vector<double> seconds) {
+  std::sort(seconds.begin(), seconds.end());
+  return {{"searches", seconds.size()},
+          {"p50_seconds", quantile(seconds, 0.5)},
+          {"p99_seconds", quantile(seconds, 0.99)},
+          {"p999_seconds", quantile(seconds, 0.999)}};
+}
+
+int serve_mix(Options& options, const ServeMix& mix) {
+  options.apply();
+  const DataSet data = load_data_set(options.data, Need::train_and_queries);
+  const std::size_t base = data.train.rows / 2;
+  if (data.train.rows - base < 4 * std::size_t{mix.rounds}) {
+    throw InputError("serve-mix needs at least " + std::to_string(8 * mix.rounds) + " vectors");
+  }
+  print_data(data);
+  Index index(options.params_for(data), options.runtime);
+  index.add({data.train.row(0), base, data.train.cols});
+
+  Outcome outcome = measure(index, data, options, mix);
+  const AuditReport audit = index.audit();
+  Json report = new_report(options.command_line, index.stats());
+  report["parameters"] = parameters_json(index.params());
+  report["data"] = data_json(data, index.size());
+  report["index"] = {{"digest", index.digest()}, {"size", index.size()}};
+  report["audit"] = audit_json(audit);
+  report["serve_mix"] = {{"readers", mix.readers},
+                         {"writer_threads", options.runtime.threads},
+                         {"ef", mix.ef},
+                         {"k", options.k},
+                         {"rounds", mix.rounds},
+                         {"idle", latencies_json(outcome.idle)},
+                         {"beside_writer", latencies_json(outcome.beside)},
+                         {"p99_ratio", median(outcome.p99_ratios)},
+                         {"lone_vectors_per_second", median(outcome.lone_rates)},
+                         {"mixed_vectors_per_second", median(outcome.mixed_rates)},
+                         {"rate_ratio", median(outcome.rate_ratios)},
+                         {"p99_ratios", outcome.p99_ratios},
+                         {"rate_ratios", outcome.rate_ratios}};
+  const Json& figures = report["serve_mix"];
+  const auto micro = [&](const char* phase, const char* figure) {
+    return figures[phase][figure].get<double>() * 1e6;
+  };
+  std::printf("searches of one query, %u readers, ef %u:\n", mix.readers, mix.ef);
+  std::printf("  alone              p50 %8.0f us   p99 %8.0f us\n", micro("idle", "p50_seconds"),
+              micro("idle", "p99_seconds"));
+  std::printf("  beside the writer  p50 %8.0f us   p99 %8.0f us   p99 ratio %.2f\n",
+              micro("beside_writer", "p50_seconds"), micro("beside_writer", "p99_seconds"),
+              figures["p99_ratio"].get<double>());
+  std::printf("additions: alone %.0f vectors/s, beside the readers %.0f, ratio %.2f\n",
+              figures["lone_vectors_per_second"].get<double>(),
+              figures["mixed_vectors_per_second"].get<double>(),
+              figures["rate_ratio"].get<double>());
+  print_audit(audit);
+  write_report(report, options.json);
+  return audit.ok ? 0 : 1;
+}
+
+}  // namespace
+
+void add_serve_mix_command(CLI::App& app, Options& options, Command& chosen) {
+  CLI::App& command = *app.add_subcommand(
+      "serve-mix", "search beside a writer: latency and insertion rate against each alone");
+  add_data_options(command, options);
+  add_param_options(command, options);
+  add_runtime_options(command, options);
+  command.add_option("--k", options.k, "neighbors a query")->check(CLI::Range(1, 1000));
+  const auto mix = std::make_shared<ServeMix>();
+  command.add_option("--readers", mix->readers, "threads that search, one query a call")
+      ->check(CLI::Range(1, 1024));
+  command.add_option("--rounds", mix->rounds, "pairs of slices")->check(CLI::Range(1, 1000));
+  command.add_option("--ef", mix->ef, "ef of the searches")->check(CLI::Range(1, 65536));
+  add_json_option(command, options);
+  command.callback(
+      [&options, &chosen, mix] { chosen = [&options, mix] { return serve_mix(options, *mix); }; });
+}
+
+}  // namespace concord::bench
