@@ -121,7 +121,8 @@ std::size_t PythonIndex::add(nb::handle vectors, nb::handle labels, nb::object p
                                                      " vectors; there must be one each");
     }
   }
-  const Writing writing(lock_);
+  const Writing turn(adding_);
+  const Reading beside_readers(lock_);
   Watch watch(std::move(progress));
   std::size_t added = 0;
   if (rows.on_device()) {

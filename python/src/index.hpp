@@ -66,7 +66,8 @@ class PythonIndex {
   template <class Work>
   auto read(const Work& work) const;
 
-  mutable IndexLock lock_;
+  mutable IndexLock lock_;  ///< shared by all calls but those that need the index to themselves
+  IndexLock adding_;        ///< additions take turns; taken before lock_
   Index index_;
   unsigned threads_;
   std::string device_;

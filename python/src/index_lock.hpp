@@ -1,10 +1,9 @@
-// Many readers or one writer of an index, as concord::Index asks for, whatever Python threads do.
+// Many who share or one alone, as concord::Index asks for, whatever Python threads do.
 //
-// Writers that wait keep new readers out, so that an addition gets its turn beside endless
-// searches. A thread that holds the lock and asks again (from a progress callback, a signal
-// handler, a finaliser) gets BusyError instead of waiting for itself. Thread-safety: all members.
-// They are called with the GIL held, and release it while they wait; pending signals are looked at
-// meanwhile, so Ctrl-C ends the wait.
+// Those who wait to be alone keep new sharers out, so that they get their turn. A thread that holds
+// the lock and asks again (from a progress callback, a signal handler, a finaliser) gets BusyError
+// instead of waiting for itself. Thread-safety: all members. They are called with the GIL held, and
+// release it while they wait; pending signals are looked at meanwhile, so Ctrl-C ends the wait.
 #pragma once
 
 #include <condition_variable>

@@ -1,4 +1,4 @@
-"""Many Python threads on one index: turns are taken, answers are those of some moment."""
+"""Many Python threads on one index: answers are those of some moment, additions take turns."""
 
 from __future__ import annotations
 
@@ -76,6 +76,30 @@ def test_additions_and_everything_else_take_turns() -> None:
 
     run_together([add, search, search, inspect, change_runtime])
     assert index.digest() == make_index(vectors).digest()
+
+
+def test_searches_do_not_wait_for_an_addition() -> None:
+    vectors = make_vectors(6000)
+    index = concord.Index(16, M=8, ef_construction=40, epoch_limit=64, threads=2)
+    index.add(vectors[:500])
+    under_way, searched = threading.Event(), threading.Event()
+
+    def progress(done: int, total: int) -> bool:
+        if done > 0:
+            under_way.set()
+            assert searched.wait(60)
+        return True
+
+    with ThreadPoolExecutor(1) as pool:
+        addition = pool.submit(index.add, vectors[500:], progress=progress)
+        assert under_way.wait(60)
+        size = len(index)
+        labels, distances = index.search(vectors[:50], k=1, ef=100)
+        assert 500 < size < 6000
+        assert (distances[:, 0] == 0).all() and (labels[:, 0] == np.arange(50)).all()
+        assert 0 in index and index.labels().size >= size
+        searched.set()
+        assert addition.result() == 5500
 
 
 def test_the_gil_is_free_during_long_work() -> None:
