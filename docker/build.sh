@@ -3,12 +3,13 @@
 #
 #   docker/build.sh PRESET BUILD_DIR PREFIX [CMake option ...]     e.g. docker/build.sh cpu build/image /opt/concord
 #
-# PREFIX receives bin/concord-bench, lib/, include/, the sample data (share/words-20k), LICENSE, and
+# PREFIX receives bin/concord-bench, lib/, include/, the sample data (share/words-20k), the program of
+# "concord-bench report" (share/concord-bench; it needs python3), LICENSE, and
 # install-runtime.sh: it installs the packages that the binaries load libraries from, found by
 # asking the dynamic linker here, so that it fits whatever system this is.
 set -euo pipefail
 
-if [ $# -lt 3 ]; then sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; fi
+if [ $# -lt 3 ]; then sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; fi
 preset=$1 build_dir=$2 prefix=$3
 shift 3
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -22,6 +23,8 @@ cmake --install "$build_dir"
 install -D -s "$build_dir/bench/concord-bench" "$prefix/bin/concord-bench"
 install -d "$prefix/share"
 cp -r bench/data/words-20k "$prefix/share/"
+install -d "$prefix/share/concord-bench/report"
+install -m 644 bench/report/*.* "$prefix/share/concord-bench/report/"
 cp LICENSE "$prefix/"
 
 # The package that owns a file; it may be registered by its path before /usr was merged.

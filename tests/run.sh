@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [option of ctest ...]        e.g. tests/run.sh -R determinism
 #
-# Without options the Python package is tested too (tests/python.sh).
+# Without options the Python package (tests/python.sh) and the Python of bench/ (tests/bench.sh) are tested too.
 #
 # From the environment:
 #   BUILD_DIR           where to build (default build/tests)
@@ -38,6 +38,8 @@ status=0
 if [ $# -eq 0 ]; then
   reports+=("$build_dir/python-tests.xml")
   BUILD_DIR=$build_dir "$root/tests/python.sh" || status=$?
+  reports+=("$build_dir/bench-tests.xml")
+  BUILD_DIR=$build_dir "$root/tests/bench.sh" || status=$?
 fi
 echo "tests: $("$root/tests/count_results.sh" "${reports[@]}")"
 exit $status

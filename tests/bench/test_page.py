@@ -17,6 +17,8 @@ CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
 
+PATIENCE = 300_000  # ms, for a busy machine
+
 # Of each plot: how many marks it has, how many of them have an extent, how far they stand out of the plot.
 MARKS = """() => [...document.querySelectorAll('.plot')].map(plot => {
   const box = plot.getBoundingClientRect();
@@ -39,7 +41,9 @@ def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium here (Debian's package chromium)")
     with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
+        )
         yield started
         started.close()
 
@@ -61,6 +65,7 @@ def brightness(color: str) -> float:
 @pytest.mark.parametrize("width", [1280, 360])
 def test_every_plot_is_drawn(browser: Any, page_file: pathlib.Path, width: int, theme: str) -> None:
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=theme)
+    page.set_default_timeout(PATIENCE)
     errors: list[str] = []
     requests: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -90,6 +95,7 @@ def test_every_plot_is_drawn(browser: Any, page_file: pathlib.Path, width: int, 
 
 def test_a_point_shows_its_figures(browser: Any, page_file: pathlib.Path) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(PATIENCE)
     page.goto(page_file.as_uri())
     page.wait_for_selector("html[data-drawn=yes]")
     point = page.locator("#sample-curves-1 .scatterlayer .point").first
@@ -104,6 +110,7 @@ def test_a_point_shows_its_figures(browser: Any, page_file: pathlib.Path) -> Non
 
 def test_a_change_of_theme_redraws(browser: Any, page_file: pathlib.Path) -> None:
     page = browser.new_page(color_scheme="light")
+    page.set_default_timeout(PATIENCE)
     page.goto(page_file.as_uri())
     page.wait_for_selector("html[data-drawn=yes]")
     light = page.evaluate(MARKS)[0]["ink"]

@@ -198,7 +198,7 @@ def test_libraries_that_cannot_run_are_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_job_that_fails_says_why(tmp_path: pathlib.Path) -> None:
     job = worker.Job("build", "concord", str(tmp_path / "absent"), "l2sq", 8, 20, 1)
-    assert "absent" in suite.run_job(job, 60)["error"]
+    assert "absent" in suite.run_job(job, 600)["error"]
 
 
 def by_library(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
