@@ -102,6 +102,7 @@ def test_a_point_shows_its_figures(browser: Any, page_file: pathlib.Path) -> Non
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(box["x"] + box["width"] / 2 + 1, box["y"] + box["height"] / 2, steps=3)
     page.wait_for_selector("#sample-curves-1 .hoverlayer .hovertext")
     shown = page.locator("#sample-curves-1 .hoverlayer").text_content()
     page.close()
