@@ -1,6 +1,7 @@
 #include "common/file.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -99,6 +100,12 @@ std::size_t File::read(std::uint64_t offset, void* to, std::size_t bytes) const 
     done += static_cast<std::size_t>(n);
   }
   return done;
+}
+
+void* File::map(std::uint64_t offset, std::size_t bytes) const {
+  void* const memory = file_system().map(descriptor_, bytes, static_cast<off_t>(offset));
+  if (memory == MAP_FAILED) fail("map");
+  return memory;
 }
 
 void File::write(std::uint64_t offset, const void* from, std::size_t bytes) {

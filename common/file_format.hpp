@@ -37,4 +37,11 @@ void load_index(const std::filesystem::path& path,
 /// Throws Error(io, corrupt_file).
 Digest stored_digest(const std::filesystem::path& path);
 
+/// The same with rows, vectors and labels left in the file, which is mapped and may only be read.
+/// Header and lengths are checked at once. The function that is returned checks all else that
+/// load_index does, and must have returned before the parts are read; it throws as load_index, also
+/// when it is called again.
+std::function<void()> map_index(const std::filesystem::path& path,
+                                const std::function<IndexParts(const IndexParams&)>& make_parts);
+
 }  // namespace concord::core

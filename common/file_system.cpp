@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -47,6 +48,10 @@ int FileSystem::fstat(int file, struct stat* status) { return ::fstat(file, stat
 int FileSystem::stat(const char* path, struct stat* status) { return ::stat(path, status); }
 
 int FileSystem::lock(int file) { return flock(file, LOCK_EX | LOCK_NB); }
+
+void* FileSystem::map(int file, std::size_t bytes, off_t offset) {
+  return mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, offset);
+}
 
 int FileSystem::rename(const char* from, const char* to) { return ::rename(from, to); }
 

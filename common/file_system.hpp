@@ -33,6 +33,8 @@ class FileSystem {
   virtual int stat(const char* path, struct stat* status);
   /// flock(LOCK_EX | LOCK_NB).
   virtual int lock(int file);
+  /// mmap, read-only and shared; MAP_FAILED where it fails. Undone by munmap.
+  virtual void* map(int file, std::size_t bytes, off_t offset);
   virtual int rename(const char* from, const char* to);
   virtual int unlink(const char* path);
 };

@@ -109,6 +109,11 @@ std::size_t Index::Impl::add(MatrixView<const float> rows,
 std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> new_labels,
                              const ProgressCallback& progress, const IndexAccess::WriteRows& write,
                              OnDevice there) {
+  if (check_mapped) {
+    throw Error(ErrorCode::unsupported,
+                "the index is mapped from a file and can only be read; Index::load gives one that "
+                "takes additions");
+  }
   if (count == 0) return 0;
   const core::FloatEnvironment environment;
   core::WriterLock::Writing writing(writer_lock);
@@ -234,6 +239,7 @@ std::size_t IndexAccess::add(Index& index, cuda::DeviceMatrixView<const float> v
 }
 
 IndexAccess::Content IndexAccess::content(const Index& index) {
+  index.impl_->ensure_checked();
   return {index.impl_->graph, index.impl_->labels};
 }
 
@@ -252,6 +258,7 @@ Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,
 // --------------------------------------------------------------------------------- file, content
 
 void Index::save(const std::filesystem::path& path) const {
+  impl_->ensure_checked();
   core::WriterLock::Visit visit(impl_->writer_lock);
   const auto reading = impl_->readers.enter();
   core::save_index(path, impl_->graph, impl_->vectors, impl_->labels, [&] { visit.end(); });
@@ -267,14 +274,28 @@ Index Index::load(const std::filesystem::path& path, RuntimeOptions options) {
   return Index(std::move(impl));
 }
 
+Index Index::map(const std::filesystem::path& path, MapCheck check, RuntimeOptions options) {
+  std::unique_ptr<Impl> impl;
+  std::function<void()> check_content =
+      core::map_index(path, [&](const IndexParams& params) -> core::IndexParts {
+        impl = std::make_unique<Impl>(params, std::move(options));
+        return {impl->graph, impl->vectors, impl->labels};
+      });
+  impl->check_mapped = std::move(check_content);
+  if (check == MapCheck::on_open) impl->ensure_checked();
+  return Index(std::move(impl));
+}
+
 std::size_t Index::size() const noexcept { return impl_->graph.size(); }
 const IndexParams& Index::params() const noexcept { return impl_->graph.params(); }
 bool Index::contains(std::uint64_t label) const {
+  impl_->ensure_checked();
   const auto reading = impl_->readers.enter();
   return impl_->labels.find(label, impl_->graph.size()) != core::kNoNode;
 }
 
 std::vector<float> Index::vector(std::uint64_t label) const {
+  impl_->ensure_checked();
   const auto reading = impl_->readers.enter();
   const core::NodeId node = impl_->labels.find(label, impl_->graph.size());
   if (node == core::kNoNode) {
@@ -287,6 +308,7 @@ std::vector<float> Index::vector(std::uint64_t label) const {
 }
 
 std::vector<std::uint64_t> Index::labels() const {
+  impl_->ensure_checked();
   const auto reading = impl_->readers.enter();
   const std::uint64_t* const first = impl_->labels.labels().data();
   return {first, first + size()};
@@ -295,11 +317,13 @@ std::vector<std::uint64_t> Index::labels() const {
 // ------------------------------------------------------------------------------------ inspection
 
 AuditReport Index::audit() const {
+  impl_->ensure_checked();
   const core::WriterLock::Visit visit(impl_->writer_lock);
   return core::audit(impl_->graph);
 }
 
 std::string Index::digest() const {
+  impl_->ensure_checked();
   core::WriterLock::Visit visit(impl_->writer_lock);
   const auto reading = impl_->readers.enter();
   core::Digester digester(impl_->graph);
@@ -308,6 +332,7 @@ std::string Index::digest() const {
 }
 
 Stats Index::stats() const {
+  impl_->ensure_checked();
   const core::WriterLock::Visit visit(impl_->writer_lock);
   const core::Graph& graph = impl_->graph;
   Stats stats;

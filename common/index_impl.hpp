@@ -39,6 +39,11 @@ struct Index::Impl {
 
   std::size_t add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
                   const ProgressCallback& progress);
+  /// Checks the content of a mapped file, once. Throws Error(corrupt_file, io).
+  void ensure_checked() const {
+    if (check_mapped) std::call_once(mapped_is_checked, check_mapped);
+  }
+
   using OnDevice = cuda::DeviceMatrixView<const float>;
   /// `write` brings `count` rows; `there` is the same rows where device memory has them.
   std::size_t add(std::size_t count, std::span<const std::uint64_t> new_labels,
@@ -73,6 +78,8 @@ struct Index::Impl {
               MatrixView<float> distances_out, std::span<std::uint32_t> counts,
               const Run& run) const;
 
+  std::function<void()> check_mapped;  ///< empty unless the index is mapped from a file
+  mutable std::once_flag mapped_is_checked;
   mutable core::ReaderGate readers;
   mutable core::WriterLock writer_lock;
   RuntimeOptions options;

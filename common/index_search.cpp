@@ -147,6 +147,7 @@ template <class Run>
 bool Index::Impl::answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
                          MatrixView<float> distances_out, std::span<std::uint32_t> counts,
                          const Run& run) const {
+  ensure_checked();
   const auto fits = [&](const auto& out) {
     return out.rows == n && out.cols == k && (out.rows < 2 || out.stride >= k) &&
            (out.data != nullptr || n * k == 0);

@@ -42,6 +42,18 @@ bool LabelMap::insert(Table& table, NodeId node) const noexcept {
   return true;
 }
 
+void LabelMap::index_mapped() {
+  bool identity = true;
+  for (std::size_t i = 0; i < labels_.size() && identity; ++i) identity = labels_[i] == i;
+  if (identity) return;
+  build_table(labels_.size());
+  for (std::size_t node = 0; node < labels_.size(); ++node) {
+    if (load(slot_of(*table_, labels_[node])) == node) continue;
+    throw Error(ErrorCode::duplicate_label,
+                "label " + std::to_string(labels_[node]) + " stands twice");
+  }
+}
+
 void LabelMap::build_table(std::size_t capacity) {
   auto table = std::make_unique<Table>(
       std::bit_ceil(std::max<std::size_t>(64, capacity + capacity / 3 + 1)), kNoNode);

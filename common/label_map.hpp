@@ -33,6 +33,10 @@ class LabelMap {
   /// Appends `labels`, or size(), size() + 1, … where `labels` is empty and `count` is not.
   /// Throws Error(duplicate_label, out_of_memory) with nothing changed.
   void append(std::span<const std::uint64_t> labels, std::size_t count);
+  /// Puts labels of a file, which may only be read, in the place of all labels, of which there are
+  /// none. Nothing can be found before index_mapped(), which throws as append().
+  void map(VirtualArray<std::uint64_t> labels) noexcept { labels_ = std::move(labels); }
+  void index_mapped();
   /// Forgets all labels from position `size` on.
   void truncate(std::size_t size) noexcept;
 

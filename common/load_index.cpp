@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <concord/error.hpp>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -39,12 +40,38 @@ class Reader {
     length_ = static_cast<std::uint64_t>(status.st_size);
   }
 
-  void run(const std::function<IndexParts(const IndexParams&)>& make_parts) {
+  IndexParts open(const std::function<IndexParts(const IndexParams&)>& make_parts) {
     read_header();
     const IndexParams params = read_params();
     check_sections(params);
-    IndexParts parts = make_parts(params);
+    return make_parts(params);
+  }
+  void load(IndexParts parts) {
+    parts.graph.announce(header_.n);
     fill(parts);
+    restore(parts.graph);
+    check_content(parts);
+  }
+  void map(IndexParts parts) {
+    parts.graph.announce(header_.n);
+    map_rows(parts.graph.table(0), kBaseRows);
+    map_rows(parts.graph.table(1), kUpperRows);
+    parts.vectors.map(mapped<float>(kVectors));
+    parts.labels.map(mapped<std::uint64_t>(kLabels));
+    restore(parts.graph);
+  }
+  void check_mapped(IndexParts parts) {
+    check_levels(parts.graph);
+    for (const Section section : {kBaseRows, kUpperRows, kVectors, kLabels}) {
+      const VirtualArray<std::uint8_t> bytes = mapped<std::uint8_t>(section);
+      check_sum(section, bytes.data());
+    }
+    const NodeId n = header_.n;
+    const VirtualArray<float> rows = mapped<float>(kVectors);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!parts.vectors.is_stored_form(&rows[i * parts.vectors.stride()])) refuse_vector(i);
+    }
+    check_labels([&] { parts.labels.index_mapped(); });
     check_content(parts);
   }
 
@@ -157,11 +184,16 @@ class Reader {
   }
 
   void read_section(Section section, void* to) {
-    const SectionRecord& record = sections_[section];
-    read(record.offset, to, record.length);
-    if (XXH3_64bits(to, record.length) != record.checksum) {
-      refuse(std::string("section '") + kSectionNames[section] + "' is damaged");
-    }
+    read(sections_[section].offset, to, sections_[section].length);
+    check_sum(section, to);
+  }
+  void check_sum(Section section, const void* content) const {
+    if (XXH3_64bits(content, sections_[section].length) == sections_[section].checksum) return;
+    refuse(std::string("section '") + kSectionNames[section] + "' is damaged");
+  }
+  template <class T>
+  VirtualArray<T> mapped(Section section) const {
+    return {file_, sections_[section].offset, sections_[section].length / sizeof(T)};
   }
 
   void fill_vectors(VectorStore& vectors, NodeId n) {
@@ -184,45 +216,65 @@ class Reader {
       vectors.restore(first, count, buffer.data(), alone);
     }
     if (XXH3_64bits_digest(&hash) != record.checksum) refuse("section 'vectors' is damaged");
-    if (bad < n) {
-      refuse("vector " + std::to_string(bad) + " is not one that the index would take");
+    if (bad < n) refuse_vector(bad);
+  }
+  [[noreturn]] void refuse_vector(std::size_t number) const {
+    refuse("vector " + std::to_string(number) + " is not one that the index would take");
+  }
+
+  void check_levels(const Graph& graph) {
+    std::vector<std::uint8_t> levels(header_.n);
+    read_section(kLevels, levels.data());
+    if (!std::equal(levels.begin(), levels.end(), graph.levels().begin())) {
+      refuse("its levels are not those that its seed gives");
+    }
+  }
+  template <class Take>
+  void check_labels(const Take& take) const {
+    try {
+      take();
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::duplicate_label) throw;
+      refuse(error.what());
     }
   }
 
   void fill(IndexParts& parts) {
     const NodeId n = header_.n;
-    parts.graph.announce(n);
-    std::vector<std::uint8_t> levels(n);
-    read_section(kLevels, levels.data());
-    if (!std::equal(levels.begin(), levels.end(), parts.graph.levels().begin())) {
-      refuse("its levels are not those that its seed gives");
-    }
+    check_levels(parts.graph);
     fill_rows(parts.graph.table(0), kBaseRows);
     fill_rows(parts.graph.table(1), kUpperRows);
     fill_vectors(parts.vectors, n);
     std::vector<std::uint64_t> labels(n);
     read_section(kLabels, labels.data());
-    try {
-      parts.labels.append(labels, n);
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::duplicate_label) throw;
-      refuse(error.what());
-    }
+    check_labels([&] { parts.labels.append(labels, n); });
+  }
+
+  void restore(Graph& graph) const {
     const auto entry = [](const EntryRecord& record) {
       return EntryPoint{record.node, record.level};
     };
-    parts.graph.restore(n, {{entry(header_.sealed_entries[0]), entry(header_.sealed_entries[1])}});
+    graph.restore(header_.n,
+                  {{entry(header_.sealed_entries[0]), entry(header_.sealed_entries[1])}});
   }
 
   void fill_rows(RowTable& rows, Section section) {
+    read_section(section, fill_blocks(rows, section).rows);
+  }
+  // Blocks are few, and numbered from 1: they are read, not mapped.
+  void map_rows(RowTable& rows, Section section) {
+    rows.map(mapped<std::uint32_t>(section));
+    fill_blocks(rows, section);
+  }
+  RowTable::Import fill_blocks(RowTable& rows, Section section) {
     const auto spills = static_cast<Section>(section + 1);
     const auto copies = static_cast<Section>(section + 2);
     const RowTable::Import import =
         rows.begin_import(sections_[spills].length / (rows.spill_words() * 4),
                           sections_[copies].length / (rows.copy_words() * 4));
-    read_section(section, import.rows);
     read_section(spills, import.spills);
     read_section(copies, import.copies);
+    return import;
   }
 
   void check_content(IndexParts& parts) {
@@ -312,7 +364,16 @@ class Reader {
 
 void load_index(const std::filesystem::path& path,
                 const std::function<IndexParts(const IndexParams&)>& make_parts) {
-  Reader(path).run(make_parts);
+  Reader reader(path);
+  reader.load(reader.open(make_parts));
+}
+
+std::function<void()> map_index(const std::filesystem::path& path,
+                                const std::function<IndexParts(const IndexParams&)>& make_parts) {
+  const auto reader = std::make_shared<Reader>(path);
+  const IndexParts parts = reader->open(make_parts);
+  reader->map(parts);
+  return [reader, parts] { reader->check_mapped(parts); };
 }
 
 Digest stored_digest(const std::filesystem::path& path) {

@@ -213,6 +213,8 @@ class RowTable {
     std::uint32_t* copies;
   };
   Import begin_import(std::size_t spill_blocks, std::size_t copy_blocks);
+  /// Puts rows of a file, which may only be read, in the place of size() rows.
+  void map(VirtualArray<std::uint32_t> words) noexcept { words_ = std::move(words); }
   /// Rebuilds the lists of the open `epoch` from the rows. False if the rows' degrees and block
   /// numbers are not what export wrote.
   [[nodiscard]] bool end_import(std::uint32_t epoch);

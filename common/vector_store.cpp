@@ -111,6 +111,12 @@ void VectorStore::restore(std::size_t first, std::size_t n, const float* rows, T
   std::copy(rows, rows + n * stride_, floats_.data() + first * stride_);
 }
 
+void VectorStore::map(VirtualArray<float> rows) noexcept {
+  size_ = rows.size() / stride_;
+  floats_ = std::move(rows);
+  publish(Element::f32);
+}
+
 void VectorStore::copy(std::size_t first, std::size_t n, float* out) const noexcept {
   const StoredRows from = rows();
   if (from.element != Element::f32) return widen(from, first, n, out);

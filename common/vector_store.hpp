@@ -82,6 +82,9 @@ class VectorStore {
 
   /// True for [stride] floats that a vector could be stored as.
   [[nodiscard]] bool is_stored_form(const float* row) const noexcept;
+  /// Puts rows of a file, as copy() gave them, in the place of all rows; they may only be read.
+  void map(VirtualArray<float> rows) noexcept;
+
   /// Writes one vector as it would be stored to `out` ([stride]). Throws Error(invalid_vector)
   /// that calls the vector "`what` `number`".
   void prepare(const float* vector, float* out, const char* what, std::size_t number) const;

@@ -7,6 +7,8 @@
 #include <concord/error.hpp>
 #include <string>
 
+#include "common/file.hpp"
+
 namespace concord::core {
 namespace {
 
@@ -42,6 +44,13 @@ VirtualMemory::VirtualMemory(std::size_t max_bytes) {
   throw Error(ErrorCode::out_of_memory,
               "cannot reserve " + std::to_string(kSmallestReservation >> 20) +
                   " MiB of address space; is the address space limited (ulimit -v)?");
+}
+
+VirtualMemory::VirtualMemory(const File& file, std::uint64_t offset, std::size_t bytes) {
+  if (bytes == 0) return;
+  data_ = static_cast<std::byte*>(file.map(offset, bytes));
+  reserved_ = bytes;
+  committed_ = bytes;
 }
 
 VirtualMemory::~VirtualMemory() { release(); }

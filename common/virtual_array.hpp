@@ -6,11 +6,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <type_traits>
 #include <utility>
 
 namespace concord::core {
+
+class File;
 
 /// The untyped half: a reserved range of addresses, committed from its start.
 class VirtualMemory {
@@ -18,6 +21,8 @@ class VirtualMemory {
   /// Reserves up to `max_bytes` (less where the system has less to give). Throws
   /// Error(out_of_memory) where not even a small range can be had.
   explicit VirtualMemory(std::size_t max_bytes);
+  /// `bytes` of a file from `offset` on, a multiple of the page size; they may only be read.
+  VirtualMemory(const File& file, std::uint64_t offset, std::size_t bytes);
   ~VirtualMemory();
   VirtualMemory(VirtualMemory&& other) noexcept;
   VirtualMemory& operator=(VirtualMemory&& other) noexcept;
@@ -41,6 +46,9 @@ class VirtualArray {
 
  public:
   explicit VirtualArray(std::size_t max_size) : memory_(max_size * sizeof(T)) {}
+  /// `size` elements of a file, which may only be read.
+  VirtualArray(const File& file, std::uint64_t offset, std::size_t size)
+      : memory_(file, offset, size * sizeof(T)), size_(size) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] T* data() const noexcept { return reinterpret_cast<T*>(memory_.data()); }

@@ -1,5 +1,6 @@
 // concord-bench search: recall and speed of a saved index on any set of queries.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 #include "bench/commands/commands.hpp"
@@ -35,9 +36,29 @@ DataSet load_queries(const Options& options, const IndexParams& params) {
   return data;
 }
 
-int search(Options& options) {
+/// The saved index, read or mapped, with the seconds that took and, mapped, those of the check.
+Index open_index(const Options& options, bool mapped, Json& report) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  Index index = mapped ? Index::map(options.index, MapCheck::on_first_use, options.runtime)
+                       : Index::load(options.index, options.runtime);
+  report = {{"mapped", mapped}, {"seconds", seconds()}};
+  std::printf("%s in %.1f ms", mapped ? "mapped" : "loaded", 1e3 * seconds());
+  if (mapped) {
+    (void)index.contains(0);  // the first use checks
+    report["with_check_seconds"] = seconds();
+    std::printf(", checked by %.1f ms", 1e3 * seconds());
+  }
+  std::printf("\n");
+  return index;
+}
+
+int search(Options& options, bool mapped) {
   options.apply();
-  Index index = Index::load(options.index, options.runtime);
+  Json opened;
+  Index index = open_index(options, mapped, opened);
   const DataSet data = load_queries(options, index.params());
   std::printf("index: %s, %s vectors\n", options.index.c_str(), grouped(index.size()).c_str());
   print_data(data);
@@ -53,6 +74,7 @@ int search(Options& options) {
   report["parameters"] = parameters_json(index.params());
   report["data"] = data_json(data, index.size());
   report["data"]["ground_truth"] = truth.source;
+  report["open"] = opened;
   report["index"] = {{"digest", index.digest()}, {"size", index.size()}};
   report["memory"] = memory_json(index.memory(), nullptr);
   search_and_report(index, data, judge, options, report);
@@ -72,7 +94,11 @@ void add_search_command(CLI::App& app, Options& options, Command& chosen) {
   add_search_options(command, options);
   add_batch_options(command, options);
   add_json_option(command, options);
-  command.callback([&options, &chosen] { chosen = [&options] { return search(options); }; });
+  const auto mapped = std::make_shared<bool>(false);
+  command.add_flag("--map", *mapped, "map the file instead of reading it");
+  command.callback([&options, &chosen, mapped] {
+    chosen = [&options, mapped] { return search(options, *mapped); };
+  });
 }
 
 }  // namespace concord::bench

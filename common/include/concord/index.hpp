@@ -34,6 +34,9 @@ struct SearchResult {
 /// until it is asked again. An exception it throws ends the addition before anything was inserted.
 using RowSource = std::function<MatrixView<const float>(std::size_t first)>;
 
+/// When the content of a mapped file is checked.
+enum class MapCheck { on_first_use, on_open };
+
 struct IndexAccess;  // the library's own door
 
 inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
@@ -62,6 +65,16 @@ class CONCORD_API Index {
   /// Reads a file written by save. Validates sizes, checksums and every link before it returns.
   /// Throws Error(io), Error(corrupt_file).
   static Index load(const std::filesystem::path& path, RuntimeOptions options = {});
+
+  /// Opens a file written by save without reading it: links, vectors and labels stay in the file,
+  /// whose pages are shared between processes and come in as they are used. Header and lengths are
+  /// checked at once, all else that load checks, checksums first, before anything of it is used:
+  /// by the first call that needs content, or at once. A call that finds damage throws
+  /// Error(corrupt_file), and so do all that follow.
+  /// The index can only be read: add throws Error(unsupported). Vectors are floats, as in the file.
+  /// The file must not be changed in place while it is mapped; save, which replaces it, may.
+  static Index map(const std::filesystem::path& path, MapCheck check = MapCheck::on_first_use,
+                   RuntimeOptions options = {});
 
   /// Writes path + ".tmp-…", syncs it and renames it over `path`: the old file stays whole until
   /// the new one is. Throws Error(io).
