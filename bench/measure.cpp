@@ -4,6 +4,7 @@
 #include <chrono>
 #include <ctime>
 
+#include "bench/input_error.hpp"
 #include "bench/memory_probe.hpp"
 #include "bench/parallel.hpp"
 #include "bench/progress_bar.hpp"
@@ -46,25 +47,51 @@ double cpu_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-BuildMeasure build_index(const FloatMatrix& vectors, const IndexParams& params,
-                         const RuntimeOptions& runtime) {
+namespace {
+
+/// Adds what the index that `make` gives has not yet of `vectors`.
+template <class Make>
+BuildMeasure measure_build(const FloatMatrix& vectors, const Make& make) {
   ProgressBar bar("building", vectors.rows);
   const MemoryProbe probe;
   const double cpu_start = cpu_seconds();
   const auto start = std::chrono::steady_clock::now();
-  Index index(params, runtime);
-  index.add(vectors.view(), [&bar](std::uint64_t done, std::uint64_t) {
-    bar.update(done);
-    return true;
-  });
+  Index index = make();
+  const std::size_t there = index.size();
+  index.add(vectors.view().rows_from(there, vectors.rows - there),
+            [&bar, there](std::uint64_t done, std::uint64_t) {
+              bar.update(there + done);
+              return true;
+            });
   const double seconds = seconds_since(start);
   const double cpu = cpu_seconds() - cpu_start;
+  const IndexParams index_params = index.params();
   return {std::move(index),
           seconds,
           cpu,
           probe.peak() - probe.before(),
-          allowed_add_bytes(vectors.rows, vectors.cols, params.M),
+          allowed_add_bytes(vectors.rows, vectors.cols, index_params.M),
           probe.exact()};
+}
+
+}  // namespace
+
+BuildMeasure build_index(const FloatMatrix& vectors, const IndexParams& params,
+                         const RuntimeOptions& runtime) {
+  return measure_build(vectors, [&] { return Index(params, runtime); });
+}
+
+BuildMeasure build_durable_index(const FloatMatrix& vectors, const IndexParams& params,
+                                 const RuntimeOptions& runtime, const std::filesystem::path& path,
+                                 Durability durability) {
+  return measure_build(vectors, [&] {
+    Index index = Index::open(path, params, durability, runtime);
+    if (index.size() > vectors.rows) {
+      throw InputError(path.string() + " has " + std::to_string(index.size()) +
+                       " vectors already, the data have " + std::to_string(vectors.rows));
+    }
+    return index;
+  });
 }
 
 double measure_rate(std::size_t queries, double seconds, const std::function<void()>& pass) {

@@ -30,6 +30,10 @@ struct BuildMeasure {
 /// Builds an index of `vectors` with a progress bar.
 BuildMeasure build_index(const FloatMatrix& vectors, const IndexParams& params,
                          const RuntimeOptions& runtime);
+/// The same with a journal beside `path`, from which a build that was interrupted goes on.
+BuildMeasure build_durable_index(const FloatMatrix& vectors, const IndexParams& params,
+                                 const RuntimeOptions& runtime, const std::filesystem::path& path,
+                                 Durability durability);
 
 /// Queries per second of `pass`, which answers `queries` of them: one unmeasured pass to warm up,
 /// then passes until `seconds` have gone by.

@@ -155,6 +155,15 @@ Json batches_json(const std::vector<BatchPoint>& points) {
   return list;
 }
 
+Json journal_json(const JournalStats& journal) {
+  return {{"bytes", journal.bytes},
+          {"recovered", journal.recovered},
+          {"cut_bytes", journal.cut_bytes},
+          {"recovery_seconds", journal.recovery_seconds},
+          {"write_seconds", journal.write_seconds},
+          {"sync_seconds", journal.sync_seconds}};
+}
+
 Json device_json(const DeviceStats& device) {
   return {{"name", device.name},
           {"reason", device.reason},

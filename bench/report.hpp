@@ -29,6 +29,7 @@ Json memory_json(const MemoryUse& use, const BuildMeasure* build);
 Json search_json(const std::vector<SearchPoint>& points);
 Json batches_json(const std::vector<BatchPoint>& points);
 Json device_json(const DeviceStats& device);
+Json journal_json(const JournalStats& journal);
 
 void print_build(double seconds, std::size_t vectors, const Stats& stats);
 void print_audit(const AuditReport& audit);

@@ -40,8 +40,7 @@ class ProgressReporter {
 }  // namespace
 
 bool insert_announced(Graph& graph, Committer& committer, Proposer& proposer,
-                      const ProgressCallback& progress,
-                      const std::function<void()>& between_steps) {
+                      const ProgressCallback& progress, const InsertionHooks& hooks) {
   ProgressReporter reporter(graph, progress);
   const StopRequest stop = progress ? StopRequest([&] { return reporter.ask(); }) : StopRequest();
 
@@ -62,9 +61,10 @@ bool insert_announced(Graph& graph, Committer& committer, Proposer& proposer,
     const ProposalBatch* batch = proposer.finish(stop);
     if (batch == nullptr) return false;
     if (begin < graph.announced()) start_next();
+    if (hooks.before_commit) hooks.before_commit(*batch);
     committer.commit(*batch);
     if (committer.seal_is_due()) committer.seal(proposer);
-    if (between_steps) between_steps();
+    if (hooks.between_steps) hooks.between_steps();
     if (reporter.ask()) {
       // A batch may be under way: wait for it, drop it.
       if (graph.size() < begin) proposer.finish({});

@@ -108,7 +108,7 @@ void* File::map(std::uint64_t offset, std::size_t bytes) const {
   return memory;
 }
 
-void File::write(std::uint64_t offset, const void* from, std::size_t bytes) {
+void File::write(std::uint64_t offset, const void* from, std::size_t bytes) const {
   const char* next = static_cast<const char*>(from);
   while (bytes > 0) {
     const ssize_t n = file_system().pwrite(descriptor_, next, std::min(bytes, kMostAtOnce),
@@ -122,15 +122,15 @@ void File::write(std::uint64_t offset, const void* from, std::size_t bytes) {
   }
 }
 
-void File::truncate(std::uint64_t bytes) {
+void File::truncate(std::uint64_t bytes) const {
   if (file_system().ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) fail("shorten");
 }
 
-void File::sync() {
+void File::sync() const {
   if (file_system().fsync(descriptor_) != 0) fail("sync");
 }
 
-bool File::lock() {
+bool File::lock() const {
   if (file_system().lock(descriptor_) == 0) return true;
   if (errno != EWOULDBLOCK) fail("lock");
   return false;

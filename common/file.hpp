@@ -48,11 +48,11 @@ class File {
   std::size_t read(std::uint64_t offset, void* to, std::size_t bytes) const;
   /// Maps a range of the file that begins at a page, read-only; munmap() ends it.
   [[nodiscard]] void* map(std::uint64_t offset, std::size_t bytes) const;
-  void write(std::uint64_t offset, const void* from, std::size_t bytes);
-  void truncate(std::uint64_t bytes);
-  void sync();
+  void write(std::uint64_t offset, const void* from, std::size_t bytes) const;
+  void truncate(std::uint64_t bytes) const;
+  void sync() const;
   /// False where another open file holds the lock. It is held until this one is closed.
-  [[nodiscard]] bool lock();
+  [[nodiscard]] bool lock() const;
   /// Renames a temporary file over the path that it is for.
   void rename_to_path();
   /// Closes and reports a failure, which the destructor does not.

@@ -1,5 +1,5 @@
 // The public Index over its parts: its life, additions, device, file and inspection
-// (index_search.cpp has the searches).
+// (index_search.cpp has the searches, index_open.cpp the journal).
 
 #include <algorithm>
 
@@ -120,6 +120,7 @@ std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> n
   const auto end_keeping = [](Impl* impl) { impl->keep_device_for_writer(false); };
   const std::unique_ptr<Impl, decltype(end_keeping)> keeping(this, end_keeping);
   keep_device_for_writer(true);
+  if (journal) journal->check_usable(graph.size());
   const core::NodeId before = graph.size();
   try {
     {
@@ -138,6 +139,7 @@ std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> n
     throw;
   }
   truncate();
+  if (journal) journal->sync();
   return graph.size() - before;
 }
 
@@ -159,11 +161,20 @@ void Index::Impl::insert(core::WriterLock::Writing& writing, const ProgressCallb
   core::HybridProposer proposer(on == nullptr ? nullptr : &on->proposer(), cpu_proposer,
                                 cuda::Backend::kSmallestBatch,
                                 [&](const Error& error) { give_up_device(error); });
-  core::insert_announced(graph, committer, proposer, progress, [&] {
+  core::InsertionHooks hooks;
+  hooks.between_steps = [&] {
     if (!writing.is_awaited()) return;
     proposer.settle();
     writing.lend();
-  });
+  };
+  if (journal) hooks.before_commit = [&](const core::ProposalBatch& batch) { record(batch); };
+  core::insert_announced(graph, committer, proposer, progress, hooks);
+}
+
+// The last batch is on disk before anyone can find it.
+void Index::Impl::record(const core::ProposalBatch& batch) {
+  journal->append(batch, vectors, labels);
+  if (batch.end == graph.announced()) journal->sync();
 }
 
 // ---------------------------------------------------------------------------------------- device
@@ -260,6 +271,10 @@ Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,
 void Index::save(const std::filesystem::path& path) const {
   impl_->ensure_checked();
   core::WriterLock::Visit visit(impl_->writer_lock);
+  if (impl_->journal && impl_->journal->is_index_file(path)) {
+    throw Error(ErrorCode::invalid_parameter,
+                "'" + path.string() + "' is the file of this very index: compact() writes it");
+  }
   const auto reading = impl_->readers.enter();
   core::save_index(path, impl_->graph, impl_->vectors, impl_->labels, [&] { visit.end(); });
 }
@@ -341,6 +356,7 @@ Stats Index::stats() const {
   stats.isa = impl_->kernels->isa;
   stats.threads = impl_->pool->size();
   stats.build = impl_->build;
+  if (impl_->journal) stats.journal = impl_->journal->stats();
   stats.search = {impl_->queries, impl_->search_distances, impl_->search_hops};
   {
     const std::lock_guard lock(impl_->device_mutex);

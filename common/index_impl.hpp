@@ -1,7 +1,7 @@
 // What an Index holds: vectors, labels, graph, committer, and whoever proposes and searches.
 //
-// Private to index.cpp (life, additions, device, file) and index_search.cpp, which with this are
-// the only files that know the backends.
+// Private to index.cpp (life, additions, device, file), index_open.cpp (durability) and
+// index_search.cpp, which with this are the only files that know the backends.
 // Thread-safety: as index.hpp says. Readers enter `readers` and see what was committed; the writer,
 // and whoever needs the graph to stand still, hold `writer_lock`.
 #pragma once
@@ -15,6 +15,7 @@
 #include "common/committer.hpp"
 #include "common/graph.hpp"
 #include "common/index_access.hpp"
+#include "common/journal.hpp"
 #include "common/label_map.hpp"
 #include "common/reader_gate.hpp"
 #include "common/thread_pool.hpp"
@@ -37,6 +38,11 @@ struct Index::Impl {
     return cpu::for_metric(*kernels, graph.params().metric);
   }
 
+  static Index open(const std::filesystem::path& path, const IndexParams* wanted,
+                    Durability durability, RuntimeOptions runtime);
+  /// Adds what the journal has and the index has not; returns where the journal ends.
+  core::NodeId recover(core::Journal& from);
+
   std::size_t add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
                   const ProgressCallback& progress);
   /// Checks the content of a mapped file, once. Throws Error(corrupt_file, io).
@@ -50,6 +56,8 @@ struct Index::Impl {
                   const ProgressCallback& progress, const IndexAccess::WriteRows& write,
                   OnDevice there = {});
   void insert(core::WriterLock::Writing& writing, const ProgressCallback& progress, OnDevice there);
+  /// Writes the batch to the journal before it is committed.
+  void record(const core::ProposalBatch& batch);
   void truncate() noexcept;
 
   /// Opens the device where one is wanted and none was tried yet; waits where another thread is
@@ -91,6 +99,7 @@ struct Index::Impl {
   core::Graph graph;
   BuildStats build;
   core::Committer committer;
+  std::unique_ptr<core::Journal> journal;  ///< of an index made by open; else null
   cpu::Searcher searcher;
   std::mutex device_mutex;  ///< guards the four below
   bool device_is_kept = false;

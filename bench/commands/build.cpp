@@ -3,6 +3,7 @@
 
 #include "bench/commands/commands.hpp"
 #include "bench/commands/steps.hpp"
+#include "bench/table.hpp"
 
 namespace concord::bench {
 namespace {
@@ -19,16 +20,50 @@ BuildMeasure build_rounds(const DataSet& data, const Options& options, unsigned 
   return last;
 }
 
-int build(Options& options, unsigned rounds) {
+void print_journal(const JournalStats& journal, double build_seconds) {
+  const double own = journal.write_seconds + journal.sync_seconds;
+  std::printf("journal: %s bytes, %.3f s to write, %.3f s to sync (%.1f%% of the build)\n",
+              grouped(journal.bytes).c_str(), journal.write_seconds, journal.sync_seconds,
+              100 * own / build_seconds);
+  if (journal.recovered == 0) return;
+  std::printf("resumed: %s vectors recovered in %.3f s\n", grouped(journal.recovered).c_str(),
+              journal.recovery_seconds);
+}
+
+/// Builds with a journal and folds it into the index file.
+BuildMeasure build_durably(const DataSet& data, const Options& options, Durability durability,
+                           Json& journal) {
+  if (options.out.empty()) throw InputError("--journal needs --out");
+  BuildMeasure result = build_durable_index(data.train, options.params_for(data), options.runtime,
+                                            options.out, durability);
+  const JournalStats stats = result.index.stats().journal;
+  print_journal(stats, result.seconds);
+  journal = journal_json(stats);
+  result.index.compact();
+  return result;
+}
+
+/// What the command has beside the shared options.
+struct BuildOptions {
+  unsigned rounds = 1;
+  std::string journal;  ///< empty: none
+};
+
+int build(Options& options, const BuildOptions& own) {
   options.apply();
   const DataSet data = load_data_set(options.data, Need::train);
   print_data(data);
   std::vector<double> seconds;
-  const BuildMeasure result = build_rounds(data, options, rounds, seconds);
+  Json journal;
+  const bool durable = !own.journal.empty();
+  const auto durability = own.journal == "system" ? Durability::system : Durability::synced;
+  const BuildMeasure result = durable ? build_durably(data, options, durability, journal)
+                                      : build_rounds(data, options, own.rounds, seconds);
   Json report = report_build(options, data, result);
-  report["build"]["rounds"] = seconds;
+  if (durable) report["journal"] = journal;
+  if (!durable) report["build"]["rounds"] = seconds;
   if (!options.out.empty()) {
-    result.index.save(options.out);
+    if (!durable) result.index.save(options.out);
     std::printf("saved: %s\n", options.out.c_str());
   }
   write_report(report, options.json);
@@ -44,13 +79,19 @@ void add_build_command(CLI::App& app, Options& options, Command& chosen) {
   add_runtime_options(command, options);
   add_json_option(command, options);
   add_out_option(command, options, "save the index to this file");
-  const auto rounds = std::make_shared<unsigned>(1);
-  command.add_option("--rounds", *rounds, "build so many times and report the last")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100));
-  command.callback([&options, &chosen, rounds] {
-    chosen = [&options, rounds] { return build(options, *rounds); };
-  });
+  const auto own = std::make_shared<BuildOptions>();
+  CLI::Option* const rounds =
+      command.add_option("--rounds", own->rounds, "build so many times and report the last")
+          ->capture_default_str()
+          ->check(CLI::Range(1, 100));
+  command
+      .add_option("--journal", own->journal,
+                  "synced or system: keep a journal beside --out while building; where a build was "
+                  "interrupted, the same command resumes it")
+      ->check(CLI::IsMember({"synced", "system"}))
+      ->excludes(rounds);
+  command.callback(
+      [&options, &chosen, own] { chosen = [&options, own] { return build(options, *own); }; });
 }
 
 }  // namespace concord::bench

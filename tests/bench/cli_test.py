@@ -62,6 +62,32 @@ class Cli(unittest.TestCase):
         self.assertEqual([point["recall"] for point in searched["search"]],
                          [point["recall"] for point in ran["search"]])
 
+    def test_killed_build_is_resumed(self):
+        """kill -9 in the middle, again and again, and the same command: the same digest."""
+        index = self.path("index.concord")
+        command = ["build", *DATA, "--threads", "1", "--journal", "synced", "--out", index]
+        digest = self.report("build", *DATA)["index"]["digest"]
+        pause = 0.02
+        while True:
+            process = subprocess.Popen([BENCH, *command, "--json", self.path("report.json")],
+                                       stdout=subprocess.DEVNULL)
+            try:
+                self.assertEqual(process.wait(timeout=pause), 0)
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            pause *= 1.5
+        with open(self.path("report.json")) as file:
+            report = json.load(file)
+        self.assertEqual(report["index"]["digest"], digest)
+        self.assertEqual(report["index"]["size"], 3000)
+        self.assertIn(digest, self.bench("info", "--index", index).stdout)
+        again = self.report(*command)
+        self.assertEqual(again["index"]["digest"], digest)
+        self.assertEqual(again["build"]["phases"]["beam_search"]["count"], 0)
+        self.bench("build", *DATA, "--journal", "synced", code=2)
+
     def test_batches(self):
         report = self.report("run", *DATA, *QUICK, "--limit-queries", "50", "--device", "cpu",
                              "--batch", "1,7,200", "--batch-device", "cpu,auto")

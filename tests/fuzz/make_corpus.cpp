@@ -57,6 +57,27 @@ void make_indexes(const path& folder) {
   }
 }
 
+void make_journals(const path& folder) {
+  for (const test::Shape shape : {Shape::duplicate, Shape::random}) {
+    for (const std::size_t n : {0u, 1u, 30u}) {
+      const test::TempPath file;
+      const test::Matrix data = test::make_data(shape, n, 3);
+      {
+        RuntimeOptions options;
+        options.threads = 1;
+        options.device = "cpu";
+        Index index = Index::open(file, test::make_params(3, 2, 8, 8), Durability::system, options);
+        for (std::size_t i = 0; i < n; ++i) {
+          const std::uint64_t label = shape == Shape::random ? i : 10 * i + 5;
+          index.add(data.slice(i, 1), {&label, 1});
+        }
+      }
+      keep(folder / "journal" / (test::to_string(shape) + std::to_string(n)),
+           test::read_file(file.path().string() + ".journal"));
+    }
+  }
+}
+
 void make_vectors(const path& folder) {
   const char* const extensions[] = {".fvecs", ".bvecs", ".fbin", ".u8bin",
                                     ".i8bin", ".ivecs", ".ibin"};
@@ -79,6 +100,7 @@ void make_vectors(const path& folder) {
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   concord::fuzz::make_indexes(argv[1]);
+  concord::fuzz::make_journals(argv[1]);
   concord::fuzz::make_vectors(argv[1]);
   return 0;
 }

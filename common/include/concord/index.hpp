@@ -5,6 +5,7 @@
 // AVX2 and scalar code, with any number of threads and any split of the calls to add.
 #pragma once
 
+#include <concord/durability.hpp>
 #include <concord/error.hpp>
 #include <concord/export.hpp>
 #include <concord/matrix_view.hpp>
@@ -63,7 +64,7 @@ class CONCORD_API Index {
   Index& operator=(const Index&) = delete;
 
   /// Reads a file written by save. Validates sizes, checksums and every link before it returns.
-  /// Throws Error(io), Error(corrupt_file).
+  /// Does not read a journal beside it: open does. Throws Error(io), Error(corrupt_file).
   static Index load(const std::filesystem::path& path, RuntimeOptions options = {});
 
   /// Opens a file written by save without reading it: links, vectors and labels stay in the file,
@@ -80,6 +81,31 @@ class CONCORD_API Index {
   /// the new one is. Throws Error(io).
   void save(const std::filesystem::path& path) const;
 
+  /// An index whose additions survive the end of the process, and a power cut too (Durability).
+  /// Its files are `path`, which compact() writes, and `path`.journal, to which add writes every
+  /// batch before it is committed; where neither is there, the index is empty and `params` are its
+  /// parameters; else they must be those of the files.
+  ///
+  /// Once add has returned, opening gives back what it added, with the same digest. Of a call that
+  /// did not return, opening gives back none, some or all of its vectors: the first so many, in
+  /// order, and size() tells how many. So a build that was interrupted is resumed by adding the
+  /// rest, and ends with the digest of one that was not. stats().journal tells what was recovered.
+  ///
+  /// Files that are damaged are refused; only an incomplete last record, as a crash leaves it, is
+  /// cut off and reported to the log. Throws Error(io), also where an index is open for `path`
+  /// already, Error(corrupt_file), Error(invalid_parameter).
+  static Index open(const std::filesystem::path& path, const IndexParams& params,
+                    Durability durability = Durability::synced, RuntimeOptions options = {});
+  /// The same for files that are there.
+  static Index open(const std::filesystem::path& path, Durability durability = Durability::synced,
+                    RuntimeOptions options = {});
+
+  /// Writes the file of an index made by open anew and begins an empty journal: opening is then as
+  /// fast as load. Whatever happens meanwhile, one of the two states is on disk whole. Also mends
+  /// the journal after add threw Error(io). Throws Error(io), Error(invalid_parameter) for an index
+  /// that was not made by open.
+  void compact();
+
   /// Inserts `vectors` ([n × dimension]) strictly in order; each can be found as soon as it is
   /// committed, while the rest are still to come. Labels are the numbers size(),
   /// size()+1, …; with `labels` ([n]) they are the caller's, and must be new.
@@ -87,6 +113,8 @@ class CONCORD_API Index {
   /// Throws Error(dimension_mismatch, invalid_vector, duplicate_label, capacity) and then leaves
   /// the index as it was. Memory that runs out before the first commit does too; later,
   /// Error(out_of_memory) or std::bad_alloc leaves a valid index with what was committed by then.
+  /// So does Error(io) where the journal of an index made by open cannot be written: nothing more
+  /// can be added then until compact() succeeds or the index is opened again.
   /// O(n · ef_construction · M) distances, about O(log size) each.
   std::size_t add(MatrixView<const float> vectors, const ProgressCallback& progress = {});
   std::size_t add(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,

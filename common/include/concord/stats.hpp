@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <concord/durability.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -60,6 +61,7 @@ struct Stats {
   BuildStats build;
   SearchStats search;
   DeviceStats device;
+  JournalStats journal;
   std::vector<std::uint64_t> level_histogram;   ///< [level] → vectors of that level
   std::vector<std::uint64_t> degree_histogram;  ///< [degree] → layer-0 rows of that degree
 };

@@ -1,0 +1,273 @@
+// Journals that were cut, damaged or forged. What a crash can leave is cut off and reported; all
+// else is refused, or is a sound index.
+
+#include <limits>
+
+#include "tests/crash/reference.hpp"
+#include "tests/support/journal_file.hpp"
+
+namespace concord::test {
+namespace {
+
+using core::file::JournalHeader;
+using core::file::RecordHeader;
+
+class DamagedJournal : public testing::Test {
+ protected:
+  // Records of 9, 1, 8 (in pieces: an epoch ends), 1 and 6 vectors, each acknowledged.
+  DamagedJournal() : reference_(make_params(3, 2, 8, 8), 40, 5) {
+    const ScopedFileSystem in_place(disk_);
+    Index index = reference_.open(kIndexPath);
+    for (const std::size_t count : {9, 1, 8, 1, 6}) reference_.add(index, count);
+    journal_ = disk_.content(kJournalPath);
+    offsets_ = record_offsets(journal_);
+    EXPECT_EQ(offsets_.back(), journal_.size());
+    EXPECT_GT(offsets_.size(), 7u);
+  }
+
+  [[nodiscard]] RecordHeader record(std::size_t r) const {
+    return read_at<RecordHeader>(journal_, offsets_[r]);
+  }
+  /// Vectors in the records before the one that byte `at` is in.
+  [[nodiscard]] std::size_t vectors_before(std::size_t at) const {
+    std::size_t vectors = 0;
+    for (std::size_t r = 0; r + 1 < offsets_.size() && offsets_[r + 1] <= at; ++r)
+      vectors += record(r).count;
+    return vectors;
+  }
+
+  /// A record of two or more vectors, in the middle of the journal.
+  [[nodiscard]] std::size_t record_of_several() const {
+    std::size_t r = 0;
+    while (record(r).first < 8 || record(r).count < 2) ++r;
+    return r;
+  }
+
+  /// What the journal opens to: an index, or the message of Error(corrupt_file).
+  struct Opened {
+    std::optional<Index> index;
+    std::string refusal;
+    std::string log;
+  };
+  [[nodiscard]] static Opened open(const std::vector<char>& journal,
+                                   const MemoryFileSystem& from = {}) {
+    MemoryFileSystem disk(from);
+    disk.replace(kJournalPath, journal);
+    const ScopedFileSystem in_place(disk);
+    Opened opened;
+    RuntimeOptions options = one_thread();
+    options.log = [&](LogLevel level, std::string_view text) {
+      if (level == LogLevel::warning) opened.log += text;
+    };
+    try {
+      opened.index = Index::open(kIndexPath, Durability::synced, options);
+      opened.index->set_runtime(one_thread());
+      EXPECT_EQ(disk.content(kJournalPath).size(), opened.index->stats().journal.bytes);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::corrupt_file) << error.what();
+      opened.refusal = error.what();
+    }
+    return opened;
+  }
+  static void expect_refused(const std::vector<char>& journal, const std::string& words) {
+    EXPECT_THAT(open(journal).refusal, testing::HasSubstr(words));
+  }
+
+  MemoryFileSystem disk_;
+  Reference reference_;
+  std::vector<char> journal_;
+  std::vector<std::size_t> offsets_;
+};
+
+TEST_F(DamagedJournal, CutAtAnyByteKeepsTheRecordsBefore) {
+  for (std::size_t length = 1; length <= journal_.size(); ++length) {
+    std::vector<char> cut = journal_;
+    cut.resize(length);
+    const Opened opened = open(cut);
+    if (length < sizeof(JournalHeader)) {
+      ASSERT_THAT(opened.refusal, testing::HasSubstr("too short"));
+      continue;
+    }
+    ASSERT_TRUE(opened.index) << opened.refusal << " at " << length;
+    ASSERT_EQ(opened.index->size(), vectors_before(length)) << length;
+    reference_.expect_prefix(*opened.index);
+    const JournalStats stats = opened.index->stats().journal;
+    ASSERT_EQ(stats.recovered, opened.index->size());
+    ASSERT_EQ(stats.bytes + stats.cut_bytes, length);
+    ASSERT_EQ(stats.cut_bytes > 0, !opened.log.empty()) << opened.log;
+  }
+}
+
+// Only of the records that were synced last may damage be what a crash left.
+TEST_F(DamagedJournal, WithASingleBitFlippedIsRefusedUnlessItWasSyncedLast) {
+  const std::size_t last = record(offsets_.size() - 2).durable;
+  const std::size_t step = full_scale() ? 1 : 13;
+  for (std::size_t bit = 0; bit < 8 * journal_.size(); bit += step) {
+    std::vector<char> damaged = journal_;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    const Opened opened = open(damaged);
+    if (bit / 8 < last) {
+      ASSERT_NE(opened.refusal, "") << "byte " << bit / 8;
+    } else {
+      ASSERT_TRUE(opened.index) << opened.refusal;
+      ASSERT_EQ(opened.index->size(), vectors_before(bit / 8));
+      reference_.expect_prefix(*opened.index);
+      ASSERT_NE(opened.log, "");
+    }
+  }
+}
+
+TEST_F(DamagedJournal, WithRecordsMissingExchangedOrTwiceIsRefused) {
+  const auto bytes = [&](std::size_t r) {
+    return std::vector<char>(journal_.begin() + static_cast<std::ptrdiff_t>(offsets_[r]),
+                             journal_.begin() + static_cast<std::ptrdiff_t>(offsets_[r + 1]));
+  };
+  const std::size_t records = offsets_.size() - 1;
+  for (std::size_t r = 0; r + 1 < records; ++r) {
+    for (const int how : {0, 1, 2}) {
+      std::vector<char> other(journal_.begin(), journal_.begin() + sizeof(JournalHeader));
+      for (std::size_t i = 0; i < records; ++i) {
+        std::size_t from = i;
+        if (how == 1 && i == r) from = r + 1;
+        if (how == 1 && i == r + 1) from = r;
+        if (how == 0 && i == r) continue;
+        for (int times = 0; times < (how == 2 && i == r ? 2 : 1); ++times) {
+          const auto record = bytes(from);
+          other.insert(other.end(), record.begin(), record.end());
+        }
+      }
+      EXPECT_NE(open(other).refusal, "") << r << " " << how;
+    }
+  }
+}
+
+TEST_F(DamagedJournal, WithAnyNumberInAnyFieldIsRefusedOrSound) {
+  const std::uint64_t numbers[] = {0,
+                                   1,
+                                   7,
+                                   std::numeric_limits<std::int32_t>::max(),
+                                   std::numeric_limits<std::uint32_t>::max(),
+                                   std::uint64_t{1} << 32,
+                                   std::uint64_t{1} << 63,
+                                   ~std::uint64_t{0}};
+  std::size_t sound = 0;
+  const auto forge = [&](std::size_t offset, std::size_t width) {
+    for (const std::uint64_t number : numbers) {
+      std::vector<char> forged = journal_;
+      std::memcpy(forged.data() + offset, &number, width);
+      sign_journal(forged);
+      const Opened opened = open(forged);
+      if (!opened.index) continue;
+      expect_sound(opened.index->audit());
+      ++sound;
+    }
+  };
+  for (std::size_t field = 0; field + 4 <= offsetof(JournalHeader, checksum); field += 4)
+    forge(field, 4);
+  for (std::size_t r = 0; r + 1 < offsets_.size(); ++r) {
+    for (std::size_t field = 0; field < offsetof(RecordHeader, payload_checksum); field += 2)
+      forge(offsets_[r] + field, field < 16 ? 2 : 4);
+    forge(offsets_[r] + offsetof(RecordHeader, length), 8);
+    forge(offsets_[r] + offsetof(RecordHeader, durable), 8);
+  }
+  EXPECT_GT(sound, 0u) << "ef_construction of 1 is a sound index";
+}
+
+// A record's parts as FORMAT.md places them: labels, numbers of proposals, proposals, vectors.
+TEST_F(DamagedJournal, WithUnsoundContentIsRefusedThoughItsChecksumsAreRight) {
+  const std::size_t r = record_of_several();
+  const RecordHeader header = record(r);
+  const std::size_t labels = offsets_[r] + sizeof header;
+  const std::size_t counts = labels + 8 * header.count;
+  const std::size_t row_bytes = 8 * (header.element == 2 ? 4 : 1);
+  const std::size_t rows = offsets_[r + 1] - header.count * row_bytes;
+  ASSERT_EQ(header.element, 2) << "the data are floats";
+  const auto expect = [&](const char* words, auto&& forge) {
+    SCOPED_TRACE(words);
+    std::vector<char> forged = journal_;
+    forge(forged);
+    sign_journal(forged);
+    expect_refused(forged, words);
+  };
+  std::size_t lists = 0;
+  for (std::size_t i = 0; i < header.count; ++i)
+    lists += 1 + core::level_of(reference_.params().seed, header.first + i, 2);
+  const std::size_t ids = counts + lists;
+  ASSERT_EQ(journal_[counts], 2) << "two proposals for the first vector, in layer 0";
+
+  expect("names itself", [&](auto& f) { write_at(f, ids, header.first); });
+  expect("names itself", [&](auto& f) { write_at(f, ids, header.first + 1); });
+  expect("names itself", [&](auto& f) { write_at(f, ids, core::kNoNode); });
+  expect("one twice", [&](auto& f) { write_at(f, ids, read_at<std::uint32_t>(f, ids + 4)); });
+  expect("more proposals", [&](auto& f) { f[counts] = 3; });
+  expect("more proposals", [&](auto& f) { f[counts] = static_cast<char>(255); });
+  expect("holds more", [&](auto& f) { f[ids - 1] = 0; });
+  expect("twice in the call",
+         [&](auto& f) { write_at(f, labels + 8, read_at<std::uint64_t>(f, labels)); });
+  expect("already in the index", [&](auto& f) { write_at(f, labels, std::uint64_t{7}); });
+  expect("not one that the index would take",
+         [&](auto& f) { write_at(f, rows, std::numeric_limits<float>::quiet_NaN()); });
+  expect("not one that the index would take",
+         [&](auto& f) { write_at(f, rows, std::numeric_limits<float>::infinity()); });
+  expect("not one that the index would take",
+         [&](auto& f) { write_at(f, rows, std::numeric_limits<float>::max()); });
+  expect("not one that the index would take", [&](auto& f) { write_at(f, rows + 12, 1.0f); });
+  expect("no known kind", [&](auto& f) { f[offsets_[r] + offsetof(RecordHeader, element)] = 3; });
+  expect("no known kind", [&](auto& f) { f[offsets_[r] + offsetof(RecordHeader, labelled)] = 2; });
+}
+
+// Other proposals than those that were made give another graph, but a sound one.
+TEST_F(DamagedJournal, WithOtherProposalsIsSound) {
+  std::size_t changed = 0;
+  for (std::size_t round = 0; round < 50; ++round) {
+    std::vector<char> forged = journal_;
+    for (std::size_t r = 1; r + 1 < offsets_.size(); ++r) {
+      const RecordHeader header = record(r);
+      std::size_t lists = 0;
+      std::size_t at = offsets_[r] + sizeof header + 8 * header.count;
+      for (std::size_t i = 0; i < header.count; ++i)
+        lists += 1 + core::level_of(reference_.params().seed, header.first + i, 2);
+      // One id for each list, of layer 0 or above: node 0 is of a high enough level or refused.
+      write_at(forged, at + lists, static_cast<std::uint32_t>(hash(round, r) % header.first));
+    }
+    sign_journal(forged);
+    const Opened opened = open(forged);
+    if (!opened.index) continue;
+    expect_sound(opened.index->audit());
+    ++changed;
+  }
+  EXPECT_GT(changed, 0u);
+}
+
+TEST_F(DamagedJournal, OfAnotherIndexFileIsRefused) {
+  const ScopedFileSystem in_place(disk_);
+  {
+    Index index = reference_.open(kIndexPath);
+    index.compact();
+    reference_.add(index, 1);
+  }
+  const std::vector<char> later = disk_.content(kJournalPath);
+  const std::vector<char> file = disk_.content(kIndexPath);
+  EXPECT_THAT(open(later).refusal, testing::HasSubstr("missing"));
+
+  const auto with_file = [&](const Index& index, const std::vector<char>& journal) {
+    MemoryFileSystem disk;
+    const ScopedFileSystem other(disk);
+    index.save(kIndexPath);
+    return open(journal, disk).refusal;
+  };
+  const Reference another(reference_.params(), 40, 6);
+  Index index(reference_.params(), one_thread());
+  another.add(index, 25);
+  EXPECT_THAT(with_file(index, later), testing::HasSubstr("another digest"));
+  EXPECT_THAT(with_file(index, journal_), testing::HasSubstr("other vectors or labels"));
+  Index shorter(reference_.params(), one_thread());
+  reference_.add(shorter, record(record_of_several()).first + 1);
+  EXPECT_THAT(with_file(shorter, later), testing::HasSubstr("goes on from 25"));
+  EXPECT_THAT(with_file(shorter, journal_), testing::HasSubstr("middle of a record"));
+  EXPECT_THAT(with_file(Index(make_params(3, 3, 8, 8), one_thread()), journal_),
+              testing::HasSubstr("do not belong together"));
+}
+
+}  // namespace
+}  // namespace concord::test

@@ -1,0 +1,265 @@
+// Index::open and compact() as a caller sees them: what comes back, what is refused.
+
+#include <sys/resource.h>
+
+#include <csignal>
+
+#include "tests/crash/reference.hpp"
+
+namespace concord::test {
+namespace {
+
+class DurableIndex : public testing::Test {
+ protected:
+  DurableIndex() : reference_(make_params(3, 2, 8, 8), 40, 9) {}
+
+  MemoryFileSystem disk_;
+  ScopedFileSystem in_place_{disk_};
+  Reference reference_;
+};
+
+TEST_F(DurableIndex, ComesBackWithTheSameDigest) {
+  {
+    Index index = reference_.open(kIndexPath);
+    EXPECT_EQ(reference_.add(index, 20), 20u);
+  }
+  Index index = Index::open(kIndexPath, Durability::synced, one_thread());
+  EXPECT_EQ(index.params(), reference_.params());
+  EXPECT_EQ(index.digest(), reference_.digest(20));
+  EXPECT_EQ(index.stats().journal.recovered, 20u);
+  EXPECT_EQ(index.stats().journal.cut_bytes, 0u);
+  EXPECT_FALSE(disk_.exists(kIndexPath)) << "compact() writes it";
+}
+
+TEST_F(DurableIndex, NeedsNoProposalsToComeBack) {
+  {
+    Index index = reference_.open(kIndexPath);
+    reference_.add(index, 40);
+  }
+  const Index index = reference_.open(kIndexPath);
+  EXPECT_EQ(index.stats().build.beam_search.count, 0u);
+  EXPECT_EQ(index.stats().build.commit.count, 40u);
+}
+
+TEST_F(DurableIndex, IsCompactedIntoItsFile) {
+  Index index = reference_.open(kIndexPath);
+  reference_.add(index, 20);
+  const std::uint64_t long_journal = index.stats().journal.bytes;
+  index.compact();
+  EXPECT_LT(index.stats().journal.bytes, long_journal / 4);
+  EXPECT_EQ(Index::load(kIndexPath, one_thread()).digest(), reference_.digest(20));
+  reference_.add(index, 5);
+  index = Index(make_params(1, 2, 1, 1), one_thread());  // closes it
+  index = reference_.open(kIndexPath);
+  EXPECT_EQ(index.stats().journal.recovered, 5u);
+  EXPECT_EQ(index.digest(), reference_.digest(25));
+}
+
+TEST_F(DurableIndex, OpensAFileThatSaveWrote) {
+  {
+    Index index(reference_.params(), one_thread());
+    reference_.add(index, 15);
+    index.save(kIndexPath);
+  }
+  {
+    Index index = Index::open(kIndexPath, Durability::synced, one_thread());
+    reference_.add(index, 3);
+  }
+  EXPECT_EQ(reference_.open(kIndexPath).digest(), reference_.digest(18));
+}
+
+// A crash between the two steps of compact(): the file is new, the journal old.
+TEST_F(DurableIndex, TakesOnlyWhatTheFileLacksFromAnOlderJournal) {
+  {
+    Index index = reference_.open(kIndexPath);
+    reference_.add(index, 20);
+  }
+  const std::vector<char> older = disk_.content(kJournalPath);
+  {
+    Index index = reference_.open(kIndexPath);
+    index.compact();
+  }
+  disk_.replace(kJournalPath, older);
+  {
+    Index index = reference_.open(kIndexPath);
+    EXPECT_EQ(index.stats().journal.recovered, 0u);
+    EXPECT_EQ(index.digest(), reference_.digest(20));
+    reference_.add(index, 4);
+  }
+  EXPECT_EQ(reference_.open(kIndexPath).digest(), reference_.digest(24));
+}
+
+TEST_F(DurableIndex, IsOpenOnceAtATime) {
+  std::optional<Index> index = reference_.open(kIndexPath);
+  reference_.add(*index, 3);
+  expect_error(ErrorCode::io, {kJournalPath.string(), "in use"},
+               [&] { reference_.open(kIndexPath); });
+  index->compact();  // the lock goes over to the new journal
+  expect_error(ErrorCode::io, {"in use"}, [&] { reference_.open(kIndexPath); });
+  index.reset();
+  EXPECT_EQ(reference_.open(kIndexPath).size(), 3u);
+}
+
+TEST_F(DurableIndex, IsNotMadeWithoutParameters) {
+  expect_error(ErrorCode::io, {kIndexPath.string(), "no index"},
+               [&] { Index::open(kIndexPath, Durability::synced, one_thread()); });
+  EXPECT_TRUE(disk_.names().empty());
+}
+
+TEST_F(DurableIndex, RefusesOtherParameters) {
+  {
+    Index index = reference_.open(kIndexPath);
+    reference_.add(index, 3);
+  }
+  const auto open_other = [&] {
+    Index::open(kIndexPath, make_params(3, 3, 8, 8), Durability::synced, one_thread());
+  };
+  expect_error(ErrorCode::invalid_parameter, {"M 2", "M 3"}, open_other);
+  Index index = reference_.open(kIndexPath);
+  index.compact();
+  index = Index(make_params(1, 2, 1, 1), one_thread());
+  expect_error(ErrorCode::invalid_parameter, {"M 2", "M 3"}, open_other);
+  expect_error(ErrorCode::invalid_parameter, {"dimension"},
+               [&] { Index::open(kIndexPath, IndexParams{}); });
+  EXPECT_EQ(reference_.open(kIndexPath).digest(), reference_.digest(3));
+}
+
+TEST_F(DurableIndex, LeavesNoJournalWhereItCouldNotBeOpened) {
+  disk_.replace(kIndexPath, std::vector<char>(5000, 'x'));
+  expect_error(ErrorCode::corrupt_file, {kIndexPath.string()},
+               [&] { reference_.open(kIndexPath); });
+  EXPECT_FALSE(disk_.exists(kJournalPath));
+}
+
+TEST_F(DurableIndex, RefusesToWriteOverFilesThatSomeoneElseReplaced) {
+  Index index = reference_.open(kIndexPath);
+  reference_.add(index, 10);
+  index.compact();
+  reference_.add(index, 1);
+  disk_.replace(kIndexPath, std::vector<char>(100, 'x'));
+  expect_error(ErrorCode::io, {kIndexPath.string(), "someone else"}, [&] { index.compact(); });
+  EXPECT_EQ(disk_.content(kIndexPath), std::vector<char>(100, 'x'));
+  EXPECT_EQ(index.digest(), reference_.digest(11));
+}
+
+TEST_F(DurableIndex, NoticesThatItsJournalIsGone) {
+  Index index = reference_.open(kIndexPath);
+  reference_.add(index, 10);
+  disk_.unlink(kJournalPath.c_str());
+  expect_error(ErrorCode::io, {kJournalPath.string(), "removed"},
+               [&] { reference_.add(index, 1); });
+  expect_error(ErrorCode::io, {kJournalPath.string(), "removed"}, [&] { index.compact(); });
+  EXPECT_EQ(index.digest(), reference_.digest(10));
+  index.save(kIndexPath.string() + "-rescued");
+}
+
+TEST_F(DurableIndex, RefusesToSaveOverItsOwnFile) {
+  Index index = reference_.open(kIndexPath);
+  expect_error(ErrorCode::invalid_parameter, {"compact()"}, [&] { index.save(kIndexPath); });
+  Index plain(reference_.params(), one_thread());
+  expect_error(ErrorCode::invalid_parameter, {"Index::open"}, [&] { plain.compact(); });
+}
+
+// What is refused before anything was inserted is not recorded.
+TEST_F(DurableIndex, RecordsNothingOfARefusedAddition) {
+  Index index = reference_.open(kIndexPath);
+  reference_.add(index, 5);
+  const std::vector<char> before = disk_.content(kJournalPath);
+  const std::vector<float> bad(3, std::numeric_limits<float>::infinity());
+  expect_error(ErrorCode::invalid_vector, {}, [&] { index.add({bad.data(), 1, 3}); });
+  const std::uint64_t label = 7;
+  expect_error(ErrorCode::duplicate_label, {}, [&] {
+    index.add(reference_.data().slice(0, 1), {&label, 1});
+  });
+  EXPECT_EQ(disk_.content(kJournalPath), before);
+  reference_.add(index, 1);
+}
+
+// Whoever computed the proposals, and however the calls were split: the journal's vectors and
+// proposals are the same bytes where its records are.
+TEST_F(DurableIndex, WritesTheSameJournalForAnyNumberOfThreads) {
+  std::vector<std::vector<char>> journals;
+  for (const unsigned threads : {1u, 3u}) {
+    MemoryFileSystem disk;
+    const ScopedFileSystem other(disk);
+    RuntimeOptions options = one_thread();
+    options.threads = threads;
+    Index index = Index::open(kIndexPath, reference_.params(), Durability::synced, options);
+    reference_.add(index, 40);
+    journals.push_back(disk.content(kJournalPath));
+  }
+  EXPECT_EQ(journals[0], journals[1]);
+}
+
+// An interrupted call: what was committed stays, in memory and on disk, and the rest is added.
+TEST_F(DurableIndex, GoesOnAfterACancelledAddition) {
+  std::size_t committed = 0;
+  {
+    Index index = reference_.open(kIndexPath);
+    committed = reference_.add(index, 40, [](std::uint64_t, std::uint64_t) { return false; });
+    ASSERT_LT(committed, 40u);
+    ASSERT_EQ(index.size(), committed);
+  }
+  Index index = reference_.open(kIndexPath);
+  ASSERT_EQ(index.size(), committed);
+  reference_.add(index, 40 - committed);
+  EXPECT_EQ(index.digest(), reference_.digest(40));
+}
+
+/// The process may write files of at most so many bytes while it lives.
+class FileLimit {
+ public:
+  explicit FileLimit(rlim_t bytes) : old_handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &old_);
+    const rlimit limit{bytes, old_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileLimit() {
+    setrlimit(RLIMIT_FSIZE, &old_);
+    std::signal(SIGXFSZ, old_handler_);
+  }
+  FileLimit(const FileLimit&) = delete;
+  FileLimit& operator=(const FileLimit&) = delete;
+
+ private:
+  rlimit old_{};
+  void (*old_handler_)(int);
+};
+
+// On the real file system: a journal that may not grow, and one that may again.
+TEST(DurableIndexOnDisk, SurvivesAFullDisk) {
+  const Reference reference(make_params(3, 2, 8, 8), 40, 9);
+  const TempPath path;
+  std::size_t size = 0;
+  {
+    Index index = reference.open(path);
+    {
+      const FileLimit limit(1500);
+      const auto fill = [&] {
+        while (index.size() < 40) reference.add(index, 1);
+      };
+      expect_error(ErrorCode::io, {"File too large"}, fill);
+      size = index.size();
+      ASSERT_GT(size, 0u);
+      reference.expect_prefix(index);
+      expect_error(ErrorCode::io, {}, [&] { index.compact(); });
+    }
+    reference.expect_prefix(index);
+    index.compact();
+    reference.add(index, 1);
+  }
+  Index index = reference.open(path);
+  EXPECT_EQ(index.size(), size + 1);
+  reference.expect_prefix(index);
+}
+
+TEST(DurableIndexOnDisk, RefusesADirectoryThatIsNotThere) {
+  const TempPath path;
+  expect_error(ErrorCode::io, {"No such file"}, [&] {
+    Index::open(path.path().parent_path() / "none" / "index", make_params(3, 2, 8, 8),
+                Durability::synced, one_thread());
+  });
+}
+
+}  // namespace
+}  // namespace concord::test

@@ -1,0 +1,73 @@
+// What every durable index of a test must be: the first so many of its vectors, and no other index.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/support/graph_builder.hpp"
+#include "tests/support/memory_file_system.hpp"
+#include "tests/support/support.hpp"
+
+namespace concord::test {
+
+inline RuntimeOptions one_thread() {
+  RuntimeOptions options;
+  options.threads = 1;
+  options.device = "cpu";
+  return options;
+}
+
+/// The index file of tests in a MemoryFileSystem.
+inline const std::filesystem::path kIndexPath =
+    std::filesystem::path(MemoryFileSystem::kDirectory) / "index";
+inline const std::filesystem::path kJournalPath = kIndexPath.string() + ".journal";
+
+/// Vectors, labels, and the digest of an index of the first s of them, for every s.
+class Reference {
+ public:
+  enum class Elements { bytes, floats, bytes_then_floats };
+
+  /// With `labelled`, labels that are no ids.
+  Reference(const IndexParams& params, std::size_t rows, std::uint64_t seed,
+            Elements elements = Elements::floats, bool labelled = true)
+      : params_(params), data_(make_data(Shape::duplicate, rows, params.dimension, seed)) {
+    for (std::size_t i = 0; i < data_.values.size(); ++i) {
+      const bool whole = elements == Elements::bytes ||
+                         (elements == Elements::bytes_then_floats && i < data_.values.size() / 2);
+      if (whole) data_.values[i] = static_cast<float>(hash(seed, 7, i) % 9) - 2;
+    }
+    for (std::size_t i = 0; i < rows; ++i) labels_.push_back(labelled ? 10 * i + 7 : i);
+    Index index(params, one_thread());
+    digests_.push_back(index.digest());
+    for (std::size_t i = 0; i < rows; ++i) {
+      index.add(data_.slice(i, 1), {&labels_[i], 1});
+      digests_.push_back(index.digest());
+    }
+  }
+
+  [[nodiscard]] const IndexParams& params() const { return params_; }
+  [[nodiscard]] std::size_t rows() const { return data_.rows; }
+  [[nodiscard]] const Matrix& data() const { return data_; }
+  [[nodiscard]] const std::string& digest(std::size_t size) const { return digests_.at(size); }
+
+  Index open(const std::filesystem::path& path, Durability durability = Durability::synced) const {
+    return Index::open(path, params_, durability, one_thread());
+  }
+  /// Adds the `count` vectors that come next.
+  std::size_t add(Index& index, std::size_t count, const ProgressCallback& progress = {}) const {
+    const std::size_t first = index.size();
+    return index.add(data_.slice(first, count), std::span(labels_).subspan(first, count), progress);
+  }
+  void expect_prefix(const Index& index) const {
+    ASSERT_LE(index.size(), rows());
+    ASSERT_EQ(index.digest(), digest(index.size())) << "size " << index.size();
+  }
+
+ private:
+  IndexParams params_;
+  Matrix data_;
+  std::vector<std::uint64_t> labels_;
+  std::vector<std::string> digests_;
+};
+
+}  // namespace concord::test
