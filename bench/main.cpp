@@ -4,6 +4,7 @@
 // one line on stderr.
 #include <concord/error.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 
 #include "bench/commands/commands.hpp"
@@ -14,9 +15,13 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kBadInput = 2;
 
+/// The command line for a report: files without the folders of this machine.
 std::string joined(int argc, char** argv) {
   std::string line = "concord-bench";
-  for (int i = 1; i < argc; ++i) line += std::string(" ") + argv[i];
+  for (int i = 1; i < argc; ++i) {
+    const std::filesystem::path word(argv[i]);
+    line += " " + (word.is_absolute() ? word.filename() : word).string();
+  }
   return line;
 }
 

@@ -75,6 +75,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def without_folders(word: str) -> str:
+    """A file's name alone: folders of this machine are no concern of a reader."""
+    return pathlib.Path(word).name if word.startswith("/") else word
+
+
 def environment(command: list[str]) -> dict[str, Any]:
     """What the figures depend on besides the data."""
     info = pathlib.Path("/proc/cpuinfo").read_text()
@@ -91,7 +96,7 @@ def environment(command: list[str]) -> dict[str, Any]:
         "schema": 1,
         "commit": commit.stdout.strip() or "unknown",
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "command": "bench/peers/run.sh " + shlex.join(command),
+        "command": "bench/peers/run.sh " + shlex.join(map(without_folders, command)),
         "machine": {
             "cpu": model,
             "cores": len(os.sched_getaffinity(0)),

@@ -36,6 +36,7 @@ class Cli(unittest.TestCase):
         report = self.report("run", *DATA, *QUICK, "--verify-threads")
         self.assertEqual(report["index"]["size"], 3000)
         self.assertRegex(report["index"]["digest"], "^[0-9a-f]{32}$")
+        self.assertTrue(report["command"].endswith(" --json report.json"))
         self.assertGreater(report["build"]["seconds"], 0)
         self.assertGreater(report["build"]["vectors_per_second"], 0)
         self.assertEqual(report["build"]["phases"]["commit"]["count"], 3000)
