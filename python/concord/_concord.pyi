@@ -9,6 +9,18 @@ import numpy.typing as npt
 built_with_cuda: bool
 
 def load(path: bytes, threads: int, device: str) -> Index: ...
+def open(
+    path: bytes,
+    dim: int | None,
+    metric: str,
+    M: int,
+    ef_construction: int,
+    seed: int,
+    epoch_limit: int,
+    durability: str,
+    threads: int,
+    device: str,
+) -> Index: ...
 def load_hnswlib(
     path: bytes, dim: int, metric: str, adopt: str, threads: int, device: str
 ) -> Index: ...
@@ -29,6 +41,7 @@ class Index:
         device: str,
     ) -> None: ...
     def save(self, path: bytes) -> None: ...
+    def compact(self) -> None: ...
     def add(
         self,
         vectors: object,

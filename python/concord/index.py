@@ -246,6 +246,59 @@ class Index:
                 shutil.copyfileobj(file, copy)
             return cls._of(_concord.load(os.fsencode(path), threads, device))
 
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        dim: int | None = None,
+        metric: str = "l2sq",
+        M: int = 16,
+        ef_construction: int = 200,
+        *,
+        seed: int = 42,
+        epoch_limit: int = 1024,
+        durability: str = "synced",
+        threads: int = 0,
+        device: str = "auto",
+    ) -> Index:
+        """Open an index whose additions survive: what :meth:`add` has returned from is there again,
+        with the same digest, after the process ended in any way.
+
+        The index is the file ``path`` and the journal ``path`` + ``".journal"``; where neither is
+        there, it is empty. Of an addition that was interrupted the first so many vectors are there,
+        so a build is resumed by adding the rest, from ``len(index)`` on.
+
+        Args:
+            path: of the index file.
+            dim: elements of a vector. Without it the files must be there and say all parameters; with
+                it the parameters are those of an index that is made, and must be those of files
+                that are there.
+            metric: as for :class:`Index`.
+            M: as for :class:`Index`.
+            ef_construction: as for :class:`Index`.
+            seed: as for :class:`Index`.
+            epoch_limit: as for :class:`Index`.
+            durability: ``"synced"`` survives a power cut too; ``"system"`` leaves writing to disk to
+                the operating system.
+            threads: as for :class:`Index`.
+            device: as for :class:`Index`.
+
+        >>> import concord, os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "two.concord")
+        ...     index = concord.Index.open(path, dim=2)
+        ...     _ = index.add([[0, 0], [3, 4]])
+        ...     del index
+        ...     len(concord.Index.open(path))
+        2
+        """
+        parameters = (dim, metric, M, ef_construction, seed, epoch_limit)
+        return cls._of(_concord.open(_path(path), *parameters, durability, threads, device))
+
+    def compact(self) -> None:
+        """Fold the journal of an index made by :meth:`open` into its file."""
+        self._core.compact()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles, and copies, are the saved file, with threads and device."""
         with _scratch_file() as path:

@@ -78,6 +78,21 @@ class DeviceStats:
 
 
 @dataclass(frozen=True)
+class JournalStats:
+    """The journal of an index made by ``Index.open``; zero for others."""
+
+    bytes: int
+    """Its length now."""
+    recovered: int
+    """Vectors that opening took from it."""
+    cut_bytes: int
+    """Of an incomplete record that opening cut off its end."""
+    recovery_seconds: float
+    write_seconds: float
+    sync_seconds: float
+
+
+@dataclass(frozen=True)
 class Stats:
     """Size and shape of the graph, and the work done for it."""
 
@@ -89,6 +104,7 @@ class Stats:
     build: BuildStats
     search: SearchStats
     device: DeviceStats
+    journal: JournalStats
     level_histogram: list[int]
     """Place i counts the vectors of level i."""
     degree_histogram: list[int]
@@ -146,5 +162,6 @@ def stats_from(values: dict[str, Any]) -> Stats:
             "build": BuildStats(**build),
             "search": SearchStats(**values["search"]),
             "device": DeviceStats(**values["device"]),
+            "journal": JournalStats(**values["journal"]),
         }
     )

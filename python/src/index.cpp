@@ -106,6 +106,13 @@ void PythonIndex::save(nb::bytes path, const Saver& saver) const {
   read([&] { saver(index_, to); });
 }
 
+void PythonIndex::compact() {
+  const Writing turn(adding_);
+  const Reading beside_readers(lock_);
+  const nb::gil_scoped_release released;
+  index_.compact();
+}
+
 // ------------------------------------------------------------------------------------------- add
 
 std::size_t PythonIndex::add(nb::handle vectors, nb::handle labels, nb::object progress) {

@@ -35,6 +35,7 @@ class PythonIndex {
   nanobind::object exact_search(nanobind::handle queries, nanobind::handle k,
                                 nanobind::handle out) const;
   void save(nanobind::bytes path, const Saver& saver) const;
+  void compact();
 
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] bool contains(std::uint64_t label) const;

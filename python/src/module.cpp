@@ -2,6 +2,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <optional>
+
 #include "errors.hpp"
 #include "index.hpp"
 #include "interchange.hpp"
@@ -13,9 +15,8 @@ using namespace nb::literals;
 namespace concord::python {
 namespace {
 
-void make_index(PythonIndex* self, nb::handle dim, const std::string& metric, nb::handle M,
-                nb::handle ef_construction, nb::handle seed, nb::handle epoch_limit,
-                nb::handle threads, const std::string& device) {
+IndexParams make_params(nb::handle dim, const std::string& metric, nb::handle M,
+                        nb::handle ef_construction, nb::handle seed, nb::handle epoch_limit) {
   IndexParams params;
   params.dimension = number32(dim, "dim");
   params.metric = metric_from_string(metric);
@@ -23,7 +24,36 @@ void make_index(PythonIndex* self, nb::handle dim, const std::string& metric, nb
   params.ef_construction = number32(ef_construction, "ef_construction");
   params.seed = number(seed, "seed", 64);
   params.epoch_limit = number32(epoch_limit, "epoch_limit");
+  return params;
+}
+
+void make_index(PythonIndex* self, nb::handle dim, const std::string& metric, nb::handle M,
+                nb::handle ef_construction, nb::handle seed, nb::handle epoch_limit,
+                nb::handle threads, const std::string& device) {
+  const IndexParams params = make_params(dim, metric, M, ef_construction, seed, epoch_limit);
   new (self) PythonIndex(params, number32(threads, "threads"), device);
+}
+
+Durability to_durability(const std::string& name) {
+  if (name == "synced") return Durability::synced;
+  if (name == "system") return Durability::system;
+  throw Error(ErrorCode::invalid_parameter,
+              "durability '" + name + "' is unknown; allowed are synced and system");
+}
+
+// Without `dim` the parameters are those of the files.
+PythonIndex* open_index(const nb::bytes& path, nb::handle dim, const std::string& metric,
+                        nb::handle M, nb::handle ef_construction, nb::handle seed,
+                        nb::handle epoch_limit, const std::string& durability, nb::handle threads,
+                        const std::string& device) {
+  const Durability level = to_durability(durability);
+  std::optional<IndexParams> params;
+  if (!dim.is_none()) params = make_params(dim, metric, M, ef_construction, seed, epoch_limit);
+  return PythonIndex::load(path, number32(threads, "threads"), device,
+                           [&](const std::filesystem::path& from, RuntimeOptions options) {
+                             return params ? Index::open(from, *params, level, std::move(options))
+                                           : Index::open(from, level, std::move(options));
+                           });
 }
 
 PythonIndex* load(const nb::bytes& path, nb::handle threads, const std::string& device) {
@@ -45,12 +75,16 @@ NB_MODULE(_concord, m) {
   m.attr("built_with_cuda") = bool{CONCORD_PYTHON_CUDA};
 
   m.def("load", load, "path"_a, "threads"_a.none(), "device"_a);
+  m.def("open", open_index, "path"_a, "dim"_a.none(), "metric"_a, "M"_a.none(),
+        "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "durability"_a,
+        "threads"_a.none(), "device"_a);
 
   nb::class_<PythonIndex>(m, "Index")
       .def("__init__", make_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
            "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "threads"_a.none(),
            "device"_a)
       .def("save", save, "path"_a)
+      .def("compact", &PythonIndex::compact)
       .def("add", &PythonIndex::add, "vectors"_a.none(), "labels"_a.none(), "progress"_a.none())
       .def("search", &PythonIndex::search, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
            "out"_a.none())

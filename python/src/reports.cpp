@@ -42,6 +42,17 @@ nb::dict to_dict(const SearchStats& search) {
   return d;
 }
 
+nb::dict to_dict(const JournalStats& journal) {
+  nb::dict d;
+  d["bytes"] = journal.bytes;
+  d["recovered"] = journal.recovered;
+  d["cut_bytes"] = journal.cut_bytes;
+  d["recovery_seconds"] = journal.recovery_seconds;
+  d["write_seconds"] = journal.write_seconds;
+  d["sync_seconds"] = journal.sync_seconds;
+  return d;
+}
+
 nb::dict to_dict(const DeviceStats& device) {
   nb::dict d;
   d["name"] = device.name;
@@ -67,6 +78,7 @@ nb::dict to_dict(const Stats& stats) {
   d["build"] = to_dict(stats.build);
   d["search"] = to_dict(stats.search);
   d["device"] = to_dict(stats.device);
+  d["journal"] = to_dict(stats.journal);
   d["level_histogram"] = stats.level_histogram;
   d["degree_histogram"] = stats.degree_histogram;
   return d;
