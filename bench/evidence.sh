@@ -2,8 +2,8 @@
 # All measurements of the report, and the report: Concord beside its peers (bench/peers), how its cost grows with
 # the number of vectors and its build rate with threads, where a build's time goes, audits.
 #
-#   bench/evidence.sh OUT            at most 35 minutes on 2 idle cores
-#   bench/evidence.sh OUT --short    at most 15
+#   bench/evidence.sh OUT            estimated: 35 minutes on 2 idle cores
+#   bench/evidence.sh OUT --short    estimated: 15
 #
 # OUT is a new folder: peers.json, growth-N.json, threads-N.json, report.html, report-plots/. CONCORD_DATA is the
 # folder of the data sets (bench/peers/README.md). The machine should have nothing else to do meanwhile.
@@ -15,10 +15,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 mkdir -p "$1"
 out=$(realpath "$1")
 data=${CONCORD_DATA:-$root/../shared/data}
-peers=(--data sift:100000 words:50000 fashion:20000 --queries 1000 --rounds 2)
+peers=(--data sift:100000 words:40000 fashion:15000 --queries 1000 --rounds 2 --minimum-seconds 0.15)
 sizes=(10000 20000 50000 100000 200000 500000)
 if [ "${2:-}" = --short ]; then
-  peers=(--data sift:40000 words:20000 fashion:8000 --queries 1000 --rounds 2 --minimum-seconds 0.15)
+  peers=(--data sift:30000 words:12000 fashion:5000 --queries 1000 --rounds 2 --minimum-seconds 0.1)
   sizes=(10000 20000 50000 100000 200000)
 fi
 

@@ -21,7 +21,8 @@ def figure(plot: Plot, names: list[str]) -> dict[str, Any]:
     else:
         height = 440
     if plot.x_log:
-        x_axis |= {"type": "log", "dtick": 1, "exponentformat": "SI"}
+        ticks = log_ticks([float(value) for series in plot.series for value in series.x])
+        x_axis |= {"type": "log", "tickvals": ticks, "ticktext": [prefixed(tick) for tick in ticks]}
     if plot.y_log and plot.kind == "lines":
         ticks = log_ticks(
             [v for series in plot.series for v in (*series.y, *series.low, *series.high)]
