@@ -14,6 +14,8 @@ import importlib.metadata
 import json
 import pathlib
 import pickle
+import re
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -385,6 +387,20 @@ class Svs(Library):
             self._distance(),
             num_threads=self.p.threads,
         )
+
+    def unreachable(self) -> int:
+        """Of the saved graph: after 1,024 bytes, for each node a count and so many places."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "index")
+            self.save(path)
+            rows = np.fromfile(path / "graph" / "graph_0.svs", np.uint32, offset=1024)
+            entry = re.search(
+                r"entry_point = (\d+)", (path / "config" / "svs_config.toml").read_text()
+            )
+        rows = rows.reshape(self.index.size, -1).astype(np.int64)
+        neighbors = np.where(np.arange(1, rows.shape[1]) <= rows[:, :1], rows[:, 1:], -1)
+        starts = [int(entry[1])] if entry else []
+        return graph.unreachable([(np.arange(len(rows)), neighbors)], starts, len(rows))
 
 
 class Deglib(Library):
