@@ -251,7 +251,8 @@ std::size_t IndexAccess::add(Index& index, cuda::DeviceMatrixView<const float> v
 
 IndexAccess::Content IndexAccess::content(const Index& index) {
   index.impl_->ensure_checked();
-  return {index.impl_->graph, index.impl_->labels};
+  return {index.impl_->graph, index.impl_->labels,
+          std::make_unique<core::WriterLock::Visit>(index.impl_->writer_lock)};
 }
 
 Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,

@@ -11,6 +11,7 @@
 #include "common/label_map.hpp"
 #include "common/proposer.hpp"
 #include "common/vector_store.hpp"
+#include "common/writer_lock.hpp"
 
 namespace concord {
 
@@ -35,9 +36,11 @@ struct IndexAccess {
                                             cuda::DeviceMatrixView<const float> queries,
                                             const SearchParams& params, cuda::CudaStream stream);
 
+  /// While it lives, the graph stands still: an addition waits.
   struct Content {
     const core::Graph& graph;
     const core::LabelMap& labels;
+    std::unique_ptr<core::WriterLock::Visit> visit;
   };
   static Content content(const Index& index);
 

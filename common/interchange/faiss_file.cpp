@@ -48,8 +48,9 @@ class Writer {
   Writer(const Index& index, const std::filesystem::path& path)
       : file_(path),
         index_(index),
-        graph_(IndexAccess::content(index).graph),
-        labels_(IndexAccess::content(index).labels) {
+        content_(IndexAccess::content(index)),
+        graph_(content_.graph),
+        labels_(content_.labels) {
     const bool l2 = graph_.params().metric == Metric::l2sq;
     metric_ = l2 ? kL2 : kInnerProduct;
     widths_ = {row_width(graph_, 0), row_width(graph_, 1)};
@@ -65,7 +66,7 @@ class Writer {
     write_search_state();
     write_header(metric_ == kL2 ? kFlatL2 : kFlatInnerProduct);
     write_vectors();
-    if (with_labels) write_array(labels_.labels());
+    if (with_labels) write_array(labels_.labels().first(graph_.size()));
     file_.commit();
   }
 
@@ -165,6 +166,7 @@ class Writer {
 
   OutputFile file_;
   const Index& index_;
+  IndexAccess::Content content_;
   const core::Graph& graph_;
   const core::LabelMap& labels_;
   std::int32_t metric_ = kL2;

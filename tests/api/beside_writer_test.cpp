@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <concord/interchange.hpp>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -80,6 +81,7 @@ class Findings {
     found_ += found;
     wanted_ += of;
   }
+  [[nodiscard]] std::uint64_t counted() const { return wanted_; }
   void report() const {
     for (const auto& [what, times] : wrong_) ADD_FAILURE() << what << ": " << times << " times";
     EXPECT_GT(wanted_, 0u);
@@ -156,9 +158,8 @@ void look_up_once(const Index& index, const Truth& truth, std::size_t draw, Find
   findings.expect(std::equal(vector.begin(), vector.end(), truth.data.row(id)), "vector");
 }
 
-void add_all(Index& index, const Truth& truth) {
-  const std::size_t n = truth.data.rows;
-  for (std::size_t done = 0, step = 0; done < n; ++step) {
+void add_until(Index& index, const Truth& truth, std::size_t n) {
+  for (std::size_t done = index.size(), step = 0; done < n; ++step) {
     const std::size_t count = std::min(n - done, 1 + hash(7, step) % (step % 3 == 0 ? 700 : 40));
     std::vector<std::uint64_t> labels(count);
     for (std::size_t i = 0; i < count; ++i) labels[i] = label_of(done + i);
@@ -207,7 +208,8 @@ TEST(BesideTheWriter, EveryAnswerIsOfSomePrefix) {
         }
       });
     }
-    add_all(index, truth);
+    add_until(index, truth, n);
+    while (findings.counted() < 2000) std::this_thread::yield();
     done = true;
     for (std::thread& reader : readers) reader.join();
     findings.report();
@@ -224,8 +226,9 @@ TEST(BesideTheWriter, SavesAndAuditsSeeOneMoment) {
   Findings findings;
   std::map<std::size_t, std::string> digests;
   std::atomic<bool> done{false};
+  std::atomic<int> visits{0};
   std::thread visitor([&] {
-    for (std::size_t i = 0; !done; ++i) {
+    for (; !done; ++visits) {
       const TempPath file;
       const std::size_t before = index.size();
       index.save(file);
@@ -237,9 +240,18 @@ TEST(BesideTheWriter, SavesAndAuditsSeeOneMoment) {
       findings.expect(index.stats().size >= after, "stats");
       findings.expect(index.memory().total() > 0, "memory");
       findings.expect(index.digest().size() == 32, "digest");
+      interchange::save_hnswlib(index, file);
+      findings.expect(interchange::load_hnswlib(file, {kDimension, Metric::l2sq}).size() >= after,
+                      "size of an hnswlib file");
+      interchange::save_faiss(index, file);
+      findings.expect(interchange::load_faiss(file).size() >= after, "size of a FAISS file");
     }
   });
-  add_all(index, truth);
+  for (const std::size_t size : {n / 2, n}) {
+    add_until(index, truth, size);
+    const int before = visits;
+    while (visits < before + 2) std::this_thread::yield();  // one of them at this size
+  }
   done = true;
   visitor.join();
   findings.count(1, 1);
