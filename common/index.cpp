@@ -172,7 +172,7 @@ void Index::Impl::insert(core::WriterLock::Writing& writing, const ProgressCallb
 }
 
 // The last batch is on disk before anyone can find it.
-void Index::Impl::record(const core::ProposalBatch& batch) {
+void Index::Impl::record(const core::ProposalBatch& batch) const {
   journal->append(batch, vectors, labels);
   if (batch.end == graph.announced()) journal->sync();
 }

@@ -57,7 +57,7 @@ struct Index::Impl {
                   OnDevice there = {});
   void insert(core::WriterLock::Writing& writing, const ProgressCallback& progress, OnDevice there);
   /// Writes the batch to the journal before it is committed.
-  void record(const core::ProposalBatch& batch);
+  void record(const core::ProposalBatch& batch) const;
   void truncate() noexcept;
 
   /// Opens the device where one is wanted and none was tried yet; waits where another thread is
@@ -86,10 +86,10 @@ struct Index::Impl {
               MatrixView<float> distances_out, std::span<std::uint32_t> counts,
               const Run& run) const;
 
+  mutable core::ReaderGate readers;  // first, since it is aligned to cache lines
+  mutable core::WriterLock writer_lock;
   std::function<void()> check_mapped;  ///< empty unless the index is mapped from a file
   mutable std::once_flag mapped_is_checked;
-  mutable core::ReaderGate readers;
-  mutable core::WriterLock writer_lock;
   RuntimeOptions options;
   const cpu::DistanceKernels* kernels;
   cuda::DeviceSpec device_spec;

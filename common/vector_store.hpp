@@ -46,9 +46,9 @@ class VectorStore {
   [[nodiscard]] std::uint32_t stride() const noexcept { return stride_; }
   /// They stay where they are until the next write(), and for readers until they leave.
   [[nodiscard]] StoredRows rows() const noexcept {
-    const std::uintptr_t rows = stored_.load(std::memory_order_acquire);
-    return {reinterpret_cast<const void*>(rows & ~kElementBits),
-            static_cast<Element>(rows & kElementBits)};
+    const std::byte* const stored = stored_.load(std::memory_order_acquire);
+    const std::uintptr_t element = reinterpret_cast<std::uintptr_t>(stored) & kElementBits;
+    return {stored - element, static_cast<Element>(element)};
   }
   [[nodiscard]] Element element() const noexcept { return rows().element; }
   [[nodiscard]] std::size_t row_bytes(Element element) const noexcept {
@@ -116,7 +116,7 @@ class VectorStore {
   VirtualArray<std::uint8_t> bytes_;  ///< of this and floats_, only the one in use has room
   VirtualArray<float> floats_;
   static constexpr std::uintptr_t kElementBits = 3;  ///< pages are aligned to more
-  std::atomic<std::uintptr_t> stored_;               ///< address of the rows and their element
+  std::atomic<const std::byte*> stored_;             ///< the rows' address, plus their element
 };
 
 }  // namespace concord::core
