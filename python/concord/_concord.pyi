@@ -9,6 +9,7 @@ import numpy.typing as npt
 built_with_cuda: bool
 
 def load(path: bytes, threads: int, device: str) -> Index: ...
+def map(path: bytes, check: bool, threads: int, device: str) -> Index: ...
 def open(
     path: bytes,
     dim: int | None,

@@ -247,6 +247,28 @@ class Index:
             return cls._of(_concord.load(os.fsencode(path), threads, device))
 
     @classmethod
+    def map(
+        cls, path: Path, *, check: bool = False, threads: int = 0, device: str = "auto"
+    ) -> Index:
+        """Open what :meth:`save` wrote without reading it: pages come in as they are used.
+
+        Processes that map one file share its pages. The index can only be read; ``add`` raises
+        UnsupportedError. What :meth:`load` checks is checked by the first call that needs content,
+        or at once with ``check=True``; CorruptFileError tells of damage. The file must not be changed
+        in place meanwhile; :meth:`save`, which replaces it, may.
+
+        >>> import tempfile
+        >>> index = Index(dim=2)
+        >>> _ = index.add([[0, 0], [1, 1]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     index.save(f"{folder}/two.concord")
+        ...     mapped = Index.map(f"{folder}/two.concord")
+        ...     mapped.search([1, 1], k=1)[0].tolist()
+        [1]
+        """
+        return cls._of(_concord.map(_path(path), check, threads, device))
+
+    @classmethod
     def open(
         cls,
         path: Path,

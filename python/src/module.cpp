@@ -60,6 +60,16 @@ PythonIndex* load(const nb::bytes& path, nb::handle threads, const std::string& 
   return PythonIndex::load(path, number32(threads, "threads"), device, Index::load);
 }
 
+PythonIndex* map(const nb::bytes& path, bool check, nb::handle threads,
+                 const std::string& device) {
+  return PythonIndex::load(path, number32(threads, "threads"), device,
+                           [&](const std::filesystem::path& from, RuntimeOptions options) {
+                             return Index::map(
+                                 from, check ? MapCheck::on_open : MapCheck::on_first_use,
+                                 std::move(options));
+                           });
+}
+
 void save(const PythonIndex& self, const nb::bytes& path) {
   self.save(path, [](const Index& index, const std::filesystem::path& to) { index.save(to); });
 }
@@ -75,6 +85,7 @@ NB_MODULE(_concord, m) {
   m.attr("built_with_cuda") = bool{CONCORD_PYTHON_CUDA};
 
   m.def("load", load, "path"_a, "threads"_a.none(), "device"_a);
+  m.def("map", map, "path"_a, "check"_a, "threads"_a.none(), "device"_a);
   m.def("open", open_index, "path"_a, "dim"_a.none(), "metric"_a, "M"_a.none(),
         "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "durability"_a,
         "threads"_a.none(), "device"_a);

@@ -63,7 +63,7 @@ def test_the_package_and_the_tests_are_typed(tmp_path: pathlib.Path) -> None:
 def test_the_stub_says_what_the_module_has(tmp_path: pathlib.Path) -> None:
     allowed = tmp_path / "allowed"
     allowed.write_text(
-        "concord\\._concord\\.(Index|open|load\\w*|save_\\w*)\n"
+        "concord\\._concord\\.(Index|open|map|load\\w*|save_\\w*)\n"
     )  # of nanobind's own types
     result = subprocess.run(
         [sys.executable, "-m", "mypy.stubtest", "concord._concord", "--allowlist", str(allowed)],

@@ -25,6 +25,32 @@ def test_any_kind_of_path(index: concord.Index, tmp_path: pathlib.Path, make: An
     assert len(os.listdir(tmp_path)) == 1
 
 
+def test_a_mapped_index_is_the_loaded_one_read_only(
+    index: concord.Index, vectors: Floats, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "index.concord"
+    index.save(path)
+    for check in (False, True):
+        mapped = concord.Index.map(path, check=check, threads=1)
+        assert len(mapped) == len(index)
+        for ours, theirs in zip(
+            mapped.search(vectors[:20], k=5), index.search(vectors[:20], k=5), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+        assert mapped.digest() == index.digest() and mapped.audit().ok
+        with pytest.raises(concord.UnsupportedError, match="mapped"):
+            mapped.add(vectors[:1])
+    damaged = bytearray(path.read_bytes())
+    damaged[4100] ^= 1  # a level
+    path.write_bytes(damaged)
+    with pytest.raises(concord.CorruptFileError):
+        concord.Index.map(path, check=True)
+    lazily = concord.Index.map(path)
+    for _ in range(2):
+        with pytest.raises(concord.CorruptFileError):
+            lazily.search(vectors[:1], k=1)
+
+
 def test_parameters_come_from_the_file(tmp_path: pathlib.Path) -> None:
     index = concord.Index(3, "ip", 7, 50, seed=9, epoch_limit=11)
     index.save(tmp_path / "empty")
