@@ -47,7 +47,12 @@ struct Index::Impl {
                   const ProgressCallback& progress);
   /// Checks the content of a mapped file, once. Throws Error(corrupt_file, io).
   void ensure_checked() const {
-    if (check_mapped) std::call_once(mapped_is_checked, check_mapped);
+    if (!check_mapped || mapped_is_checked.load(std::memory_order_acquire)) return;
+    // No call_once: with libgcc linked in, as in a wheel, exceptions do not pass through it.
+    const std::lock_guard lock(mapped_mutex);
+    if (mapped_is_checked) return;
+    check_mapped();
+    mapped_is_checked = true;
   }
 
   using OnDevice = cuda::DeviceMatrixView<const float>;
@@ -89,7 +94,8 @@ struct Index::Impl {
   mutable core::ReaderGate readers;  // first, since it is aligned to cache lines
   mutable core::WriterLock writer_lock;
   std::function<void()> check_mapped;  ///< empty unless the index is mapped from a file
-  mutable std::once_flag mapped_is_checked;
+  mutable std::mutex mapped_mutex;
+  mutable std::atomic<bool> mapped_is_checked{false};
   RuntimeOptions options;
   const cpu::DistanceKernels* kernels;
   cuda::DeviceSpec device_spec;
