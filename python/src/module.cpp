@@ -60,13 +60,12 @@ PythonIndex* load(const nb::bytes& path, nb::handle threads, const std::string& 
   return PythonIndex::load(path, number32(threads, "threads"), device, Index::load);
 }
 
-PythonIndex* map(const nb::bytes& path, bool check, nb::handle threads,
-                 const std::string& device) {
+PythonIndex* map(const nb::bytes& path, bool check, nb::handle threads, const std::string& device) {
   return PythonIndex::load(path, number32(threads, "threads"), device,
                            [&](const std::filesystem::path& from, RuntimeOptions options) {
-                             return Index::map(
-                                 from, check ? MapCheck::on_open : MapCheck::on_first_use,
-                                 std::move(options));
+                             return Index::map(from,
+                                               check ? MapCheck::on_open : MapCheck::on_first_use,
+                                               std::move(options));
                            });
 }
 

@@ -42,15 +42,14 @@ struct IndexAccess;  // the library's own door
 
 inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 
-/// Thread-safety: one writer, any number of readers. search, exact_search, contains, vector, labels,
-/// size and params may run on any threads beside add and never wait for it: a search sees every vector
-/// committed before it began, and none that is not. While an addition runs the CPU answers.
-/// save, audit, digest, stats and memory may run beside add, too: they are of one moment between two
-/// commits, for which they wait, and the addition waits while they read the links (vectors and labels
-/// are read beside it). Additions from several threads take turns. In callbacks of an addition all
-/// const members may be called, add may not.
-/// set_runtime, moving and assigning need the index to themselves. The destructor waits for calls
-/// that are under way; none may begin.
+/// Thread-safety: one writer, any number of readers. search, exact_search, contains, vector,
+/// labels, size and params may run on any threads beside add and never wait for it: a search sees
+/// every vector committed before it began, and none that is not. While an addition runs the CPU
+/// answers. save, audit, digest, stats and memory may run beside add, too: they are of one moment
+/// between two commits, for which they wait, and the addition waits while they read the links
+/// (vectors and labels are read beside it). Additions from several threads take turns. In callbacks
+/// of an addition all const members may be called, add may not. set_runtime, moving and assigning
+/// need the index to themselves. The destructor waits for calls that are under way; none may begin.
 /// After fork() the child may use the index only to destroy it: threads do not survive a fork.
 class CONCORD_API Index {
  public:
