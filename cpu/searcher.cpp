@@ -33,7 +33,7 @@ class Searcher::Lease {
       // Counted first, so that whoever takes it finds it counted.
       searcher_.idle_bytes_ += bytes;
       if (idle.compare_exchange_strong(none, scratch_.get(), std::memory_order_release)) {
-        scratch_.release();
+        static_cast<void>(scratch_.release());  // whoever takes it next owns it
         return;
       }
       searcher_.idle_bytes_ -= bytes;
