@@ -3,12 +3,12 @@
 #include <chrono>
 #include <thread>
 
+#include "common/thread_number.hpp"
+
 namespace concord::core {
 
 ReaderGate::Stripe& ReaderGate::own_stripe() const noexcept {
-  static std::atomic<std::size_t> threads{0};
-  thread_local const std::size_t stripe = threads.fetch_add(1, std::memory_order_relaxed);
-  return stripes_[stripe % kStripes];
+  return stripes_[thread_number() % kStripes];
 }
 
 // Twice: a reader may have read the side before it changed and be counted there only afterwards.

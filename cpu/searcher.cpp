@@ -4,39 +4,38 @@
 #include <memory>
 #include <vector>
 
+#include "common/thread_number.hpp"
+
 namespace concord::cpu {
 
 using core::Key;
 using core::NodeId;
 
-/// Scratch borrowed for the length of a scope.
+/// Scratch borrowed for the length of a scope. A thread looks first where it looked last time, so
+/// that threads seldom meet.
 class Searcher::Lease {
  public:
   explicit Lease(const Searcher& searcher) : searcher_(searcher) {
-    for (auto& idle : searcher_.idle_) {
-      if (idle.load(std::memory_order_relaxed) == nullptr) continue;
-      scratch_.reset(idle.exchange(nullptr, std::memory_order_acquire));
-      if (scratch_) break;
+    for (std::size_t i = 0; i < kSlots && !scratch_; ++i) {
+      Slot& slot = slot_at(i);
+      if (slot.idle.load(std::memory_order_relaxed) == nullptr) continue;
+      scratch_.reset(slot.idle.exchange(nullptr, std::memory_order_acquire));
     }
-    if (!scratch_)
-      scratch_ = std::make_unique<Scratch>();
-    else
-      searcher_.idle_bytes_ -= sizeof(Scratch) + scratch_->bytes();
+    if (!scratch_) scratch_ = std::make_unique<Scratch>();
     scratch_->query.resize(searcher.vectors_.stride());
     scratch_->counts = {};
   }
   ~Lease() {
-    const std::size_t bytes = sizeof(Scratch) + scratch_->bytes();
-    for (auto& idle : searcher_.idle_) {
+    for (std::size_t i = 0; i < kSlots; ++i) {
+      Slot& slot = slot_at(i);
       Scratch* none = nullptr;
-      if (idle.load(std::memory_order_relaxed) != nullptr) continue;
-      // Counted first, so that whoever takes it finds it counted.
-      searcher_.idle_bytes_ += bytes;
-      if (idle.compare_exchange_strong(none, scratch_.get(), std::memory_order_release)) {
-        static_cast<void>(scratch_.release());  // whoever takes it next owns it
-        return;
-      }
-      searcher_.idle_bytes_ -= bytes;
+      if (slot.idle.load(std::memory_order_relaxed) != nullptr) continue;
+      const std::size_t bytes = sizeof(Scratch) + scratch_->bytes();
+      if (!slot.idle.compare_exchange_strong(none, scratch_.get(), std::memory_order_release))
+        continue;
+      static_cast<void>(scratch_.release());  // whoever takes it next owns it
+      slot.bytes.store(bytes, std::memory_order_relaxed);
+      return;
     }
   }
   Lease(const Lease&) = delete;
@@ -44,6 +43,10 @@ class Searcher::Lease {
   Scratch& operator*() const { return *scratch_; }
 
  private:
+  [[nodiscard]] Slot& slot_at(std::size_t i) const noexcept {
+    return searcher_.slots_[(core::thread_number() + i) % kSlots];
+  }
+
   const Searcher& searcher_;
   std::unique_ptr<Scratch> scratch_;
 };
@@ -77,7 +80,7 @@ Searcher::Searcher(const core::Graph& graph, const core::VectorStore& vectors,
     : graph_(graph), vectors_(vectors), kernels_(kernels) {}
 
 Searcher::~Searcher() {
-  for (auto& idle : idle_) delete idle.load();
+  for (const Slot& slot : slots_) delete slot.idle.load();
 }
 
 SearchCounts Searcher::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
@@ -119,8 +122,7 @@ void Searcher::search_one(const float* query, std::uint32_t k, std::uint32_t ef,
 
 SearchCounts Searcher::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
                              std::uint32_t* counts, core::ThreadPool& pool) const {
-  constexpr std::size_t kQueries =
-      16;  // at most, share each block of rows while it is in the cache
+  constexpr std::size_t kQueries = 16;  // at most, share a block of rows while it is in the cache
   const std::size_t chunk =
       std::clamp<std::size_t>((queries.rows + pool.size() - 1) / pool.size(), 1, kQueries);
   constexpr NodeId kRows = core::kMaxScored;
@@ -153,6 +155,12 @@ SearchCounts Searcher::exact(MatrixView<const float> queries, std::uint32_t k, K
       });
 }
 
-std::size_t Searcher::scratch_bytes() const { return idle_bytes_; }
+std::size_t Searcher::scratch_bytes() const {
+  std::size_t bytes = 0;
+  for (const Slot& slot : slots_) {
+    if (slot.idle.load(std::memory_order_relaxed) != nullptr) bytes += slot.bytes;
+  }
+  return bytes;
+}
 
 }  // namespace concord::cpu

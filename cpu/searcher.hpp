@@ -43,8 +43,12 @@ class Searcher {
   const core::VectorStore& vectors_;
   MetricKernels kernels_;
   /// Scratch that is not in use. A query takes one by exchange, so that none waits for a lock.
-  mutable std::array<std::atomic<Scratch*>, 64> idle_{};
-  mutable std::atomic<std::size_t> idle_bytes_{0};
+  struct alignas(64) Slot {
+    std::atomic<Scratch*> idle{nullptr};
+    std::atomic<std::size_t> bytes{0};  ///< of the scratch, where there is one
+  };
+  static constexpr std::size_t kSlots = 64;
+  mutable std::array<Slot, kSlots> slots_;
 };
 
 }  // namespace concord::cpu

@@ -45,13 +45,12 @@ Index open_index(const Options& options, bool mapped, Json& report) {
   Index index = mapped ? Index::map(options.index, MapCheck::on_first_use, options.runtime)
                        : Index::load(options.index, options.runtime);
   report = {{"mapped", mapped}, {"seconds", seconds()}};
-  std::printf("%s in %.1f ms", mapped ? "mapped" : "loaded", 1e3 * seconds());
+  std::printf("%s in %.1f ms\n", mapped ? "mapped" : "loaded", 1e3 * seconds());
   if (mapped) {
     (void)index.contains(0);  // the first use checks
     report["with_check_seconds"] = seconds();
-    std::printf(", checked by %.1f ms", 1e3 * seconds());
+    std::printf("checked by %.1f ms\n", 1e3 * seconds());
   }
-  std::printf("\n");
   return index;
 }
 
