@@ -20,12 +20,7 @@ mkdir -p "$build_dir" "$work"
 rm -rf "$report" "$work/html"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 
-requirements=("$root/docs/requirements.txt" "$root/examples/stdlib_search/requirements.txt")
-if ! cat "${requirements[@]}" | cmp -s - "$work/installed.txt"; then
-  python3 -m venv --clear "$work/venv"
-  "$work/venv/bin/python" -m pip install -q -r "${requirements[0]}"
-  cat "${requirements[@]}" >"$work/installed.txt"
-fi
+"$root/docker/python-env.sh" "$work" "$root"/{docs,examples/stdlib_search}/requirements.txt
 export PATH=$work/venv/bin:$PATH
 
 shopt -s nullglob

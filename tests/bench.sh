@@ -19,12 +19,7 @@ mkdir -p "$build_dir" "$work/screenshots"
 rm -rf "$report"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 
-requirements=("$root/tests/bench/requirements.txt" "$root/bench/report/requirements.txt")
-if ! cat "${requirements[@]}" | cmp -s - "$work/installed.txt"; then
-  python3 -m venv --clear "$work/venv"
-  "$work/venv/bin/python" -m pip install -q -r "${requirements[0]}"
-  cat "${requirements[@]}" >"$work/installed.txt"
-fi
+"$root/docker/python-env.sh" "$work" "$root"/{tests/bench,bench/report}/requirements.txt
 export PATH=$work/venv/bin:$PATH
 
 shopt -s nullglob

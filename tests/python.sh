@@ -28,11 +28,7 @@ fi
 "$root/docker/install-deps.sh"
 requirements=$root/python/requirements-test.txt
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-if ! cmp -s "$requirements" "$work/installed.txt"; then
-  python3 -m venv --clear "$work/venv"
-  "$work/venv/bin/python" -m pip install -q -r "$requirements"
-  cp "$requirements" "$work/installed.txt"
-fi
+"$root/docker/python-env.sh" "$work" "$requirements"
 export PATH=$work/venv/bin:$PATH
 
 echo "python: format and lint"

@@ -50,18 +50,7 @@ def _insertions(bench: list[Json]) -> Plot:
     for key, group in _groups(bench, _family, _vectors).items():
         costs = [d["build"]["distances"] / _vectors(d) for d in group]
         series += _power(key[0], group, costs, "distances")
-    title = "Distances per insertion by size"
-    return Plot(
-        "growth-insert",
-        title,
-        "lines",
-        "vectors",
-        "distances",
-        series,
-        NOTE,
-        x_log=True,
-        y_log=True,
-    )
+    return _by_size("growth-insert", "Distances per insertion by size", "distances", series)
 
 
 def _times(bench: list[Json]) -> Plot:
@@ -73,18 +62,7 @@ def _times(bench: list[Json]) -> Plot:
     ).items():
         costs = [1e6 * d["build"]["cpu_seconds"] / _vectors(d) for d in group]
         series += _power(f"{key[0]}, {key[-1]}", group, costs, "us")
-    title = "Processor time per insertion by size"
-    return Plot(
-        "growth-time",
-        title,
-        "lines",
-        "vectors",
-        "microseconds",
-        series,
-        NOTE,
-        x_log=True,
-        y_log=True,
-    )
+    return _by_size("growth-time", "Processor time per insertion by size", "microseconds", series)
 
 
 def _queries(bench: list[Json]) -> Plot:
@@ -100,10 +78,11 @@ def _queries(bench: list[Json]) -> Plot:
                     f"{t}, recall {p['recall']:.4f}" for t, p in zip(one.hover, points, strict=True)
                 ]
             series += made
-    title = "Distances per query by size"
-    return Plot(
-        "growth-query", title, "lines", "vectors", "distances", series, NOTE, x_log=True, y_log=True
-    )
+    return _by_size("growth-query", "Distances per query by size", "distances", series)
+
+
+def _by_size(name: str, title: str, unit: str, series: list[Series]) -> Plot:
+    return Plot(name, title, "lines", "vectors", unit, series, NOTE, x_log=True, y_log=True)
 
 
 def _power(name: str, group: list[Json], costs: list[float], unit: str) -> list[Series]:
