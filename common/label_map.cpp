@@ -19,7 +19,7 @@ std::size_t LabelMap::first_slot(const Table& table, std::uint64_t label) noexce
 
 // Labels of nodes from `end` on may be written at this moment: they are passed over unread.
 NodeId LabelMap::find(std::uint64_t label, NodeId end) const noexcept {
-  const Table* const table = shown_.load(std::memory_order_acquire);
+  const Table* const table = shown_.load();
   if (table == nullptr) return label < end ? static_cast<NodeId>(label) : kNoNode;
   for (std::size_t slot = first_slot(*table, label);; slot = (slot + 1) & (table->size() - 1)) {
     const NodeId node = load((*table)[slot]);
@@ -60,7 +60,7 @@ void LabelMap::build_table(std::size_t capacity) {
   for (std::size_t node = 0; node < labels_.size(); ++node) {
     insert(*table, static_cast<NodeId>(node));
   }
-  shown_.store(table.get(), std::memory_order_release);
+  shown_.store(table.get());
   table_.swap(table);
   if (gate_ != nullptr && table) gate_->wait_for_readers();
 }

@@ -2,9 +2,10 @@
 //
 // A reader enters for the length of one call. The writer puts something new in place of what
 // readers may be using, waits until all who entered before have left, and only then frees the old
-// one (read-copy-update; McKenney's SRCU with counters on two sides).
-// Thread-safety: enter() and leaving from any thread, wait-free; wait_for_readers() from one thread
-// at a time, which must not have entered.
+// one (read-copy-update; McKenney's SRCU with counters on two sides). What is replaced is stored
+// and loaded with sequential consistency, as the counters are: a reader whose entry the writer has
+// not seen then sees what is new. Thread-safety: enter() and leaving from any thread, wait-free;
+// wait_for_readers() from one thread at a time, which must not have entered.
 #pragma once
 
 #include <array>

@@ -77,8 +77,7 @@ VectorStore::VectorStore(const IndexParams& params, const ReaderGate* gate)
 void VectorStore::publish(Element element) noexcept {
   const void* const rows =
       element == Element::f32 ? static_cast<const void*>(floats_.data()) : bytes_.data();
-  stored_.store(static_cast<const std::byte*>(rows) + static_cast<std::uintptr_t>(element),
-                std::memory_order_release);
+  stored_.store(static_cast<const std::byte*>(rows) + static_cast<std::uintptr_t>(element));
 }
 
 void VectorStore::resize(std::size_t rows) {

@@ -46,7 +46,7 @@ class VectorStore {
   [[nodiscard]] std::uint32_t stride() const noexcept { return stride_; }
   /// They stay where they are until the next write(), and for readers until they leave.
   [[nodiscard]] StoredRows rows() const noexcept {
-    const std::byte* const stored = stored_.load(std::memory_order_acquire);
+    const std::byte* const stored = stored_.load();
     const std::uintptr_t element = reinterpret_cast<std::uintptr_t>(stored) & kElementBits;
     return {stored - element, static_cast<Element>(element)};
   }

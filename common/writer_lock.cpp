@@ -8,7 +8,7 @@ WriterLock::Writing::Writing(WriterLock& lock) : lock_(lock) {
   if (lock_.is_held_here()) {
     throw Error(
         ErrorCode::invalid_parameter,
-        "add was called from a callback of an addition to the same index; allowed there are "
+        "a callback of an addition must not change the index (add, compact); allowed there are "
         "searches and inspection");
   }
   lock_.writers_.lock();
