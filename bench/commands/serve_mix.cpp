@@ -1,8 +1,11 @@
 // concord-bench serve-mix: searches beside a writer, each against its speed alone.
 //
-// Half of the vectors are there before the clock runs. The others come in slices; before each pair
-// of slices the readers search alone, then one slice is added alone and one while the readers
-// search, so that all three see an index of nearly one size and a machine in nearly one state.
+// Half of the vectors are there before the clock runs. The others come in rounds of three slices:
+// one is added alone, one while the readers search an index of their own, one while they search
+// this one; between the first and the second they search alone. So all see an index of nearly one
+// size and a machine in nearly one state, and what the writer loses to busy cores, caches and
+// memory (second slice against the first) is told from what it loses to sharing the index (third
+// against second).
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -17,6 +20,8 @@ namespace concord::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kSlices = 3;  ///< in a round
 
 struct ServeMix {
   unsigned readers = 1;
@@ -78,17 +83,22 @@ double add_slice(Index& index, const FloatMatrix& vectors, std::size_t first, st
 
 struct Outcome {
   std::vector<double> idle, beside;  ///< seconds of searches
-  std::vector<double> p99_ratios, rate_ratios, lone_rates, mixed_rates;
+  std::vector<double> p99_ratios, lone_rates, mixed_rates;
+  std::vector<double> rate_ratios;     ///< beside readers of this index, to alone
+  std::vector<double> apart_ratios;    ///< beside readers of another index, to alone
+  std::vector<double> sharing_ratios;  ///< beside readers of this index, to those of another
 };
 
-Outcome measure(Index& index, const DataSet& data, const Options& options, const ServeMix& mix) {
+/// `other` is an index of the same vectors, which stays as it is.
+Outcome measure(Index& index, const Index& other, const DataSet& data, const Options& options,
+                const ServeMix& mix) {
   Outcome outcome;
   const std::size_t base = index.size();
-  const std::size_t slices = 2 * std::size_t{mix.rounds};
+  const std::size_t slices = kSlices * std::size_t{mix.rounds};
   const auto begin_of = [&](std::size_t slice) {
     return base + (data.train.rows - base) * slice / slices;
   };
-  for (std::size_t s = 0; s < slices; s += 2) {
+  for (std::size_t s = 0; s < slices; s += kSlices) {
     const double lone = add_slice(index, data.train, begin_of(s), begin_of(s + 1));
     std::vector<double> idle;
     {
@@ -97,12 +107,19 @@ Outcome measure(Index& index, const DataSet& data, const Options& options, const
       std::this_thread::sleep_for(std::chrono::duration<double>(slice_seconds));
       idle = readers.stop();
     }
+    double apart = 0;
+    {
+      const Readers readers(other, data.queries, options, mix);
+      apart = add_slice(index, data.train, begin_of(s + 1), begin_of(s + 2));
+    }
     Readers readers(index, data.queries, options, mix);
-    const double mixed = add_slice(index, data.train, begin_of(s + 1), begin_of(s + 2));
+    const double mixed = add_slice(index, data.train, begin_of(s + 2), begin_of(s + 3));
     std::vector<double> beside = readers.stop();
     outcome.lone_rates.push_back(lone);
     outcome.mixed_rates.push_back(mixed);
     outcome.rate_ratios.push_back(mixed / lone);
+    outcome.apart_ratios.push_back(apart / lone);
+    outcome.sharing_ratios.push_back(mixed / apart);
     outcome.p99_ratios.push_back(quantile(beside, 0.99) / quantile(idle, 0.99));
     outcome.idle.insert(outcome.idle.end(), idle.begin(), idle.end());
     outcome.beside.insert(outcome.beside.end(), beside.begin(), beside.end());
@@ -122,14 +139,16 @@ int serve_mix(Options& options, const ServeMix& mix) {
   options.apply();
   const DataSet data = load_data_set(options.data, Need::train_and_queries);
   const std::size_t base = data.train.rows / 2;
-  if (data.train.rows - base < 4 * std::size_t{mix.rounds}) {
-    throw InputError("serve-mix needs at least " + std::to_string(8 * mix.rounds) + " vectors");
+  const std::size_t least = 2 * kSlices * std::size_t{mix.rounds};
+  if (data.train.rows - base < least) {
+    throw InputError("serve-mix needs at least " + std::to_string(2 * least) + " vectors");
   }
   print_data(data);
   Index index(options.params_for(data), options.runtime);
-  index.add({data.train.row(0), base, data.train.cols});
+  Index other(options.params_for(data), options.runtime);
+  for (Index* each : {&index, &other}) each->add({data.train.row(0), base, data.train.cols});
 
-  Outcome outcome = measure(index, data, options, mix);
+  Outcome outcome = measure(index, other, data, options, mix);
   const AuditReport audit = index.audit();
   Json report = new_report(options.command_line, index.stats());
   report["parameters"] = parameters_json(index.params());
@@ -147,8 +166,12 @@ int serve_mix(Options& options, const ServeMix& mix) {
                          {"lone_vectors_per_second", median(outcome.lone_rates)},
                          {"mixed_vectors_per_second", median(outcome.mixed_rates)},
                          {"rate_ratio", median(outcome.rate_ratios)},
+                         {"apart_ratio", median(outcome.apart_ratios)},
+                         {"sharing_ratio", median(outcome.sharing_ratios)},
                          {"p99_ratios", outcome.p99_ratios},
-                         {"rate_ratios", outcome.rate_ratios}};
+                         {"rate_ratios", outcome.rate_ratios},
+                         {"apart_ratios", outcome.apart_ratios},
+                         {"sharing_ratios", outcome.sharing_ratios}};
   const Json& figures = report["serve_mix"];
   const auto micro = [&](const char* phase, const char* figure) {
     return figures[phase][figure].get<double>() * 1e6;
@@ -163,6 +186,8 @@ int serve_mix(Options& options, const ServeMix& mix) {
               figures["lone_vectors_per_second"].get<double>(),
               figures["mixed_vectors_per_second"].get<double>(),
               figures["rate_ratio"].get<double>());
+  std::printf("  beside readers of another index %.2f of alone; for sharing the index %.2f\n",
+              figures["apart_ratio"].get<double>(), figures["sharing_ratio"].get<double>());
   print_audit(audit);
   write_report(report, options.json);
   return audit.ok ? 0 : 1;
@@ -180,7 +205,7 @@ void add_serve_mix_command(CLI::App& app, Options& options, Command& chosen) {
   const auto mix = std::make_shared<ServeMix>();
   command.add_option("--readers", mix->readers, "threads that search, one query a call")
       ->check(CLI::Range(1, 1024));
-  command.add_option("--rounds", mix->rounds, "pairs of slices")->check(CLI::Range(1, 1000));
+  command.add_option("--rounds", mix->rounds, "rounds of three slices")->check(CLI::Range(1, 1000));
   command.add_option("--ef", mix->ef, "ef of the searches")->check(CLI::Range(1, 65536));
   add_json_option(command, options);
   command.callback(
