@@ -1,7 +1,9 @@
 // Concord's index file: see FORMAT.md for every byte.
 #pragma once
 
+#include <array>
 #include <concord/params.hpp>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 
@@ -37,11 +39,17 @@ void load_index(const std::filesystem::path& path,
 /// Throws Error(io, corrupt_file).
 Digest stored_digest(const std::filesystem::path& path);
 
+/// The parts of a file whose content can be checked by themselves.
+enum class Content : std::uint8_t { graph, vectors, labels, digest };
+inline constexpr std::array kAllContent = {Content::graph, Content::vectors, Content::labels,
+                                           Content::digest};
+
 /// The same with rows, vectors and labels left in the file, which is mapped and may only be read.
-/// Header and lengths are checked at once. The function that is returned checks all else that
-/// load_index does, and must have returned before the parts are read; it throws as load_index, also
-/// when it is called again.
-std::function<void()> map_index(const std::filesystem::path& path,
-                                const std::function<IndexParts(const IndexParams&)>& make_parts);
+/// Header and lengths are checked at once. The function that is returned checks one part of all
+/// else that load_index does, and must have returned before that part is read, and for the digest
+/// after all others; it throws as load_index, also when it is called again.
+std::function<void(Content)> map_index(
+    const std::filesystem::path& path,
+    const std::function<IndexParts(const IndexParams&)>& make_parts);
 
 }  // namespace concord::core

@@ -9,7 +9,8 @@
 namespace concord::core::file {
 
 inline constexpr std::array<char, 8> kMagic = {'C', 'O', 'N', 'C', 'O', 'R', 'D', '\n'};
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kOldestVersion = 1;  ///< vectors are always floats
 inline constexpr std::uint64_t kSectionAlignment = 4096;
 inline constexpr std::uint64_t kFooterAlignment = 64;
 
@@ -50,7 +51,8 @@ struct Header {
   EntryRecord entry;
   EntryRecord sealed_entries[2];
   std::uint64_t footer_offset;
-  std::array<std::uint8_t, 40> zero;
+  std::uint32_t element;  ///< how vectors are kept; zero in version 1
+  std::array<std::uint8_t, 36> zero;
   std::uint64_t checksum;
 };
 static_assert(sizeof(Header) == 128);

@@ -250,7 +250,7 @@ std::size_t IndexAccess::add(Index& index, cuda::DeviceMatrixView<const float> v
 }
 
 IndexAccess::Content IndexAccess::content(const Index& index) {
-  index.impl_->ensure_checked();
+  index.impl_->ensure_checked(core::kAllContent);
   return {index.impl_->graph, index.impl_->labels,
           std::make_unique<core::WriterLock::Visit>(index.impl_->writer_lock)};
 }
@@ -270,7 +270,7 @@ Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,
 // --------------------------------------------------------------------------------- file, content
 
 void Index::save(const std::filesystem::path& path) const {
-  impl_->ensure_checked();
+  impl_->ensure_checked(core::kAllContent);
   core::WriterLock::Visit visit(impl_->writer_lock);
   if (impl_->journal && impl_->journal->is_index_file(path)) {
     throw Error(ErrorCode::invalid_parameter,
@@ -292,26 +292,26 @@ Index Index::load(const std::filesystem::path& path, RuntimeOptions options) {
 
 Index Index::map(const std::filesystem::path& path, MapCheck check, RuntimeOptions options) {
   std::unique_ptr<Impl> impl;
-  std::function<void()> check_content =
+  std::function<void(core::Content)> check_content =
       core::map_index(path, [&](const IndexParams& params) -> core::IndexParts {
         impl = std::make_unique<Impl>(params, std::move(options));
         return {impl->graph, impl->vectors, impl->labels};
       });
   impl->check_mapped = std::move(check_content);
-  if (check == MapCheck::on_open) impl->ensure_checked();
+  if (check == MapCheck::on_open) impl->ensure_checked(core::kAllContent);
   return Index(std::move(impl));
 }
 
 std::size_t Index::size() const noexcept { return impl_->graph.size(); }
 const IndexParams& Index::params() const noexcept { return impl_->graph.params(); }
 bool Index::contains(std::uint64_t label) const {
-  impl_->ensure_checked();
+  impl_->ensure_checked({core::Content::labels});
   const auto reading = impl_->readers.enter();
   return impl_->labels.find(label, impl_->graph.size()) != core::kNoNode;
 }
 
 std::vector<float> Index::vector(std::uint64_t label) const {
-  impl_->ensure_checked();
+  impl_->ensure_checked({core::Content::labels, core::Content::vectors});
   const auto reading = impl_->readers.enter();
   const core::NodeId node = impl_->labels.find(label, impl_->graph.size());
   if (node == core::kNoNode) {
@@ -324,7 +324,7 @@ std::vector<float> Index::vector(std::uint64_t label) const {
 }
 
 std::vector<std::uint64_t> Index::labels() const {
-  impl_->ensure_checked();
+  impl_->ensure_checked({core::Content::labels});
   const auto reading = impl_->readers.enter();
   const std::uint64_t* const first = impl_->labels.labels().data();
   return {first, first + size()};
@@ -333,13 +333,13 @@ std::vector<std::uint64_t> Index::labels() const {
 // ------------------------------------------------------------------------------------ inspection
 
 AuditReport Index::audit() const {
-  impl_->ensure_checked();
+  impl_->ensure_checked({core::Content::graph});
   const core::WriterLock::Visit visit(impl_->writer_lock);
   return core::audit(impl_->graph);
 }
 
 std::string Index::digest() const {
-  impl_->ensure_checked();
+  impl_->ensure_checked(core::kAllContent);
   core::WriterLock::Visit visit(impl_->writer_lock);
   const auto reading = impl_->readers.enter();
   core::Digester digester(impl_->graph);
@@ -348,7 +348,7 @@ std::string Index::digest() const {
 }
 
 Stats Index::stats() const {
-  impl_->ensure_checked();
+  impl_->ensure_checked({core::Content::graph});
   const core::WriterLock::Visit visit(impl_->writer_lock);
   const core::Graph& graph = impl_->graph;
   Stats stats;

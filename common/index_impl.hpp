@@ -8,11 +8,14 @@
 
 #include <atomic>
 #include <concord/index.hpp>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 
 #include "common/committer.hpp"
+#include "common/file_format.hpp"
 #include "common/graph.hpp"
 #include "common/index_access.hpp"
 #include "common/journal.hpp"
@@ -45,14 +48,22 @@ struct Index::Impl {
 
   std::size_t add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
                   const ProgressCallback& progress);
-  /// Checks the content of a mapped file, once. Throws Error(corrupt_file, io).
-  void ensure_checked() const {
-    if (!check_mapped || mapped_is_checked.load(std::memory_order_acquire)) return;
-    // No call_once: with libgcc linked in, as in a wheel, exceptions do not pass through it.
-    const std::lock_guard lock(mapped_mutex);
-    if (mapped_is_checked) return;
-    check_mapped();
-    mapped_is_checked = true;
+  /// Checks content of a mapped file that is about to be used and was not checked before. Throws
+  /// Error(corrupt_file, io).
+  void ensure_checked(std::span<const core::Content> used) const {
+    if (!check_mapped) return;
+    for (const core::Content content : used) {
+      const unsigned bit = 1U << static_cast<unsigned>(content);
+      if ((mapped_is_checked.load(std::memory_order_acquire) & bit) != 0) continue;
+      // No call_once: with libgcc linked in, as in a wheel, exceptions do not pass through it.
+      const std::lock_guard lock(mapped_mutex);
+      if ((mapped_is_checked & bit) != 0) continue;
+      check_mapped(content);
+      mapped_is_checked |= bit;
+    }
+  }
+  void ensure_checked(std::initializer_list<core::Content> used) const {
+    ensure_checked(std::span(used.begin(), used.size()));
   }
 
   using OnDevice = cuda::DeviceMatrixView<const float>;
@@ -87,15 +98,15 @@ struct Index::Impl {
   /// Runs a search into keys and translates them to labels and distances; false if `run`, which
   /// returns optional SearchCounts, did not.
   template <class Run>
-  bool answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
-              MatrixView<float> distances_out, std::span<std::uint32_t> counts,
-              const Run& run) const;
+  bool answer(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
+              MatrixView<std::uint64_t> labels_out, MatrixView<float> distances_out,
+              std::span<std::uint32_t> counts, const Run& run) const;
 
   mutable core::ReaderGate readers;  // first, since it is aligned to cache lines
   mutable core::WriterLock writer_lock;
-  std::function<void()> check_mapped;  ///< empty unless the index is mapped from a file
+  std::function<void(core::Content)> check_mapped;  ///< empty unless mapped from a file
   mutable std::mutex mapped_mutex;
-  mutable std::atomic<bool> mapped_is_checked{false};
+  mutable std::atomic<unsigned> mapped_is_checked{0};  ///< a bit for each Content
   RuntimeOptions options;
   const cpu::DistanceKernels* kernels;
   cuda::DeviceSpec device_spec;

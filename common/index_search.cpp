@@ -1,6 +1,7 @@
 // Searching an Index: arguments checked, whoever answers chosen, keys turned into labels.
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <new>
 #include <optional>
@@ -13,6 +14,11 @@ namespace concord {
 namespace {
 
 constexpr std::uint32_t kMaxSearchWidth = 65536;
+
+// What of a mapped file is used, and checked before.
+constexpr std::array kUsedBySearch = {core::Content::graph, core::Content::vectors,
+                                      core::Content::labels};
+constexpr std::array kUsedByExactSearch = {core::Content::vectors, core::Content::labels};
 
 void check_search_width(const char* name, std::uint32_t value, std::uint32_t low) {
   if (value >= low && value <= kMaxSearchWidth) return;
@@ -60,7 +66,7 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
   check_search_width("ef", params.ef, 1);
   const core::FloatEnvironment environment;
   impl_->vectors.check_shape(queries, "queries");
-  impl_->answer(queries.rows, params.k, labels, distances, counts,
+  impl_->answer(kUsedBySearch, queries.rows, params.k, labels, distances, counts,
                 [&](core::Key* keys, std::uint32_t* found) {
                   return impl_->search(queries, params.k, params.ef, keys, found);
                 });
@@ -81,7 +87,7 @@ std::optional<SearchResult> IndexAccess::search(const Index& index,
   SearchResult result = result_of(queries.rows, params.k);
   try {
     const bool answered = impl.answer(
-        queries.rows, params.k, {result.labels.data(), queries.rows, params.k},
+        kUsedBySearch, queries.rows, params.k, {result.labels.data(), queries.rows, params.k},
         {result.distances.data(), queries.rows, params.k}, result.counts,
         [&](core::Key* keys, std::uint32_t* found) {
           return counts_of(on->search(queries, stream, params.k, params.ef, keys, found));
@@ -100,7 +106,7 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
   impl_->vectors.check_shape(queries, "queries");
   SearchResult result = result_of(queries.rows, k);
   impl_->answer(
-      queries.rows, k, {result.labels.data(), queries.rows, k},
+      kUsedByExactSearch, queries.rows, k, {result.labels.data(), queries.rows, k},
       {result.distances.data(), queries.rows, k}, result.counts,
       [&](core::Key* keys, std::uint32_t* found) { return impl_->exact(queries, k, keys, found); });
   return result;
@@ -144,10 +150,10 @@ cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t
 }
 
 template <class Run>
-bool Index::Impl::answer(std::size_t n, std::uint32_t k, MatrixView<std::uint64_t> labels_out,
-                         MatrixView<float> distances_out, std::span<std::uint32_t> counts,
-                         const Run& run) const {
-  ensure_checked();
+bool Index::Impl::answer(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
+                         MatrixView<std::uint64_t> labels_out, MatrixView<float> distances_out,
+                         std::span<std::uint32_t> counts, const Run& run) const {
+  ensure_checked(used);
   const auto fits = [&](const auto& out) {
     return out.rows == n && out.cols == k && (out.rows < 2 || out.stride >= k) &&
            (out.data != nullptr || n * k == 0);

@@ -50,29 +50,37 @@ class Reader {
     parts.graph.announce(header_.n);
     fill(parts);
     restore(parts.graph);
-    check_content(parts);
+    check_graph(parts.graph);
+    check_digest(parts);
   }
   void map(IndexParts parts) {
     parts.graph.announce(header_.n);
     map_rows(parts.graph.table(0), kBaseRows);
     map_rows(parts.graph.table(1), kUpperRows);
-    parts.vectors.map(mapped<float>(kVectors));
+    if (element() == Element::f32) {
+      parts.vectors.map(mapped<float>(kVectors));
+    } else {
+      parts.vectors.map(mapped<std::uint8_t>(kVectors), element());
+    }
     parts.labels.map(mapped<std::uint64_t>(kLabels));
     restore(parts.graph);
   }
-  void check_mapped(IndexParts parts) {
-    check_levels(parts.graph);
-    for (const Section section : {kBaseRows, kUpperRows, kVectors, kLabels}) {
-      const VirtualArray<std::uint8_t> bytes = mapped<std::uint8_t>(section);
-      check_sum(section, bytes.data());
+  void check_mapped(IndexParts parts, Content content) {
+    switch (content) {
+      case Content::graph:
+        check_levels(parts.graph);
+        check_mapped_sum(kBaseRows);
+        check_mapped_sum(kUpperRows);
+        return check_graph(parts.graph);
+      case Content::vectors:
+        check_mapped_sum(kVectors);
+        return check_vectors(parts.vectors);
+      case Content::labels:
+        check_mapped_sum(kLabels);
+        return check_labels([&] { parts.labels.index_mapped(); });
+      case Content::digest:
+        return check_digest(parts);
     }
-    const NodeId n = header_.n;
-    const VirtualArray<float> rows = mapped<float>(kVectors);
-    for (std::size_t i = 0; i < n; ++i) {
-      if (!parts.vectors.is_stored_form(&rows[i * parts.vectors.stride()])) refuse_vector(i);
-    }
-    check_labels([&] { parts.labels.index_mapped(); });
-    check_content(parts);
   }
 
  private:
@@ -81,7 +89,7 @@ class Reader {
                 "'" + path_.string() + "' is not a sound Concord index: " + reason);
   }
 
-  void read(std::uint64_t offset, void* to, std::size_t bytes) {
+  void read(std::uint64_t offset, void* to, std::size_t bytes) const {
     if (file_.read(offset, to, bytes) < bytes) refuse("it ends early");
   }
 
@@ -89,8 +97,9 @@ class Reader {
     if (length_ < sizeof(Header) + sizeof sections_ + sizeof(Footer)) refuse("it is too short");
     read(0, &header_, sizeof header_);
     if (header_.magic != kMagic) refuse("it does not begin with the magic bytes");
-    if (header_.version != kVersion) {
-      refuse("its version is " + std::to_string(header_.version) + ", this library reads version " +
+    if (header_.version < kOldestVersion || header_.version > kVersion) {
+      refuse("its version is " + std::to_string(header_.version) +
+             ", this library reads versions " + std::to_string(kOldestVersion) + " to " +
              std::to_string(kVersion));
     }
     read(sizeof header_, sections_, sizeof sections_);
@@ -104,7 +113,14 @@ class Reader {
         is_zero(header_.zero.data(), header_.zero.size()) &&
         std::all_of(std::begin(sections_), std::end(sections_),
                     [](const SectionRecord& record) { return record.zero == 0; });
-    if (!unused_is_zero) refuse("its header has bytes that are not zero where version 1 has none");
+    if (!unused_is_zero) refuse("its header has bytes that are not zero where there is no field");
+    constexpr auto kLastElement = static_cast<std::uint32_t>(Element::f32);
+    if (header_.element > (header_.version > 1 ? kLastElement : 0)) {
+      refuse("it keeps vectors in an unknown way");
+    }
+  }
+  [[nodiscard]] Element element() const {
+    return header_.version > 1 ? static_cast<Element>(header_.element) : Element::f32;
   }
   static bool is_zero(const std::uint8_t* bytes, std::size_t count) {
     return std::all_of(bytes, bytes + count, [](std::uint8_t byte) { return byte == 0; });
@@ -122,6 +138,9 @@ class Reader {
       params.validate();
     } catch (const Error& error) {
       refuse(error.what());
+    }
+    if (params.metric == Metric::cosine && element() != Element::f32) {
+      refuse("it keeps normalised vectors as bytes");
     }
     if (header_.n > kMaxNodes) refuse("it claims more vectors than an index can hold");
     return params;
@@ -151,7 +170,8 @@ class Reader {
     expect_blocks(kBaseCopies, (2 * M + 1) * 4, n);
     expect_blocks(kUpperSpills, M * 4, upper_rows);
     expect_blocks(kUpperCopies, (M + 1) * 4, upper_rows);
-    expect_length(kVectors, n * ((std::uint64_t{params.dimension} + 7) / 8 * 8) * 4);
+    const std::uint64_t stride = (std::uint64_t{params.dimension} + 7) / 8 * 8;
+    expect_length(kVectors, n * stride * (element() == Element::f32 ? sizeof(float) : 1));
     expect_length(kLabels, n * 8);
     if (header_.footer_offset != align(end, kFooterAlignment) ||
         length_ != header_.footer_offset + sizeof(Footer)) {
@@ -183,7 +203,7 @@ class Reader {
     }
   }
 
-  void read_section(Section section, void* to) {
+  void read_section(Section section, void* to) const {
     read(sections_[section].offset, to, sections_[section].length);
     check_sum(section, to);
   }
@@ -196,30 +216,19 @@ class Reader {
     return {file_, sections_[section].offset, sections_[section].length / sizeof(T)};
   }
 
-  void fill_vectors(VectorStore& vectors, NodeId n) {
-    const SectionRecord& record = sections_[kVectors];
-    const std::size_t at_once = vectors_at_once(vectors.stride());
-    std::vector<float> buffer(at_once * vectors.stride());
-    ThreadPool alone(1);
-    XXH3_state_t hash;
-    XXH3_64bits_reset(&hash);
-    std::size_t bad = n;
-    vectors.resize(n);
-    for (std::size_t first = 0; first < n; first += at_once) {
-      const std::size_t count = std::min<std::size_t>(at_once, n - first);
-      const std::size_t bytes = count * vectors.stride() * sizeof(float);
-      read(record.offset + first * vectors.stride() * sizeof(float), buffer.data(), bytes);
-      XXH3_64bits_update(&hash, buffer.data(), bytes);
-      for (std::size_t i = 0; i < count && bad == n; ++i) {
-        if (!vectors.is_stored_form(&buffer[i * vectors.stride()])) bad = first + i;
-      }
-      vectors.restore(first, count, buffer.data(), alone);
-    }
-    if (XXH3_64bits_digest(&hash) != record.checksum) refuse("section 'vectors' is damaged");
-    if (bad < n) refuse_vector(bad);
+  void fill_vectors(VectorStore& vectors) {
+    read_section(kVectors, vectors.begin_import(element(), header_.n));
+    check_vectors(vectors);
+    if (header_.version == 1) vectors.narrow();
   }
-  [[noreturn]] void refuse_vector(std::size_t number) const {
-    refuse("vector " + std::to_string(number) + " is not one that the index would take");
+  void check_vectors(const VectorStore& vectors) const {
+    for (std::size_t i = 0; i < header_.n; ++i) {
+      if (vectors.has_stored_form(i)) continue;
+      refuse("vector " + std::to_string(i) + " is not one that the index would take");
+    }
+    if (header_.version > 1 && vectors.narrowest(header_.n) != element()) {
+      refuse("its vectors would be kept in a narrower way");
+    }
   }
 
   void check_levels(const Graph& graph) {
@@ -239,12 +248,17 @@ class Reader {
     }
   }
 
+  void check_mapped_sum(Section section) const {
+    const VirtualArray<std::uint8_t> bytes = mapped<std::uint8_t>(section);
+    check_sum(section, bytes.data());
+  }
+
   void fill(IndexParts& parts) {
     const NodeId n = header_.n;
     check_levels(parts.graph);
     fill_rows(parts.graph.table(0), kBaseRows);
     fill_rows(parts.graph.table(1), kUpperRows);
-    fill_vectors(parts.vectors, n);
+    fill_vectors(parts.vectors);
     std::vector<std::uint64_t> labels(n);
     read_section(kLabels, labels.data());
     check_labels([&] { parts.labels.append(labels, n); });
@@ -277,18 +291,20 @@ class Reader {
     return import;
   }
 
-  void check_content(IndexParts& parts) {
-    Graph& graph = parts.graph;
+  void check_graph(Graph& graph) const {
     for (std::uint32_t kind = 0; kind < 2; ++kind) {
       if (!graph.table(kind).end_import(graph.epoch().number)) refuse("its rows are inconsistent");
     }
     const AuditReport report = audit(graph);
     if (!report.ok) refuse(report.messages.front());
     check_versions(graph);
+  }
+
+  void check_digest(const IndexParts& parts) const {
     Footer footer;
     read(header_.footer_offset, &footer, sizeof footer);
     if (footer.magic != kMagic || footer.file_length != length_ ||
-        footer.digest != Digester(graph).finish(parts.vectors, parts.labels)) {
+        footer.digest != Digester(parts.graph).finish(parts.vectors, parts.labels)) {
       refuse("its footer does not match its content");
     }
   }
@@ -368,12 +384,13 @@ void load_index(const std::filesystem::path& path,
   reader.load(reader.open(make_parts));
 }
 
-std::function<void()> map_index(const std::filesystem::path& path,
-                                const std::function<IndexParts(const IndexParams&)>& make_parts) {
+std::function<void(Content)> map_index(
+    const std::filesystem::path& path,
+    const std::function<IndexParts(const IndexParams&)>& make_parts) {
   const auto reader = std::make_shared<Reader>(path);
   const IndexParts parts = reader->open(make_parts);
   reader->map(parts);
-  return [reader, parts] { reader->check_mapped(parts); };
+  return [reader, parts](Content content) { reader->check_mapped(parts, content); };
 }
 
 Digest stored_digest(const std::filesystem::path& path) {

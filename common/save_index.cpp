@@ -62,15 +62,16 @@ class Writer {
     end_section(section);
   }
 
-  // As floats, however they are kept.
+  // As narrow as they can be, however they are kept.
   void write_vectors() {
     const std::size_t at_once = vectors_at_once(vectors_.stride());
-    std::vector<float> buffer(at_once * vectors_.stride());
+    std::vector<std::uint8_t> buffer(at_once * vectors_.stride());
+    element_ = vectors_.narrowest(n_);
     begin_section(kVectors);
     for (std::size_t first = 0; first < n_; first += at_once) {
       const std::size_t count = std::min(at_once, n_ - first);
-      vectors_.copy(first, count, buffer.data());
-      append(buffer.data(), count * vectors_.stride() * sizeof(float));
+      append(vectors_.read_as(element_, first, count, buffer.data()),
+             count * vectors_.row_bytes(element_));
     }
     end_section(kVectors);
   }
@@ -135,6 +136,7 @@ class Writer {
                   record(entry),
                   {record(state.sealed_entries[0]), record(state.sealed_entries[1])},
                   footer_offset_,
+                  static_cast<std::uint32_t>(element_),
                   {},
                   0};
     XXH3_64bits_reset(&hash_);
@@ -153,6 +155,7 @@ class Writer {
   std::optional<Digester> digester_;
   SectionRecord sections_[kSectionCount] = {};
   std::uint64_t footer_offset_ = 0;
+  Element element_ = Element::f32;
   XXH3_state_t hash_{};
 };
 

@@ -1,6 +1,7 @@
 #include "common/vector_store.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -45,7 +46,8 @@ std::size_t first_bad(std::size_t n, ThreadPool& pool, const IsBad& is_bad) {
 
 // Writes a row as bytes, padded with zeros. False if some element is not exactly one; −0 is not.
 template <class Byte>
-bool narrow(const float* vector, std::size_t dimension, std::size_t stride, Byte* out) noexcept {
+bool narrow_row(const float* vector, std::size_t dimension, std::size_t stride,
+                Byte* out) noexcept {
   constexpr float kLeast = std::numeric_limits<Byte>::min();
   constexpr float kMost = std::numeric_limits<Byte>::max();
   std::uint32_t differences = 0;
@@ -59,6 +61,16 @@ bool narrow(const float* vector, std::size_t dimension, std::size_t stride, Byte
   }
   std::fill(out + dimension, out + stride, Byte{0});
   return differences == 0;
+}
+
+template <class Byte>
+bool is_narrow(const float* elements, std::size_t count) noexcept {
+  std::array<Byte, 256> unused;
+  for (std::size_t e = 0; e < count; e += unused.size()) {
+    const std::size_t some = std::min(unused.size(), count - e);
+    if (!narrow_row(elements + e, some, some, unused.data())) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -110,10 +122,76 @@ void VectorStore::restore(std::size_t first, std::size_t n, const float* rows, T
   std::copy(rows, rows + n * stride_, floats_.data() + first * stride_);
 }
 
+std::byte* VectorStore::begin_import(Element element, std::size_t rows) {
+  if (element == Element::f32 && this->element() != Element::f32) {
+    turn_to_floats(0);
+  } else if (element == Element::i8) {
+    publish(Element::i8);
+  }
+  resize(rows);
+  return element == Element::f32 ? reinterpret_cast<std::byte*>(floats_.data())
+                                 : reinterpret_cast<std::byte*>(bytes_.data());
+}
+
+void VectorStore::narrow() {
+  const Element element = narrowest(size_);
+  if (element == this->element()) return;
+  if (this->element() == Element::f32) {
+    VirtualArray<std::uint8_t> bytes(most_elements(stride_));
+    VirtualArray<float> nothing(0);
+    bytes.resize(size_ * stride_);
+    for (std::size_t i = 0; i < size_; ++i) {
+      std::uint8_t* const row = bytes.data() + i * stride_;
+      (void)read_as(element, i, 1, row);
+    }
+    bytes_ = std::move(bytes);
+    floats_ = std::move(nothing);
+  }
+  publish(element);
+}
+
 void VectorStore::map(VirtualArray<float> rows) noexcept {
   size_ = rows.size() / stride_;
   floats_ = std::move(rows);
   publish(Element::f32);
+}
+
+void VectorStore::map(VirtualArray<std::uint8_t> rows, Element element) noexcept {
+  size_ = rows.size() / stride_;
+  bytes_ = std::move(rows);
+  publish(element);
+}
+
+Element VectorStore::narrowest(std::size_t n) const noexcept {
+  const StoredRows from = rows();
+  const std::size_t count = n * stride_;
+  if (from.element == Element::u8 || metric_ == Metric::cosine) return from.element;
+  if (from.element == Element::i8) {
+    const auto* const bytes = static_cast<const std::int8_t*>(from.data);
+    return std::any_of(bytes, bytes + count, [](std::int8_t x) { return x < 0; }) ? Element::i8
+                                                                                  : Element::u8;
+  }
+  const auto* const floats = static_cast<const float*>(from.data);
+  if (is_narrow<std::uint8_t>(floats, count)) return Element::u8;
+  return is_narrow<std::int8_t>(floats, count) ? Element::i8 : Element::f32;
+}
+
+const void* VectorStore::read_as(Element element, std::size_t first, std::size_t n,
+                                 std::uint8_t* buffer) const noexcept {
+  const StoredRows from = rows();
+  if (element == Element::f32) return static_cast<const float*>(from.data) + first * stride_;
+  // Bytes that could be either have the same bits.
+  if (from.element != Element::f32) {
+    return static_cast<const std::uint8_t*>(from.data) + first * stride_;
+  }
+  const auto* const floats = static_cast<const float*>(from.data) + first * stride_;
+  const std::size_t count = n * stride_;
+  if (element == Element::u8) {
+    narrow_row(floats, count, count, buffer);
+  } else {
+    narrow_row(floats, count, count, reinterpret_cast<std::int8_t*>(buffer));
+  }
+  return buffer;
 }
 
 void VectorStore::copy(std::size_t first, std::size_t n, float* out) const noexcept {
@@ -147,7 +225,7 @@ bool VectorStore::write_as(std::size_t first, const MatrixView<const float>& vec
                            ThreadPool& pool) {
   auto* const rows = reinterpret_cast<Byte*>(bytes_.data());
   return first_bad(vectors.rows, pool, [&](std::size_t r) {
-           return !narrow(vectors.row(r), dimension_, stride_, rows + (first + r) * stride_);
+           return !narrow_row(vectors.row(r), dimension_, stride_, rows + (first + r) * stride_);
          }) == vectors.rows;
 }
 
@@ -202,6 +280,15 @@ bool VectorStore::is_stored_form(const float* row) const noexcept {
   return squared_norm(row, dimension_) <= kMaxSquaredNorm &&
          std::all_of(row + dimension_, row + stride_,
                      [](float x) { return std::bit_cast<std::uint32_t>(x) == 0; });
+}
+
+bool VectorStore::has_stored_form(std::size_t i) const noexcept {
+  const StoredRows from = rows();
+  if (from.element == Element::f32) {
+    return is_stored_form(static_cast<const float*>(from.data) + i * stride_);
+  }
+  const auto* const row = static_cast<const std::uint8_t*>(from.data) + i * stride_;
+  return std::all_of(row + dimension_, row + stride_, [](std::uint8_t x) { return x == 0; });
 }
 
 void VectorStore::refuse(const float* vector, const char* what, std::size_t number) const {

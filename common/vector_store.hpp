@@ -64,6 +64,13 @@ class VectorStore {
     widen(from, i, 1, buffer);
     return buffer;
   }
+  /// The narrowest element that holds the first `n` rows exactly: what these rows alone say, also
+  /// where rows that are gone since have turned the store to a wider one.
+  [[nodiscard]] Element narrowest(std::size_t n) const noexcept;
+  /// Rows [first, first + n) kept as `element`, no narrower than narrowest(first + n): where they
+  /// are stored, or written to `buffer` ([n × stride]).
+  [[nodiscard]] const void* read_as(Element element, std::size_t first, std::size_t n,
+                                    std::uint8_t* buffer) const noexcept;
   /// Copies rows [first, first + n) as floats to `out` ([n × stride]).
   void copy(std::size_t first, std::size_t n, float* out) const noexcept;
 
@@ -82,8 +89,18 @@ class VectorStore {
 
   /// True for [stride] floats that a vector could be stored as.
   [[nodiscard]] bool is_stored_form(const float* row) const noexcept;
-  /// Puts rows of a file, as copy() gave them, in the place of all rows; they may only be read.
+
+  // --- used by the file format ---
+  /// Makes an empty store `rows` rows long and kept as `element`; returns memory to read them into.
+  /// Throws as resize().
+  std::byte* begin_import(Element element, std::size_t rows);
+  /// Keeps all rows as narrowest() says. REQUIRES no readers. Throws Error(out_of_memory).
+  void narrow();
+  /// Puts rows of a file in the place of those of an empty store; they may only be read.
   void map(VirtualArray<float> rows) noexcept;
+  void map(VirtualArray<std::uint8_t> rows, Element element) noexcept;
+  /// True if row `i` holds what a vector could be stored as.
+  [[nodiscard]] bool has_stored_form(std::size_t i) const noexcept;
 
   /// Writes one vector as it would be stored to `out` ([stride]). Throws Error(invalid_vector)
   /// that calls the vector "`what` `number`".

@@ -172,9 +172,11 @@ TEST_F(File, OfAnotherKindOrVersionSaysSo) {
   std::vector<char> other = bytes_;
   other[0] = 'X';
   expect_corrupt(other, {"magic"});
-  other = bytes_;
-  write_at(other, offsetof(Header, version), std::uint32_t{2});
-  expect_corrupt(other, {"version is 2", "reads version 1"});
+  for (const std::uint32_t version : {0u, 3u}) {
+    other = bytes_;
+    write_at(other, offsetof(Header, version), version);
+    expect_corrupt(other, {"version is " + std::to_string(version), "reads versions 1 to 2"});
+  }
   expect_corrupt(std::vector<char>(10000, 'a'), {"magic"});
 }
 

@@ -1,7 +1,13 @@
 // A mapped index is the loaded one, read-only; damage is found before anything damaged is used.
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cstring>
+#include <fstream>
+#include <optional>
+#include <sstream>
 #include <thread>
 
 #include "tests/support/data_sets.hpp"
@@ -14,12 +20,9 @@ namespace {
 constexpr std::uint32_t kDimension = 11;
 
 struct Saved {
-  explicit Saved(std::size_t n, Metric metric = Metric::l2sq, bool bytes = false,
+  explicit Saved(std::size_t n, Metric metric = Metric::l2sq, Shape shape = Shape::clustered,
                  bool own_labels = true)
-      : data(make_data(Shape::clustered, n + 1, kDimension)) {
-    for (float& x : data.values) {
-      if (bytes) x = static_cast<float>(static_cast<int>(x));
-    }
+      : data(make_data(shape, n + 1, kDimension)) {
     Index index(make_params(kDimension, 4, 30, 128, metric));
     std::vector<std::uint64_t> labels(n);
     for (std::size_t i = 0; i < n; ++i) labels[i] = own_labels ? 7 * i + 3 : i;
@@ -39,11 +42,11 @@ void expect_equal(const SearchResult& a, const SearchResult& b) {
 TEST(Map, IsTheLoadedIndex) {
   for (const std::size_t n : {0u, 1u, 2u, 127u, 128u, 700u}) {
     for (const Metric metric : {Metric::l2sq, Metric::cosine}) {
-      for (const int kind : {0, 1, 2}) {
-        const Saved saved(n, metric, kind == 1, kind != 2);
+      for (const Shape shape : {Shape::clustered, Shape::u8, Shape::i8}) {
+        const Saved saved(n, metric, shape, n != 128);
         const Index loaded = Index::load(saved.file);
         for (const MapCheck check : {MapCheck::on_first_use, MapCheck::on_open}) {
-          SCOPED_TRACE(std::to_string(n) + " " + to_string(metric) + " " + std::to_string(kind));
+          SCOPED_TRACE(std::to_string(n) + " " + to_string(metric) + " " + to_string(shape));
           const Index mapped = Index::map(saved.file, check);
           ASSERT_EQ(mapped.size(), n);
           expect_equal(mapped.search(saved.data.view(), {.k = 5, .ef = 30}),
@@ -58,6 +61,7 @@ TEST(Map, IsTheLoadedIndex) {
           }
           EXPECT_FALSE(mapped.contains(~std::uint64_t{1}));
           EXPECT_EQ(mapped.stats().degree_histogram, loaded.stats().degree_histogram);
+          EXPECT_EQ(mapped.memory().vectors, loaded.memory().vectors);  // bytes as bytes
           const TempPath again;
           mapped.save(again);
           EXPECT_EQ(read_file(again), read_file(saved.file));
@@ -92,8 +96,38 @@ TEST(Map, SavingOverTheMappedFileLeavesTheMappingWhole) {
   EXPECT_EQ(Index::load(saved.file).digest(), digest);
 }
 
-// Every use of a damaged file is refused, the second like the first; nothing is read before.
-TEST(Map, DamageIsFoundBeforeAnythingIsUsed) {
+constexpr std::size_t kLevels = 0;
+constexpr std::size_t kVectors = 7;
+constexpr std::size_t kLabels = 8;
+
+// A call checks the sections that it uses, and only those: the second like the first.
+void expect_refused_where_used(const Index& mapped, const Saved& saved, std::size_t section) {
+  const auto expect = [&](bool refused, const auto& use) {
+    for (int turn = 0; turn < 2; ++turn) {
+      if (refused) {
+        expect_error(ErrorCode::corrupt_file, {}, use);
+      } else {
+        use();
+      }
+    }
+  };
+  const MatrixView<const float> query = saved.data.slice(0, 1);
+  const bool graph = section < kVectors;
+  const bool vectors = section == kVectors;
+  const bool labels = section == kLabels;
+  const TempPath file;
+  expect(labels, [&] { (void)mapped.contains(3); });
+  expect(labels, [&] { (void)mapped.labels(); });
+  expect(labels || vectors, [&] { (void)mapped.vector(3); });
+  expect(labels || vectors, [&] { (void)mapped.exact_search(query, 1); });
+  expect(graph, [&] { (void)mapped.audit(); });
+  expect(graph, [&] { (void)mapped.stats(); });
+  expect(true, [&] { (void)mapped.search(query); });
+  expect(true, [&] { (void)mapped.digest(); });
+  expect(true, [&] { mapped.save(file); });
+}
+
+TEST(Map, DamageIsFoundBeforeWhatIsDamagedIsUsed) {
   const Saved saved(200);
   const std::vector<char> bytes = read_file(saved.file);
   for (std::size_t section = 0; section < 9; ++section) {
@@ -116,19 +150,7 @@ TEST(Map, DamageIsFoundBeforeAnythingIsUsed) {
         EXPECT_EQ(error.code(), ErrorCode::corrupt_file);
         continue;
       }
-      for (int turn = 0; turn < 2; ++turn) {
-        expect_error(ErrorCode::corrupt_file, {},
-                     [&] { (void)mapped->search(saved.data.slice(0, 1)); });
-        expect_error(ErrorCode::corrupt_file, {},
-                     [&] { (void)mapped->exact_search(saved.data.slice(0, 1), 1); });
-        expect_error(ErrorCode::corrupt_file, {}, [&] { (void)mapped->contains(3); });
-        expect_error(ErrorCode::corrupt_file, {}, [&] { (void)mapped->vector(3); });
-        expect_error(ErrorCode::corrupt_file, {}, [&] { (void)mapped->labels(); });
-        expect_error(ErrorCode::corrupt_file, {}, [&] { (void)mapped->audit(); });
-        expect_error(ErrorCode::corrupt_file, {}, [&] { (void)mapped->digest(); });
-        expect_error(ErrorCode::corrupt_file, {}, [&] { (void)mapped->stats(); });
-        expect_error(ErrorCode::corrupt_file, {}, [&] { mapped->save(file); });
-      }
+      expect_refused_where_used(*mapped, saved, section);
     }
   }
 }
@@ -150,6 +172,85 @@ TEST(Map, HeadersLengthsAndMissingFilesAreRefusedAtOnce) {
   expect_error(ErrorCode::io, {"open"}, [&] { (void)Index::map(TempPath().path()); });
   expect_error(ErrorCode::corrupt_file, {"regular"},
                [&] { (void)Index::map(file.path().parent_path()); });
+}
+
+// The digest in the footer covers all sections at once: whatever needs all of them compares it.
+TEST(Map, AWrongFooterIsFoundByWhatNeedsTheWholeFile) {
+  const Saved saved(100);
+  std::vector<char> damaged = read_file(saved.file);
+  damaged.back() = static_cast<char>(damaged.back() ^ 1);
+  write_file(saved.file, damaged);
+  expect_error(ErrorCode::corrupt_file, {"footer"},
+               [&] { (void)Index::map(saved.file, MapCheck::on_open); });
+  const Index mapped = Index::map(saved.file);
+  expect_error(ErrorCode::corrupt_file, {"footer"}, [&] { (void)mapped.digest(); });
+  const TempPath other;
+  expect_error(ErrorCode::corrupt_file, {"footer"}, [&] { mapped.save(other); });
+}
+
+// What the kernel says of the pages of this process that belong to a file, in KiB.
+struct Pages {
+  std::size_t resident = 0;
+  std::size_t proportional = 0;  ///< each page divided by the number of its users
+};
+Pages pages_of(const std::filesystem::path& file) {
+  std::ifstream maps("/proc/self/smaps");
+  Pages pages;
+  bool in_file = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::istringstream words(line);
+    std::string name;
+    std::size_t size = 0;
+    words >> name >> size;
+    if (name.find('-') != std::string::npos) {
+      in_file = line.ends_with(std::filesystem::canonical(file).string());
+    } else if (in_file) {
+      if (name == "Rss:") pages.resident += size;
+      if (name == "Pss:") pages.proportional += size;
+    }
+  }
+  return pages;
+}
+
+// Two processes with the whole index in use have its pages once.
+TEST(Map, ProcessesShareThePages) {
+  const Saved saved(2000);
+  RuntimeOptions alone_in_its_process;  // no thread, so that forking is safe
+  alone_in_its_process.threads = 1;
+  const Index mapped = Index::map(saved.file, MapCheck::on_open, alone_in_its_process);
+  const std::string digest = mapped.digest();  // reads every page
+  const Pages alone = pages_of(saved.file);
+  if (alone.resident == 0) GTEST_SKIP() << "this system does not tell pages (/proc/self/smaps)";
+  EXPECT_GE(alone.resident * 1024, std::filesystem::file_size(saved.file) / 2);
+
+  // The child opens the file by itself and has read all of it when it answers.
+  int there[2];
+  int back[2];
+  ASSERT_EQ(pipe(there), 0);
+  ASSERT_EQ(pipe(back), 0);
+  const pid_t other = fork();
+  ASSERT_GE(other, 0);
+  if (other == 0) {
+    char byte = 0;
+    std::optional<Index> same;
+    try {
+      same.emplace(Index::map(saved.file, MapCheck::on_open, alone_in_its_process));
+      byte = same->digest() == digest ? 1 : 0;
+    } catch (const Error&) {
+      byte = 2;
+    }
+    if (write(back[1], &byte, 1) == 1) (void)!read(there[0], &byte, 1);
+    _exit(0);
+  }
+  char answer = 0;
+  ASSERT_EQ(read(back[0], &answer, 1), 1);
+  EXPECT_EQ(answer, 1);
+  const Pages shared = pages_of(saved.file);
+  ASSERT_EQ(write(there[1], &answer, 1), 1);
+  ASSERT_EQ(waitpid(other, nullptr, 0), other);
+  for (const int end : {there[0], there[1], back[0], back[1]}) close(end);
+  EXPECT_EQ(shared.resident, alone.resident);
+  EXPECT_LE(shared.proportional, alone.resident * 2 / 3);
 }
 
 TEST(Map, ManyThreadsMayBeTheFirst) {

@@ -150,6 +150,55 @@ TEST(VectorStore, KeepsBytesWhenAVectorIsRefused) {
   expect_holds(store, data, 10);
 }
 
+// What a store says of its rows alone, and keeps when told to, whichever way it came to them.
+TEST(VectorStore, SaysHowNarrowItsRowsCouldBe) {
+  struct Way {
+    int least;      ///< of the whole numbers that stay
+    float passing;  ///< value of a row that comes and goes
+    Element kept;   ///< then
+    Element narrowest;
+  };
+  for (const Way& way :
+       {Way{0, 7, Element::u8, Element::u8}, Way{0, 0.5f, Element::f32, Element::u8},
+        Way{-128, 1, Element::i8, Element::i8}, Way{-128, 0.5f, Element::f32, Element::i8},
+        Way{1000, 1, Element::f32, Element::f32}}) {
+    VectorStore store(make_params(300, 16, 10, 16));
+    ThreadPool pool(1);
+    const test::Matrix data = whole_numbers(40, 300, way.least);
+    store.resize(41);
+    store.write(0, data.view(), pool);
+    const std::vector<float> row(300, way.passing);
+    store.write(40, {row.data(), 1, 300}, pool);
+    EXPECT_EQ(store.element(), way.kept);
+    store.resize(40);
+    EXPECT_EQ(store.narrowest(40), way.narrowest);
+    std::vector<std::uint8_t> buffer(store.stride());
+    for (std::size_t r = 0; r < 40; ++r) {  // as the bytes that a narrow store has
+      const void* const read = store.read_as(way.narrowest, r, 1, buffer.data());
+      for (std::size_t e = 0; e < 300; ++e) {
+        const float x = way.narrowest == Element::u8   ? static_cast<const std::uint8_t*>(read)[e]
+                        : way.narrowest == Element::i8 ? static_cast<const std::int8_t*>(read)[e]
+                                                       : static_cast<const float*>(read)[e];
+        ASSERT_EQ(x, data.row(r)[e]);
+      }
+    }
+    store.narrow();
+    EXPECT_EQ(store.element(), way.narrowest);
+    expect_holds(store, data, 40);
+  }
+  // A row of small numbers took a sign for one that is gone.
+  VectorStore store(make_params(3, 16, 10, 16));
+  ThreadPool pool(1);
+  const float values[2][3] = {{0, 5, 127}, {-1, 2, 3}};
+  store.resize(2);
+  store.write(0, {values[0], 2, 3}, pool);
+  store.resize(1);
+  EXPECT_EQ(store.element(), Element::i8);
+  EXPECT_EQ(store.narrowest(1), Element::u8);
+  store.narrow();
+  EXPECT_EQ(store.element(), Element::u8);
+}
+
 TEST(VectorStore, NormalisesForCosineWhateverTheScale) {
   VectorStore store(make_params(3, 16, 10, 16, Metric::cosine));
   std::vector<float> out(store.stride());

@@ -19,20 +19,25 @@ void keep(const path& name, const std::vector<char>& bytes) {
   test::write_file(name, bytes);
 }
 
-Index make_index(Metric metric, std::size_t n, bool labelled, std::uint32_t M) {
+Index make_index(Metric metric, std::size_t n, bool labelled, std::uint32_t M,
+                 Shape shape = Shape::duplicate) {
   RuntimeOptions options;
   options.threads = 1;
   options.device = "cpu";
   Index index(test::make_params(3, M, 8, 64, metric), options);
   std::vector<std::uint64_t> labels(labelled ? n : 0);
   for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = 10 * i + 5;
-  const test::Matrix data = test::make_data(Shape::duplicate, n, 3);
+  const test::Matrix data = test::make_data(shape, n, 3);
   labelled ? index.add(data.view(), labels) : index.add(data.view());
   return index;
 }
 
 void make_indexes(const path& folder) {
   const test::TempPath file;
+  for (const Shape shape : {Shape::u8, Shape::i8}) {
+    make_index(Metric::l2sq, 6, false, 2, shape).save(file);
+    keep(folder / "load_index" / ("n6-" + test::to_string(shape)), compact(test::read_file(file)));
+  }
   for (const std::size_t n : {0u, 1u, 6u, 40u}) {
     for (const Metric metric : test::kAllMetrics) {
       const Index index = make_index(metric, n, n == 6, 2);

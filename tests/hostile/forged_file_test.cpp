@@ -1,6 +1,7 @@
 // Files made to deceive: every checksum is right, and where the content can be walked the digest
 // too. Refused, or an index that is sound and grows; never more memory than the file accounts for.
 
+#include <algorithm>
 #include <limits>
 
 #include "tests/hostile/data_limit.hpp"
@@ -202,6 +203,47 @@ TEST_F(ForgedFile, WithVectorsThatAddWouldRefuseIsRefused) {
     std::vector<char> forged = bytes_;
     write_at(forged, vectors + (kRows - 1) * 32 + 12, padding);
     expect_refused(forged, last_vector);
+  }
+}
+
+// The field that says how vectors are kept, over vectors that are kept otherwise.
+TEST_F(ForgedFile, WithVectorsKeptInAnotherWayIsRefused) {
+  const auto with = [](std::vector<char> bytes, std::uint32_t element) {
+    write_at(bytes, offsetof(Header, element), element);
+    return bytes;
+  };
+  for (const std::uint32_t element : {0u, 1u}) expect_refused(with(bytes_, element), "'vectors'");
+  for (const std::uint32_t element : {3u, 255u, 256u, ~0u}) {
+    expect_refused(with(bytes_, element), "unknown way");
+  }
+  std::vector<char> older = bytes_;  // version 1 has no such field
+  write_at(older, offsetof(Header, version), std::uint32_t{1});
+  expect_refused(older, "unknown way");
+  std::vector<char> whole = bytes_;
+  const std::size_t vectors = section(bytes_, kVectors).offset;
+  for (std::size_t i = 0; i < kRows; ++i) {
+    for (std::size_t e = 0; e < 3; ++e) write_at(whole, vectors + 32 * i + 4 * e, 7.0f);
+  }
+  expect_refused(whole, "narrower");
+
+  Index small(make_params(3, 2, 12, 64), on_cpu());
+  Matrix data = make_data(Shape::u8, kRows, 3);
+  for (float& x : data.values) x = std::min(x, 127.0f);
+  small.add(data.view());
+  small.save(path_);
+  const std::vector<char> as_bytes = read_file(path_);
+  expect_refused(with(as_bytes, 1), "narrower");
+  expect_refused(with(as_bytes, 2), "'vectors'");
+  std::vector<char> padded = as_bytes;
+  padded[section(padded, kVectors).offset + 3] = 1;
+  expect_refused(padded, "vector 0 ");
+
+  Index normalised(make_params(3, 2, 12, 64, Metric::cosine), on_cpu());
+  normalised.add(data.view());
+  normalised.save(path_);
+  const std::vector<char> as_floats = read_file(path_);
+  for (const std::uint32_t element : {0u, 1u}) {
+    expect_refused(with(as_floats, element), "normalised");
   }
 }
 

@@ -23,6 +23,10 @@ std::string to_string(Shape shape) {
       return "huge_norm";
     case Shape::zero:
       return "zero";
+    case Shape::u8:
+      return "u8";
+    case Shape::i8:
+      return "i8";
   }
   return "unknown";
 }
@@ -69,6 +73,12 @@ Matrix make_data(Shape shape, std::size_t rows, std::size_t cols, std::uint64_t 
           break;
         case Shape::zero:
           row[c] = 0;
+          break;
+        case Shape::u8:
+          row[c] = static_cast<float>(hash(seed, r, c) % 256);
+          break;
+        case Shape::i8:
+          row[c] = static_cast<float>(hash(seed, r, c) % 256) - 128;
           break;
       }
     }

@@ -37,8 +37,11 @@ enum class Shape {
   duplicate,  ///< seven in ten repeat one of a few vectors
   huge_norm,  ///< norms just below what is refused
   zero,
+  u8,  ///< whole numbers from 0 to 255
+  i8,  ///< whole numbers from -128 to 127
 };
 
+/// All whose elements are floats.
 inline constexpr Shape kAllShapes[] = {Shape::random,   Shape::sorted,    Shape::clustered,
                                        Shape::constant, Shape::duplicate, Shape::huge_norm,
                                        Shape::zero};

@@ -26,7 +26,8 @@ class ContentDigest {
   std::optional<std::array<std::uint8_t, 16>> compute() {
     if (header_.dimension > 65536 || header_.M > 64) return {};  // no product below overflows
     const std::uint64_t n = header_.n;
-    const std::uint64_t stride = (std::uint64_t{header_.dimension} + 7) / 8 * 32;
+    const bool floats = header_.version == 1 || header_.element == 2;
+    const std::uint64_t stride = (std::uint64_t{header_.dimension} + 7) / 8 * (floats ? 32 : 8);
     if (!holds(kLevels, n) || !holds(kVectors, n * stride) || !holds(kLabels, n * 8)) return {};
     for (const std::uint64_t number :
          {std::uint64_t{header_.dimension}, std::uint64_t{header_.metric}, std::uint64_t{header_.M},
@@ -44,7 +45,16 @@ class ContentDigest {
       }
     }
     for (std::uint64_t node = 0; node < n; ++node) {
-      add(at(kVectors, node * stride), std::size_t{header_.dimension} * sizeof(float));
+      const char* const row = at(kVectors, node * stride);
+      if (floats) {
+        add(row, std::size_t{header_.dimension} * sizeof(float));
+        continue;
+      }
+      for (std::uint32_t e = 0; e < header_.dimension; ++e) {
+        const float x = header_.element == 0 ? static_cast<float>(static_cast<std::uint8_t>(row[e]))
+                                             : static_cast<float>(static_cast<std::int8_t>(row[e]));
+        add(&x, sizeof x);
+      }
     }
     add(at(kLabels, 0), n * 8);
     XXH128_canonical_t canonical;

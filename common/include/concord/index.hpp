@@ -68,10 +68,11 @@ class CONCORD_API Index {
 
   /// Opens a file written by save without reading it: links, vectors and labels stay in the file,
   /// whose pages are shared between processes and come in as they are used. Header and lengths are
-  /// checked at once, all else that load checks, checksums first, before anything of it is used:
-  /// by the first call that needs content, or at once. A call that finds damage throws
+  /// checked at once, and all else that load checks either at once, too, or before it is first
+  /// used: the labels, the vectors and the links each by the first call that needs them (a search
+  /// needs all three), the digest of the whole by digest and save. A call that finds damage throws
   /// Error(corrupt_file), and so do all that follow.
-  /// The index can only be read: add throws Error(unsupported). Vectors are floats, as in the file.
+  /// The index can only be read: add throws Error(unsupported).
   /// The file must not be changed in place while it is mapped; save, which replaces it, may.
   static Index map(const std::filesystem::path& path, MapCheck check = MapCheck::on_first_use,
                    RuntimeOptions options = {});
