@@ -161,7 +161,8 @@ Json journal_json(const JournalStats& journal) {
           {"cut_bytes", journal.cut_bytes},
           {"recovery_seconds", journal.recovery_seconds},
           {"write_seconds", journal.write_seconds},
-          {"sync_seconds", journal.sync_seconds}};
+          {"sync_seconds", journal.sync_seconds},
+          {"wait_seconds", journal.wait_seconds}};
 }
 
 Json device_json(const DeviceStats& device) {

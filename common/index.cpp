@@ -161,6 +161,9 @@ void Index::Impl::insert(core::WriterLock::Writing& writing, const ProgressCallb
   core::HybridProposer proposer(on == nullptr ? nullptr : &on->proposer(), cpu_proposer,
                                 cuda::Backend::kSmallestBatch,
                                 [&](const Error& error) { give_up_device(error); });
+  const auto end_recording = [](core::Journal* used) { used->end_addition(); };
+  const std::unique_ptr<core::Journal, decltype(end_recording)> recording(journal.get(),
+                                                                          end_recording);
   core::InsertionHooks hooks;
   hooks.between_steps = [&] {
     if (!writing.is_awaited()) return;
@@ -173,8 +176,9 @@ void Index::Impl::insert(core::WriterLock::Writing& writing, const ProgressCallb
 
 // The last batch is on disk before anyone can find it.
 void Index::Impl::record(const core::ProposalBatch& batch) const {
-  journal->append(batch, vectors, labels);
-  if (batch.end == graph.announced()) journal->sync();
+  const bool others_follow = batch.end < graph.announced();
+  journal->append(batch, vectors, labels, others_follow);
+  if (!others_follow) journal->sync();
 }
 
 // ---------------------------------------------------------------------------------------- device

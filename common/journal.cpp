@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <chrono>
 #include <concord/error.hpp>
 #include <cstring>
 #include <utility>
@@ -65,13 +66,22 @@ bool are_ids(std::span<const std::uint64_t> labels, NodeId first) {
   return true;
 }
 
+std::string text_of(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
 }  // namespace
 
 Journal::Journal(const std::filesystem::path& index_path, Durability durability)
     : index_path_(index_path),
       path_(path_for(index_path)),
       durability_(durability),
-      file_(open_and_lock(path_)) {
+      file_(open_and_lock(path_)),
+      writer_([this](RecordParts& parts) { write(parts); }) {
   if (file_.size() > 0) header_ = read_journal_header(file_, path_);
 }
 
@@ -120,7 +130,7 @@ void Journal::restart(const IndexParams& params, NodeId size, const Digest& dige
   header_ = header;
   length_ = durable_ = stats_.bytes = sizeof header;
   end_ = size;
-  failure_.clear();
+  failure_ = nullptr;
   attempt([&] { sync_directory_of(path_); });
 }
 
@@ -151,78 +161,127 @@ bool Journal::is_index_file(const std::filesystem::path& path) const {
 
 // ---------------------------------------------------------------------------------------- writing
 
+/// Adds the time of a scope to a sum of the stats.
+class Journal::Timer {
+ public:
+  Timer(Journal& journal, double JournalStats::*sum) : journal_(journal), sum_(sum) {}
+  ~Timer() {
+    const std::lock_guard lock(journal_.stats_mutex_);
+    journal_.stats_.*sum_ += std::chrono::duration<double>(Clock::now() - start_).count();
+  }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Journal& journal_;
+  double JournalStats::*sum_;
+  Clock::time_point start_ = Clock::now();
+};
+
 // A failed write or sync says nothing of what is in the file now, and trying once more may succeed
 // without making the earlier bytes durable.
 template <class Action>
 void Journal::attempt(const Action& action) {
   try {
     action();
-  } catch (const Error& error) {
-    failure_ = error.what();
+  } catch (...) {
+    failure_ = std::current_exception();
     throw;
   }
 }
 
+JournalStats Journal::stats() const {
+  const std::lock_guard lock(stats_mutex_);
+  return stats_;
+}
+
 void Journal::check_usable(NodeId size) const {
-  std::string reason = failure_;
-  if (reason.empty() && end_ != size) reason = "an addition failed after it was recorded";
-  if (reason.empty()) return;
+  std::string reason;
+  if (failure_) {
+    reason = text_of(failure_);
+  } else if (end_ != size) {
+    reason = "an addition failed after it was recorded";
+  } else {
+    return;
+  }
   throw Error(ErrorCode::io, "nothing more can be added to '" + path_.string() + "' since " +
                                  reason +
                                  "; the index is as it was: compact() it or open it again");
 }
 
-void Journal::append(const ProposalBatch& batch, const VectorStore& vectors,
-                     const LabelMap& labels) {
-  const Stopwatch watch(stats_.write_seconds);
-  const NodeId count = batch.end - batch.begin;
-  const auto batch_labels = labels.labels().subspan(batch.begin, count);
-  const bool labelled = !are_ids(batch_labels, batch.begin);
-  buffer_.resize(sizeof(RecordHeader));
-  if (labelled) put(buffer_, batch_labels.data(), count);
-  put_proposals(buffer_, batch);
-  buffer_.resize(align(buffer_.size(), kRecordAlignment));
+void Journal::append(const ProposalBatch& batch, const VectorStore& vectors, const LabelMap& labels,
+                     bool others_follow) {
+  const Timer waiting(*this, &JournalStats::wait_seconds);
+  RecordParts& parts = writer_.free_record();
+  const std::size_t count = batch.end - batch.begin;
+  const StoredRows rows = vectors.rows();
+  const std::size_t row_bytes = vectors.row_bytes(rows.element);
+  parts.batch = batch;
+  parts.element = rows.element;
+  parts.rows = {static_cast<const std::byte*>(rows.data) + batch.begin * row_bytes,
+                count * row_bytes};
+  parts.labels = labels.labels().subspan(batch.begin, count);
+  parts.buffer.reserve(sizeof(RecordHeader) + parts.labels.size_bytes() + batch.lists() +
+                       batch.ids.size() * sizeof(NodeId) + kRecordAlignment);
+  if (others_follow) {
+    writer_.hand_over();
+  } else {
+    writer_.write_now();
+  }
+}
 
-  const auto* rows =
-      static_cast<const std::byte*>(vectors.rows().data) + batch.begin * vectors.row_bytes();
-  const std::size_t row_bytes = count * vectors.row_bytes();
+void Journal::write(RecordParts& parts) {
+  const Timer writing(*this, &JournalStats::write_seconds);
+  const ProposalBatch& batch = parts.batch;
+  const bool labelled = !are_ids(parts.labels, batch.begin);
+  std::vector<std::byte>& buffer = parts.buffer;
+  buffer.resize(sizeof(RecordHeader));
+  if (labelled) put(buffer, parts.labels.data(), parts.labels.size());
+  put_proposals(buffer, batch);
+  buffer.resize(align(buffer.size(), kRecordAlignment));
+
   const std::uint64_t seed = header_->checksum;
   XXH3_state_t hash{};
   XXH3_64bits_reset_withSeed(&hash, seed);
-  XXH3_64bits_update(&hash, buffer_.data() + sizeof(RecordHeader),
-                     buffer_.size() - sizeof(RecordHeader));
-  XXH3_64bits_update(&hash, rows, row_bytes);
+  XXH3_64bits_update(&hash, buffer.data() + sizeof(RecordHeader),
+                     buffer.size() - sizeof(RecordHeader));
+  XXH3_64bits_update(&hash, parts.rows.data(), parts.rows.size());
   RecordHeader header{kRecordMagic,
-                      static_cast<std::uint8_t>(vectors.element()),
+                      static_cast<std::uint8_t>(parts.element),
                       labelled,
                       0,
                       batch.begin,
-                      count,
-                      buffer_.size() + row_bytes,
+                      batch.end - batch.begin,
+                      buffer.size() + parts.rows.size(),
                       durable_,
                       XXH3_64bits_digest(&hash),
                       0};
   header.checksum = checksum_of(header, seed);
-  std::memcpy(buffer_.data(), &header, sizeof header);
+  std::memcpy(buffer.data(), &header, sizeof header);
   attempt([&] {
-    file_.write(length_, buffer_.data(), buffer_.size());
-    file_.write(length_ + buffer_.size(), rows, row_bytes);
+    file_.write(length_, buffer.data(), buffer.size());
+    file_.write(length_ + buffer.size(), parts.rows.data(), parts.rows.size());
   });
   length_ += header.length;
   end_ = batch.end;
+  const std::lock_guard lock(stats_mutex_);
   stats_.bytes = length_;
 }
 
 void Journal::sync() {
+  const Timer waiting(*this, &JournalStats::wait_seconds);
+  writer_.wait();
+  if (failure_) std::rethrow_exception(failure_);
   if (durability_ != Durability::synced || durable_ == length_) return;
-  const Stopwatch watch(stats_.sync_seconds);
+  const Timer syncing(*this, &JournalStats::sync_seconds);
   attempt([&] {
     if (file_.status().st_nlink == 0) {
       throw Error(ErrorCode::io, "'" + path_.string() + "' has been removed by someone else");
     }
     file_.sync();
+    durable_ = length_;
   });
-  durable_ = length_;
 }
 
 }  // namespace concord::core

@@ -7,21 +7,27 @@
 //
 // The file is at the index file's path + ".journal", is locked while it is in use, and is replaced,
 // never emptied: a journal is begun by renaming a synced one over it.
-// Invariants: the records cover ids [base, end()) without gap or overlap; bytes before durable_ are
+// Invariants: the records cover ids [base, end_) without gap or overlap; bytes before durable_ are
 // on disk. After a failure nothing can be said of what is in the file, so nothing more is appended
-// until restart(). Thread-safety: used by the one writer.
+// until restart().
+//
+// During an addition records are written beside it (journal_writer.hpp): the index in memory may be
+// ahead of the file by JournalWriter::kAhead batches, but sync() waits for all, and the last batch
+// is on disk before it is committed. Thread-safety: used by the one writer; stats() from any
+// thread.
 #pragma once
 
 #include <concord/durability.hpp>
 #include <concord/params.hpp>
+#include <exception>
 #include <filesystem>
+#include <mutex>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "common/digest.hpp"
 #include "common/file.hpp"
 #include "common/journal_layout.hpp"
+#include "common/journal_writer.hpp"
 #include "common/label_map.hpp"
 #include "common/proposer.hpp"
 #include "common/replay_journal.hpp"
@@ -69,14 +75,21 @@ class Journal {
 
   /// Throws Error(io) if an earlier failure forbids appending for ids from `size` on.
   void check_usable(NodeId size) const;
-  /// Writes the record of the batch that will be committed next. Throws Error(io).
-  void append(const ProposalBatch& batch, const VectorStore& vectors, const LabelMap& labels);
+  /// Writes the record of the batch that will be committed next: beside the caller where others
+  /// follow in the addition, else before it returns. Rows and labels stay where they are until
+  /// end_addition(). Throws Error(io), also for a record before this one.
+  void append(const ProposalBatch& batch, const VectorStore& vectors, const LabelMap& labels,
+              bool others_follow);
   /// Makes all records as durable as was asked for. Throws Error(io).
   void sync();
+  /// Writes what was appended; a failure of that comes out of sync(). No thread works here then.
+  void end_addition() noexcept { writer_.finish(); }
 
-  [[nodiscard]] JournalStats& stats() noexcept { return stats_; }
+  [[nodiscard]] JournalStats stats() const;
 
  private:
+  class Timer;
+  void write(RecordParts& parts);
   template <class Action>
   void attempt(const Action& action);
 
@@ -86,12 +99,13 @@ class Journal {
   File file_;
   std::optional<file::JournalHeader> header_;
   std::optional<FileIdentity> index_file_;
-  std::uint64_t length_ = 0;   ///< of the file, up to the end of the last record
-  std::uint64_t durable_ = 0;  ///< bytes known to be on disk
-  NodeId end_ = 0;             ///< the records hold ids before this one
-  std::string failure_;        ///< why nothing more may be appended; empty while all is well
-  std::vector<std::byte> buffer_;
+  std::uint64_t length_ = 0;    ///< of the file, up to the end of the last record
+  std::uint64_t durable_ = 0;   ///< bytes known to be on disk
+  NodeId end_ = 0;              ///< the records hold ids before this one
+  std::exception_ptr failure_;  ///< why nothing more may be appended; null while all is well
+  mutable std::mutex stats_mutex_;
   JournalStats stats_;
+  JournalWriter writer_;  ///< while its thread works, all above but the paths is its
 };
 
 }  // namespace concord::core

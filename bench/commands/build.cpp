@@ -21,10 +21,10 @@ BuildMeasure build_rounds(const DataSet& data, const Options& options, unsigned 
 }
 
 void print_journal(const JournalStats& journal, double build_seconds) {
-  const double own = journal.write_seconds + journal.sync_seconds;
-  std::printf("journal: %s bytes, %.3f s to write, %.3f s to sync (%.1f%% of the build)\n",
-              grouped(journal.bytes).c_str(), journal.write_seconds, journal.sync_seconds,
-              100 * own / build_seconds);
+  std::printf(
+      "journal: %s bytes, %.3f s to write, %.3f s to sync; the build waited %.3f s (%.1f%%)\n",
+      grouped(journal.bytes).c_str(), journal.write_seconds, journal.sync_seconds,
+      journal.wait_seconds, 100 * journal.wait_seconds / build_seconds);
   if (journal.recovered == 0) return;
   std::printf("resumed: %s vectors recovered in %.3f s\n", grouped(journal.recovered).c_str(),
               journal.recovery_seconds);

@@ -157,7 +157,7 @@ void commit_and_seal(benchmark::State& state) {
     for (const core::ProposalBatch& batch : recording.batches) {
       if (journal) {
         const double before = thread_seconds();
-        journal->append(batch, recording.vectors, recording.labels);
+        journal->append(batch, recording.vectors, recording.labels, batch.end < recording.size);
         journal_seconds += thread_seconds() - before;
       }
       committer.commit(batch);

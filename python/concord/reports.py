@@ -90,6 +90,8 @@ class JournalStats:
     recovery_seconds: float
     write_seconds: float
     sync_seconds: float
+    wait_seconds: float
+    """Of additions, for handing records over and for the two before."""
 
 
 @dataclass(frozen=True)

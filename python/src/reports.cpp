@@ -50,6 +50,7 @@ nb::dict to_dict(const JournalStats& journal) {
   d["recovery_seconds"] = journal.recovery_seconds;
   d["write_seconds"] = journal.write_seconds;
   d["sync_seconds"] = journal.sync_seconds;
+  d["wait_seconds"] = journal.wait_seconds;
   return d;
 }
 

@@ -159,6 +159,14 @@ TEST_F(FailingCalls, OfAnAdditionOverSeveralEpochs) {
   });
 }
 
+// What the journal's thread could not write comes out of a call that was cancelled meanwhile, too.
+TEST_F(FailingCalls, OfACancelledAddition) {
+  fail_each_call([&](Index& index, std::size_t& acknowledged) {
+    reference_.add(index, 20, [](std::uint64_t, std::uint64_t) { return false; });
+    acknowledged = index.size();
+  });
+}
+
 TEST_F(FailingCalls, OfCompact) {
   fail_each_call([&](Index& index, std::size_t&) { index.compact(); });
 }

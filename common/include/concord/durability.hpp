@@ -17,8 +17,9 @@ struct JournalStats {
   std::uint64_t recovered = 0;  ///< vectors that Index::open took from the journal
   std::uint64_t cut_bytes = 0;  ///< of an incomplete record, that it cut off the journal's end
   double recovery_seconds = 0;  ///< it spent on the journal
-  double write_seconds = 0;     ///< spent on writing records since
+  double write_seconds = 0;     ///< spent on writing records since, most of it beside additions
   double sync_seconds = 0;      ///< spent on syncing them
+  double wait_seconds = 0;      ///< additions spent on handing records over and on waiting for it
 };
 
 }  // namespace concord

@@ -1,0 +1,77 @@
+#include "common/journal_writer.hpp"
+
+#include <system_error>
+#include <utility>
+
+namespace concord::core {
+
+RecordParts& JournalWriter::free_record() {
+  std::unique_lock lock(mutex_);
+  written_.wait(lock, [&] { return failure_ || begun_ - done_ < kAhead; });
+  if (failure_) std::rethrow_exception(failure_);
+  return records_[begun_ % kAhead];
+}
+
+void JournalWriter::hand_over() {
+  if (!thread_.joinable() && !start_thread()) return write_now();
+  const std::lock_guard lock(mutex_);
+  ++begun_;
+  handed_over_.notify_one();
+}
+
+void JournalWriter::write_now() {
+  wait();
+  write_(records_[begun_ % kAhead]);
+}
+
+void JournalWriter::wait() {
+  std::unique_lock lock(mutex_);
+  written_.wait(lock, [&] { return begun_ == done_; });
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+void JournalWriter::finish() noexcept {
+  if (thread_.joinable()) {
+    {
+      const std::lock_guard lock(mutex_);
+      closing_ = true;
+      handed_over_.notify_one();
+    }
+    thread_.join();
+  }
+  closing_ = false;
+  failure_ = nullptr;
+}
+
+bool JournalWriter::start_thread() {
+  try {
+    thread_ = std::thread([this] { work(); });
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return true;
+}
+
+void JournalWriter::work() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    handed_over_.wait(lock, [&] { return closing_ || done_ < begun_; });
+    if (done_ == begun_) return;
+    if (!failure_) {
+      RecordParts& record = records_[done_ % kAhead];
+      std::exception_ptr failure;
+      lock.unlock();
+      try {
+        write_(record);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      failure_ = failure;
+    }
+    ++done_;
+    written_.notify_one();
+  }
+}
+
+}  // namespace concord::core
