@@ -4,9 +4,12 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <concord/error.hpp>
 #include <cstring>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "common/file_system.hpp"
@@ -31,6 +34,25 @@ FileIdentity identity_of(const std::filesystem::path& path) {
   }
   return {status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec,
           status.st_mtim.tv_nsec};
+}
+
+std::filesystem::path resolved(const std::filesystem::path& path) {
+  constexpr int kMostLinks = 40;  // as Linux
+  if (!path.has_filename()) {
+    throw Error(ErrorCode::io, "'" + path.string() + "' is not the name of a file");
+  }
+  std::error_code error;
+  std::filesystem::path at = std::filesystem::absolute(path, error);
+  if (error) throw Error(ErrorCode::io, "cannot find '" + path.string() + "': " + error.message());
+  for (int links = 0; links < kMostLinks; ++links) {
+    std::array<char, 4096> target;
+    const ssize_t length = file_system().readlink(at.c_str(), target.data(), target.size());
+    if (length < 0 && (errno == EINVAL || errno == ENOENT)) return at;
+    if (length < 0) fail_at(at.string(), "examine");
+    at = at.parent_path() / std::string_view(target.data(), static_cast<std::size_t>(length));
+  }
+  errno = ELOOP;
+  fail_at(path.string(), "examine");
 }
 
 void sync_directory_of(const std::filesystem::path& path) {
@@ -126,8 +148,14 @@ void File::truncate(std::uint64_t bytes) const {
   if (file_system().ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) fail("shorten");
 }
 
+// After a failure the system may keep in memory, as if it were on disk, what is not: whoever opens
+// the file next must not be shown it.
 void File::sync() const {
-  if (file_system().fsync(descriptor_) != 0) fail("sync");
+  if (file_system().fsync(descriptor_) == 0) return;
+  const int reason = errno;
+  file_system().forget_cached(descriptor_);
+  errno = reason;
+  fail("sync");
 }
 
 bool File::lock() const {

@@ -26,6 +26,10 @@ struct FileIdentity {
 /// What is at `path` now; exists() is false where there is nothing. Throws Error(io).
 FileIdentity identity_of(const std::filesystem::path& path);
 
+/// The absolute path of the file that `path` names, or would name: links are followed. Throws
+/// Error(io).
+std::filesystem::path resolved(const std::filesystem::path& path);
+
 /// Makes renames and new names in the directory of `path` durable. Does nothing where the file
 /// system cannot, or where the directory may not be read. Throws Error(io).
 void sync_directory_of(const std::filesystem::path& path);

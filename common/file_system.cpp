@@ -5,8 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
-#include <cstdlib>
+#include <cstring>
 #include <utility>
 
 namespace concord::core {
@@ -20,13 +21,18 @@ int FileSystem::open(const char* path, int flags, mode_t mode) {
   return ::open(path, flags | O_CLOEXEC, mode);
 }
 
+// As mkostemp, whose files are private; what to take from 0666 only the system may know: asking it
+// (umask) changes it, for all threads.
 int FileSystem::open_temporary(char* name) {
-  const int file = mkostemp(name, O_CLOEXEC);
-  if (file < 0) return file;
-  const mode_t mask = umask(0);
-  umask(mask);
-  fchmod(file, 0666 & ~mask);  // mkostemp makes it private; a plain new file would not be
-  return file;
+  constexpr char kDigits[] = "0123456789abcdefghijklmnopqrstuv";
+  char* const suffix = name + std::strlen(name) - 6;
+  for (;;) {
+    unsigned char random[6];
+    if (getentropy(random, sizeof random) != 0) return -1;
+    for (int i = 0; i < 6; ++i) suffix[i] = kDigits[random[i] % 32];
+    const int file = ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file >= 0 || errno != EEXIST) return file;
+  }
 }
 
 int FileSystem::close(int file) { return ::close(file); }
@@ -41,11 +47,17 @@ ssize_t FileSystem::pwrite(int file, const void* from, std::size_t bytes, off_t 
 
 int FileSystem::fsync(int file) { return ::fsync(file); }
 
+void FileSystem::forget_cached(int file) { posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED); }
+
 int FileSystem::ftruncate(int file, off_t bytes) { return ::ftruncate(file, bytes); }
 
 int FileSystem::fstat(int file, struct stat* status) { return ::fstat(file, status); }
 
 int FileSystem::stat(const char* path, struct stat* status) { return ::stat(path, status); }
+
+ssize_t FileSystem::readlink(const char* path, char* to, std::size_t bytes) {
+  return ::readlink(path, to, bytes);
+}
 
 int FileSystem::lock(int file) { return flock(file, LOCK_EX | LOCK_NB); }
 

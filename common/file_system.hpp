@@ -28,9 +28,12 @@ class FileSystem {
   virtual ssize_t pread(int file, void* to, std::size_t bytes, off_t offset);
   virtual ssize_t pwrite(int file, const void* from, std::size_t bytes, off_t offset);
   virtual int fsync(int file);
+  /// Asks the system to read what is in the file from the disk again: posix_fadvise(DONTNEED).
+  virtual void forget_cached(int file);
   virtual int ftruncate(int file, off_t bytes);
   virtual int fstat(int file, struct stat* status);
   virtual int stat(const char* path, struct stat* status);
+  virtual ssize_t readlink(const char* path, char* to, std::size_t bytes);
   /// flock(LOCK_EX | LOCK_NB).
   virtual int lock(int file);
   /// mmap, read-only and shared; MAP_FAILED where it fails. Undone by munmap.

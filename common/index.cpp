@@ -276,9 +276,9 @@ Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,
 void Index::save(const std::filesystem::path& path) const {
   impl_->ensure_checked(core::kAllContent);
   core::WriterLock::Visit visit(impl_->writer_lock);
-  if (impl_->journal && impl_->journal->is_index_file(path)) {
+  if (impl_->journal && impl_->journal->is_own_file(path)) {
     throw Error(ErrorCode::invalid_parameter,
-                "'" + path.string() + "' is the file of this very index: compact() writes it");
+                "'" + path.string() + "' is a file of this very index: compact() writes it");
   }
   const auto reading = impl_->readers.enter();
   core::save_index(path, impl_->graph, impl_->vectors, impl_->labels, [&] { visit.end(); });

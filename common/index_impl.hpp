@@ -41,7 +41,7 @@ struct Index::Impl {
     return cpu::for_metric(*kernels, graph.params().metric);
   }
 
-  static Index open(const std::filesystem::path& path, const IndexParams* wanted,
+  static Index open(const std::filesystem::path& name, const IndexParams* wanted,
                     Durability durability, RuntimeOptions runtime);
   /// Adds what the journal has and the index has not; returns where the journal ends.
   core::NodeId recover(core::Journal& from);

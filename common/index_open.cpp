@@ -41,8 +41,11 @@ void expect_to_belong(const std::filesystem::path& path, const core::file::Journ
 
 }  // namespace
 
-Index Index::Impl::open(const std::filesystem::path& path, const IndexParams* wanted,
+// The journal stands beside the file itself, so that all names of the file lead to one journal; and
+// it stays there when the working directory changes.
+Index Index::Impl::open(const std::filesystem::path& name, const IndexParams* wanted,
                         Durability durability, RuntimeOptions runtime) {
+  const std::filesystem::path path = core::resolved(name);
   if (wanted != nullptr) {
     wanted->validate();
   } else if (!core::identity_of(path).exists() && !core::Journal::exists(path)) {

@@ -82,6 +82,7 @@ Journal::Journal(const std::filesystem::path& index_path, Durability durability)
       durability_(durability),
       file_(open_and_lock(path_)),
       writer_([this](RecordParts& parts) { write(parts); }) {
+  sync_directory_of(path_);  // whoever was killed may have renamed files and not synced that
   if (file_.size() > 0) header_ = read_journal_header(file_, path_);
 }
 
@@ -151,12 +152,15 @@ void Journal::check_files() const {
   }
 }
 
-bool Journal::is_index_file(const std::filesystem::path& path) const {
+bool Journal::is_own_file(const std::filesystem::path& path) const {
+  const std::filesystem::path name = resolved(path).lexically_normal();
   const FileIdentity found = identity_of(path);
-  return (found.exists() && index_file_ && found.inode == index_file_->inode &&
-          found.device == index_file_->device) ||
-         std::filesystem::absolute(path).lexically_normal() ==
-             std::filesystem::absolute(index_path_).lexically_normal();
+  const auto is = [&](const std::filesystem::path& own) {
+    const FileIdentity known = identity_of(own);
+    return name == own.lexically_normal() ||
+           (found.exists() && found.inode == known.inode && found.device == known.device);
+  };
+  return is(index_path_) || is(path_);
 }
 
 // ---------------------------------------------------------------------------------------- writing
@@ -197,17 +201,18 @@ JournalStats Journal::stats() const {
 }
 
 void Journal::check_usable(NodeId size) const {
-  std::string reason;
-  if (failure_) {
-    reason = text_of(failure_);
-  } else if (end_ != size) {
-    reason = "an addition failed after it was recorded";
-  } else {
-    return;
-  }
-  throw Error(ErrorCode::io, "nothing more can be added to '" + path_.string() + "' since " +
-                                 reason +
-                                 "; the index is as it was: compact() it or open it again");
+  if (!failure_ && end_ == size) return expect_own_content();
+  throw Error(ErrorCode::io,
+              "nothing more can be added to '" + path_.string() + "' since " +
+                  (failure_ ? text_of(failure_) : "an addition failed after it was recorded") +
+                  "; the index is as it was: compact() it or open it again");
+}
+
+void Journal::expect_own_content() const {
+  const struct stat status = file_.status();
+  if (status.st_nlink > 0 && static_cast<std::uint64_t>(status.st_size) == length_) return;
+  throw Error(ErrorCode::io,
+              "'" + path_.string() + "' has been removed or written to by someone else");
 }
 
 void Journal::append(const ProposalBatch& batch, const VectorStore& vectors, const LabelMap& labels,
@@ -273,12 +278,11 @@ void Journal::sync() {
   const Timer waiting(*this, &JournalStats::wait_seconds);
   writer_.wait();
   if (failure_) std::rethrow_exception(failure_);
-  if (durability_ != Durability::synced || durable_ == length_) return;
+  if (durable_ == length_) return;
   const Timer syncing(*this, &JournalStats::sync_seconds);
   attempt([&] {
-    if (file_.status().st_nlink == 0) {
-      throw Error(ErrorCode::io, "'" + path_.string() + "' has been removed by someone else");
-    }
+    expect_own_content();
+    if (durability_ != Durability::synced) return;
     file_.sync();
     durable_ = length_;
   });

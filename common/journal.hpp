@@ -37,8 +37,8 @@ namespace concord::core {
 
 class Journal {
  public:
-  /// Opens and locks the journal of the index file `index_path`; where there is none, a place for
-  /// it. Throws Error(io), also where it is in use, and Error(corrupt_file).
+  /// Opens and locks the journal of the index file `index_path`, a resolved() one; where there is
+  /// none, a place for it. Throws Error(io), also where it is in use, and Error(corrupt_file).
   Journal(const std::filesystem::path& index_path, Durability durability);
   /// True if there is a journal, or a place for one, of this index file.
   static bool exists(const std::filesystem::path& index_path);
@@ -70,10 +70,12 @@ class Journal {
   /// Throws Error(io) if the index file or the journal is not the file it was: replaced, removed or
   /// written to by someone else.
   void check_files() const;
-  [[nodiscard]] bool is_index_file(const std::filesystem::path& path) const;
+  /// True if `path` leads to the index file or the journal.
+  [[nodiscard]] bool is_own_file(const std::filesystem::path& path) const;
   [[nodiscard]] const std::filesystem::path& index_path() const noexcept { return index_path_; }
 
   /// Throws Error(io) if an earlier failure forbids appending for ids from `size` on.
+  /// Likewise if someone else removed the journal or wrote to it.
   void check_usable(NodeId size) const;
   /// Writes the record of the batch that will be committed next: beside the caller where others
   /// follow in the addition, else before it returns. Rows and labels stay where they are until
@@ -90,6 +92,7 @@ class Journal {
  private:
   class Timer;
   void write(RecordParts& parts);
+  void expect_own_content() const;
   template <class Action>
   void attempt(const Action& action);
 

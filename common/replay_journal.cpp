@@ -75,6 +75,7 @@ class RecordReader {
         std::memcpy(&header, block.data() + at, sizeof header);
         if (header.magic != kRecordMagic || header.durable <= offset_ || !is_header(header))
           continue;
+        if (header.durable > first + at) continue;  // not one of ours: what a vector looks like
         refuse(path_, "the record at byte " + std::to_string(offset_) +
                           " is damaged, though it had been written to disk whole");
       }

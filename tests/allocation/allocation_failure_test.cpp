@@ -187,6 +187,43 @@ TEST(AllocationFailure, AtEveryAllocationOfALifeInFiles) {
   EXPECT_EQ(Index::load(file).digest(), digest);
 }
 
+// Whatever fails, on either thread: a prefix in memory, nothing acknowledged lost, and it goes on,
+// at the latest after compact().
+TEST(AllocationFailure, AtEveryAllocationOfADurableAddition) {
+  const Matrix data = mixed_data();
+  const std::vector<std::string> digests = digests_of(data, Metric::l2sq, true);
+  RuntimeOptions options;
+  options.threads = 1;
+  options.device = "cpu";
+  std::int64_t n = 0;
+  for (bool done = false; !done; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n));
+    const TempPath path;
+    const auto open = [&] {
+      return Index::open(path, params_of(Metric::l2sq), Durability::system, options);
+    };
+    {
+      Index index = open();
+      add(index, data, 0, kBefore, true);
+      done = ends_before(n, [&] { add(index, data, kBefore, kAfter, true); });
+      ASSERT_GE(index.size(), kBefore);
+      expect_sound(index.audit());
+      if (index.size() < kAfter) {
+        try {
+          add(index, data, index.size(), kAfter, true);
+        } catch (const Error& error) {
+          ASSERT_EQ(error.code(), ErrorCode::io) << error.what();
+          index.compact();
+          add(index, data, index.size(), kAfter, true);
+        }
+      }
+      ASSERT_EQ(index.digest(), digests[kAfter]);
+    }
+    ASSERT_EQ(open().digest(), digests[kAfter]);
+  }
+  EXPECT_GT(n, 10);
+}
+
 TEST(AllocationFailure, AtEveryAllocationOfInspection) {
   const Matrix data = mixed_data();
   Index index(params_of(Metric::l2sq));

@@ -117,6 +117,33 @@ TEST_F(DamagedJournal, WithASingleBitFlippedIsRefusedUnlessItWasSyncedLast) {
   }
 }
 
+// A vector may look like a record's header; an incomplete record that holds it is cut off all the
+// same.
+TEST_F(DamagedJournal, CutInARecordWhoseVectorsLookLikeARecord) {
+  const IndexParams params = make_params(48, 2, 8, 8);
+  MemoryFileSystem disk;
+  const ScopedFileSystem in_place(disk);
+  std::size_t whole = 0;
+  {
+    Index index = Index::open(kIndexPath, params, Durability::synced, one_thread());
+    whole = disk.content(kJournalPath).size();
+    const auto own = read_at<JournalHeader>(disk.content(kJournalPath), 0);
+    RecordHeader forged{core::file::kRecordMagic, 0, 0, 0, 0, 1, 48, ~std::uint64_t{0} >> 1, 0, 0};
+    forged.checksum = core::file::checksum_of(forged, own.checksum);
+    std::vector<float> vector(48);
+    const auto* const bytes = reinterpret_cast<const unsigned char*>(&forged);
+    std::copy_n(bytes, 48, vector.begin());
+    index.add({vector.data(), 1, 48});
+    ASSERT_EQ(index.memory().vectors, 48u) << "kept as these bytes";
+  }
+  std::vector<char> torn = disk.content(kJournalPath);
+  torn[whole] = static_cast<char>(torn[whole] ^ 1);  // of the record's own header
+  disk.replace(kJournalPath, torn);
+  const Index index = Index::open(kIndexPath, params, Durability::synced, one_thread());
+  EXPECT_TRUE(index.empty());
+  EXPECT_EQ(index.stats().journal.cut_bytes, torn.size() - whole);
+}
+
 TEST_F(DamagedJournal, WithRecordsMissingExchangedOrTwiceIsRefused) {
   const auto bytes = [&](std::size_t r) {
     return std::vector<char>(journal_.begin() + static_cast<std::ptrdiff_t>(offsets_[r]),

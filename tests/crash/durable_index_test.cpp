@@ -1,9 +1,12 @@
 // Index::open and compact() as a caller sees them: what comes back, what is refused.
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
+#include <thread>
 
+#include "common/file.hpp"
 #include "tests/crash/reference.hpp"
 
 namespace concord::test {
@@ -153,8 +156,34 @@ TEST_F(DurableIndex, NoticesThatItsJournalIsGone) {
   index.save(kIndexPath.string() + "-rescued");
 }
 
-TEST_F(DurableIndex, RefusesToSaveOverItsOwnFile) {
+// Nothing is synced then, but what add returned from must survive the process.
+TEST_F(DurableIndex, NoticesThatItsJournalIsGoneWhereSyncingIsLeftToTheSystem) {
+  Index index = reference_.open(kIndexPath, Durability::system);
+  const ProgressCallback remove = [&](std::uint64_t, std::uint64_t) {
+    return !disk_.exists(kJournalPath) || disk_.unlink(kJournalPath.c_str()) == 0;
+  };
+  expect_error(ErrorCode::io, {kJournalPath.string(), "removed"},
+               [&] { reference_.add(index, 10, remove); });
+}
+
+// As a shell does that empties it (`> index.journal`).
+TEST_F(DurableIndex, NoticesThatSomeoneElseWroteToItsJournal) {
   Index index = reference_.open(kIndexPath);
+  reference_.add(index, 10);
+  const int file = disk_.open(kJournalPath.c_str(), 0, 0);
+  disk_.ftruncate(file, 0);
+  disk_.close(file);
+  expect_error(ErrorCode::io, {kJournalPath.string(), "written to by someone else"},
+               [&] { reference_.add(index, 1); });
+  index.compact();
+  reference_.add(index, 1);
+  index = Index(make_params(1, 2, 1, 1), one_thread());  // closes it
+  EXPECT_EQ(reference_.open(kIndexPath).digest(), reference_.digest(11));
+}
+
+TEST_F(DurableIndex, RefusesToSaveOverItsOwnFiles) {
+  Index index = reference_.open(kIndexPath);
+  expect_error(ErrorCode::invalid_parameter, {"compact()"}, [&] { index.save(kJournalPath); });
   expect_error(ErrorCode::invalid_parameter, {"compact()"}, [&] { index.save(kIndexPath); });
   Index plain(reference_.params(), one_thread());
   expect_error(ErrorCode::invalid_parameter, {"Index::open"}, [&] { plain.compact(); });
@@ -251,6 +280,59 @@ TEST(DurableIndexOnDisk, SurvivesAFullDisk) {
   Index index = reference.open(path);
   EXPECT_EQ(index.size(), size + 1);
   reference.expect_prefix(index);
+}
+
+// Two journals of one file would each lack what the other has.
+TEST(DurableIndexOnDisk, HasOneJournalUnderAllItsNames) {
+  const Reference reference(make_params(3, 2, 8, 8), 20, 9);
+  const TempPath path;
+  const std::filesystem::path link = path.path().string() + "-link";
+  std::filesystem::create_symlink(path.path().filename(), link);  // to nothing, for now
+  {
+    Index index = reference.open(link);
+    reference.add(index, 5);
+    expect_error(ErrorCode::io, {"in use"}, [&] { reference.open(path); });
+    index.compact();
+    reference.add(index, 5);
+  }
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(Index::load(path, one_thread()).size(), 5u);
+  EXPECT_EQ(reference.open(path).digest(), reference.digest(10));
+  EXPECT_EQ(reference.open(link).digest(), reference.digest(10));
+  const std::filesystem::path loop = path.path().string() + "-loop";
+  std::filesystem::create_symlink(loop.filename(), loop);
+  expect_error(ErrorCode::io, {"-loop", "symbolic links"}, [&] { reference.open(loop); });
+  expect_error(ErrorCode::io, {"name of a file"}, [&] { reference.open(""); });
+}
+
+TEST(DurableIndexOnDisk, StaysWhereItIsWhenTheWorkingDirectoryChanges) {
+  const Reference reference(make_params(3, 2, 8, 8), 20, 9);
+  const TempPath path;
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(path.path().parent_path());
+  Index index = reference.open(path.path().filename());
+  std::filesystem::current_path(before);
+  reference.add(index, 5);
+  index.compact();
+  EXPECT_EQ(Index::load(path, one_thread()).digest(), reference.digest(5));
+}
+
+// What a new file's permissions are belongs to the process: nothing may change it, not for a
+// moment.
+TEST(DurableIndexOnDisk, MakesFilesWithTheProcessesPermissionsFromAnyThread) {
+  const mode_t before = umask(027);
+  const TempPath path;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 500; ++i) {
+        core::File file = core::File::temporary_for(path);
+        EXPECT_EQ(file.status().st_mode & 0777, 0640u);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(umask(before), 027u);
 }
 
 TEST(DurableIndexOnDisk, RefusesADirectoryThatIsNotThere) {

@@ -2,6 +2,9 @@
 // what it was or a longer prefix, what is on disk opens, and the index can be mended.
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
+#include <utility>
 
 #include "tests/crash/reference.hpp"
 
@@ -92,6 +95,7 @@ class FailingCalls : public testing::Test {
         EXPECT_GE(index->size(), acknowledged);
         expect_sound(index->audit());
         check_disk(disk, acknowledged, index->size(), at);
+        check_reopening(disk, acknowledged);
         check_mending(*index);
         const std::size_t size = index->size();
         index.reset();
@@ -127,6 +131,24 @@ class FailingCalls : public testing::Test {
     }
   }
 
+  // Another process goes on from what is in the files, though it may not be on disk; then the
+  // machine goes down.
+  void check_reopening(const MemoryFileSystem& disk, std::size_t least) const {
+    MemoryFileSystem other(disk);
+    const ScopedFileSystem in_place(other);
+    std::size_t size = 0;
+    {
+      Index index = reference_.open(kIndexPath);
+      EXPECT_GE(index.size(), least);
+      reference_.add(index, 1);
+      size = index.size();
+    }
+    other.crash(Survival::none, 0);
+    const Index index = reference_.open(kIndexPath);
+    EXPECT_EQ(index.size(), size);
+    reference_.expect_prefix(index);
+  }
+
   // Adding goes on, at the latest after compact().
   void check_mending(Index& index) const {
     const std::size_t size = index.size();
@@ -160,9 +182,15 @@ TEST_F(FailingCalls, OfAnAdditionOverSeveralEpochs) {
 }
 
 // What the journal's thread could not write comes out of a call that was cancelled meanwhile, too.
-TEST_F(FailingCalls, OfACancelledAddition) {
+TEST_F(FailingCalls, OfAnAdditionCancelledAfterItsFirstBatch) {
   fail_each_call([&](Index& index, std::size_t& acknowledged) {
-    reference_.add(index, 20, [](std::uint64_t, std::uint64_t) { return false; });
+    bool again = false;
+    const std::size_t added = reference_.add(index, 20, [&](std::uint64_t, std::uint64_t) {
+      if (!again) std::this_thread::sleep_for(std::chrono::milliseconds(21));  // to be asked again
+      return !std::exchange(again, true);
+    });
+    EXPECT_GT(added, 0u);
+    EXPECT_LT(added, 20u);
     acknowledged = index.size();
   });
 }
@@ -177,7 +205,7 @@ TEST_F(FailingCalls, OfSavingElsewhere) {
 
 // An addition of one epoch that fails leaves the index as it was.
 TEST_F(FailingCalls, OfAnAdditionWithinAnEpochLeaveTheIndexAsItWas) {
-  for (std::size_t at = 0; at < 3; ++at) {
+  for (std::size_t at = 1; at < 5; ++at) {  // call 0 looks if the journal is still there
     MemoryFileSystem disk;
     make_disk(disk);
     const ScopedFileSystem in_place(disk);
@@ -212,6 +240,7 @@ TEST_F(FailingCalls, OfOpening) {
           reached = fail.failed() || fail.calls() > at;
         }
         check_disk(disk, kSize, kSize, at);
+        check_reopening(disk, kSize);
         EXPECT_EQ(reference_.open(kIndexPath).digest(), reference_.digest(kSize));
         if (HasFailure()) return;
       }

@@ -189,16 +189,29 @@ ssize_t MemoryFileSystem::pwrite(int file, const void* from, std::size_t bytes, 
 }
 
 int MemoryFileSystem::fsync(int file) {
-  if (fails(Call::sync) != 0) return -1;
+  const bool failed = fails(Call::sync) != 0;
   if (open_.at(file) == 0) {
+    if (failed) return -1;
     disk_.durable_names = disk_.names;
     disk_.unsynced_names.clear();
-  } else {
-    Inode& inode = disk_.inodes.at(open_.at(file));
-    inode.durable = inode.content;
-    inode.unsynced.clear();
+    return 0;
   }
-  return 0;
+  Inode& inode = disk_.inodes.at(open_.at(file));
+  if (!failed) inode.durable = after(inode);
+  inode.unsynced.clear();
+  return failed ? -1 : 0;
+}
+
+void MemoryFileSystem::forget_cached(int file) {
+  Inode& inode = disk_.inodes.at(open_.at(file));
+  inode.content = after(inode);
+}
+
+// What is in a file when all that is not durable will have been written.
+MemoryFileSystem::Content MemoryFileSystem::after(const Inode& inode) {
+  Content content = inode.durable;
+  for (const Change& change : inode.unsynced) apply(change, content);
+  return content;
 }
 
 int MemoryFileSystem::ftruncate(int file, off_t bytes) {
@@ -238,6 +251,13 @@ int MemoryFileSystem::stat(const char* path, struct stat* status) {
   }
   fill(found->second, status);
   return 0;
+}
+
+// There are no links.
+ssize_t MemoryFileSystem::readlink(const char* path, char*, std::size_t) {
+  if (fails(Call::status) != 0) return -1;
+  errno = exists(path) ? EINVAL : ENOENT;
+  return -1;
 }
 
 int MemoryFileSystem::lock(int file) {

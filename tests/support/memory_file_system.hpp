@@ -2,9 +2,11 @@
 // and any call can be made to fail.
 //
 // Model: content is durable after fsync of the file, names (new files, renames, removals) after
-// fsync of the directory. A crash keeps everything durable and, as Survival says, none, all, the
-// first some or any of the changes since; of a write any 64-byte sectors may be kept. There is
-// one directory, kDirectory. Copies are independent. Thread-safety: one thread.
+// fsync of the directory. A failed fsync drops what it could not write, though it can still be
+// read. A crash keeps everything durable and, as Survival says, none, all, the first some or any of
+// the changes since; of a write any 64-byte sectors may be kept. There is one directory,
+// kDirectory. Copies are independent, and do not have files open. Thread-safety: one call at a
+// time.
 #pragma once
 
 #include <cstdint>
@@ -57,9 +59,11 @@ class MemoryFileSystem final : public core::FileSystem {
   void* map(int file, std::size_t bytes, off_t offset) override;
   ssize_t pwrite(int file, const void* from, std::size_t bytes, off_t offset) override;
   int fsync(int file) override;
+  void forget_cached(int file) override;
   int ftruncate(int file, off_t bytes) override;
   int fstat(int file, struct stat* status) override;
   int stat(const char* path, struct stat* status) override;
+  ssize_t readlink(const char* path, char* to, std::size_t bytes) override;
   int lock(int file) override;
   int rename(const char* from, const char* to) override;
   int unlink(const char* path) override;
@@ -100,6 +104,7 @@ class MemoryFileSystem final : public core::FileSystem {
   void change_name(const NameChange& change);
   static void apply(const Change& change, Content& content);
   static void apply(const NameChange& change, Names& names);
+  static Content after(const Inode& inode);
   void fill(ino_t number, struct stat* status) const;
 
   Disk disk_;
