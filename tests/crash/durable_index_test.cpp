@@ -323,6 +323,7 @@ TEST(DurableIndexOnDisk, MakesFilesWithTheProcessesPermissionsFromAnyThread) {
   const mode_t before = umask(027);
   const TempPath path;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 500; ++i) {
