@@ -6,10 +6,20 @@
 
 #include <csignal>
 
+#include "common/journal_writer.hpp"
 #include "tests/crash/reference.hpp"
 
 namespace concord::test {
 namespace {
+
+/// The last number that was written to a pipe; 0 if none was. Closes it.
+std::uint64_t last_number(int pipe) {
+  std::uint64_t number = 0;
+  while (read(pipe, &number, sizeof number) > 0) {
+  }
+  close(pipe);
+  return number;
+}
 
 /// What the process that is killed does: adds, now and then compacts or reopens, and tells after
 /// each addition how many vectors the index has.
@@ -53,11 +63,7 @@ std::uint64_t run_and_kill(const Reference& reference, const std::filesystem::pa
   int status = 0;
   waitpid(child, &status, 0);
   EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0) << "the process failed by itself";
-  std::uint64_t acknowledged = 0;
-  while (read(pipes[0], &acknowledged, sizeof acknowledged) > 0) {
-  }
-  close(pipes[0]);
-  return acknowledged;
+  return last_number(pipes[0]);
 }
 
 class Kill : public testing::TestWithParam<Durability> {};
@@ -108,23 +114,32 @@ TEST(KilledBuild, EndsWithTheDigestOfOneThatWasNot) {
   std::size_t size = 0;
   std::size_t lives = 0;
   for (unsigned pause = 2000; size < rows; pause += 20000, ++lives) {
+    int pipes[2];
+    ASSERT_EQ(pipe(pipes), 0);
     const pid_t child = fork();
     if (child == 0) {
       try {
         Index index = Index::open(path, params, Durability::synced, one_thread());
-        index.add(data.slice(index.size(), rows - index.size()));
+        const std::uint64_t first = index.size();
+        index.add(data.slice(first, rows - first), [&](std::uint64_t added, std::uint64_t) {
+          const std::uint64_t committed = first + added;
+          return write(pipes[1], &committed, sizeof committed) == sizeof committed;
+        });
         _exit(0);
       } catch (...) {
         _exit(1);
       }
     }
+    close(pipes[1]);
     usleep(pause);
     kill(child, SIGKILL);
     int status = 0;
     waitpid(child, &status, 0);
     ASSERT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+    const std::uint64_t committed = last_number(pipes[0]);
     const Index index = Index::open(path, params, Durability::synced, one_thread());
     ASSERT_GE(index.size(), size) << "nothing that was recorded is lost";
+    ASSERT_GE(index.size() + core::JournalWriter::kAhead * params.epoch_limit, committed);
     ASSERT_EQ(index.stats().build.beam_search.count, 0u) << "nothing recorded is sought again";
     size = index.size();
   }
