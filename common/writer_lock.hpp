@@ -3,15 +3,15 @@
 //
 // An addition holds the lock from its first change to its last and lends it between commits, so a
 // visitor (a save, an audit, a digest) waits for one step of the addition at most, and each lending
-// lets in those who were waiting by then: neither side can starve the other. Searches do not need
-// it.
-// Thread-safety: all members from any thread.
+// lets in those who were waiting by then, once: neither side can starve the other. Searches do not
+// need it.
+// Thread-safety: all members from any thread; turns go by the order of asking.
 #pragma once
 
 #include <atomic>
-#include <cstdint>
-#include <mutex>
 #include <thread>
+
+#include "common/fair_lock.hpp"
 
 namespace concord::core {
 
@@ -25,7 +25,7 @@ class WriterLock {
     ~Writing();
     Writing(const Writing&) = delete;
     Writing& operator=(const Writing&) = delete;
-    [[nodiscard]] bool is_awaited() const noexcept { return lock_.left_ < lock_.arrived_; }
+    [[nodiscard]] bool is_awaited() const noexcept { return lock_.graph_.is_awaited(); }
     /// Lets in the visitors that are waiting. Called where the graph is consistent.
     void lend();
 
@@ -49,18 +49,16 @@ class WriterLock {
   };
 
   /// Returns when no addition is under way, unless it is this thread's own.
-  void wait_for_writer() noexcept;
+  void wait_for_writer();
 
  private:
   [[nodiscard]] bool is_held_here() const noexcept {
     return writer_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
 
-  std::mutex writers_;  ///< one addition at a time, taken before mutex_ and never lent
-  std::mutex mutex_;    ///< the graph stands still for its holder
+  FairLock writers_;  ///< one addition at a time, taken before graph_ and never lent
+  FairLock graph_;    ///< which stands still for the one who has it
   std::atomic<std::thread::id> writer_{};
-  std::atomic<std::uint64_t> arrived_{0};  ///< visitors so far
-  std::atomic<std::uint64_t> left_{0};
 };
 
 }  // namespace concord::core

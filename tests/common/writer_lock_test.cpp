@@ -2,6 +2,9 @@
 
 #include "common/writer_lock.hpp"
 
+#include <algorithm>
+#include <atomic>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -55,6 +58,64 @@ TEST(WriterLock, TheWriterGoesOnWhileVisitorsKeepComing) {
   }
   done = true;
   for (std::thread& visitor : visitors) visitor.join();
+}
+
+// Visitors that come again at once do not keep the writer out.
+TEST(WriterLock, ALendingLetsEachVisitorInOnce) {
+  constexpr int kVisitors = 3;
+  WriterLock lock;
+  std::atomic<bool> done{false};
+  std::atomic<int> visits{0};
+  std::vector<std::thread> visitors;
+  int most = 0;
+  {
+    WriterLock::Writing writing(lock);
+    for (int t = 0; t < kVisitors; ++t) {
+      visitors.emplace_back([&] {
+        while (!done) {
+          const WriterLock::Visit visit(lock);
+          ++visits;
+        }
+      });
+    }
+    for (int i = 0; i < 200; ++i) {
+      while (!writing.is_awaited()) std::this_thread::yield();
+      const int before = visits;
+      writing.lend();
+      most = std::max(most, visits - before);
+    }
+    done = true;
+  }
+  for (std::thread& visitor : visitors) visitor.join();
+  EXPECT_LE(most, kVisitors);
+}
+
+// As the destructor of an index does it: whoever comes after all others may free the lock.
+TEST(WriterLock, WhoCameFirstHasLeftWhenTheNextIsLetIn) {
+  for (int round = 0; round < 300; ++round) {
+    auto lock = std::make_unique<WriterLock>();
+    bool visited = false;  // guarded by the lock
+    std::thread visitor;
+    std::thread destroyer;
+    {
+      WriterLock::Writing writing(*lock);
+      visitor = std::thread([&, &live = *lock] {
+        const WriterLock::Visit visit(live);
+        visited = true;
+      });
+      while (!writing.is_awaited()) std::this_thread::yield();
+      destroyer = std::thread([&] {
+        lock->wait_for_writer();
+        {
+          const WriterLock::Visit visit(*lock);
+          EXPECT_TRUE(visited);
+        }
+        lock.reset();
+      });
+    }
+    visitor.join();
+    destroyer.join();
+  }
 }
 
 TEST(WriterLock, InACallbackOfTheWriterVisitsPassAndWritingIsRefused) {
