@@ -4,7 +4,10 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
+#include <fstream>
 #include <string>
+#include <thread>
 
 #include "tests/support/support.hpp"
 
@@ -59,6 +62,28 @@ TEST(AtomicFile, HasThePermissionsOfAPlainFile) {
   struct stat status {};
   ASSERT_EQ(stat(path.path().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777u, 0640u);
+}
+
+// The mask belongs to the process: umask() asks for it by changing it for all threads, of which two
+// that ask may leave it changed.
+TEST(AtomicFile, LeavesTheMaskOfPermissionsAlone) {
+  const mode_t mask = umask(027);
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    const test::TempPath path;
+    for (int i = 0; i < 10'000; ++i) const AtomicFile file(path);
+    done = true;
+  });
+  int changed = 0;
+  while (!done) {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("Umask:")) changed += line.ends_with("0027") ? 0 : 1;
+    }
+  }
+  writer.join();
+  umask(mask);
+  EXPECT_EQ(changed, 0);
 }
 
 // Renaming over a device or a pipe would replace it.
