@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 
 #include "common/stopwatch.hpp"
 
@@ -120,9 +121,13 @@ void Committer::seal(Proposer& proposer) {
     graph_.table(1).drop_spills();
     graph_.close_epoch();
   }
+  const auto forget_touched = [](Graph* graph) {
+    graph->table(0).forget_touched();
+    graph->table(1).forget_touched();
+  };
+  // Also where the proposer throws, as it may from the caller's log.
+  const std::unique_ptr<Graph, decltype(forget_touched)> afterwards(&graph_, forget_touched);
   proposer.sealed();
-  graph_.table(0).forget_touched();
-  graph_.table(1).forget_touched();
 }
 
 void Committer::gather_crowded() {

@@ -3,6 +3,7 @@
 
 #include "common/committer.hpp"
 
+#include <stdexcept>
 #include <string>
 #include <tuple>
 
@@ -79,6 +80,44 @@ TEST(CommitterReanchoring, SpreadsAStarOverTheGraph) {
     EXPECT_GT(outcome.stats.reanchored, 100u);
     EXPECT_EQ(outcome.stats.commit.count, 2000u);
   }
+}
+
+// What a proposer throws when it is told of a seal (from the caller's log, say) comes too late to
+// undo it: the next epoch begins as after any other.
+TEST(Committer, ASealIsWholeAlsoWhereTheProposerThrowsInTheEnd) {
+  struct Fails final : core::Proposer {
+    explicit Fails(core::Proposer& other) : other_(other) {}
+    void start(const core::Epoch& epoch, NodeId begin, NodeId end,
+               const core::StopRequest& stop) override {
+      other_.start(epoch, begin, end, stop);
+    }
+    const core::ProposalBatch* finish(const core::StopRequest& stop) override {
+      return other_.finish(stop);
+    }
+    const core::PruneScores& score(const core::PruneBatch& batch) override {
+      return other_.score(batch);
+    }
+    void sealed() override { throw std::runtime_error("told"); }
+    core::Proposer& other_;
+  };
+  core::Graph graph(make_params(1, 2, 10, 64));
+  BuildStats stats;
+  core::Committer committer(graph, stats);
+  ArbitraryProposer proposer(graph, Habit::hubs, 3);
+  Fails fails(proposer);
+  graph.announce(300);
+  while (graph.size() < 300) {
+    const NodeId node = graph.size();
+    proposer.start(graph.epoch(), node, node + 1, {});
+    committer.commit(*proposer.finish({}));
+    if (!committer.seal_is_due()) continue;
+    const std::uint32_t sealed = graph.epoch().number;
+    EXPECT_THROW(committer.seal(fails), std::runtime_error);
+    EXPECT_EQ(graph.epoch().number, sealed + 1);
+    EXPECT_TRUE(graph.table(0).touched().empty());
+    EXPECT_TRUE(graph.table(1).touched().empty());
+  }
+  expect_sound(core::audit(graph));
 }
 
 constexpr Habit kHabits[] = {Habit::anything,   Habit::first_node, Habit::first_few,
