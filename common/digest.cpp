@@ -59,7 +59,7 @@ Digest Digester::finish(const VectorStore& vectors, const LabelMap& labels) {
   for (NodeId node = 0; node < n_; ++node) {
     hasher_->add(vectors.read(node, buffer.data()), vectors.dimension() * sizeof(float));
   }
-  hasher_->add(labels.labels().data(), n_ * sizeof(std::uint64_t));
+  hasher_->add(labels.data(), n_ * sizeof(std::uint64_t));
   return hasher_->finish();
 }
 

@@ -254,9 +254,9 @@ std::size_t IndexAccess::add(Index& index, cuda::DeviceMatrixView<const float> v
 }
 
 IndexAccess::Content IndexAccess::content(const Index& index) {
+  auto visit = std::make_unique<core::WriterLock::Visit>(index.impl_->writer_lock);
   index.impl_->ensure_checked(core::kAllContent);
-  return {index.impl_->graph, index.impl_->labels,
-          std::make_unique<core::WriterLock::Visit>(index.impl_->writer_lock)};
+  return {index.impl_->graph, index.impl_->labels, std::move(visit)};
 }
 
 Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,
@@ -274,8 +274,8 @@ Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,
 // --------------------------------------------------------------------------------- file, content
 
 void Index::save(const std::filesystem::path& path) const {
-  impl_->ensure_checked(core::kAllContent);
   core::WriterLock::Visit visit(impl_->writer_lock);
+  impl_->ensure_checked(core::kAllContent);
   if (impl_->journal && impl_->journal->is_own_file(path)) {
     throw Error(ErrorCode::invalid_parameter,
                 "'" + path.string() + "' is a file of this very index: compact() writes it");
@@ -309,14 +309,14 @@ Index Index::map(const std::filesystem::path& path, MapCheck check, RuntimeOptio
 std::size_t Index::size() const noexcept { return impl_->graph.size(); }
 const IndexParams& Index::params() const noexcept { return impl_->graph.params(); }
 bool Index::contains(std::uint64_t label) const {
-  impl_->ensure_checked({core::Content::labels});
   const auto reading = impl_->readers.enter();
+  impl_->ensure_checked({core::Content::labels});
   return impl_->labels.find(label, impl_->graph.size()) != core::kNoNode;
 }
 
 std::vector<float> Index::vector(std::uint64_t label) const {
-  impl_->ensure_checked({core::Content::labels, core::Content::vectors});
   const auto reading = impl_->readers.enter();
+  impl_->ensure_checked({core::Content::labels, core::Content::vectors});
   const core::NodeId node = impl_->labels.find(label, impl_->graph.size());
   if (node == core::kNoNode) {
     throw Error(ErrorCode::unknown_label, "no vector has label " + std::to_string(label));
@@ -328,23 +328,23 @@ std::vector<float> Index::vector(std::uint64_t label) const {
 }
 
 std::vector<std::uint64_t> Index::labels() const {
-  impl_->ensure_checked({core::Content::labels});
   const auto reading = impl_->readers.enter();
-  const std::uint64_t* const first = impl_->labels.labels().data();
+  impl_->ensure_checked({core::Content::labels});
+  const std::uint64_t* const first = impl_->labels.data();
   return {first, first + size()};
 }
 
 // ------------------------------------------------------------------------------------ inspection
 
 AuditReport Index::audit() const {
-  impl_->ensure_checked({core::Content::graph});
   const core::WriterLock::Visit visit(impl_->writer_lock);
+  impl_->ensure_checked({core::Content::graph});
   return core::audit(impl_->graph);
 }
 
 std::string Index::digest() const {
-  impl_->ensure_checked(core::kAllContent);
   core::WriterLock::Visit visit(impl_->writer_lock);
+  impl_->ensure_checked(core::kAllContent);
   const auto reading = impl_->readers.enter();
   core::Digester digester(impl_->graph);
   visit.end();
@@ -352,8 +352,8 @@ std::string Index::digest() const {
 }
 
 Stats Index::stats() const {
-  impl_->ensure_checked({core::Content::graph});
   const core::WriterLock::Visit visit(impl_->writer_lock);
+  impl_->ensure_checked({core::Content::graph});
   const core::Graph& graph = impl_->graph;
   Stats stats;
   stats.size = graph.size();
@@ -383,6 +383,7 @@ Stats Index::stats() const {
 
 MemoryUse Index::memory() const {
   const core::WriterLock::Visit visit(impl_->writer_lock);
+  const std::lock_guard beside_no_check(impl_->mapped_mutex);
   MemoryUse use;
   use.vectors = impl_->vectors.bytes();
   use.rows = impl_->graph.table(0).bytes();

@@ -49,7 +49,8 @@ struct Index::Impl {
   std::size_t add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
                   const ProgressCallback& progress);
   /// Checks content of a mapped file that is about to be used and was not checked before. Throws
-  /// Error(corrupt_file, io).
+  /// Error(corrupt_file, io). Called by those who have entered `readers` or visit, so that the
+  /// destructor waits for them.
   void ensure_checked(std::span<const core::Content> used) const {
     if (!check_mapped) return;
     for (const core::Content content : used) {

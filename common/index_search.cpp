@@ -153,6 +153,7 @@ template <class Run>
 bool Index::Impl::answer(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
                          MatrixView<std::uint64_t> labels_out, MatrixView<float> distances_out,
                          std::span<std::uint32_t> counts, const Run& run) const {
+  const auto reading = readers.enter();
   ensure_checked(used);
   const auto fits = [&](const auto& out) {
     return out.rows == n && out.cols == k && (out.rows < 2 || out.stride >= k) &&
@@ -164,7 +165,6 @@ bool Index::Impl::answer(std::span<const core::Content> used, std::size_t n, std
                     " labels and distances, a stride of at least that, and as many counts as rows");
   }
   std::vector<core::Key> keys(n * k);
-  const auto reading = readers.enter();
   const std::optional<cpu::SearchCounts> work = run(keys.data(), counts.data());
   if (!work) return false;
   for (std::size_t q = 0; q < n; ++q) {

@@ -46,6 +46,8 @@ void LabelMap::index_mapped() {
   bool identity = true;
   for (std::size_t i = 0; i < labels_.size() && identity; ++i) identity = labels_[i] == i;
   if (identity) return;
+  shown_ = nullptr;  // of a check that failed: nobody has used it, and nobody is waited for
+  table_.reset();
   build_table(labels_.size());
   for (std::size_t node = 0; node < labels_.size(); ++node) {
     if (load(slot_of(*table_, labels_[node])) == node) continue;

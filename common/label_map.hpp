@@ -2,8 +2,8 @@
 //
 // While every label equals its id nothing but the labels themselves is stored; the first other
 // label builds a hash table of ids (open addressing, at most three quarters full).
-// Thread-safety: one writer; beside it label() of nodes published before, and find() by those who
-// have entered the ReaderGate.
+// Thread-safety: one writer; beside it label() and data() of nodes published before, and find() by
+// those who have entered the ReaderGate.
 #pragma once
 
 #include <atomic>
@@ -25,6 +25,8 @@ class LabelMap {
 
   [[nodiscard]] std::size_t size() const noexcept { return labels_.size(); }
   [[nodiscard]] std::uint64_t label(NodeId node) const noexcept { return labels_[node]; }
+  /// Of all nodes, one after the other; they stay where they are.
+  [[nodiscard]] const std::uint64_t* data() const noexcept { return labels_.data(); }
   [[nodiscard]] std::span<const std::uint64_t> labels() const noexcept { return labels_.span(); }
   /// The node before `end` that has the label, or kNoNode.
   [[nodiscard]] NodeId find(std::uint64_t label, NodeId end) const noexcept;

@@ -31,7 +31,7 @@ class Writer {
     if (graph_is_written) graph_is_written();
 
     write_vectors();
-    write_section(kLabels, labels_.labels().data(), n_ * sizeof(std::uint64_t));
+    write_section(kLabels, labels_.data(), n_ * sizeof(std::uint64_t));
     write_footer();
     write_header(entry, state);
     file_.commit();

@@ -4,14 +4,18 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <fstream>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <thread>
 
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/memory_file_system.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -38,6 +42,23 @@ void expect_equal(const SearchResult& a, const SearchResult& b) {
   EXPECT_EQ(a.distances, b.distances);
   EXPECT_EQ(a.counts, b.counts);
 }
+
+/// Tells when it is used, and takes its time.
+struct SlowFiles final : core::FileSystem {
+  ssize_t pread(int file, void* to, std::size_t bytes, off_t offset) override {
+    pause();
+    return FileSystem::pread(file, to, bytes, offset);
+  }
+  void* map(int file, std::size_t bytes, off_t offset) override {
+    pause();
+    return FileSystem::map(file, bytes, offset);
+  }
+  void pause() {
+    used = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  std::atomic<bool> used{false};
+};
 
 TEST(Map, IsTheLoadedIndex) {
   for (const std::size_t n : {0u, 1u, 2u, 127u, 128u, 700u}) {
@@ -266,6 +287,48 @@ TEST(Map, ManyThreadsMayBeTheFirst) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
+}
+
+TEST(Map, FiguresMayBeAskedForBesideTheFirstUse) {
+  const Saved saved(2000);
+  const Index mapped = Index::map(saved.file);
+  std::thread first([&] { (void)mapped.search(saved.data.slice(0, 1)); });
+  std::uint64_t rows = 0;
+  for (int i = 0; i < 100; ++i) rows = mapped.memory().rows;
+  first.join();
+  EXPECT_EQ(rows, Index::load(saved.file).memory().rows);
+}
+
+// The first use takes seconds where the file is large; it is a call under way like any other.
+TEST(Map, TheDestructorWaitsForTheFirstUse) {
+  const Saved saved(300);
+  const Index loaded = Index::load(saved.file);
+  SlowFiles files;
+  const ScopedFileSystem scope(files);
+  const std::vector<std::function<void(const Index&)>> uses = {
+      [&](const Index& index) {
+        EXPECT_EQ(index.search(saved.data.slice(0, 20)).labels,
+                  loaded.search(saved.data.slice(0, 20)).labels);
+      },
+      [&](const Index& index) {
+        EXPECT_EQ(index.exact_search(saved.data.slice(0, 20), 3).labels,
+                  loaded.exact_search(saved.data.slice(0, 20), 3).labels);
+      },
+      [&](const Index& index) { EXPECT_EQ(index.labels(), loaded.labels()); },
+      [&](const Index& index) { EXPECT_TRUE(index.contains(3)); },
+      [&](const Index& index) { EXPECT_EQ(index.vector(3), loaded.vector(3)); },
+      [&](const Index& index) { EXPECT_EQ(index.digest(), loaded.digest()); },
+      [&](const Index& index) { EXPECT_EQ(index.stats().size, loaded.size()); },
+      [&](const Index& index) { expect_sound(index.audit()); },
+  };
+  for (const auto& use : uses) {
+    auto mapped = std::make_unique<Index>(Index::map(saved.file));
+    files.used = false;
+    std::thread user([&, &live = *mapped] { use(live); });
+    while (!files.used) std::this_thread::yield();
+    mapped.reset();
+    user.join();
+  }
 }
 
 }  // namespace
