@@ -189,12 +189,13 @@ cuda::OpenedDevice Index::Impl::try_device(const RuntimeOptions& with, const cud
 }
 
 // The log is the caller's code, and may ask for stats: no lock is held.
-void Index::Impl::log_opened(const cuda::OpenedDevice& opened, bool taken) const {
-  if (taken) return log(LogLevel::info, "using " + opened.reason);
-  log(opened.was_there ? LogLevel::warning : LogLevel::info, "using the CPU: " + opened.reason);
+void Index::Impl::log_opened(const cuda::OpenedDevice& opened, bool taken, LogLines* later) const {
+  if (taken) return log(LogLevel::info, "using " + opened.reason, later);
+  log(opened.was_there ? LogLevel::warning : LogLevel::info, "using the CPU: " + opened.reason,
+      later);
 }
 
-void Index::Impl::open_device(bool wait) {
+void Index::Impl::open_device(bool wait, LogLines* later) {
   cuda::OpenedDevice opened;
   bool taken = false;
   {
@@ -202,19 +203,19 @@ void Index::Impl::open_device(bool wait) {
     if (!wait && !lock.try_lock()) return;
     if (wait) lock.lock();
     if (device_tried || !device_spec.wanted) return;
-    device_tried = true;
     opened = try_device(options, device_spec, *pool);
     device_reason = opened.reason;
     backend = std::move(opened.backend);
     if (backend) backend->keep_for_writer(device_is_kept);
     device_in_use = backend.get();
+    device_tried = true;  // at the end: who finds it false waits for the mutex
     taken = backend != nullptr;
   }
-  log_opened(opened, taken);
+  log_opened(opened, taken, later);
 }
 
-cuda::Backend* Index::Impl::device(bool worth_it, bool wait) {
-  if (worth_it && !device_tried && device_spec.wanted) open_device(wait);
+cuda::Backend* Index::Impl::device(bool worth_it, bool wait, LogLines* later) {
+  if (worth_it && !device_tried && device_spec.wanted) open_device(wait, later);
   return device_in_use;
 }
 
@@ -225,14 +226,16 @@ void Index::Impl::keep_device_for_writer(bool kept) noexcept {
 }
 
 // The object stays until the index goes, since other threads may be searching on it.
-void Index::Impl::give_up_device(const Error& error) {
+void Index::Impl::give_up_device(const Error& error, LogLines* later) {
   {
     const std::lock_guard lock(device_mutex);
     if (device_in_use.exchange(nullptr) == nullptr) return;
+    backend->give_up();
     device_reason += std::string("; given up: ") + error.what();
   }
   log(LogLevel::warning,
-      std::string("the device failed, the CPU goes on from the last commit: ") + error.what());
+      std::string("the device failed, the CPU goes on from the last commit: ") + error.what(),
+      later);
 }
 
 cuda::Device& IndexAccess::device(const Index& index) {

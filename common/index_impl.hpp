@@ -13,6 +13,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "common/committer.hpp"
 #include "common/file_format.hpp"
@@ -31,6 +32,15 @@
 namespace concord {
 
 inline constexpr const char* kDeviceNotOpened = "not needed yet";
+
+/// What a search has for the log, told when it has left `readers`: the log is the caller's code,
+/// which may wait for a writer, who may be waiting for readers.
+struct LogLine {
+  LogCallback log;
+  LogLevel level;
+  std::string message;
+};
+using LogLines = std::vector<LogLine>;
 
 struct Index::Impl {
   Impl(const IndexParams& params, RuntimeOptions runtime);
@@ -79,22 +89,25 @@ struct Index::Impl {
 
   /// Opens the device where one is wanted and none was tried yet; waits where another thread is
   /// opening it, if `wait`. Throws Error(unsupported) only where options.device requires one.
-  void open_device(bool wait = true);
+  void open_device(bool wait = true, LogLines* later = nullptr);
   cuda::OpenedDevice try_device(const RuntimeOptions& with, const cuda::DeviceSpec& spec,
                                 core::ThreadPool& threads);
-  void log_opened(const cuda::OpenedDevice& opened, bool taken) const;
+  void log_opened(const cuda::OpenedDevice& opened, bool taken, LogLines* later = nullptr) const;
   /// The device, opened where `worth_it`; null where there is none, or, without `wait`, none yet.
-  cuda::Backend* device(bool worth_it, bool wait);
-  void give_up_device(const Error& error);
+  cuda::Backend* device(bool worth_it, bool wait, LogLines* later = nullptr);
+  void give_up_device(const Error& error, LogLines* later = nullptr);
   /// Keeps the device, also one that is opened meanwhile, for the writer alone, or no longer.
   void keep_device_for_writer(bool kept) noexcept;
-  void log(LogLevel level, const std::string& message) const {
-    if (options.log) options.log(level, message);
+  /// Tells the log now, or leaves the line to `later`.
+  void log(LogLevel level, const std::string& message, LogLines* later = nullptr) const {
+    if (!options.log) return;
+    if (later == nullptr) return options.log(level, message);
+    later->push_back({options.log, level, message});
   }
   cpu::SearchCounts search(MatrixView<const float> rows, std::uint32_t k, std::uint32_t ef,
-                           core::Key* keys, std::uint32_t* found);
+                           core::Key* keys, std::uint32_t* found, LogLines& later);
   cpu::SearchCounts exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
-                          std::uint32_t* found);
+                          std::uint32_t* found, LogLines& later);
 
   /// Runs a search into keys and translates them to labels and distances; false if `run`, which
   /// returns optional SearchCounts, did not.
@@ -102,6 +115,11 @@ struct Index::Impl {
   bool answer(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
               MatrixView<std::uint64_t> labels_out, MatrixView<float> distances_out,
               std::span<std::uint32_t> counts, const Run& run) const;
+  /// The same, from entering `readers` to leaving them.
+  template <class Run>
+  bool answer_among_readers(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
+                            MatrixView<std::uint64_t> labels_out, MatrixView<float> distances_out,
+                            std::span<std::uint32_t> counts, const Run& run, LogLines& later) const;
 
   mutable core::ReaderGate readers;  // first, since it is aligned to cache lines
   mutable core::WriterLock writer_lock;

@@ -67,8 +67,8 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
   const core::FloatEnvironment environment;
   impl_->vectors.check_shape(queries, "queries");
   impl_->answer(kUsedBySearch, queries.rows, params.k, labels, distances, counts,
-                [&](core::Key* keys, std::uint32_t* found) {
-                  return impl_->search(queries, params.k, params.ef, keys, found);
+                [&](core::Key* keys, std::uint32_t* found, LogLines& later) {
+                  return impl_->search(queries, params.k, params.ef, keys, found, later);
                 });
 }
 
@@ -89,7 +89,7 @@ std::optional<SearchResult> IndexAccess::search(const Index& index,
     const bool answered = impl.answer(
         kUsedBySearch, queries.rows, params.k, {result.labels.data(), queries.rows, params.k},
         {result.distances.data(), queries.rows, params.k}, result.counts,
-        [&](core::Key* keys, std::uint32_t* found) {
+        [&](core::Key* keys, std::uint32_t* found, LogLines&) {
           return counts_of(on->search(queries, stream, params.k, params.ef, keys, found));
         });
     if (!answered) return std::nullopt;
@@ -105,23 +105,25 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
   const core::FloatEnvironment environment;
   impl_->vectors.check_shape(queries, "queries");
   SearchResult result = result_of(queries.rows, k);
-  impl_->answer(
-      kUsedByExactSearch, queries.rows, k, {result.labels.data(), queries.rows, k},
-      {result.distances.data(), queries.rows, k}, result.counts,
-      [&](core::Key* keys, std::uint32_t* found) { return impl_->exact(queries, k, keys, found); });
+  impl_->answer(kUsedByExactSearch, queries.rows, k, {result.labels.data(), queries.rows, k},
+                {result.distances.data(), queries.rows, k}, result.counts,
+                [&](core::Key* keys, std::uint32_t* found, LogLines& later) {
+                  return impl_->exact(queries, k, keys, found, later);
+                });
   return result;
 }
 
 cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, std::uint32_t k,
-                                      std::uint32_t ef, core::Key* keys, std::uint32_t* found) {
+                                      std::uint32_t ef, core::Key* keys, std::uint32_t* found,
+                                      LogLines& later) {
   constexpr std::size_t kWorthADevice = 256;
-  cuda::Backend* on = device(rows.rows >= kWorthADevice, false);
+  cuda::Backend* on = device(rows.rows >= kWorthADevice, false, &later);
   if (on != nullptr && k > 0 && on->takes_search(rows.rows, std::max(ef, k))) {
     try {
       if (const auto work = counts_of(on->search(rows, k, ef, keys, found))) return *work;
     } catch (const Error& error) {
       if (error.code() == ErrorCode::invalid_vector) throw;
-      give_up_device(error);
+      give_up_device(error, &later);
     }
   }
   double seconds = 0;
@@ -135,15 +137,16 @@ cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, std::uint32_
 }
 
 cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
-                                     std::uint32_t* found) {
+                                     std::uint32_t* found, LogLines& later) {
   constexpr std::uint64_t kWorthADevice = 1 << 24;  // distances
-  cuda::Backend* on = device(std::uint64_t{rows.rows} * graph.size() >= kWorthADevice, false);
+  cuda::Backend* on =
+      device(std::uint64_t{rows.rows} * graph.size() >= kWorthADevice, false, &later);
   if (on != nullptr && k > 0 && rows.rows > 1 && graph.size() > 0 && on->takes_exact(k)) {
     try {
       if (const auto work = counts_of(on->exact(rows, k, keys, found))) return *work;
     } catch (const Error& error) {
       if (error.code() == ErrorCode::invalid_vector) throw;
-      give_up_device(error);
+      give_up_device(error, &later);
     }
   }
   return searcher.exact(rows, k, keys, found, *pool);
@@ -153,6 +156,27 @@ template <class Run>
 bool Index::Impl::answer(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
                          MatrixView<std::uint64_t> labels_out, MatrixView<float> distances_out,
                          std::span<std::uint32_t> counts, const Run& run) const {
+  LogLines later;
+  const auto tell = [&] {
+    for (const LogLine& line : later) line.log(line.level, line.message);
+  };
+  bool answered = false;
+  try {
+    answered = answer_among_readers(used, n, k, labels_out, distances_out, counts, run, later);
+  } catch (...) {
+    tell();
+    throw;
+  }
+  tell();
+  return answered;
+}
+
+template <class Run>
+bool Index::Impl::answer_among_readers(std::span<const core::Content> used, std::size_t n,
+                                       std::uint32_t k, MatrixView<std::uint64_t> labels_out,
+                                       MatrixView<float> distances_out,
+                                       std::span<std::uint32_t> counts, const Run& run,
+                                       LogLines& later) const {
   const auto reading = readers.enter();
   ensure_checked(used);
   const auto fits = [&](const auto& out) {
@@ -165,7 +189,7 @@ bool Index::Impl::answer(std::span<const core::Content> used, std::size_t n, std
                     " labels and distances, a stride of at least that, and as many counts as rows");
   }
   std::vector<core::Key> keys(n * k);
-  const std::optional<cpu::SearchCounts> work = run(keys.data(), counts.data());
+  const std::optional<cpu::SearchCounts> work = run(keys.data(), counts.data(), later);
   if (!work) return false;
   for (std::size_t q = 0; q < n; ++q) {
     for (std::uint32_t j = 0; j < k; ++j) {

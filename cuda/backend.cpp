@@ -45,12 +45,19 @@ Backend::Backend(std::unique_ptr<Device> device, const core::Graph& graph,
   stats_.name = device_->name();
 }
 
+// First told, then waited for: those who wait for the mutex already do not search any more.
 void Backend::keep_for_writer(bool kept) noexcept {
-  const std::lock_guard lock(mutex_);
   kept_ = kept;
+  const std::lock_guard lock(mutex_);
+}
+
+void Backend::give_up() noexcept {
+  const std::lock_guard lock(mutex_);
+  failed_ = true;
 }
 
 DeviceStats Backend::stats() const {
+  proposer_.wait_for_submitter();
   const std::lock_guard lock(mutex_);
   DeviceStats stats = stats_;
   stats.memory_bytes = device_->held_bytes();

@@ -61,7 +61,10 @@ class Backend {
   void end_addition() noexcept { mirror_.withdraw_vectors(); }
   /// From now on no search runs on the device (one that does ends first), or they may again.
   void keep_for_writer(bool kept) noexcept;
+  /// From now on searches fail, those that have chosen the device before, too.
+  void give_up() noexcept;
   [[nodiscard]] Device& device() noexcept { return *device_; }
+  /// Also in a callback of an addition.
   [[nodiscard]] DeviceStats stats() const;
 
   /// False if the CPU is to answer: it is faster for so few queries, or the device cannot.
@@ -94,7 +97,7 @@ class Backend {
   DeviceSearcher searcher_;
   mutable std::mutex mutex_;  ///< guards mirror, searcher, stats and failed_ in searches
   bool failed_ = false;
-  std::atomic<bool> kept_{false};  ///< for the writer; changed under mutex_
+  std::atomic<bool> kept_{false};  ///< for the writer
   SearchRouter router_;
 };
 

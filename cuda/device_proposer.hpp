@@ -32,6 +32,8 @@ class DeviceProposer final : public core::Proposer {
   const core::ProposalBatch* finish(const core::StopRequest& stop) override;
   const core::PruneScores& score(const core::PruneBatch& batch) override;
   void settle() override { submitter_.settle(); }
+  /// Returns when its own thread does nothing: what that counts may be read. From any thread.
+  void wait_for_submitter() const { submitter_.wait_until_idle(); }
   void sealed() override;
   /// The mirror may have been changed by searches since the last addition.
   void begin_addition() noexcept { in_place_ = true; }

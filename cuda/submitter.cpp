@@ -30,6 +30,11 @@ void Submitter::wait(Ticket ticket) {
   std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
+void Submitter::wait_until_idle() const {
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [&] { return finished_ == posted_; });
+}
+
 void Submitter::work() {
   std::unique_lock lock(mutex_);
   for (;;) {

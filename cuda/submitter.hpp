@@ -2,7 +2,7 @@
 //
 // The first job that throws stops the queue: later jobs are dropped until the error was taken by
 // wait() or settle(), which rethrow it.
-// Thread-safety: post, wait and settle are called from one thread.
+// Thread-safety: post, wait and settle are called from one thread, wait_until_idle from any.
 #pragma once
 
 #include <condition_variable>
@@ -31,12 +31,15 @@ class Submitter {
   void wait(Ticket ticket);
   /// Waits for all jobs; rethrows their error.
   void settle() { wait(posted_); }
+  /// Waits for all jobs; an error stays for settle.
+  void wait_until_idle() const;
 
  private:
   void work();
 
-  std::mutex mutex_;
-  std::condition_variable wake_, done_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  mutable std::condition_variable done_;
   std::deque<std::function<void()>> jobs_;
   Ticket posted_ = 0;
   Ticket finished_ = 0;

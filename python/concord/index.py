@@ -69,8 +69,8 @@ class Index:
         threads: 0 means one per hardware thread.
         device: ``"auto"`` (a CUDA device if there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
 
-    Many threads may search one index at a time. An addition waits for the searches under way and has
-    the index to itself. All long work releases the GIL and heeds Ctrl-C.
+    Many threads may search one index at a time, also beside an addition; additions take turns. All
+    long work releases the GIL and heeds Ctrl-C.
 
     >>> import concord, numpy as np
     >>> vectors = np.random.default_rng(1).normal(size=(1000, 16)).astype(np.float32)

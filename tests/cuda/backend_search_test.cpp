@@ -3,7 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <atomic>
+#include <chrono>
 #include <limits>
+#include <memory>
+#include <string_view>
 #include <thread>
 
 #include "cpu/searcher.hpp"
@@ -137,6 +142,42 @@ TEST(BackendSearch, BatchesTheRouterWouldLeaveToTheCpu) {
     EXPECT_EQ(keys, expected);
     EXPECT_EQ(found, expected_found);
   }
+}
+
+// Else a stream of searches could keep the writer out.
+TEST(BackendSearch, WhoWantsToKeepTheDeviceWaitsForOneSearchOnly) {
+  const Matrix data = make_data(Shape::clustered, 500, 5);
+  GraphBuilder built(make_params(5, 3, 16, 400), data, 2);
+  while (built.graph.size() < data.rows) built.step();
+  std::atomic<int> searching{0};
+  std::atomic<bool> go_on{false};
+  auto host = std::make_unique<Watched<cuda::HostDevice>>();
+  host->set_hook([&](std::string_view call, std::uint64_t) {
+    if (call != "search") return;
+    ++searching;
+    while (!go_on) std::this_thread::yield();
+  });
+  BuildStats stats;
+  cuda::Backend device(std::move(host), built.graph, built.vectors, built.pool, 0, stats);
+  const auto search = [&] {
+    std::array<core::Key, 100> keys;
+    std::array<std::uint32_t, 100> found;
+    (void)device.search(data.slice(0, 100), 1, 20, keys.data(), found.data());
+  };
+  std::thread first(search);
+  while (searching == 0) std::this_thread::yield();
+  std::thread keeper([&] { device.keep_for_writer(true); });
+  const auto begin = std::chrono::steady_clock::now();
+  while (device.takes_search(100, 20) &&
+         std::chrono::steady_clock::now() - begin < std::chrono::seconds(20)) {
+    std::this_thread::yield();
+  }
+  EXPECT_FALSE(device.takes_search(100, 20)) << "others may come while the writer waits";
+  go_on = true;
+  first.join();
+  keeper.join();
+  search();
+  EXPECT_EQ(searching, 1);
 }
 
 // Rows above max_degree, which the device keeps in continuations, in the middle of long epochs.

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <string_view>
 #include <thread>
 
 #include "tests/cuda/host_devices.hpp"
@@ -43,6 +45,125 @@ TEST(BesideTheWriter, OnADevice) {
   cpu.add(data.view());
   EXPECT_EQ(index.digest(), cpu.digest());
   expect_same(idle, cpu.search(data.slice(0, 300), {.k = 5, .ef = 50}));
+}
+
+// What the device's own thread counts while the callback runs, a batch ahead. TSan sees it.
+TEST(BesideTheWriter, AnAdditionsCallbackMayAskForTheDevicesFigures) {
+  const HostDevices devices;
+  const Matrix data = make_data(Shape::clustered, 6000, 8);
+  Index index(make_params(8, 4, 20, 256), on("cuda"));
+  std::uint64_t asked = 0;
+  for (std::size_t first = 0; first < 6000; first += 1500) {
+    std::uint64_t bytes = 0;
+    index.add(data.slice(first, 1500), [&](std::uint64_t, std::uint64_t) {
+      const std::uint64_t now = index.stats().device.bytes_in;
+      EXPECT_GE(now, bytes);
+      bytes = now;
+      return ++asked > 0;
+    });
+  }
+  EXPECT_GE(asked, 8u);  // at least when a call begins and when it ends
+}
+
+// The log is the caller's code. It may use the index, and so may wait for the writer, who in turn
+// waits for searches: those that log are none of them.
+TEST(BesideTheWriter, ASearchThatLogsHoldsUpNoWriter) {
+  const HostDevices devices;
+  Matrix data = make_data(Shape::clustered, 900, 8);
+  for (std::size_t i = 0; i < 600; ++i) {  // kept as bytes; then floats come, and all rows move
+    for (std::size_t e = 0; e < 8; ++e) data.row(i)[e] = static_cast<float>(i % 200 + e);
+  }
+  std::atomic<bool> logging{false};
+  std::atomic<bool> added{false};
+  std::atomic<bool> in_time{false};
+  RuntimeOptions options = on("auto");
+  options.log = [&](LogLevel, std::string_view) {
+    logging = true;
+    const auto begin = std::chrono::steady_clock::now();
+    while (!added && std::chrono::steady_clock::now() - begin < std::chrono::seconds(20)) {
+      std::this_thread::yield();
+    }
+    in_time = added.load();
+  };
+  Index index(make_params(8, 4, 20, 256), options);
+  index.add(data.slice(0, 600));
+  std::thread reader([&] { (void)index.search(data.slice(0, 300), {.k = 1, .ef = 20}); });
+  while (!logging) std::this_thread::yield();
+  index.add(data.slice(600, 300));
+  added = true;
+  reader.join();
+  EXPECT_TRUE(in_time);
+  expect_sound(index.audit());
+}
+
+// An addition in which a search comes to open the device waits for it, and uses it.
+TEST(BesideTheWriter, AnAdditionWaitsForTheDeviceThatASearchOpens) {
+  std::atomic<bool> opening{false};
+  std::atomic<int> proposed{0};
+  const HostDevices devices(
+      [&]() -> std::unique_ptr<cuda::HostDevice> {
+        opening = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(30));
+        return std::make_unique<Watched<cuda::HostDevice>>();
+      },
+      [&](std::string_view call, std::uint64_t) { proposed += call == "propose" ? 1 : 0; });
+  const Matrix data = make_data(Shape::clustered, 3000, 8);
+  Index index(make_params(8, 4, 20, 256), on("auto"));
+  index.add(data.slice(0, 1000));
+  std::thread reader;
+  index.add_from(
+      [&](std::size_t) {
+        reader = std::thread([&] { (void)index.search(data.slice(0, 300), {.k = 1, .ef = 20}); });
+        while (!opening) std::this_thread::yield();
+        return data.slice(1000, 2000);
+      },
+      2000);
+  reader.join();
+  EXPECT_GT(proposed, 0);
+  EXPECT_EQ(devices.opened, 1);
+}
+
+/// Keeps one thread waiting when it asks what the device can do.
+class PausingDevice : public cuda::HostDevice {
+ public:
+  [[nodiscard]] std::size_t shared_memory_limit() const noexcept override {
+    if (std::this_thread::get_id() == pauses.load()) {
+      paused = true;
+      while (!go_on) std::this_thread::yield();
+    }
+    return HostDevice::shared_memory_limit();
+  }
+  static inline std::atomic<std::thread::id> pauses{};
+  static inline std::atomic<bool> paused{false};
+  static inline std::atomic<bool> go_on{false};
+};
+
+// A search may have chosen the device before the addition that lost it began.
+TEST(BesideTheWriter, ADeviceThatFailedInAnAdditionAnswersNoSearch) {
+  std::atomic<bool> failing{false};
+  std::atomic<int> used_since{0};
+  const HostDevices devices([] { return std::make_unique<Watched<PausingDevice>>(); },
+                            [&](std::string_view call, std::uint64_t) {
+                              if (!failing) return;
+                              used_since += call == "search" ? 1 : 0;
+                              if (call == "propose") throw Error(ErrorCode::cuda, "lost");
+                            });
+  const Matrix data = make_data(Shape::clustered, 3000, 8);
+  Index index(make_params(8, 4, 20, 256), on("cuda"));
+  index.add(data.slice(0, 1500));
+  SearchResult found;
+  std::thread reader([&] {
+    PausingDevice::pauses = std::this_thread::get_id();
+    found = index.search(data.slice(0, 300), {.k = 3, .ef = 40});
+  });
+  while (!PausingDevice::paused) std::this_thread::yield();
+  failing = true;
+  index.add(data.slice(1500, 1500));
+  PausingDevice::pauses = std::thread::id{};
+  PausingDevice::go_on = true;
+  reader.join();
+  EXPECT_EQ(used_since, 0);
+  expect_same(found, index.search(data.slice(0, 300), {.k = 3, .ef = 40}));
 }
 
 }  // namespace
