@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <concord/interchange.hpp>
+#include <iostream>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -186,14 +187,16 @@ TEST(BesideTheWriter, EveryAnswerIsOfSomePrefix) {
   const Truth truth(n);
   RuntimeOptions options;
   options.threads = 2;
-  for (std::size_t round = 0; round < scaled(2, 1); ++round) {
+  const std::size_t rounds = scaled(2, 1);
+  std::atomic<std::uint64_t> answers{0};
+  for (std::size_t round = 0; round < rounds; ++round) {
     Index index(Truth::params(), options);
     Findings findings;
     std::atomic<bool> done{false};
     std::vector<std::thread> readers;
     for (std::size_t t = 0; t < 8; ++t) {
       readers.emplace_back([&, t] {
-        for (std::size_t i = 0; !done; ++i) {
+        for (std::size_t i = 0; !done; ++i, ++answers) {
           const std::size_t draw = hash(round, t, i);
           switch (draw % 8) {
             case 0:
@@ -216,6 +219,8 @@ TEST(BesideTheWriter, EveryAnswerIsOfSomePrefix) {
     EXPECT_EQ(index.digest(), digest_of_prefix(truth, n)) << "readers changed the graph";
     expect_sound(index.audit());
   }
+  std::cout << "rounds: " << rounds << ", vectors inserted: " << rounds * n
+            << ", answers checked: " << answers << "\n";
 }
 
 // Saves, digests, audits and figures while additions go on are of one moment between two commits.

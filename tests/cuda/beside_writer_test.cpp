@@ -140,6 +140,8 @@ class PausingDevice : public cuda::HostDevice {
 
 // A search may have chosen the device before the addition that lost it began.
 TEST(BesideTheWriter, ADeviceThatFailedInAnAdditionAnswersNoSearch) {
+  PausingDevice::paused = false;
+  PausingDevice::go_on = false;
   std::atomic<bool> failing{false};
   std::atomic<int> used_since{0};
   const HostDevices devices([] { return std::make_unique<Watched<PausingDevice>>(); },
