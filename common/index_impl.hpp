@@ -123,9 +123,6 @@ struct Index::Impl {
 
   mutable core::ReaderGate readers;  // first, since it is aligned to cache lines
   mutable core::WriterLock writer_lock;
-  std::function<void(core::Content)> check_mapped;  ///< empty unless mapped from a file
-  mutable std::mutex mapped_mutex;
-  mutable std::atomic<unsigned> mapped_is_checked{0};  ///< a bit for each Content
   RuntimeOptions options;
   const cpu::DistanceKernels* kernels;
   cuda::DeviceSpec device_spec;
@@ -137,9 +134,12 @@ struct Index::Impl {
   core::Committer committer;
   std::unique_ptr<core::Journal> journal;  ///< of an index made by open; else null
   cpu::Searcher searcher;
-  std::mutex device_mutex;  ///< guards the four below
+  std::function<void(core::Content)> check_mapped;  ///< empty unless mapped from a file
+  mutable std::mutex mapped_mutex;
+  mutable std::atomic<unsigned> mapped_is_checked{0};  ///< a bit for each Content
   bool device_is_kept = false;
   std::atomic<bool> device_tried{false};
+  std::mutex device_mutex;  ///< guards the two above and the two below
   std::string device_reason = kDeviceNotOpened;
   std::unique_ptr<cuda::Backend> backend;
   std::atomic<cuda::Backend*> device_in_use{nullptr};  ///< backend, unless it was given up
