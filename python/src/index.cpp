@@ -91,6 +91,15 @@ auto PythonIndex::read(const Work& work) const {
   return work();
 }
 
+void PythonIndex::check_content() const {
+  if (content_is_checked_) return;
+  {
+    const nb::gil_scoped_release released;
+    (void)index_.contains(0);
+  }
+  content_is_checked_ = true;
+}
+
 PythonIndex::PythonIndex(const IndexParams& params, unsigned threads, const std::string& device)
     : index_(params, options(threads, device)), threads_(threads), device_(device) {}
 
@@ -208,6 +217,7 @@ nb::object PythonIndex::search(nb::handle queries, nb::handle k, nb::handle ef,
   const Array rows(queries, "queries");
   const SearchParams how{number32(k, "k"), number32(ef, "ef")};
   const Reading reading(lock_);
+  check_content();
   (void)index_.search({}, how);  // refuses k and ef before any memory is taken for answers
   const Answers answers(rows.rows(), how.k, rows.ndim() == 1, out);
   if (rows.on_device()) {
@@ -235,6 +245,7 @@ nb::object PythonIndex::exact_search(nb::handle queries, nb::handle k, nb::handl
   }
   const std::uint32_t width = number32(k, "k");
   const Reading reading(lock_);
+  check_content();
   (void)index_.exact_search({}, width);
   const Answers answers(rows.rows(), width, rows.ndim() == 1, out);
   Pace pace(4 * workers());
@@ -257,11 +268,13 @@ std::size_t PythonIndex::size() const {
 
 bool PythonIndex::contains(std::uint64_t label) const {
   const Reading reading(lock_);
+  check_content();
   return index_.contains(label);
 }
 
 nb::object PythonIndex::vector(std::uint64_t label) const {
   const Reading reading(lock_);
+  check_content();
   return to_numpy(index_.vector(label), "f4");
 }
 

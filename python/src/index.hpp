@@ -66,10 +66,14 @@ class PythonIndex {
   [[nodiscard]] std::size_t queries_per_piece(std::uint32_t ef) const;
   template <class Work>
   auto read(const Work& work) const;
+  /// The first use of a mapped index checks its file, which takes long: without the GIL. Called by
+  /// members that keep the GIL.
+  void check_content() const;
 
   mutable IndexLock lock_;  ///< shared by all calls but those that need the index to themselves
   IndexLock adding_;        ///< additions take turns; taken before lock_
   Index index_;
+  mutable bool content_is_checked_ = false;  ///< guarded by the GIL
   unsigned threads_;
   std::string device_;
 };

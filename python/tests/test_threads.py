@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import make_index, make_vectors
 
 import concord
@@ -119,6 +122,46 @@ def test_the_gil_is_free_during_long_work() -> None:
         assert met
 
     run_together([add, add])
+
+
+@pytest.mark.parametrize("use", ["contains", "vector", "search", "exact_search"])
+def test_the_gil_is_free_while_a_mapped_file_is_checked(tmp_path: Path, use: str) -> None:
+    vectors = make_vectors(1500, 2000)
+    index = concord.Index(2000, M=4, ef_construction=10, threads=1)
+    index.add(vectors)
+    index.save(tmp_path / "index.concord")
+    uses: dict[str, Callable[[concord.Index], object]] = {
+        "contains": lambda mapped: 3 in mapped,
+        "vector": lambda mapped: mapped[3],
+        "search": lambda mapped: mapped.search(vectors[3], k=1, ef=1),
+        "exact_search": lambda mapped: mapped.exact_search(vectors[3], k=1),
+    }
+
+    def is_free() -> bool:
+        mapped = concord.Index.map(tmp_path / "index.concord", threads=1)
+        clock: int | None = None
+        span: list[float] = []
+
+        def work() -> None:
+            nonlocal clock
+            clock = time.pthread_getcpuclockid(threading.get_ident())
+            begin = time.thread_time()
+            uses[use](mapped)
+            span.extend((begin, time.thread_time()))
+
+        # This thread looks at how far the other has come. Where the other keeps the GIL, it is seen
+        # before its work and after it, never in the middle.
+        seen = []
+        with ThreadPoolExecutor(1) as pool:
+            task = pool.submit(work)
+            while not task.done():
+                if clock is not None:
+                    seen.append(time.clock_gettime(clock))
+            task.result()
+        length = span[1] - span[0]
+        return any(span[0] + length / 4 < t < span[1] - length / 4 for t in seen)
+
+    assert any(is_free() for _ in range(50))
 
 
 def test_two_additions_do_not_mix() -> None:
