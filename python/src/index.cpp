@@ -91,13 +91,14 @@ auto PythonIndex::read(const Work& work) const {
   return work();
 }
 
-void PythonIndex::check_content() const {
-  if (content_is_checked_) return;
+template <class Use>
+void PythonIndex::use_first(bool& was_used, const Use& use) const {
+  if (was_used) return;
   {
     const nb::gil_scoped_release released;
-    (void)index_.contains(0);
+    use();
   }
-  content_is_checked_ = true;
+  was_used = true;
 }
 
 PythonIndex::PythonIndex(const IndexParams& params, unsigned threads, const std::string& device)
@@ -217,7 +218,7 @@ nb::object PythonIndex::search(nb::handle queries, nb::handle k, nb::handle ef,
   const Array rows(queries, "queries");
   const SearchParams how{number32(k, "k"), number32(ef, "ef")};
   const Reading reading(lock_);
-  check_content();
+  use_first(used_links_, [&] { (void)index_.search({}, how); });
   (void)index_.search({}, how);  // refuses k and ef before any memory is taken for answers
   const Answers answers(rows.rows(), how.k, rows.ndim() == 1, out);
   if (rows.on_device()) {
@@ -245,7 +246,7 @@ nb::object PythonIndex::exact_search(nb::handle queries, nb::handle k, nb::handl
   }
   const std::uint32_t width = number32(k, "k");
   const Reading reading(lock_);
-  check_content();
+  use_first(used_vectors_, [&] { (void)index_.exact_search({}, width); });
   (void)index_.exact_search({}, width);
   const Answers answers(rows.rows(), width, rows.ndim() == 1, out);
   Pace pace(4 * workers());
@@ -268,13 +269,13 @@ std::size_t PythonIndex::size() const {
 
 bool PythonIndex::contains(std::uint64_t label) const {
   const Reading reading(lock_);
-  check_content();
+  use_first(used_labels_, [&] { (void)index_.contains(label); });
   return index_.contains(label);
 }
 
 nb::object PythonIndex::vector(std::uint64_t label) const {
   const Reading reading(lock_);
-  check_content();
+  use_first(used_vectors_, [&] { (void)index_.exact_search({}, 0); });
   return to_numpy(index_.vector(label), "f4");
 }
 

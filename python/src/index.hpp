@@ -66,14 +66,16 @@ class PythonIndex {
   [[nodiscard]] std::size_t queries_per_piece(std::uint32_t ef) const;
   template <class Work>
   auto read(const Work& work) const;
-  /// The first use of a mapped index checks its file, which takes long: without the GIL. Called by
-  /// members that keep the GIL.
-  void check_content() const;
+  /// Does `use`, without the GIL, unless it was done before: the first use of each part of a mapped
+  /// file checks it, which takes long, and members that keep the GIL must not be the first.
+  template <class Use>
+  void use_first(bool& was_used, const Use& use) const;
 
   mutable IndexLock lock_;  ///< shared by all calls but those that need the index to themselves
   IndexLock adding_;        ///< additions take turns; taken before lock_
   Index index_;
-  mutable bool content_is_checked_ = false;  ///< guarded by the GIL
+  // Guarded by the GIL.
+  mutable bool used_links_ = false, used_vectors_ = false, used_labels_ = false;
   unsigned threads_;
   std::string device_;
 };
