@@ -90,7 +90,7 @@ void VirtualMemory::commit(std::size_t bytes) {
     throw Error(ErrorCode::out_of_memory,
                 "the system refused " + std::to_string(target - committed_) + " bytes of memory");
   }
-  if (target >= 4 * kHugePage) madvise(data_, target, MADV_HUGEPAGE);
+  if (target >= kHugePage) madvise(data_, target, MADV_HUGEPAGE);
   committed_ = target;
 }
 

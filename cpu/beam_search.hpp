@@ -54,6 +54,21 @@ core::Key greedy_descent(const Scorer& scorer, const float* query, core::Key fro
   }
 }
 
+/// Keeps of the first `n` ids and distances those no farther than `worst`; returns how many.
+/// Without a branch, since which are near is unpredictable.
+inline std::uint32_t keep_near(float worst, std::uint32_t n, Scratch& scratch) noexcept {
+  core::NodeId* const ids = scratch.ids.data();
+  float* const distances = scratch.distances.data();
+  std::uint32_t kept = 0;
+  for (std::uint32_t j = 0; j < n; ++j) {
+    const float distance = distances[j];
+    ids[kept] = ids[j];
+    distances[kept] = distance;
+    kept += distance <= worst ? 1 : 0;
+  }
+  return kept;
+}
+
 /// Fills scratch.list with the (approximately) `ef` nodes of the layer nearest to the query.
 /// `prefetch_row(node)` may begin to fetch a row that will be read soon.
 template <class ReadRow, class PrefetchRow>
@@ -64,22 +79,19 @@ void beam_search(const Scorer& scorer, const float* query, core::Key from, std::
   list.reset(ef);
   list.insert(from);
   scratch.visited.reset(ef);
-  scratch.visited.test_and_set(core::key_id(from));
+  scratch.ids[0] = core::key_id(from);
+  scratch.visited.keep_unmarked(scratch.ids.data(), 1);
 
   for (core::NodeId node; (node = list.expand_closest()) != core::kNoNode;) {
     const std::uint32_t n = read_row(node, scratch.ids.data());
-    std::uint32_t fresh = 0;
-    for (std::uint32_t j = 0; j < n; ++j) {
-      const core::NodeId id = scratch.ids[j];
-      if (scratch.visited.test_and_set(id)) continue;
-      scorer.prefetch(id);
-      scratch.ids[fresh++] = id;
-    }
+    const std::uint32_t fresh = scratch.visited.keep_unmarked(scratch.ids.data(), n);
+    for (std::uint32_t j = 0; j < fresh; ++j) scorer.prefetch(scratch.ids[j]);
     if (const core::NodeId next = list.peek_closest(); next != core::kNoNode) prefetch_row(next);
     scorer.score(query, scratch.ids.data(), fresh, scratch.distances.data());
     scratch.counts.distances += fresh;
     ++scratch.counts.hops;
-    for (std::uint32_t j = 0; j < fresh; ++j) {
+    const std::uint32_t near = keep_near(list.worst_distance(), fresh, scratch);
+    for (std::uint32_t j = 0; j < near; ++j) {
       const core::NodeId id = scratch.ids[j];
       if (list.insert(core::make_key(scratch.distances[j], id)) < kSoon) prefetch_row(id);
     }

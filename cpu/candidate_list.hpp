@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "common/key.hpp"
@@ -26,6 +27,12 @@ class CandidateList {
   /// A key that compares below this may still enter.
   [[nodiscard]] core::Key bound() const noexcept {
     return size_ < capacity_ ? core::kWorstKey : keys_[size_ - 1];
+  }
+
+  /// No key of a greater distance may enter.
+  [[nodiscard]] float worst_distance() const noexcept {
+    return size_ < capacity_ ? std::numeric_limits<float>::infinity()
+                             : core::key_distance(keys_[size_ - 1]);
   }
 
   /// Inserts a plain key unless it is there already or worse than a full list's worst. Returns its
@@ -60,12 +67,13 @@ class CandidateList {
   }
 
  private:
-  // Without a branch to mispredict: half of the steps of std::lower_bound go either way.
+  // Without a branch to mispredict: half of the steps of std::lower_bound go either way. By
+  // arithmetic, since GCC 12 makes a branch of the conditional operator.
   [[nodiscard]] core::Key* lower_bound(core::Key key) noexcept {
     core::Key* first = keys_.data();
     for (std::size_t n = size_; n > 0;) {
       const std::size_t half = (n + 1) / 2;
-      first += first[half - 1] < key ? half : 0;
+      first += half & (std::size_t{0} - static_cast<std::size_t>(first[half - 1] < key));
       n -= half;
     }
     return first;

@@ -130,29 +130,47 @@ void CpuProposer::merge_tail(const Task& task, std::uint32_t layer, Worker& work
 }
 
 // Neighbor selection heuristic (Malkov & Yashunin, algorithm 4): a candidate is kept unless it is
-// nearer to one already kept than to the node.
+// nearer to one already kept than to the node. Candidates come in blocks, since many distances to
+// one kept node cost less than one to each of many; a distance is the same from either end.
 void CpuProposer::select_neighbors(NodeId* out, Worker& worker) const {
   const Stopwatch watch(worker.stats.selection.seconds);
   ++worker.stats.selection.count;
   const std::uint32_t M = graph_.params().M;
   const CandidateList& list = worker.scratch.list;
   std::uint32_t kept = 0;
-  for (std::size_t c = 0; c < list.size() && kept < M; ++c) {
-    const NodeId candidate = core::key_id(list[c]);
-    const float distance = core::key_distance(list[c]);
-    if (c + 1 < list.size()) scorer_.prefetch(core::key_id(list[c + 1]));
-    const float* query = scorer_.as_query(candidate, worker.widened.data());
-    bool dominated = false;
-    for (std::uint32_t s = 0; s < kept && !dominated; s += 4) {
-      float to_kept[4];
-      const std::uint32_t n = std::min(4u, kept - s);
-      scorer_.score(query, out + s, n, to_kept);
-      worker.scratch.counts.distances += n;
-      for (std::uint32_t j = 0; j < n; ++j) dominated |= to_kept[j] < distance;
+  for (std::size_t first = 0; first < list.size() && kept < M; first += Block::kSize) {
+    Block block;
+    block.end = static_cast<std::uint32_t>(std::min(Block::kSize, list.size() - first));
+    for (std::uint32_t c = 0; c < block.end; ++c) {
+      block.ids[c] = core::key_id(list[first + c]);
+      block.distances[c] = core::key_distance(list[first + c]);
+      scorer_.prefetch(block.ids[c]);
     }
-    if (!dominated) out[kept++] = candidate;
+    for (std::uint32_t s = 0; s < kept; ++s) drop_dominated(out[s], block, worker);
+    while (block.begin < block.end && kept < M) {
+      out[kept++] = block.ids[block.begin++];
+      if (kept < M) drop_dominated(out[kept - 1], block, worker);
+    }
   }
   std::fill(out + kept, out + M, core::kNoNode);
+}
+
+void CpuProposer::drop_dominated(NodeId by, Block& block, Worker& worker) const {
+  const std::uint32_t n = block.end - block.begin;
+  if (n == 0) return;
+  NodeId* const ids = block.ids.data() + block.begin;
+  float* const distances = block.distances.data() + block.begin;
+  float* const to_kept = worker.scratch.distances.data();
+  scorer_.score(scorer_.as_query(by, worker.widened.data()), ids, n, to_kept);
+  worker.scratch.counts.distances += n;
+  std::uint32_t left = 0;
+  for (std::uint32_t c = 0; c < n; ++c) {
+    const float distance = distances[c];
+    ids[left] = ids[c];
+    distances[left] = distance;
+    left += to_kept[c] < distance ? 0 : 1;
+  }
+  block.end = block.begin + left;
 }
 
 const core::PruneScores& CpuProposer::score(const core::PruneBatch& batch) {

@@ -4,6 +4,7 @@
 // sealed. Thread-safety: used by the one building thread; works on the pool's threads.
 #pragma once
 
+#include <array>
 #include <concord/stats.hpp>
 #include <vector>
 
@@ -42,11 +43,22 @@ class CpuProposer final : public core::Proposer {
     core::SealedVersion version;
   };
 
+  /// Some candidates for a node, in order, with their distances to it: those in [begin, end).
+  struct Block {
+    static constexpr std::size_t kSize = 32;
+    std::array<core::NodeId, kSize> ids;
+    std::array<float, kSize> distances;
+    std::uint32_t begin = 0;
+    std::uint32_t end = 0;
+  };
+
   void propose(const Task& task, core::ProposalBatch& batch, Worker& worker) const;
   [[nodiscard]] core::Key descend(const Task& task, Worker& worker) const;
   void search_layer(const Task& task, std::uint32_t layer, core::Key from, Worker& worker) const;
   void merge_tail(const Task& task, std::uint32_t layer, Worker& worker) const;
   void select_neighbors(core::NodeId* out, Worker& worker) const;
+  /// Takes those candidates out of the block that are nearer to the node `by` than to theirs.
+  void drop_dominated(core::NodeId by, Block& block, Worker& worker) const;
   void score_row(const core::PruneBatch& batch, const core::PruneBatch::Row& row, Worker& worker);
   /// For the rows as the store keeps them now.
   void prepare_workers();

@@ -28,9 +28,10 @@ class Scorer {
   [[nodiscard]] const float* as_query(core::NodeId id, float* buffer) const noexcept {
     return vectors_->read(id, buffer);
   }
-  /// Begins to fetch a vector that will be scored soon; the hardware follows up on long rows.
+  /// Begins to fetch a vector that will be scored soon. Its beginning: the hardware follows up, and
+  /// more requests than the processor can keep under way would be waited for.
   void prefetch(core::NodeId id) const noexcept {
-    core::prefetch(base_ + id * row_bytes_, std::min<std::size_t>(row_bytes_, 512));
+    core::prefetch(base_ + id * row_bytes_, std::min<std::size_t>(row_bytes_, 256));
   }
 
  private:

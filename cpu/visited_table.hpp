@@ -25,12 +25,20 @@ class VisitedTable {
     slots_.assign(size, core::kNoNode);
   }
 
-  /// True if the node was marked and not forgotten since; marks it.
-  bool test_and_set(core::NodeId node) noexcept {
-    core::NodeId& slot = slots_[(node * 0x9E3779B1u) >> shift_];
-    if (slot == node) return true;
-    slot = node;
-    return false;
+  /// Keeps of `n` nodes those that are not marked, or were forgotten, in their order, and marks
+  /// them; returns how many. Without a branch, since which are marked is unpredictable.
+  std::uint32_t keep_unmarked(core::NodeId* nodes, std::uint32_t n) noexcept {
+    core::NodeId* const slots = slots_.data();
+    const unsigned shift = shift_;
+    std::uint32_t kept = 0;
+    for (std::uint32_t j = 0; j < n; ++j) {
+      const core::NodeId node = nodes[j];
+      core::NodeId& slot = slots[(node * 0x9E3779B1u) >> shift];
+      nodes[kept] = node;
+      kept += slot == node ? 0 : 1;
+      slot = node;
+    }
+    return kept;
   }
 
   [[nodiscard]] std::size_t bytes() const noexcept {

@@ -3,6 +3,7 @@
 #include "cpu/candidate_list.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "tests/support/data_sets.hpp"
 #include "tests/support/support.hpp"
@@ -63,6 +64,9 @@ TEST(CandidateList, BehavesAsASortedListUnderRandomOperations) {
         ASSERT_EQ(list[i], expected[i].first | (expected[i].second ? core::kExpanded : 0));
       }
       ASSERT_EQ(list.bound() == core::kWorstKey, expected.size() < capacity);
+      ASSERT_EQ(list.worst_distance(), expected.size() < capacity
+                                           ? std::numeric_limits<float>::infinity()
+                                           : core::key_distance(expected.back().first));
     }
   }
 }

@@ -3,12 +3,40 @@
 #include "cpu/visited_table.hpp"
 
 #include <set>
+#include <vector>
 
 #include "tests/support/data_sets.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::cpu {
 namespace {
+
+// True if the table remembers the node; it does afterwards.
+bool test_and_set(VisitedTable& table, core::NodeId node) {
+  return table.keep_unmarked(&node, 1) == 0;
+}
+
+TEST(VisitedTable, KeepsWhatWasNotMarkedInItsOrder) {
+  VisitedTable table;
+  for (std::uint64_t run = 0; run < 200; ++run) {
+    table.reset(1000);  // large enough to forget nothing here, or the expectation below fails
+    std::set<core::NodeId> marked;
+    for (std::uint64_t step = 0; step < 6; ++step) {
+      std::vector<core::NodeId> nodes(test::hash(run, step) % 65);
+      for (std::size_t j = 0; j < nodes.size(); ++j) {
+        nodes[j] = static_cast<core::NodeId>(100 * run + test::hash(run, step, j + 1) % 90);
+      }
+      std::vector<core::NodeId> expected;
+      for (const core::NodeId node : nodes) {
+        if (marked.insert(node).second) expected.push_back(node);
+      }
+      const std::uint32_t kept =
+          table.keep_unmarked(nodes.data(), static_cast<std::uint32_t>(nodes.size()));
+      nodes.resize(kept);
+      ASSERT_EQ(nodes, expected);
+    }
+  }
+}
 
 TEST(VisitedTable, ReportsOnlyWhatWasMarked) {
   VisitedTable table;
@@ -19,10 +47,10 @@ TEST(VisitedTable, ReportsOnlyWhatWasMarked) {
     std::uint64_t repeated = 0;
     for (std::uint64_t step = 0; step < 20000; ++step) {
       const auto node = static_cast<core::NodeId>(test::hash(ef, step) % 4000);
-      const bool seen = table.test_and_set(node);
+      const bool seen = test_and_set(table, node);
       const bool was_marked = !marked.insert(node).second;
       ASSERT_TRUE(!seen || was_marked) << "node " << node << " was never marked";
-      ASSERT_TRUE(table.test_and_set(node)) << "the node marked last is remembered";
+      ASSERT_TRUE(test_and_set(table, node)) << "the node marked last is remembered";
       repeated += was_marked;
       remembered += seen;
     }
@@ -31,7 +59,7 @@ TEST(VisitedTable, ReportsOnlyWhatWasMarked) {
       EXPECT_GT(remembered * 10, repeated * 9) << "a large table forgets little";
     }
     table.reset(ef);
-    for (core::NodeId node = 0; node < 4000; ++node) ASSERT_FALSE(table.test_and_set(node));
+    for (core::NodeId node = 0; node < 4000; ++node) ASSERT_FALSE(test_and_set(table, node));
   }
 }
 
@@ -39,8 +67,8 @@ TEST(VisitedTable, TakesExtremeIds) {
   VisitedTable table;
   table.reset(10);
   for (const core::NodeId node : {core::NodeId{0}, core::kMaxNodes}) {
-    EXPECT_FALSE(table.test_and_set(node));
-    EXPECT_TRUE(table.test_and_set(node));
+    EXPECT_FALSE(test_and_set(table, node));
+    EXPECT_TRUE(test_and_set(table, node));
   }
 }
 
@@ -48,7 +76,7 @@ TEST(VisitedTable, HasASizeThatDependsOnEfAlone) {
   VisitedTable table;
   table.reset(64);
   const std::size_t bytes = table.bytes();
-  for (core::NodeId node = 0; node < 100000; ++node) table.test_and_set(node);
+  for (core::NodeId node = 0; node < 100000; ++node) test_and_set(table, node);
   EXPECT_EQ(table.bytes(), bytes);
   table.reset(65536);
   EXPECT_LE(table.bytes(), std::size_t{1} << 20);
