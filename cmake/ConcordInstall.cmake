@@ -7,7 +7,11 @@ include(CMakePackageConfigHelpers)
 
 set_target_properties(concord_static PROPERTIES OUTPUT_NAME concord)
 target_link_options(concord PRIVATE
-  "LINKER:--version-script=${CMAKE_CURRENT_LIST_DIR}/concord.map" LINKER:--no-undefined)
+  "LINKER:--version-script=${CMAKE_CURRENT_LIST_DIR}/concord.map")
+# Clang leaves the runtime of a sanitizer to the executable.
+if(NOT CONCORD_SANITIZE)
+  target_link_options(concord PRIVATE LINKER:--no-undefined)
+endif()
 set_property(TARGET concord APPEND PROPERTY LINK_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/concord.map")
 
 set(concord_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/Concord")
