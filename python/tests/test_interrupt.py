@@ -72,6 +72,8 @@ def test_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
 def ctrl_c() -> Iterator[threading.Event]:
     """Presses Ctrl-C once, a while after the event is set, until the test has noticed."""
     go = threading.Event()
+    # Whoever starts the tests in the background of a script has them ignore the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def press() -> None:
         go.wait()
@@ -83,6 +85,7 @@ def ctrl_c() -> Iterator[threading.Event]:
     yield go
     go.set()
     thread.join()
+    signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_stops_an_addition(ctrl_c: threading.Event) -> None:
