@@ -52,7 +52,7 @@ fi
 
 "$root/docker/install-deps.sh" --build
 if [ ! -x "$build_dir/bench/concord-bench" ]; then
-  echo "building concord-bench in $build_dir (a minute or two the first time)" >&2
+  echo "building concord-bench in $build_dir (a few minutes the first time)" >&2
 fi
 quietly cmake -S "$root" -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=Release "${cuda[@]}" \
   -DCONCORD_TESTS=OFF -DCONCORD_BENCH=ON

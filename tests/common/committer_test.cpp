@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/relaying_proposer.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -85,20 +86,9 @@ TEST(CommitterReanchoring, SpreadsAStarOverTheGraph) {
 // What a proposer throws when it is told of a seal (from the caller's log, say) comes too late to
 // undo it: the next epoch begins as after any other.
 TEST(Committer, ASealIsWholeAlsoWhereTheProposerThrowsInTheEnd) {
-  struct Fails final : core::Proposer {
-    explicit Fails(core::Proposer& other) : other_(other) {}
-    void start(const core::Epoch& epoch, NodeId begin, NodeId end,
-               const core::StopRequest& stop) override {
-      other_.start(epoch, begin, end, stop);
-    }
-    const core::ProposalBatch* finish(const core::StopRequest& stop) override {
-      return other_.finish(stop);
-    }
-    const core::PruneScores& score(const core::PruneBatch& batch) override {
-      return other_.score(batch);
-    }
+  struct Fails final : RelayingProposer {
+    using RelayingProposer::RelayingProposer;
     void sealed() override { throw std::runtime_error("told"); }
-    core::Proposer& other_;
   };
   core::Graph graph(make_params(1, 2, 10, 64));
   BuildStats stats;

@@ -7,6 +7,7 @@
 
 #include "cuda/host_device.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/relaying_proposer.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -82,26 +83,15 @@ class MirrorTest : public testing::Test {
   }
 
   /// Passes everything to the CPU and tells the mirror of seals.
-  class Relay final : public core::Proposer {
+  class Relay final : public RelayingProposer {
    public:
-    Relay(core::Proposer& cpu, cuda::Mirror* mirror) : cpu_(cpu), mirror_(mirror) {}
-    void start(const core::Epoch& epoch, NodeId begin, NodeId end,
-               const core::StopRequest& stop) override {
-      cpu_.start(epoch, begin, end, stop);
-    }
-    const core::ProposalBatch* finish(const core::StopRequest& stop) override {
-      return cpu_.finish(stop);
-    }
-    const core::PruneScores& score(const core::PruneBatch& batch) override {
-      return cpu_.score(batch);
-    }
+    Relay(core::Proposer& cpu, cuda::Mirror* mirror) : RelayingProposer(cpu), mirror_(mirror) {}
     void sealed() override {
-      cpu_.sealed();
+      RelayingProposer::sealed();
       if (mirror_ != nullptr) mirror_->sealed();
     }
 
    private:
-    core::Proposer& cpu_;
     cuda::Mirror* mirror_;
   };
 
