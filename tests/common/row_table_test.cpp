@@ -103,7 +103,7 @@ TEST(RowTable, FillsAnEmptyRow) {
   for (const std::size_t count : {0u, 3u, 5u}) {
     const auto row = static_cast<RowIndex>(count / 2);
     rows.fill(row, {ids.data(), count}, 4);
-    EXPECT_EQ(content(rows, row), std::vector<NodeId>(ids.begin(), ids.begin() + count));
+    EXPECT_EQ(content(rows, row), std::vector<NodeId>(ids.data(), ids.data() + count));
     EXPECT_EQ(rows.touched_epoch(row), 4u);
   }
   EXPECT_EQ(rows.touched(), (std::vector<RowIndex>{0, 1, 2}));
