@@ -2,24 +2,27 @@
 # Installs what Concord needs to build and to test on Debian 12 (and its like), the same for CI,
 # images and README. Only packages that are missing are installed; apt-get is not called for none.
 #
-#   docker/install-deps.sh [--build] [--test]     (both groups where none is named)
+#   docker/install-deps.sh [--build] [--test] [--browser]     (--build and --test where none is named)
 #
-#   --build  compiler, CMake and the libraries of the library and concord-bench
-#   --test   GoogleTest, Google Benchmark, formatter, linters, valgrind, Python with headers and venv
+#   --build    compiler, CMake and the libraries of the library and concord-bench
+#   --test     GoogleTest, Google Benchmark, formatter, linters, valgrind, Python with headers and venv
+#   --browser  Chromium, in which tests/bench.sh looks at the report
 set -euo pipefail
 
 build=(g++ cmake make ninja-build pkg-config git ca-certificates libxxhash-dev libeigen3-dev libcli11-dev
        nlohmann-json3-dev libhdf5-dev libhnswlib-dev)
 test=(libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy cppcheck shellcheck ccache valgrind python3
       python3-dev python3-venv)
+browser=(chromium)
 
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
 
 groups=()
 for argument in "$@"; do
   case $argument in
     --build) groups+=("${build[@]}") ;;
     --test) groups+=("${test[@]}") ;;
+    --browser) groups+=("${browser[@]}") ;;
     -h | --help) usage; exit 0 ;;
     *) echo "install-deps.sh: unknown argument $argument" >&2; usage >&2; exit 2 ;;
   esac

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests of what bench/ has in Python: the peers suite and the report, in a browser too where there is one.
+# The tests of what bench/ has in Python: the peers suite, and the report, which a headless browser looks at.
 #
 #   tests/bench.sh [option of pytest ...]        e.g. tests/bench.sh -k page
 #
@@ -19,6 +19,7 @@ mkdir -p "$build_dir" "$work/screenshots"
 rm -rf "$report"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 
+"$root/docker/install-deps.sh" --browser
 "$root/docker/python-env.sh" "$work" "$root"/{tests/bench,bench/report}/requirements.txt
 export PATH=$work/venv/bin:$PATH
 

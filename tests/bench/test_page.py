@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 from report import command
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -37,10 +38,8 @@ MARKS = """() => [...document.querySelectorAll('.plot')].map(plot => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here (Debian's package chromium)")
-    with api.sync_playwright() as playwright:
+    assert CHROMIUM, "no Chromium here: docker/install-deps.sh --browser"
+    with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
         )
