@@ -2,37 +2,65 @@
 # All measurements of the report, and the report: Concord beside its peers (bench/peers), how its cost grows with
 # the number of vectors and its build rate with threads, where a build's time goes, audits.
 #
-#   bench/evidence.sh OUT            estimated: 35 minutes on 2 idle cores
-#   bench/evidence.sh OUT --short    estimated: 15
+#   bench/evidence.sh OUT            estimated: 36 minutes on 2 idle cores
+#   bench/evidence.sh OUT --short    estimated: 20
+#   bench/evidence.sh --prepare      builds and installs, and that is all; minutes that are not among those above
 #
-# OUT is a new folder: peers.json, growth-N.json, threads-N.json, report.html, report-plots/. CONCORD_DATA is the
-# folder of the data sets (bench/peers/README.md). The machine should have nothing else to do meanwhile.
+# OUT is a folder: sample.json, growth-N.json, threads-N.json, peers-SET.json for each data set, report.html,
+# report-plots/. What is there is not measured again: after an interruption the same command goes on.
+# CONCORD_DATA is the folder of the data sets (bench/peers/README.md). The machine should have nothing else to do.
 set -euo pipefail
 
-case ${1:-} in "" | -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+case ${1:-} in "" | -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bench=${BUILD_DIR:-$root/build/bench}/bench/concord-bench
+export CONCORD_DATA=${CONCORD_DATA:-$root/../shared/data}
+export PYTHONPATH=$root/bench PYTHONDONTWRITEBYTECODE=1
+
+sizes=(10000 20000 50000 100000 200000 500000)
+large=(sift:40000 words:15000 fashion:6000)
+small=5000
+if [ "${2:-}" = --short ]; then
+  sizes=(10000 20000 50000 100000 200000)
+  large=(sift:20000 words:8000 fashion:4000)
+  small=2000
+fi
+special=(low:"$small" high:"$small" sift+sorted:"$small" sift+dup70:"$small" sift+ood:"$small")
+
+# measured NAME COMMAND...: runs the command, with "--json FILE" after it, where OUT has no NAME.json.
+measured() {
+  local name=$1 unfinished=$out/unfinished
+  shift
+  if [ -e "$out/$name.json" ]; then
+    echo "$name: kept what $name.json says"
+    return
+  fi
+  mkdir -p "$unfinished"
+  "$@" --json "$unfinished/$name.json"
+  mv "$unfinished/$name.json" "$out/$name.json"
+  rm -r "$unfinished"
+}
+
+# What is built already is only looked at.
+prepare() {
+  "$root/bench/run.sh" --limit 1000 >/dev/null
+  BUILD_DIR=$root/build/peers "$root/bench/peers/run.sh" --prepare
+}
+
+prepare
+if [ "$1" = --prepare ]; then exit 0; fi
+export PATH=$root/build/peers/venv/bin:$PATH
 mkdir -p "$1"
 out=$(realpath "$1")
-data=${CONCORD_DATA:-$root/../shared/data}
-peers=(--data sift:100000 words:40000 fashion:15000 --queries 1000 --rounds 2 --minimum-seconds 0.15)
-sizes=(10000 20000 50000 100000 200000 500000)
-if [ "${2:-}" = --short ]; then
-  peers=(--data sift:30000 words:12000 fashion:5000 --queries 1000 --rounds 2 --minimum-seconds 0.1)
-  sizes=(10000 20000 50000 100000 200000)
-fi
 
-# Builds what it needs; a run of the sample is part of the report.
-"$root/bench/run.sh" --json "$out/sample.json"
-bench=${BUILD_DIR:-$root/build/bench}/bench/concord-bench
-CONCORD_DATA=$data BUILD_DIR=$root/build/peers "$root/bench/peers/run.sh" "${peers[@]}" --out "$out/peers.json"
-
-sift=(--dataset "$data/sift-128-euclidean.hdf5" --limit-queries 1000 --ef "20,80,320")
-for size in "${sizes[@]}"; do
-  "$bench" run "${sift[@]}" --limit "$size" --json "$out/growth-$size.json"
-done
+measured sample "$root/bench/run.sh"
+sift=("$bench" run --dataset "$CONCORD_DATA/sift-128-euclidean.hdf5" --limit-queries 1000 --ef "20,80,320")
+for size in "${sizes[@]}"; do measured "growth-$size" "${sift[@]}" --limit "$size"; done
 for ((threads = 1; threads < $(nproc); threads *= 2)); do
-  "$bench" run "${sift[@]}" --limit 100000 --threads $threads --json "$out/threads-$threads.json"
+  measured "threads-$threads" "${sift[@]}" --limit 100000 --threads "$threads"
 done
 
-PATH=$root/build/peers/venv/bin:$PATH "$bench" report "$out"/*.json --out "$out/report.html"
+python -m peers --data "${large[@]}" --queries 1000 --rounds 2 --minimum-seconds 0.1 --out "$out"
+python -m peers --data "${special[@]}" --queries 500 --rounds 2 --minimum-seconds 0.05 --out "$out"
+python -m report "$out"/*.json --out "$out/report.html"

@@ -3,7 +3,9 @@
 # installs them and this checkout's own wheel in a virtual environment, measures, and makes the report.
 #
 #   bench/peers/run.sh [--data sift words fashion] [--limit N] [--out FILE.json] ...
+#   bench/peers/run.sh --data ... --out FOLDER     # a file for each data set; what is there is kept
 #   bench/peers/run.sh --quick                     # 5,000 vectors: minutes, and no figures to quote
+#   bench/peers/run.sh --prepare                   # installs and compiles, and that is all
 #   bench/peers/run.sh --help                      # all options
 #
 # BUILD_DIR (default build/peers) is where the environment is; CONCORD_DATA the folder of the data sets
@@ -38,9 +40,13 @@ arguments=("$@")
 for ((i = 0; i < $#; i++)); do
   case ${arguments[i]} in
     -h | --help) exec python -m peers --help ;;
+    --prepare) exit 0 ;;
     --out) out=${arguments[i + 1]:?--out needs a file} ;;
     --out=*) out=${arguments[i]#--out=} ;;
   esac
 done
 python -m peers "$@"
-python -m report "$out" --out "${out%.json}.html"
+case $out in
+  *.json) python -m report "$out" --out "${out%.json}.html" ;;
+  *) python -m report "$out"/*.json --out "$out/report.html" ;;
+esac

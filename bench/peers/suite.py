@@ -1,6 +1,9 @@
-"""Runs the libraries in turns over the data sets and writes one JSON document.
+"""Runs the libraries in turns over the data sets and writes what was measured as JSON.
 
     python -m peers [--data sift words fashion] [--limit 100000] [--threads 1 2] [--out peers.json] ...
+
+With a folder as ``--out`` each data set has a document of its own there, and those that are there already are
+kept: a run that was interrupted goes on where it stopped.
 
 For each data set all libraries build, one after another, for each number of threads; then, round by round, all
 open their index and are searched. So whatever else the machine does meanwhile falls on all of them.
@@ -15,6 +18,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -66,7 +70,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--minimum-seconds", type=float, default=0.25, help="of each point of a search"
     )
     parser.add_argument("--timeout", type=float, default=1800, help="seconds of one process")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("peers.json"))
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default=pathlib.Path("peers.json"),
+        help="a file that ends in .json; or a folder: a file for each data set, and what is there is kept",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="5,000 vectors of the sample, for tests"
     )
@@ -203,7 +212,9 @@ class Suite:
             print(f"  round {round_number + 1} of {self.options.rounds} searched", flush=True)
         self.document["results"] += results
         self.document["machine"]["load_average_at_end"] = os.getloadavg()[0]
-        self.options.out.write_text(json.dumps(self.document, indent=1) + "\n")
+        partial = self.options.out.with_suffix(".partial")
+        partial.write_text(json.dumps(self.document, indent=1) + "\n")
+        partial.replace(self.options.out)
 
     def job(
         self, what: str, result: dict[str, Any], name: str, folder: pathlib.Path, threads: int
@@ -280,15 +291,37 @@ def remove(path: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def file_of(name: str) -> str:
+    """Where a data set's document lies in a folder."""
+    return f"peers-{re.sub('[^A-Za-z0-9]+', '-', name)}.json"
+
+
+def run_each(options: argparse.Namespace, command: list[str]) -> list[dict[str, Any]]:
+    """A run for each data set of which the folder has no document yet."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    documents = []
+    for name in options.data:
+        path = options.out / file_of(name)
+        if path.exists():
+            print(f"{name}: kept what {path.name} says", flush=True)
+            continue
+        own = argparse.Namespace(**{**vars(options), "data": [name], "out": path})
+        documents.append(Suite(own, command).run())
+    return documents
+
+
 def main() -> int:
     """Run, and say where the results are."""
-    options = parse(sys.argv[1:])
+    options, command = parse(sys.argv[1:]), sys.argv[1:]
     try:
-        document = Suite(options, sys.argv[1:]).run()
+        if options.out.suffix == ".json":
+            documents = [Suite(options, command).run()]
+        else:
+            documents = run_each(options, command)
     except ValueError as error:
         print(f"bench/peers/run.sh: {error}", file=sys.stderr)
         return 2
-    failures = sum(len(result["failures"]) for result in document["results"])
+    failures = sum(len(result["failures"]) for each in documents for result in each["results"])
     print(
         f"\nwritten: {options.out}" + (f"; {failures} failures are named there" if failures else "")
     )

@@ -27,6 +27,7 @@ from .registry import by_name
 K = 10
 TARGETS = (0.9, 0.95, 0.99)
 ENOUGH = 0.997  # recall at which a sweep ends
+STEPS, GAIN = 3, 0.001  # in its second half it also ends where so many steps gain no more
 SLOW = 4.0  # seconds of one call at which a sweep ends
 
 
@@ -168,9 +169,13 @@ def search(job: Job) -> dict[str, Any]:
 def calibrate(efforts: tuple[int, ...], recall: Any, slow: Any) -> dict[str, int | None]:
     """Sweeps upwards, and finds for each target the smallest effort that reaches it."""
     swept: list[int] = []
+    recalls: list[float] = []
     for effort in efforts:
         swept.append(effort)
-        if recall(effort, True) >= ENOUGH or slow(effort):
+        recalls.append(recall(effort, True))
+        late = len(recalls) > max(STEPS, len(efforts) // 2)
+        stands = late and recalls[-1] - recalls[-1 - STEPS] < GAIN
+        if recalls[-1] >= ENOUGH or stands or slow(effort):
             break
     targets: dict[str, int | None] = {}
     for target in TARGETS:

@@ -90,8 +90,8 @@ def compose(found: Documents) -> Page:
     for document in found.peers:
         for data in document["data"]:
             _peers_section(page, document, data)
-    for document in found.peers:
-        _peers_environment(page, document)
+    for documents in _alike(found.peers):
+        _peers_environment(page, documents)
     if found.bench:
         page.section(
             "concord",
@@ -134,14 +134,27 @@ def _peers_section(page: Page, document: Json, data: str) -> None:
     page.figures(peers_part.plots(document, data), list(document["libraries"]))
 
 
-def _peers_environment(page: Page, document: Json) -> None:
-    machine = document["machine"]
+def _alike(peers: list[Json]) -> list[list[Json]]:
+    """Documents of the same machine, libraries and commit together."""
+    groups: dict[str, list[Json]] = {}
+    for document in peers:
+        machine = {k: v for k, v in document["machine"].items() if "load" not in k}
+        same = [machine, document["libraries"], document["skipped"], document["commit"]]
+        groups.setdefault(json.dumps(same), []).append(document)
+    return list(groups.values())
+
+
+def _peers_environment(page: Page, alike: list[Json]) -> None:
+    document, machine = alike[0], alike[0]["machine"]
+    files = [each["file"] for each in alike]
+    loads = [each["machine"].get(f"load_average{end}") for each in alike for end in ("", "_at_end")]
+    known = [load for load in loads if load is not None]
     page.section(
-        re.sub(r"[^a-z0-9]+", "-", f"libraries-{document['file']}"),
-        f"Libraries and machine ({document['file']})",
+        re.sub(r"[^a-z0-9]+", "-", f"libraries-{files[0]}"),
+        "Libraries and machine" if len(alike) > 1 else f"Libraries and machine ({files[0]})",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB; "
-        f"{machine['system']}; Python {machine['python']}. Load when it began {machine['load_average']:.1f}, "
-        f"when it ended {machine.get('load_average_at_end', float('nan')):.1f}.",
+        f"{machine['system']}; Python {machine['python']}. Load when a run began or ended: "
+        f"{min(known):.1f} to {max(known):.1f}. Of {', '.join(files)}.",
         "Each library runs in a process of its own on as many cores as threads. Build memory is the growth of "
         "resident memory at its peak, beside the caller's float32 array. Concord keeps vectors whose elements "
         "are all 8-bit numbers as bytes, which is exact.",

@@ -185,6 +185,25 @@ def test_the_smallest_effort_for_a_target_is_found(scale: float) -> None:
     assert len(asked) < 80
 
 
+def test_a_sweep_ends_where_recall_stands_still() -> None:
+    for best, last in ((0.98, 112), (0.999, 40)):
+        asked: list[int] = []
+
+        def recall(effort: int, timed: bool, best: float = best, asked: list[int] = asked) -> float:
+            if timed:
+                asked.append(effort)
+            return float(best * (1 - np.exp(-effort / 5)))
+
+        targets = worker.calibrate(libraries.EFS, recall, lambda effort: False)
+        assert max(asked) <= last, asked
+        assert (targets["0.99"] is None) == (best < 0.99)
+
+    def slow_start(effort: int, timed: bool) -> float:
+        return 0.5 + max(0, effort - 8) / 600
+
+    assert worker.calibrate(libraries.EPSILONS, slow_start, lambda effort: False)["0.95"]
+
+
 def test_libraries_that_cannot_run_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(libraries.Concord):
         name, module = "broken", "no_such_module_anywhere"
@@ -199,6 +218,28 @@ def test_libraries_that_cannot_run_are_named(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_job_that_fails_says_why(tmp_path: pathlib.Path) -> None:
     job = worker.Job("build", "concord", str(tmp_path / "absent"), "l2sq", 8, 20, 1)
     assert "absent" in suite.run_job(job, 600)["error"]
+
+
+def test_a_folder_has_a_file_for_each_data_set_and_what_is_there_is_kept(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results"
+    arguments = ["--data", "small:500", "small+sorted:400", "--queries", "20", "--threads", "1"]
+    arguments += ["--libraries", "concord", "--builds", "1", "--rounds", "1", "--out", str(out)]
+    arguments += ["--minimum-seconds", "0.01"]
+    monkeypatch.setattr("sys.argv", ["peers", *arguments])
+    assert suite.main() == 0
+    names = ["peers-small-500.json", "peers-small-sorted-400.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    documents = [json.loads((out / name).read_text()) for name in names]
+    assert [list(d["data"]) for d in documents] == [["small:500"], ["small+sorted:400"]]
+    assert [r["failures"] for d in documents for r in d["results"]] == [[], []]
+    (out / names[0]).write_text("measured before")
+    (out / names[1]).unlink()
+    assert suite.main() == 0
+    assert (out / names[0]).read_text() == "measured before"
+    assert json.loads((out / names[1]).read_text())["data"] == documents[1]["data"]
+    assert f"kept what {names[0]} says" in capsys.readouterr().out
 
 
 def by_library(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
