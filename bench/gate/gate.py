@@ -23,6 +23,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 RECORDED = HERE / "recorded.json"
+GATE = ROOT / "build" / "gate"
 WORSE = 0.01  # of the recorded figure
 COUNTED = ("build_counted", "search_counted")  # functions of probe.cpp
 BUILD_INSTRUCTIONS, SEARCH_INSTRUCTIONS = "instructions of the build", "instructions of the search"
@@ -148,27 +149,34 @@ def verdict(before, after):
 
 
 def build_commit(commit):
-    """Source and build of a commit in build/gate, or of the working tree."""
-    folder = ROOT / "build" / "gate"
+    """Source and build of a commit in build/gate/COMMIT, or of the working tree."""
     if commit is None:
-        source, build = ROOT, folder / "tree-build"
+        source, build = ROOT, GATE / "tree"
     else:
-        name = run("git", "-C", ROOT, "rev-parse", "--short=12", f"{commit}^{{commit}}").strip()
-        source, build = folder / name, folder / f"{name}-build"
+        name = run("git", "-C", ROOT, "rev-parse", f"{commit}^{{commit}}")[:12]
+        source, build = GATE / name / "source", GATE / name / "build"
         if not source.exists():
-            partial = folder / f"{name}-partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            with tempfile.NamedTemporaryFile(suffix=".tar") as archive:
-                run("git", "-C", ROOT, "archive", "-o", archive.name, name)
-                run("tar", "-xf", archive.name, "-C", partial)
-            partial.rename(source)
+            extract(name, source)
     options = ["-DCMAKE_BUILD_TYPE=Release", "-DCONCORD_CUDA=OFF", "-DCONCORD_TESTS=OFF", "-DCONCORD_BENCH=OFF"]
     if shutil.which("ccache"):
         options.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
-    run("cmake", "-S", source, "-B", build, "-G", "Ninja", *options)
-    run("cmake", "--build", build, "--target", "concord_static")
+    # The folders of all commits lie alike, so that ccache knows the files that two have in common.
+    variables = {"CCACHE_SLOPPINESS": "pch_defines,time_macros", "CCACHE_BASEDIR": str(ROOT),
+                 "CCACHE_NOHASHDIR": "1", **os.environ}
+    run("cmake", "-S", source, "-B", build, "-G", "Ninja", *options, env=variables)
+    run("cmake", "--build", build, "--target", "concord_static", env=variables)
     return source, build
+
+
+def extract(commit, source):
+    """The files of a commit, all or none."""
+    partial = source.with_name("partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    with tempfile.NamedTemporaryFile(suffix=".tar") as archive:
+        run("git", "-C", ROOT, "archive", "-o", archive.name, commit)
+        run("tar", "-xf", archive.name, "-C", partial)
+    partial.rename(source)
 
 
 def main():

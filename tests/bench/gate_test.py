@@ -6,10 +6,12 @@
 import copy
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 BUILD = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else None
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bench", "gate")
@@ -70,6 +72,60 @@ class Compare(unittest.TestCase):
         self.assertIn("not compared", lines[0])
         after["cases"]["one"]["hops per query"] = 60.0
         self.assertEqual(len(self.worse(after)), 1)
+
+
+class Commits(unittest.TestCase):
+    """Two commits of a repository whose library is one line."""
+
+    CMAKE = """cmake_minimum_required(VERSION 3.25)
+project(small CXX)
+add_library(concord_static STATIC one.cpp)
+set_target_properties(concord_static PROPERTIES OUTPUT_NAME concord)
+"""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        for name, value in (("ROOT", self.root), ("GATE", self.root / "build" / "gate")):
+            patch = mock.patch.object(gate, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+        self.git("init", "-q")
+        (self.root / "CMakeLists.txt").write_text(self.CMAKE)
+        self.commit("first")
+        self.commit("second")
+        self.write("uncommitted")
+
+    def git(self, *arguments):
+        subprocess.run(["git", "-C", self.root, "-c", "user.name=t", "-c", "user.email=t@t", *arguments], check=True)
+
+    def write(self, name):
+        (self.root / "one.cpp").write_text(f"int {name}() {{ return 1; }}\n")
+
+    def commit(self, name):
+        self.write(name)
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", name)
+
+    def test_each_commit_and_the_working_tree_are_built_from_their_own_files(self):
+        for commit, name in (("HEAD~1", "first"), ("HEAD", "second"), (None, "uncommitted"), ("HEAD", "second")):
+            source, build = gate.build_commit(commit)
+            self.assertIn(name, (source / "one.cpp").read_text())
+            self.assertIn(name.encode(), (build / "libconcord.a").read_bytes())
+
+    def test_what_was_unpacked_in_part_is_unpacked_anew(self):
+        name = subprocess.run(["git", "-C", self.root, "rev-parse", "HEAD"], check=True,
+                              capture_output=True, text=True).stdout[:12]
+        partial = gate.GATE / name / "partial"
+        partial.mkdir(parents=True)
+        (partial / "left-over").write_text("")
+        source, _ = gate.build_commit("HEAD")
+        self.assertEqual(sorted(path.name for path in source.iterdir()), ["CMakeLists.txt", "one.cpp"])
+
+    def test_no_such_commit(self):
+        with self.assertRaisesRegex(gate.CannotTell, "nothing"):
+            gate.build_commit("nothing")
 
 
 @unittest.skipUnless(BUILD, "no build without CUDA")
