@@ -81,12 +81,11 @@ def compose(found: Documents) -> Page:
         page.section(
             "standing",
             "Who is best at what",
-            "Every measure of every data set: the best library, and where Concord stands, be it first or last. "
-            "Figures are medians; a difference smaller than the spread in the curves below is none.",
+            "Where Concord stands in every measure of every data set, be it first or last; where it is not first, "
+            "who is, and by what factor. Figures are medians; a difference smaller than the spread in the curves "
+            "below is none.",
         )
-        for document in found.peers:
-            for data in document["data"]:
-                page.table(peers_part.standing(document, data), "standing")
+        page.table(peers_part.overview(found.peers), "overview")
     for document in found.peers:
         for data in document["data"]:
             _peers_section(page, document, data)
@@ -123,6 +122,7 @@ def _peers_section(page: Page, document: Json, data: str) -> None:
         f"{facts['queries']:,} queries in one call, recall@{parameters['k']}. M = {parameters['M']}, "
         f"ef_construction = {parameters['ef_construction']}, or what stands for them.",
     )
+    page.table(peers_part.standing(document, data), "standing")
     page.table(peers_part.summary(document, data))
     failures = [
         f"{r['library']}: {f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from . import documents
 from .documents import Json, threads_text
@@ -76,6 +76,29 @@ def ordinal(place: int) -> str:
         "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
     )
     return f"{place}{ending}"
+
+
+def overview(found: Sequence[Json], library: str = "concord") -> Table:
+    """The place of a library in every measure of every data set, and who is ahead of it."""
+    columns = [(document, data) for document in found for data in document["data"]]
+    by_data = [{m.name: m for m in measures(document, data)} for document, data in columns]
+    names = dict.fromkeys(name for each in by_data for name in each)
+    rows = [[name, *(_place(each.get(name), library) for each in by_data)] for name in names]
+    return Table([f"place of {library}", *(data for _, data in columns)], rows)
+
+
+def _place(measure: Measure | None, library: str) -> str:
+    if measure is None:
+        return "-"
+    best = measure.ranking()[0]
+    if library not in measure.values:
+        return f"**not reached**; {best} does"
+    place = f"{ordinal(measure.place(library))} of {len(measure.values)}"
+    ahead, mine = measure.values[best], measure.values[library]
+    if measure.place(library) == 1:
+        return place
+    factor = max(ahead, mine) / max(min(ahead, mine), 1e-12)
+    return f"**{place}**; {best} {factor:.2f} x"
 
 
 def standing(document: Json, data: str, library: str = "concord") -> Table:

@@ -59,6 +59,19 @@ def test_equal_figures_share_a_place_and_what_is_not_reached_is_said() -> None:
     assert peers_part.standing(peers_document({"a": 1.0}), "d").rows[0][3] == "**not reached**"
 
 
+def test_the_overview_has_every_set_and_says_who_is_ahead() -> None:
+    first = peers_document({"concord": 1.0, "a": 2.0}) | {"file": "first"}
+    second = json.loads(json.dumps(peers_document({"concord": 3.0, "a": 2.0, "b": 4.0})))
+    second["data"] = {"e": second["data"].pop("d")}
+    for result in second["results"]:
+        result["data"] = "e"
+    third = json.loads(json.dumps(peers_document({"a": 2.0})))
+    table = peers_part.overview([first, second, third])
+    assert list(table.header) == ["place of concord", "d", "e", "d"]
+    (row,) = table.rows
+    assert row[1:] == ["1st of 2", "**2nd of 3**; a 1.50 x", "**not reached**; a does"]
+
+
 def test_more_is_better_for_speed_and_less_for_the_rest() -> None:
     document = json.loads(
         (ROOT / "bench/results/2026-11-22-h100/compare-sift100k-1.json").read_text()
