@@ -7,6 +7,7 @@ missing. The two cuVS adapters follow its documentation and have not been run: n
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import pathlib
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .libraries import ConcordGpu, Floats, Library
+from .libraries import ConcordGpu, Floats, Library, unit
 
 
 def missing() -> str | None:
@@ -28,22 +29,36 @@ def missing() -> str | None:
     return None
 
 
-class Cagra(Library):
-    """CAGRA, built and searched on the GPU from host arrays."""
+def installed(names: tuple[str, ...]) -> str:
+    """The first of the packages that is here, or else the first."""
+    here = {distribution.name for distribution in importlib.metadata.distributions()}
+    return next((name for name in names if name in here), names[0])
 
-    name, module, package = "cuvs CAGRA", "cuvs.neighbors.cagra", "cuvs-cu12"
+
+class Cagra(Library):
+    """CAGRA, built and searched on the GPU; cosine is the inner product of normalised vectors."""
+
+    name, module = "cuvs CAGRA", "cuvs.neighbors.cagra"
+    package = installed(("cuvs-cu12", "cuvs-cu13"))
     mapping = "graph_degree = 2 M, intermediate_graph_degree = 4 M, itopk_size"
     knob = "itopk_size"
     efforts: ClassVar[tuple[int, ...]] = (16, 32, 64, 96, 128, 192, 256, 384, 512)
 
-    def _to_device(self, array: Floats) -> Any:
+    def _metric(self) -> str:
+        return {"l2sq": "sqeuclidean", "cosine": "inner_product"}[self.p.metric]
+
+    def _input(self, vectors: Floats) -> Floats:
+        return vectors if self.p.metric == "l2sq" else unit(vectors)
+
+    def _to_device(self, vectors: Floats) -> Any:
         cupy: Any = importlib.import_module("cupy")
-        return cupy.asarray(array)
+        return cupy.asarray(self._input(vectors))
 
     def _build(self, vectors: Floats) -> Any:
-        metric = {"l2sq": "sqeuclidean", "cosine": "cosine"}[self.p.metric]
         parameters = self.lib.IndexParams(
-            metric=metric, graph_degree=2 * self.p.M, intermediate_graph_degree=4 * self.p.M
+            metric=self._metric(),
+            graph_degree=2 * self.p.M,
+            intermediate_graph_degree=4 * self.p.M,
         )
         return self.lib.build(parameters, self._to_device(vectors))
 
@@ -73,21 +88,24 @@ class CagraHnsw(Cagra):
         super().__init__(*arguments)
         self.hnsw: Any = importlib.import_module("cuvs.neighbors.hnsw")
 
+    def _conversion(self) -> Any:
+        return self.hnsw.IndexParams(
+            hierarchy="cpu", ef_construction=self.p.ef_construction, num_threads=self.p.threads
+        )
+
     def build(self, vectors: Floats) -> None:
-        parameters = self.hnsw.IndexParams(hierarchy="cpu")
-        self.index = self.hnsw.from_cagra(parameters, self._build(vectors))
+        self.index = self.hnsw.from_cagra(self._conversion(), self._build(vectors))
 
     def search(self, queries: Floats, k: int, effort: int) -> npt.NDArray[Any]:
         parameters = self.hnsw.SearchParams(ef=effort, num_threads=self.p.threads)
-        return np.asarray(self.hnsw.search(parameters, self.index, queries, k)[1])
+        return np.asarray(self.hnsw.search(parameters, self.index, self._input(queries), k)[1])
 
     def save(self, path: pathlib.Path) -> None:
         self.hnsw.save(str(path), self.index)
 
     def load(self, path: pathlib.Path) -> None:
-        metric = {"l2sq": "sqeuclidean", "cosine": "cosine"}[self.p.metric]
         self.index = self.hnsw.load(
-            self.hnsw.IndexParams(hierarchy="cpu"), str(path), self.p.dim, np.float32, metric
+            self._conversion(), str(path), self.p.dim, np.float32, self._metric()
         )
 
 
