@@ -81,9 +81,9 @@ def compose(found: Documents) -> Page:
         page.section(
             "standing",
             "Who is best at what",
-            "Where Concord stands in every measure of every data set, be it first or last; where it is not first, "
-            "who is, and by what factor. Figures are medians; a difference smaller than the spread in the curves "
-            "below is none.",
+            "Where Concord stands in every measure of every data set, be it first or last; where it is not "
+            "first, who is, and by what factor. Figures are medians; a difference smaller than the spread in "
+            "the curves below is none.",
         )
         page.table(peers_part.overview(found.peers), "overview")
     for document in found.peers:
