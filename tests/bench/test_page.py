@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,11 +100,15 @@ def test_a_point_shows_its_figures(browser: Any, page_file: pathlib.Path) -> Non
     page.goto(page_file.as_uri())
     page.wait_for_selector("html[data-drawn=yes]")
     point = page.locator("#sample-curves-1 .scatterlayer .point").first
-    point.scroll_into_view_if_needed()
-    box = point.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.move(box["x"] + box["width"] / 2 + 1, box["y"] + box["height"] / 2, steps=3)
-    page.wait_for_selector("#sample-curves-1 .hoverlayer .hovertext")
+    label = page.locator("#sample-curves-1 .hoverlayer .hovertext")
+    deadline = time.monotonic() + PATIENCE / 1000
+    for step in itertools.count():  # a busy page may miss a movement
+        point.scroll_into_view_if_needed()
+        box = point.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2 + step % 2, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(100)
+        if label.count() or time.monotonic() > deadline:
+            break
     shown = page.locator("#sample-curves-1 .hoverlayer").text_content()
     page.close()
     assert "recall 0." in shown and "queries/s" in shown and "ef " in shown
