@@ -1,7 +1,8 @@
 #include "common/journal_writer.hpp"
 
-#include <system_error>
 #include <utility>
+
+#include "common/start_thread.hpp"
 
 namespace concord::core {
 
@@ -13,7 +14,7 @@ RecordParts& JournalWriter::free_record() {
 }
 
 void JournalWriter::hand_over() {
-  if (!thread_.joinable() && !start_thread()) return write_now();
+  if (!thread_.joinable() && !start_thread(thread_, [this] { work(); })) return write_now();
   const std::lock_guard lock(mutex_);
   ++begun_;
   handed_over_.notify_one();
@@ -41,15 +42,6 @@ void JournalWriter::finish() noexcept {
   }
   closing_ = false;
   failure_ = nullptr;
-}
-
-bool JournalWriter::start_thread() {
-  try {
-    thread_ = std::thread([this] { work(); });
-  } catch (const std::system_error&) {
-    return false;
-  }
-  return true;
 }
 
 void JournalWriter::work() {

@@ -59,7 +59,6 @@ class JournalWriter {
   void finish() noexcept;
 
  private:
-  [[nodiscard]] bool start_thread();
   void work();
 
   std::function<void(RecordParts&)> write_;

@@ -24,8 +24,9 @@ ThreadPool::ThreadPool(unsigned threads) {
     for (unsigned worker = 1; worker < threads; ++worker) {
       workers_.emplace_back([this, worker] { work(worker); });
     }
-  } catch (const std::system_error&) {
-    // The system gives fewer threads than asked for; the loops run with those there are.
+  } catch (const std::exception&) {
+    // The system gives fewer threads than asked for, or no memory for them (std::system_error,
+    // std::bad_alloc); the loops run with those there are.
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/start_thread.hpp"
+
 namespace concord::cuda {
 
 Submitter::~Submitter() {
@@ -15,11 +17,16 @@ Submitter::~Submitter() {
 }
 
 Submitter::Ticket Submitter::post(std::function<void()> job) {
-  if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
-  const std::lock_guard lock(mutex_);
+  const bool beside = thread_.joinable() || core::start_thread(thread_, [this] { work(); });
+  std::unique_lock lock(mutex_);
   jobs_.push_back(std::move(job));
-  wake_.notify_one();
-  return ++posted_;
+  const Ticket ticket = ++posted_;
+  if (beside) {
+    wake_.notify_one();
+  } else {
+    run_first(lock);
+  }
+  return ticket;
 }
 
 void Submitter::wait(Ticket ticket) {
@@ -40,23 +47,27 @@ void Submitter::work() {
   for (;;) {
     wake_.wait(lock, [&] { return closing_ || !jobs_.empty(); });
     if (jobs_.empty()) return;
-    std::function<void()> job = std::move(jobs_.front());
-    jobs_.pop_front();
-    if (!error_) {
-      lock.unlock();
-      std::exception_ptr error;
-      try {
-        job();
-      } catch (...) {
-        error = std::current_exception();
-      }
-      job = nullptr;
-      lock.lock();
-      error_ = error;
-    }
-    ++finished_;
-    done_.notify_all();
+    run_first(lock);
   }
+}
+
+void Submitter::run_first(std::unique_lock<std::mutex>& lock) {
+  std::function<void()> job = std::move(jobs_.front());
+  jobs_.pop_front();
+  if (!error_) {
+    lock.unlock();
+    std::exception_ptr error;
+    try {
+      job();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    job = nullptr;
+    lock.lock();
+    error_ = error;
+  }
+  ++finished_;
+  done_.notify_all();
 }
 
 }  // namespace concord::cuda

@@ -25,7 +25,8 @@ class Submitter {
   Submitter(const Submitter&) = delete;
   Submitter& operator=(const Submitter&) = delete;
 
-  /// Queues a job and returns its ticket. The thread is started by the first.
+  /// Queues a job and returns its ticket. The thread is started by the first; where the system
+  /// gives none, the job is done before this returns.
   Ticket post(std::function<void()> job);
   /// Waits for a job and those before it; rethrows their error.
   void wait(Ticket ticket);
@@ -36,6 +37,7 @@ class Submitter {
 
  private:
   void work();
+  void run_first(std::unique_lock<std::mutex>& lock);
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -224,6 +224,57 @@ TEST(AllocationFailure, AtEveryAllocationOfADurableAddition) {
   EXPECT_GT(n, 10);
 }
 
+// What was opened, replayed, compacted or not: the same vectors are there when it is opened again.
+TEST(AllocationFailure, AtEveryAllocationOfOpeningAndCompacting) {
+  const Matrix data = mixed_data();
+  RuntimeOptions options;
+  options.threads = 1;
+  options.device = "cpu";
+  const TempPath path;
+  const std::filesystem::path journal = path.path().string() + ".journal";
+  const auto open = [&] {
+    return Index::open(path, params_of(Metric::l2sq), Durability::system, options);
+  };
+  std::string digest;
+  {
+    Index index = open();
+    add(index, data, 0, kBefore, true);
+    index.compact();
+    add(index, data, kBefore, kAfter, true);
+    digest = index.digest();
+  }
+  const std::vector<char> bytes = read_file(path);
+  const std::vector<char> journal_bytes = read_file(journal);
+  std::int64_t n = 0;
+  for (bool done = false; !done; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n));
+    write_file(path, bytes);
+    write_file(journal, journal_bytes);
+    done = ends_before(n, [&] { open().compact(); });
+    ASSERT_EQ(open().digest(), digest);
+  }
+  EXPECT_GT(n, 20);
+}
+
+// A thread that there is no memory for is done without.
+TEST(AllocationFailure, AtEveryAllocationOfAPoolOfThreads) {
+  RuntimeOptions options;
+  options.threads = 4;
+  options.device = "cpu";
+  const Matrix data = mixed_data();
+  std::int64_t n = 0;
+  for (bool done = false; !done; ++n) {
+    Index index(params_of(Metric::l2sq));
+    done = ends_before(n, [&] {
+      const Index made(params_of(Metric::l2sq), options);
+      index.set_runtime(options);
+    });
+    add(index, data, 0, kBefore, false);
+    ASSERT_EQ(index.size(), kBefore);
+  }
+  EXPECT_GT(n, 8);
+}
+
 TEST(AllocationFailure, AtEveryAllocationOfInspection) {
   const Matrix data = mixed_data();
   Index index(params_of(Metric::l2sq));

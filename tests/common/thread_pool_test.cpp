@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "tests/support/no_threads.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::core {
@@ -146,6 +147,16 @@ TEST(ThreadPool, ComesAndGoesQuickly) {
     ThreadPool pool(8);
     if (round % 2 == 0) pool.parallel_for(8, 1, [](unsigned, std::size_t, std::size_t) {});
   }
+}
+
+TEST(ThreadPool, RunsOnTheCallersThreadWhereTheSystemGivesNoOther) {
+  const test::NoThreads none;
+  ThreadPool pool(4);
+  EXPECT_EQ(pool.size(), 1u);
+  std::size_t done = 0;
+  EXPECT_TRUE(
+      pool.parallel_for(100, 3, [&](unsigned, std::size_t a, std::size_t b) { done += b - a; }));
+  EXPECT_EQ(done, 100u);
 }
 
 }  // namespace

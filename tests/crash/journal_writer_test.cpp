@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "tests/crash/reference.hpp"
+#include "tests/support/no_threads.hpp"
 
 namespace concord::test {
 namespace {
@@ -98,6 +99,18 @@ TEST(JournalWriter, WritesNothingMoreAfterAFailureAndTellsIt) {
   writer.hand_over();
   writer.wait();
   EXPECT_EQ(written.back(), 9u);
+}
+
+TEST(JournalWriter, WritesOnTheCallersThreadWhereTheSystemGivesNoOther) {
+  const NoThreads none;
+  std::vector<NodeId> written;
+  JournalWriter writer([&](RecordParts& parts) { written.push_back(parts.batch.begin); });
+  for (NodeId n = 0; n < 3; ++n) {
+    writer.free_record().batch.begin = n;
+    writer.hand_over();
+    EXPECT_EQ(written.size(), n + 1);
+  }
+  EXPECT_EQ(written, (std::vector<NodeId>{0, 1, 2}));
 }
 
 // Whoever looks, between two commits or in a callback, while records are written.
