@@ -135,11 +135,11 @@ def _peers_section(page: Page, document: Json, data: str) -> None:
 
 
 def _alike(peers: list[Json]) -> list[list[Json]]:
-    """Documents of the same machine, libraries and commit together."""
+    """Documents of the same machine and libraries together."""
     groups: dict[str, list[Json]] = {}
     for document in peers:
         machine = {k: v for k, v in document["machine"].items() if "load" not in k}
-        same = [machine, document["libraries"], document["skipped"], document["commit"]]
+        same = [machine, document["libraries"], document["skipped"]]
         groups.setdefault(json.dumps(same), []).append(document)
     return list(groups.values())
 

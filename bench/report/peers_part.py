@@ -98,7 +98,7 @@ def _place(measure: Measure | None, library: str) -> str:
     if measure.place(library) == 1:
         return place
     factor = max(ahead, mine) / max(min(ahead, mine), 1e-12)
-    return f"**{place}**; {best} {factor:.2f} x"
+    return f"**{place}**; {best} {factor:.2f}x"
 
 
 def standing(document: Json, data: str, library: str = "concord") -> Table:

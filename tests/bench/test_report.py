@@ -69,7 +69,7 @@ def test_the_overview_has_every_set_and_says_who_is_ahead() -> None:
     table = peers_part.overview([first, second, third])
     assert list(table.header) == ["place of concord", "d", "e", "d"]
     (row,) = table.rows
-    assert row[1:] == ["1st of 2", "**2nd of 3**; a 1.50 x", "**not reached**; a does"]
+    assert row[1:] == ["1st of 2", "**2nd of 3**; a 1.50x", "**not reached**; a does"]
 
 
 def test_more_is_better_for_speed_and_less_for_the_rest() -> None:
