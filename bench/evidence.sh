@@ -2,8 +2,8 @@
 # All measurements of the report, and the report: Concord beside its peers (bench/peers), how its cost grows with
 # the number of vectors and its build rate with threads, where a build's time goes, audits.
 #
-#   bench/evidence.sh OUT            estimated: 36 minutes on 2 idle cores
-#   bench/evidence.sh OUT --short    estimated: 20
+#   bench/evidence.sh OUT            estimated: 30 minutes on 2 idle cores
+#   bench/evidence.sh OUT --short    estimated: 18
 #   bench/evidence.sh --prepare      builds and installs, and that is all; minutes that are not among those above
 #
 # OUT is a folder: sample.json, growth-N.json, threads-N.json, peers-SET.json for each data set, report.html,
