@@ -1,7 +1,8 @@
 """cuVS on a GPU: CAGRA, and CAGRA turned into an HNSW graph that the CPU searches; and Concord on the GPU.
 
-Taken where an NVIDIA GPU and the packages (cuvs-cu12 or cuvs-cu13, cupy) are; otherwise a line says what is
-missing. The two cuVS adapters follow its documentation and have not been run: no machine so far had both.
+Taken where an NVIDIA GPU and the packages (cuvs-cu12 or cuvs-cu13 26.10, cupy) are; otherwise a line says what
+is missing. The calls of the two cuVS adapters were checked against the signatures of 26.10; they have not been
+run on a GPU: no machine so far had both.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Cagra(Library):
             graph_degree=2 * self.p.M,
             intermediate_graph_degree=4 * self.p.M,
         )
-        return self.lib.build(parameters, self._to_device(vectors))
+        self.rows = self._to_device(vectors)  # an index may refer to them
+        return self.lib.build(parameters, self.rows)
 
     def build(self, vectors: Floats) -> None:
         self.index = self._build(vectors)
@@ -74,7 +76,8 @@ class Cagra(Library):
         self.lib.save(str(path), self.index)
 
     def load(self, path: pathlib.Path) -> None:
-        self.index = self.lib.load(str(path))
+        self.index, self.rows = self.lib.Index(), self.lib.Dataset()
+        self.lib.load(self.index, str(path), out_dataset=self.rows)
 
 
 class CagraHnsw(Cagra):
@@ -90,7 +93,10 @@ class CagraHnsw(Cagra):
 
     def _conversion(self) -> Any:
         return self.hnsw.IndexParams(
-            hierarchy="cpu", ef_construction=self.p.ef_construction, num_threads=self.p.threads
+            hierarchy="cpu",
+            ef_construction=self.p.ef_construction,
+            num_threads=self.p.threads,
+            metric=self._metric(),
         )
 
     def build(self, vectors: Floats) -> None:
