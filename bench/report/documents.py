@@ -38,6 +38,7 @@ def read(paths: list[pathlib.Path]) -> Documents:
             raise BadInputError(f"{path}: no JSON: {error}") from None
         tool = document.get("tool") if isinstance(document, dict) else None
         if tool == "concord-peers" and document.get("schema") == 1:
+            _refuse_doubles(path, document, found.peers)
             found.peers.append(document)
         elif tool == "concord-bench" and document.get("schema") == 1 and "index" in document:
             found.bench.append(document)
@@ -47,6 +48,14 @@ def read(paths: list[pathlib.Path]) -> Documents:
             )
         document["file"] = path.name
     return found
+
+
+def _refuse_doubles(path: pathlib.Path, document: Json, others: list[Json]) -> None:
+    """A page has one place for each data set."""
+    for other in others:
+        both = document["data"].keys() & other["data"].keys()
+        if both:
+            raise BadInputError(f"{path}: {min(both)} is in {other['file']}, too; name one of them")
 
 
 def threads_of(document: Json) -> list[str]:

@@ -174,6 +174,15 @@ def test_what_is_no_result_is_refused_in_one_line(
     assert not page.exists()
 
 
+def test_a_data_set_in_two_files_is_refused(
+    tmp_path: pathlib.Path, peers_result: pathlib.Path
+) -> None:
+    copy = tmp_path / "copy.json"
+    copy.write_text(peers_result.read_text())
+    with pytest.raises(documents.BadInputError, match="copy.json: sample is in peers.json, too"):
+        documents.read([peers_result, copy])
+
+
 def test_without_python_or_its_packages_one_line_says_so(
     bench: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
