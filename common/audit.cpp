@@ -2,16 +2,47 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace concord::core {
 namespace {
 
 constexpr std::size_t kMaxMessages = 20;
 
+/// What is asked of single nodes, rows and ids.
+class Rules {
+ public:
+  explicit Rules(const Graph& graph) : graph_(graph), n_(graph.size()) {}
+
+  [[nodiscard]] bool has_its_level(NodeId node) const {
+    const IndexParams& params = graph_.params();
+    return graph_.level(node) == level_of(params.seed, graph_.order(node), params.M);
+  }
+  [[nodiscard]] bool in_layer(NodeId id, std::uint32_t layer) const {
+    return id < n_ && graph_.level(id) >= layer;
+  }
+  /// A row within it can be read.
+  [[nodiscard]] std::uint32_t allowed_degree(NodeId node, std::uint32_t layer) const {
+    const RowTable& rows = graph_.table(layer);
+    const RowHeader& header = rows.header(graph_.row(node, layer));
+    const Epoch& epoch = graph_.epoch();
+    const bool may_spill = n_ > epoch.begin && header.touched_epoch == epoch.number;
+    return may_spill && header.spill != 0 ? rows.capacity() : rows.max_degree();
+  }
+
+ private:
+  const Graph& graph_;
+  NodeId n_;
+};
+
+/// The whole report: each finding is looked for by itself, whatever else was found.
 class Audit {
  public:
-  explicit Audit(const Graph& graph) : graph_(graph), n_(graph.size()) {}
+  explicit Audit(const Graph& graph) : graph_(graph), rules_(graph), n_(graph.size()) {}
 
   AuditReport run() {
     report_.nodes = n_;
@@ -40,7 +71,7 @@ class Audit {
     EntryPoint expected;
     for (NodeId node = 0; node < n_; ++node) {
       const std::uint32_t level = graph_.level(node);
-      if (level != level_of(graph_.params().seed, graph_.order(node), graph_.params().M)) {
+      if (!rules_.has_its_level(node)) {
         find(report_.level_errors, "node " + std::to_string(node) + " has level " +
                                        std::to_string(level) + ", which its order does not give");
       }
@@ -60,15 +91,7 @@ class Audit {
   std::uint32_t read(NodeId node, std::uint32_t layer, Row& ids) {
     const RowTable& rows = graph_.table(layer);
     const RowIndex row = graph_.row(node, layer);
-    const RowHeader& header = rows.header(row);
-    if (header.degree > rows.capacity() ||
-        (header.degree > rows.max_degree() && header.spill == 0)) {
-      return 0;
-    }
-    return rows.read(row, ids.data());
-  }
-  [[nodiscard]] bool in_layer(NodeId id, std::uint32_t layer) const {
-    return id < n_ && graph_.level(id) >= layer;
+    return rows.is_readable(row) ? rows.read(row, ids.data()) : 0;
   }
 
   void check_layer(std::uint32_t layer) {
@@ -87,12 +110,10 @@ class Audit {
   }
 
   void check_degree(NodeId node, std::uint32_t layer) {
-    const RowTable& rows = graph_.table(layer);
-    const RowHeader& header = rows.header(graph_.row(node, layer));
-    const bool open = n_ > graph_.epoch().begin && header.touched_epoch == graph_.epoch().number;
-    const std::uint32_t allowed = open ? rows.capacity() : rows.max_degree();
-    if (header.degree > allowed) {
-      find(report_.over_degree, name(node, layer) + "degree " + std::to_string(header.degree) +
+    const std::uint32_t degree = graph_.table(layer).header(graph_.row(node, layer)).degree;
+    const std::uint32_t allowed = rules_.allowed_degree(node, layer);
+    if (degree > allowed) {
+      find(report_.over_degree, name(node, layer) + "degree " + std::to_string(degree) +
                                     " exceeds " + std::to_string(allowed));
     }
   }
@@ -101,7 +122,7 @@ class Audit {
     Row reverse;
     for (std::uint32_t j = 0; j < degree; ++j) {
       const NodeId id = ids[j];
-      if (!in_layer(id, layer) || id == node) {
+      if (!rules_.in_layer(id, layer) || id == node) {
         find(report_.invalid_links, name(node, layer) + "link to " + std::to_string(id) +
                                         ", which is no other node of the layer");
         continue;
@@ -137,7 +158,7 @@ class Audit {
   void check_reachability(std::uint32_t layer, NodeId first) {
     std::vector<bool> reached(n_, false);
     const NodeId entry = graph_.entry_point().node;
-    std::vector<NodeId> frontier{in_layer(entry, layer) ? entry : first};
+    std::vector<NodeId> frontier{rules_.in_layer(entry, layer) ? entry : first};
     reached[frontier[0]] = true;
     Row ids;
     while (!frontier.empty()) {
@@ -145,7 +166,7 @@ class Audit {
       frontier.pop_back();
       const std::uint32_t degree = read(node, layer, ids);
       for (std::uint32_t j = 0; j < degree; ++j) {
-        if (!in_layer(ids[j], layer) || reached[ids[j]]) continue;
+        if (!rules_.in_layer(ids[j], layer) || reached[ids[j]]) continue;
         reached[ids[j]] = true;
         frontier.push_back(ids[j]);
       }
@@ -157,13 +178,109 @@ class Audit {
   }
 
   const Graph& graph_;
+  Rules rules_;
   NodeId n_;
   std::uint32_t top_ = 0;
   AuditReport report_;
 };
 
+/// One pass over the rows, which stops at the first doubt. Why it proves what audit() checks:
+///  - Symmetry. In each layer, take the links to later nodes. No row has one of them twice, and
+///    each was found in the other node's row: so there are at least as many links to earlier nodes.
+///    If there are as many, those found are all there are: every link has its reverse, and none
+///    stands twice. So only half of the links are looked up.
+///  - Reachability. Every node but a layer's first links to an earlier one, so links lead from it
+///    to the first, and, being symmetric, back; the entry point, of the highest level, is in every
+///    layer.
+class Proof {
+ public:
+  explicit Proof(const Graph& graph) : graph_(graph), rules_(graph), n_(graph.size()) {}
+
+  bool holds(ThreadPool& pool) {
+    find_first_nodes();
+    if (!has_entry_point()) return false;
+    std::atomic<bool> doubt{false};
+    std::atomic<std::int64_t> surplus{0};
+    pool.parallel_for(n_, kNodesAtOnce, [&](unsigned, std::size_t begin, std::size_t end) {
+      std::int64_t surplus_here = 0;
+      for (std::size_t node = begin; node < end && !doubt; ++node) {
+        fetch_later_rows(node + kAhead);
+        if (!check_node(static_cast<NodeId>(node), surplus_here)) doubt = true;
+      }
+      surplus += surplus_here;
+    });
+    return !doubt && surplus == 0;
+  }
+
+ private:
+  static constexpr std::size_t kNodesAtOnce = 128;
+  static constexpr std::size_t kAhead = 2;  // nodes whose neighbors' rows are fetched before
+
+  void find_first_nodes() {
+    for (NodeId node = 0; node < n_; ++node) {
+      while (first_.size() <= graph_.level(node)) first_.push_back(node);
+    }
+  }
+  [[nodiscard]] bool has_entry_point() const {
+    const EntryPoint entry = graph_.entry_point();
+    if (n_ == 0) return entry.node == kNoNode;
+    return entry.node == first_.back() && entry.level == first_.size() - 1;
+  }
+
+  void fetch_later_rows(std::size_t node) const {
+    const RowTable& rows = graph_.table(0);
+    if (node >= n_ || !rows.is_readable(static_cast<RowIndex>(node))) return;
+    std::array<NodeId, kMaxScored> buffer;
+    for (const NodeId id : rows.ids(static_cast<RowIndex>(node), buffer.data())) {
+      if (id > node && id < n_) rows.prefetch(id);
+    }
+  }
+
+  /// False where there is doubt; else adds the links to later nodes less those to earlier ones.
+  bool check_node(NodeId node, std::int64_t& surplus) const {
+    if (!rules_.has_its_level(node)) return false;
+    for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
+      if (!check_row(node, layer, surplus)) return false;
+    }
+    return true;
+  }
+
+  bool check_row(NodeId node, std::uint32_t layer, std::int64_t& surplus) const {
+    const RowTable& rows = graph_.table(layer);
+    const RowIndex row = graph_.row(node, layer);
+    if (rows.header(row).degree > rules_.allowed_degree(node, layer)) return false;
+    std::array<NodeId, kMaxScored> buffer;
+    const std::span<const NodeId> ids = rows.ids(row, buffer.data());
+
+    std::array<NodeId, kMaxScored> later;
+    std::uint32_t count = 0;
+    for (const NodeId id : ids) {
+      if (!rules_.in_layer(id, layer) || id == node) return false;
+      later[count] = id;  // half of them are: no branch
+      count += graph_.order(id) > graph_.order(node) ? 1 : 0;
+    }
+    const std::size_t anchors = ids.size() - count;
+    if (anchors != rows.header(row).anchors) return false;
+    if (anchors == 0 && node != first_[layer]) return false;
+    for (std::uint32_t j = 0; j < count; ++j) {
+      const RowIndex other = graph_.row(later[j], layer);
+      if (rows.count(row, later[j]) != 1) return false;
+      if (!rows.is_readable(other) || rows.count(other, node) != 1) return false;
+    }
+    surplus += static_cast<std::int64_t>(count) - static_cast<std::int64_t>(anchors);
+    return true;
+  }
+
+  const Graph& graph_;
+  Rules rules_;
+  NodeId n_;
+  std::vector<NodeId> first_;  ///< of each layer
+};
+
 }  // namespace
 
 AuditReport audit(const Graph& graph) { return Audit(graph).run(); }
+
+bool is_sound(const Graph& graph, ThreadPool& pool) { return Proof(graph).holds(pool); }
 
 }  // namespace concord::core

@@ -26,6 +26,7 @@ struct IndexParts {
   Graph& graph;
   VectorStore& vectors;
   LabelMap& labels;
+  ThreadPool& pool;  ///< checks them; what is refused, and why, does not depend on its size
 };
 
 /// Reads an index. `make_parts` is called once the header is found sound, with its parameters, and

@@ -291,7 +291,7 @@ Index Index::load(const std::filesystem::path& path, RuntimeOptions options) {
   std::unique_ptr<Impl> impl;
   core::load_index(path, [&](const IndexParams& params) -> core::IndexParts {
     impl = std::make_unique<Impl>(params, std::move(options));
-    return {impl->graph, impl->vectors, impl->labels};
+    return {impl->graph, impl->vectors, impl->labels, *impl->pool};
   });
   impl->committer.find_crowded();
   return Index(std::move(impl));
@@ -302,7 +302,7 @@ Index Index::map(const std::filesystem::path& path, MapCheck check, RuntimeOptio
   std::function<void(core::Content)> check_content =
       core::map_index(path, [&](const IndexParams& params) -> core::IndexParts {
         impl = std::make_unique<Impl>(params, std::move(options));
-        return {impl->graph, impl->vectors, impl->labels};
+        return {impl->graph, impl->vectors, impl->labels, *impl->pool};
       });
   impl->check_mapped = std::move(check_content);
   if (check == MapCheck::on_open) impl->ensure_checked(core::kAllContent);

@@ -50,7 +50,7 @@ class Reader {
     parts.graph.announce(header_.n);
     fill(parts);
     restore(parts.graph);
-    check_graph(parts.graph);
+    check_graph(parts.graph, parts.pool);
     check_digest(parts);
   }
   void map(IndexParts parts) {
@@ -71,10 +71,10 @@ class Reader {
         check_levels(parts.graph);
         check_mapped_sum(kBaseRows);
         check_mapped_sum(kUpperRows);
-        return check_graph(parts.graph);
+        return check_graph(parts.graph, parts.pool);
       case Content::vectors:
         check_mapped_sum(kVectors);
-        return check_vectors(parts.vectors);
+        return check_vectors(parts.vectors, parts.pool);
       case Content::labels:
         check_mapped_sum(kLabels);
         return check_labels([&] { parts.labels.index_mapped(); });
@@ -216,16 +216,16 @@ class Reader {
     return {file_, sections_[section].offset, sections_[section].length / sizeof(T)};
   }
 
-  void fill_vectors(VectorStore& vectors) {
+  void fill_vectors(VectorStore& vectors, ThreadPool& pool) {
     read_section(kVectors, vectors.begin_import(element(), header_.n));
-    check_vectors(vectors);
+    check_vectors(vectors, pool);
     if (header_.version == 1) vectors.narrow();
   }
-  void check_vectors(const VectorStore& vectors) const {
-    for (std::size_t i = 0; i < header_.n; ++i) {
-      if (vectors.has_stored_form(i)) continue;
+  void check_vectors(const VectorStore& vectors, ThreadPool& pool) const {
+    for_each_node(pool, [&](NodeId i) {
+      if (vectors.has_stored_form(i)) return;
       refuse("vector " + std::to_string(i) + " is not one that the index would take");
-    }
+    });
     if (header_.version > 1 && vectors.narrowest(header_.n) != element()) {
       refuse("its vectors would be kept in a narrower way");
     }
@@ -258,7 +258,7 @@ class Reader {
     check_levels(parts.graph);
     fill_rows(parts.graph.table(0), kBaseRows);
     fill_rows(parts.graph.table(1), kUpperRows);
-    fill_vectors(parts.vectors);
+    fill_vectors(parts.vectors, parts.pool);
     std::vector<std::uint64_t> labels(n);
     read_section(kLabels, labels.data());
     check_labels([&] { parts.labels.append(labels, n); });
@@ -291,13 +291,21 @@ class Reader {
     return import;
   }
 
-  void check_graph(Graph& graph) const {
+  // In parallel; what is thrown is what the first node to fail throws.
+  template <class Check>
+  void for_each_node(ThreadPool& pool, const Check& check) const {
+    constexpr std::size_t kNodesAtOnce = 128;
+    pool.parallel_for(header_.n, kNodesAtOnce, [&](unsigned, std::size_t begin, std::size_t end) {
+      for (std::size_t node = begin; node < end; ++node) check(static_cast<NodeId>(node));
+    });
+  }
+
+  void check_graph(Graph& graph, ThreadPool& pool) const {
     for (std::uint32_t kind = 0; kind < 2; ++kind) {
       if (!graph.table(kind).end_import(graph.epoch().number)) refuse("its rows are inconsistent");
     }
-    const AuditReport report = audit(graph);
-    if (!report.ok) refuse(report.messages.front());
-    check_versions(graph);
+    if (!is_sound(graph, pool)) refuse(audit(graph).messages.at(0));
+    check_versions(graph, pool);
   }
 
   void check_digest(const IndexParts& parts) const {
@@ -309,17 +317,19 @@ class Reader {
     }
   }
 
+  using Versions = std::array<SealedVersion, 2>;  // of the open epoch and the next
+
   // What proposals will read besides the live rows.
-  void check_versions(const Graph& graph) const {
+  void check_versions(const Graph& graph, ThreadPool& pool) const {
     const auto check_entry = [&](const EntryPoint& entry) {
       if (entry.node == kNoNode) return;
       if (entry.node >= graph.size() || graph.level(entry.node) != entry.level) {
         refuse("a sealed entry point is not a node of its level");
       }
     };
-    const Epoch& epoch = graph.epoch();
-    for (const Epoch& e : {epoch, epoch.next(graph.params().epoch_limit)}) {
-      const SealedVersion version = graph.version_for(e);
+    const Versions versions = {graph.version_for(graph.epoch()),
+                               graph.version_for(graph.epoch().next(graph.params().epoch_limit))};
+    for (const SealedVersion& version : versions) {
       check_entry(version.entry);
       if ((version.end > 0) != (version.entry.node != kNoNode) ||
           (version.end > 0 && graph.order(version.entry.node) >= version.end)) {
@@ -330,28 +340,26 @@ class Reader {
     if (header_.entry.node != entry.node || header_.entry.level != entry.level) {
       refuse("its entry point is not the earliest node of highest level");
     }
-    for (NodeId node = 0; node < graph.size(); ++node) {
+    for_each_node(pool, [&](NodeId node) {
       for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) {
         check_copy(graph, node, layer);
-        check_touched(graph, node, layer);
+        check_touched(graph, versions, node, layer);
       }
-    }
+    });
   }
 
   // A version takes rows that no later epoch touched as they are.
-  void check_touched(const Graph& graph, NodeId node, std::uint32_t layer) const {
-    const std::uint32_t touched = graph.table(layer).touched_epoch(graph.row(node, layer));
-    const Epoch& epoch = graph.epoch();
-    std::array<NodeId, kMaxScored> ids;
-    const std::uint32_t degree = graph.read(node, layer, ids.data());
-    for (const Epoch& e : {epoch, epoch.next(graph.params().epoch_limit)}) {
-      const SealedVersion version = graph.version_for(e);
-      if (touched >= version.epoch) continue;
-      if (std::any_of(ids.begin(), ids.begin() + degree,
-                      [&](NodeId id) { return graph.order(id) >= version.end; })) {
-        refuse("node " + std::to_string(node) +
-               " links to a node that is newer than the last change of its row");
-      }
+  void check_touched(const Graph& graph, const Versions& versions, NodeId node,
+                     std::uint32_t layer) const {
+    const RowTable& rows = graph.table(layer);
+    const RowIndex row = graph.row(node, layer);
+    std::array<NodeId, kMaxScored> buffer;
+    NodeId newest = 0;
+    for (const NodeId id : rows.ids(row, buffer.data())) newest = std::max(newest, graph.order(id));
+    for (const SealedVersion& version : versions) {
+      if (rows.touched_epoch(row) >= version.epoch || newest < version.end) continue;
+      refuse("node " + std::to_string(node) +
+             " links to a node that is newer than the last change of its row");
     }
   }
 

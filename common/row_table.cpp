@@ -127,7 +127,7 @@ bool RowTable::end_import(std::uint32_t epoch) {
   copied_.clear();
   for (RowIndex row = 0; row < rows_; ++row) {
     const RowHeader& h = header(row);
-    if (h.degree > capacity() || (h.spill == 0 && h.degree > max_degree_)) return false;
+    if (!is_readable(row)) return false;
     if (h.spill != 0) spilled_.push_back(row);
     if (h.spill != 0 && h.spill != spilled_.size()) return false;
     if (h.sealed_copy != 0) copied_.push_back(row);

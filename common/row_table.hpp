@@ -104,6 +104,31 @@ class RowTable {
     }
     return kept;
   }
+  /// False for a header that no row can have: the row's ids must not be read. Nothing is found out
+  /// about the number of its spilled block.
+  [[nodiscard]] bool is_readable(RowIndex row) const noexcept {
+    const RowHeader& h = header(row);
+    return h.degree <= (h.spill == 0 ? max_degree_ : capacity());
+  }
+  /// The row's ids where they stand, or, where some are spilled, in `buffer` (room for capacity()).
+  /// REQUIRES is_readable(row) and no writer.
+  [[nodiscard]] std::span<const NodeId> ids(RowIndex row, NodeId* buffer) const noexcept {
+    const std::uint32_t n = header(row).degree;
+    if (n <= max_degree_) return {&words_[row * stride_ + kHeaderWords], n};
+    return {buffer, read(row, buffer)};
+  }
+  /// How often `id` stands in the row. REQUIRES as ids(). Always compares all places, without a
+  /// branch, so that many rows in turn cost no mispredictions.
+  [[nodiscard]] std::uint32_t count(RowIndex row, NodeId id) const noexcept {
+    const std::uint32_t n = header(row).degree;
+    const NodeId* const in_place = &words_[row * stride_ + kHeaderWords];
+    std::uint32_t found = 0;
+    for (std::uint32_t j = 0; j < max_degree_; ++j) {
+      found += (in_place[j] == id ? 1U : 0U) & (j < n ? 1U : 0U);
+    }
+    for (std::uint32_t j = max_degree_; j < n; ++j) found += slot(row, j) == id ? 1 : 0;
+    return found;
+  }
   [[nodiscard]] bool contains(RowIndex row, NodeId id) const noexcept {
     return find(row, id) < degree(row);
   }

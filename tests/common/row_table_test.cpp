@@ -15,6 +15,9 @@ namespace {
 std::vector<NodeId> content(const RowTable& rows, RowIndex row) {
   std::vector<NodeId> ids(rows.capacity());
   ids.resize(rows.read(row, ids.data()));
+  std::vector<NodeId> buffer(rows.capacity());
+  const auto in_place = rows.ids(row, buffer.data());
+  EXPECT_EQ(std::vector<NodeId>(in_place.begin(), in_place.end()), ids);
   return ids;
 }
 
@@ -38,8 +41,10 @@ TEST(RowTable, BehavesAsListsOfIdsUnderRandomOperations) {
         const std::size_t place = test::hash(3, step) % list.size();
         const NodeId id = list[place];
         EXPECT_TRUE(rows.contains(row, id));
+        EXPECT_EQ(rows.count(row, id), 1u);
         rows.remove(row, id);
         EXPECT_FALSE(rows.contains(row, id));
+        EXPECT_EQ(rows.count(row, id), 0u);
         list[place] = list.back();
         list.pop_back();
       }
@@ -118,7 +123,31 @@ TEST(RowTable, FindsNothingBehindTheEnd) {
     for (NodeId id = 2 * max_degree; id >= 1; --id) {
       rows.remove(0, id);
       EXPECT_FALSE(rows.contains(0, id));
+      EXPECT_EQ(rows.count(0, id), 0u);
       for (NodeId left = 1; left < id; ++left) EXPECT_TRUE(rows.contains(0, left));
+    }
+  }
+}
+
+TEST(RowTable, CountsAnIdInPlaceAndSpilled) {
+  RowTable rows(4, 100);
+  rows.resize(1);
+  std::uint32_t sevens = 0;
+  for (const NodeId id : {7u, 1u, 7u, 2u, 7u, 3u, 7u}) {
+    rows.append(0, id, 1);
+    sevens += id == 7 ? 1 : 0;
+    EXPECT_EQ(rows.count(0, 7), sevens);
+  }
+}
+
+// A header of a file may say anything.
+TEST(RowTable, IsNotReadableBeyondItsRoom) {
+  RowTable rows(4, 100);
+  rows.resize(1);
+  for (const std::uint32_t spill : {0u, 1u}) {
+    for (const int degree : {0, 4, 5, 8, 9, 0xFFFF}) {
+      rows.header(0) = {static_cast<std::uint16_t>(degree), 0, spill, 0, 0};
+      EXPECT_EQ(rows.is_readable(0), degree <= (spill == 0 ? 4 : 8)) << degree << " " << spill;
     }
   }
 }

@@ -247,6 +247,45 @@ TEST_F(ForgedFile, WithVectorsKeptInAnotherWayIsRefused) {
   }
 }
 
+// Content is checked in parallel; what the refusal names is the first fault all the same.
+TEST_F(ForgedFile, WithManyFaultsIsRefusedForTheFirstOnAnyNumberOfThreads) {
+  constexpr std::size_t kMany = 1500;
+  Index index(make_params(3, 2, 12, 256), on_cpu());
+  index.add(make_data(Shape::random, kMany, 3).view());
+  index.save(path_);
+  bytes_ = read_file(path_);
+  const auto expect_first = [&](const std::string& words, auto&& forge) {
+    std::vector<char> forged = bytes_;
+    forge(forged);
+    sign_digest(forged);
+    sign(forged);
+    write_file(path_, forged);
+    const std::string refused = refusal(1);
+    EXPECT_THAT(refused, HasSubstr(words));
+    for (int repeat = 0; repeat < 10; ++repeat) ASSERT_EQ(refusal(4), refused);
+  };
+  const auto every = [](std::size_t step, auto&& damage) {
+    for (std::size_t node = 500; node < kMany; node += step) damage(node);
+  };
+  expect_first("vector 500 ", [&](auto& f) {
+    every(37, [&](std::size_t node) {
+      write_at(f, section(f, kVectors).offset + node * 32, std::numeric_limits<float>::infinity());
+    });
+  });
+  expect_first("node 500, layer 0: counts 65535 anchors", [&](auto& f) {
+    every(37, [&](std::size_t node) { write_at(f, row(node) + 2, std::uint16_t{0xFFFF}); });
+  });
+  expect_first("layer 0: link", [&](auto& f) {
+    every(37, [&](std::size_t node) { write_at(f, row(node) + 16, ~0U); });
+    every(61, [&](std::size_t node) { write_at(f, row(node) + 2, std::uint16_t{0xFFFF}); });
+  });
+  expect_first("newer than the last change", [&](auto& f) {
+    for (std::size_t node = 0; node < kMany; ++node) {
+      if (degree(node) <= kMaxDegree) write_at(f, row(node) + 12, 0U);
+    }
+  });
+}
+
 TEST_F(ForgedFile, WithALabelTwiceIsRefusedAndWithOthersIsAnotherIndex) {
   const std::size_t labels = section(bytes_, kLabels).offset;
   std::vector<char> forged = bytes_;

@@ -24,18 +24,18 @@ class SmallFile : public testing::Test {
     }
   }
 
-  static RuntimeOptions on_cpu() {
+  static RuntimeOptions on_cpu(unsigned threads = 1) {
     RuntimeOptions options;
-    options.threads = 1;
+    options.threads = threads;
     options.device = "cpu";
     return options;
   }
 
   /// The message with which the file at path_ is refused; empty where it is loaded. Any other error
   /// than corrupt_file fails the test.
-  std::string refusal() {
+  std::string refusal(unsigned threads = 1) {
     try {
-      Index::load(path_, on_cpu());
+      Index::load(path_, on_cpu(threads));
       return {};
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::corrupt_file) << error.what();
