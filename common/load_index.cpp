@@ -317,7 +317,7 @@ class Reader {
     }
   }
 
-  using Versions = std::array<SealedVersion, 2>;  // of the open epoch and the next
+  using Versions = std::array<SealedVersion, 2>;  // of the open epoch and, newer, of the next
 
   // What proposals will read besides the live rows.
   void check_versions(const Graph& graph, ThreadPool& pool) const {
@@ -340,27 +340,36 @@ class Reader {
     if (header_.entry.node != entry.node || header_.entry.level != entry.level) {
       refuse("its entry point is not the earliest node of highest level");
     }
+    check_touched(graph, versions);
     for_each_node(pool, [&](NodeId node) {
       for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) {
         check_copy(graph, node, layer);
-        check_touched(graph, versions, node, layer);
       }
     });
   }
 
-  // A version takes rows that no later epoch touched as they are.
-  void check_touched(const Graph& graph, const Versions& versions, NodeId node,
-                     std::uint32_t layer) const {
-    const RowTable& rows = graph.table(layer);
-    const RowIndex row = graph.row(node, layer);
+  // A version takes rows that no later epoch touched as they are, so they may link to no node newer
+  // than it. Links are known to go both ways: the newer nodes, which are few, lead to these rows.
+  void check_touched(const Graph& graph, const Versions& versions) const {
+    const auto is_stale = [&](const RowTable& rows, RowIndex row, NodeId newer) {
+      return std::any_of(versions.begin(), versions.end(), [&](const SealedVersion& version) {
+        return graph.order(newer) >= version.end && rows.touched_epoch(row) < version.epoch;
+      });
+    };
+    NodeId stale = kNoNode;  // the first
     std::array<NodeId, kMaxScored> buffer;
-    NodeId newest = 0;
-    for (const NodeId id : rows.ids(row, buffer.data())) newest = std::max(newest, graph.order(id));
-    for (const SealedVersion& version : versions) {
-      if (rows.touched_epoch(row) >= version.epoch || newest < version.end) continue;
-      refuse("node " + std::to_string(node) +
-             " links to a node that is newer than the last change of its row");
+    for (NodeId node = 0; node < graph.size(); ++node) {
+      if (graph.order(node) < versions[0].end) continue;
+      for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) {
+        const RowTable& rows = graph.table(layer);
+        for (const NodeId id : rows.ids(graph.row(node, layer), buffer.data())) {
+          if (is_stale(rows, graph.row(id, layer), node)) stale = std::min(stale, id);
+        }
+      }
     }
+    if (stale == kNoNode) return;
+    refuse("node " + std::to_string(stale) +
+           " links to a node that is newer than the last change of its row");
   }
 
   void check_copy(const Graph& graph, NodeId node, std::uint32_t layer) const {
