@@ -208,6 +208,15 @@ TEST_F(Audit, FindsAWrongLevelAndAWrongEntryPoint) {
   EXPECT_TRUE(audit().ok);
 }
 
+TEST_F(Audit, FindsLevelsOfAnotherSeed) {
+  auto& params = const_cast<IndexParams&>(graph().params());
+  ++params.seed;
+  const AuditReport report = audit();
+  EXPECT_GT(report.level_errors, 0u);
+  EXPECT_EQ(report.entry_point_errors, 0u);
+  --params.seed;
+}
+
 TEST_F(Audit, FindsALongRowWithoutABlockForItsEnd) {
   for (NodeId node = 0; node < graph().size(); ++node) {
     RowHeader& h = header(node, 0);
