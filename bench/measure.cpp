@@ -108,31 +108,42 @@ double measure_rate(std::size_t queries, double seconds, const std::function<voi
   return static_cast<double>(answered) / elapsed;
 }
 
+namespace {
+
+SearchPoint search_point(Index& index, const FloatMatrix& queries, const Judge& judge,
+                         const SearchParams& params, const RuntimeOptions& runtime) {
+  const auto pass = [&] { (void)index.search(queries.view(), params); };
+  SearchPoint point{.ef = params.ef, .slack = params.slack};
+  const std::uint64_t distances_before = index.stats().search.distances;
+  const SearchResult result = index.search(queries.view(), params);
+  const std::uint64_t distances = index.stats().search.distances - distances_before;
+  point.recall = judge.recall(result.labels, result.k, result.counts);
+  point.distances_per_query =
+      static_cast<double>(distances) / static_cast<double>(std::max<std::size_t>(queries.rows, 1));
+  point.qps = best_rate(queries.rows, pass);
+  point.qps_single_thread = point.qps;
+  if (resolve_threads(runtime.threads) > 1) {
+    RuntimeOptions single = runtime;
+    single.threads = 1;
+    index.set_runtime(single);
+    point.qps_single_thread = best_rate(queries.rows, pass);
+    index.set_runtime(runtime);
+  }
+  return point;
+}
+
+}  // namespace
+
 std::vector<SearchPoint> sweep(Index& index, const FloatMatrix& queries, const Judge& judge,
                                const SweepOptions& options, const RuntimeOptions& runtime) {
-  RuntimeOptions single = runtime;
-  single.threads = 1;
-  ProgressBar bar("searching", options.efs.size());
+  ProgressBar bar("searching", options.efs.size() * options.slacks.size());
   std::vector<SearchPoint> points;
-  for (const std::uint32_t ef : options.efs) {
-    const SearchParams params{options.k, ef};
-    const auto pass = [&] { (void)index.search(queries.view(), params); };
-    SearchPoint point{.ef = ef};
-    const std::uint64_t distances_before = index.stats().search.distances;
-    const SearchResult result = index.search(queries.view(), params);
-    const std::uint64_t distances = index.stats().search.distances - distances_before;
-    point.recall = judge.recall(result.labels, result.k, result.counts);
-    point.distances_per_query = static_cast<double>(distances) /
-                                static_cast<double>(std::max<std::size_t>(queries.rows, 1));
-    point.qps = best_rate(queries.rows, pass);
-    point.qps_single_thread = point.qps;
-    if (resolve_threads(options.threads) > 1) {
-      index.set_runtime(single);
-      point.qps_single_thread = best_rate(queries.rows, pass);
-      index.set_runtime(runtime);
+  for (const float slack : options.slacks) {
+    for (const std::uint32_t ef : options.efs) {
+      const SearchParams params{options.k, ef, slack};
+      points.push_back(search_point(index, queries, judge, params, runtime));
+      bar.update(points.size());
     }
-    points.push_back(point);
-    bar.update(points.size());
   }
   return points;
 }

@@ -4,6 +4,7 @@
 #include <concord/index.hpp>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -41,6 +42,7 @@ double measure_rate(std::size_t queries, double seconds, const std::function<voi
 
 struct SearchPoint {
   std::uint32_t ef = 0;
+  float slack = std::numeric_limits<float>::infinity();
   double recall = 0;
   double qps = 0;                ///< with the threads of the run
   double qps_single_thread = 0;  ///< equal to qps where the run has one thread
@@ -50,10 +52,10 @@ struct SearchPoint {
 struct SweepOptions {
   std::uint32_t k = 10;
   std::vector<std::uint32_t> efs;
-  unsigned threads = 1;
+  std::vector<float> slacks;
 };
 
-/// Recall and speed of `index` at each ef; leaves the index with `runtime`.
+/// Recall and speed of `index` at each ef with each slack; leaves the index with `runtime`.
 std::vector<SearchPoint> sweep(Index& index, const FloatMatrix& queries, const Judge& judge,
                                const SweepOptions& options, const RuntimeOptions& runtime);
 

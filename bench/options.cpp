@@ -93,6 +93,14 @@ void add_search_options(CLI::App& app, Options& options) {
       ->check(CLI::Range(1, 65536));
 }
 
+void add_slack_option(CLI::App& app, Options& options) {
+  app.add_option("--slack", options.slacks,
+                 "end a search where candidates are farther than 1 + slack times the k-th nearest, "
+                 "e.g. 0.02,0.05,0.1, each with each ef; inf: ef alone")
+      ->delimiter(',')
+      ->check(CLI::NonNegativeNumber);
+}
+
 void add_batch_options(CLI::App& app, Options& options) {
   app.add_option("--batch", options.batches,
                  "in place of the sweep: speed and latency for batches of these sizes, e.g. 1,1000")

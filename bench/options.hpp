@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct Options {
   std::string isa;
   std::uint32_t k = 10;
   std::vector<std::uint32_t> efs{10, 20, 40, 80, 160, 320};
+  std::vector<float> slacks{std::numeric_limits<float>::infinity()};  ///< each with each ef
   std::vector<std::size_t> batches;        ///< empty: the sweep over ef with all queries at once
   std::vector<std::string> batch_devices;  ///< empty: runtime.device
   std::filesystem::path index;
@@ -40,6 +42,7 @@ void add_data_options(CLI::App& app, Options& options);
 void add_param_options(CLI::App& app, Options& options);
 void add_runtime_options(CLI::App& app, Options& options);
 void add_search_options(CLI::App& app, Options& options);
+void add_slack_option(CLI::App& app, Options& options);
 void add_batch_options(CLI::App& app, Options& options);
 void add_index_option(CLI::App& app, Options& options);
 void add_json_option(CLI::App& app, Options& options);

@@ -1,6 +1,7 @@
 #include "bench/report.hpp"
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <utility>
@@ -133,6 +134,7 @@ Json search_json(const std::vector<SearchPoint>& points) {
                     {"qps", point.qps},
                     {"qps_single_thread", point.qps_single_thread},
                     {"distances_per_query", point.distances_per_query}});
+    if (!std::isinf(point.slack)) list.back()["slack"] = point.slack;
   }
   return list;
 }
@@ -218,11 +220,11 @@ void print_memory(const MemoryUse& use, const BuildMeasure* build) {
 
 void print_search(const std::vector<SearchPoint>& points, std::uint32_t k) {
   std::printf("\nsearch:\n");
-  Table table(
-      {"ef", "recall@" + std::to_string(k), "queries/s", "queries/s, 1 thread", "distances/query"});
+  Table table({"ef", "slack", "recall@" + std::to_string(k), "queries/s", "queries/s, 1 thread",
+               "distances/query"});
   for (const SearchPoint& point : points) {
-    table.add_row({std::to_string(point.ef), fixed(point.recall, 4),
-                   grouped(static_cast<std::uint64_t>(point.qps)),
+    table.add_row({std::to_string(point.ef), std::isinf(point.slack) ? "-" : fixed(point.slack, 3),
+                   fixed(point.recall, 4), grouped(static_cast<std::uint64_t>(point.qps)),
                    grouped(static_cast<std::uint64_t>(point.qps_single_thread)),
                    fixed(point.distances_per_query, 1)});
   }

@@ -104,8 +104,8 @@ struct Index::Impl {
     if (later == nullptr) return options.log(level, message);
     later->push_back({options.log, level, message});
   }
-  cpu::SearchCounts search(MatrixView<const float> rows, std::uint32_t k, std::uint32_t ef,
-                           core::Key* keys, std::uint32_t* found, LogLines& later);
+  cpu::SearchCounts search(MatrixView<const float> rows, const SearchParams& how, core::Key* keys,
+                           std::uint32_t* found, LogLines& later);
   cpu::SearchCounts exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
                           std::uint32_t* found, LogLines& later);
 

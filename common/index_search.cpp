@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <new>
 #include <optional>
@@ -25,6 +26,20 @@ void check_search_width(const char* name, std::uint32_t value, std::uint32_t low
   throw Error(ErrorCode::invalid_parameter, std::string(name) + " is " + std::to_string(value) +
                                                 "; allowed are " + std::to_string(low) + " to " +
                                                 std::to_string(kMaxSearchWidth));
+}
+
+void check(const SearchParams& params, Metric metric) {
+  check_search_width("k", params.k, 0);
+  check_search_width("ef", params.ef, 1);
+  if (!(params.slack >= 0)) {
+    throw Error(ErrorCode::invalid_parameter,
+                "slack is " + std::to_string(params.slack) + "; allowed are 0 to infinity");
+  }
+  if (metric == Metric::inner_product && !std::isinf(params.slack)) {
+    throw Error(ErrorCode::invalid_parameter,
+                "slack is " + std::to_string(params.slack) +
+                    "; with inner_product, which is no metric, only infinity is allowed");
+  }
 }
 
 SearchResult result_of(std::size_t queries, std::uint32_t k) {
@@ -52,7 +67,7 @@ std::optional<cpu::SearchCounts> counts_of(const std::optional<cuda::Counters>& 
 }  // namespace
 
 SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params) const {
-  check_search_width("k", params.k, 0);
+  check(params, impl_->graph.params().metric);
   SearchResult result = result_of(queries.rows, params.k);
   search(queries, params, {result.labels.data(), queries.rows, params.k},
          {result.distances.data(), queries.rows, params.k}, result.counts);
@@ -62,13 +77,12 @@ SearchResult Index::search(MatrixView<const float> queries, const SearchParams& 
 void Index::search(MatrixView<const float> queries, const SearchParams& params,
                    MatrixView<std::uint64_t> labels, MatrixView<float> distances,
                    std::span<std::uint32_t> counts) const {
-  check_search_width("k", params.k, 0);
-  check_search_width("ef", params.ef, 1);
+  check(params, impl_->graph.params().metric);
   const core::FloatEnvironment environment;
   impl_->vectors.check_shape(queries, "queries");
   impl_->answer(kUsedBySearch, queries.rows, params.k, labels, distances, counts,
                 [&](core::Key* keys, std::uint32_t* found, LogLines& later) {
-                  return impl_->search(queries, params.k, params.ef, keys, found, later);
+                  return impl_->search(queries, params, keys, found, later);
                 });
 }
 
@@ -76,9 +90,9 @@ std::optional<SearchResult> IndexAccess::search(const Index& index,
                                                 cuda::DeviceMatrixView<const float> queries,
                                                 const SearchParams& params,
                                                 cuda::CudaStream stream) {
-  check_search_width("k", params.k, 0);
-  check_search_width("ef", params.ef, 1);
+  const core::FloatEnvironment environment;
   Index::Impl& impl = *index.impl_;
+  check(params, impl.graph.params().metric);
   cuda::Backend* const on = impl.device(true, true);
   if (on == nullptr || params.k == 0 ||
       !on->takes_search(queries.rows, std::max(params.ef, params.k))) {
@@ -90,7 +104,7 @@ std::optional<SearchResult> IndexAccess::search(const Index& index,
         kUsedBySearch, queries.rows, params.k, {result.labels.data(), queries.rows, params.k},
         {result.distances.data(), queries.rows, params.k}, result.counts,
         [&](core::Key* keys, std::uint32_t* found, LogLines&) {
-          return counts_of(on->search(queries, stream, params.k, params.ef, keys, found));
+          return counts_of(on->search(queries, stream, params, keys, found));
         });
     if (!answered) return std::nullopt;
   } catch (const Error& error) {
@@ -113,14 +127,14 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
   return result;
 }
 
-cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, std::uint32_t k,
-                                      std::uint32_t ef, core::Key* keys, std::uint32_t* found,
-                                      LogLines& later) {
+cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, const SearchParams& how,
+                                      core::Key* keys, std::uint32_t* found, LogLines& later) {
   constexpr std::size_t kWorthADevice = 256;
+  const std::uint32_t width = std::max(how.ef, how.k);
   cuda::Backend* on = device(rows.rows >= kWorthADevice, false, &later);
-  if (on != nullptr && k > 0 && on->takes_search(rows.rows, std::max(ef, k))) {
+  if (on != nullptr && how.k > 0 && on->takes_search(rows.rows, width)) {
     try {
-      if (const auto work = counts_of(on->search(rows, k, ef, keys, found))) return *work;
+      if (const auto work = counts_of(on->search(rows, how, keys, found))) return *work;
     } catch (const Error& error) {
       if (error.code() == ErrorCode::invalid_vector) throw;
       give_up_device(error, &later);
@@ -130,9 +144,9 @@ cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, std::uint32_
   cpu::SearchCounts work;
   {
     const core::Stopwatch watch(seconds);
-    work = searcher.search(rows, k, ef, keys, found, *pool);
+    work = searcher.search(rows, how, keys, found, *pool);
   }
-  if (on != nullptr && rows.rows > 0) on->note_cpu_search(rows.rows, std::max(ef, k), seconds);
+  if (on != nullptr && rows.rows > 0) on->note_cpu_search(rows.rows, width, seconds);
   return work;
 }
 

@@ -2,15 +2,18 @@
 // read: live rows for queries, rows as they were sealed for proposals.
 //
 // Beam search is canonical: it always expands the closest unexpanded candidate by (distance, id)
-// and stops when all are expanded, so its result is a function of the graph, the query and ef.
+// and stops when all are expanded that its reach allows, so its result is a function of the graph,
+// the query, ef and the reach.
 // Thread-safety: one Scratch per thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
 
 #include "common/proposer.hpp"
+#include "common/reach.hpp"
 #include "cpu/candidate_list.hpp"
 #include "cpu/scorer.hpp"
 #include "cpu/visited_table.hpp"
@@ -69,20 +72,53 @@ inline std::uint32_t keep_near(float worst, std::uint32_t n, Scratch& scratch) n
   return kept;
 }
 
-/// Fills scratch.list with the (approximately) `ef` nodes of the layer nearest to the query.
-/// `prefetch_row(node)` may begin to fetch a row that will be read soon.
-template <class ReadRow, class PrefetchRow>
+/// The reach of a beam search that ends only when its whole list is expanded.
+struct UnlimitedReach {
+  std::size_t hops;  ///< to be expected
+
+  static bool ends(CandidateList& /*list*/) noexcept { return false; }
+  static float narrow(const CandidateList& /*list*/, float worst) noexcept { return worst; }
+};
+
+/// That of an adaptive beam search (core::reach): no candidate farther than (1 + slack) times the
+/// k-th nearest found is expanded. That distance only shrinks, so none of them need be kept.
+struct AdaptiveReach {
+  std::size_t k;
+  float factor;
+  std::size_t hops;  ///< to be expected
+
+  [[nodiscard]] bool ends(CandidateList& list) const noexcept {
+    return list.size() >= k && list.closest_distance() > limit(list);
+  }
+  [[nodiscard]] float narrow(const CandidateList& list, float worst) const noexcept {
+    return list.size() >= k ? std::min(worst, limit(list)) : worst;
+  }
+
+ private:
+  [[nodiscard]] float limit(const CandidateList& list) const noexcept {
+    return core::reach(core::key_distance(list[k - 1]), factor);
+  }
+};
+
+/// Fills scratch.list with the (approximately) `ef` nodes of the layer nearest to the query that
+/// are within `reach`. `prefetch_row(node)` may begin to fetch a row that will be read soon.
+template <class ReadRow, class PrefetchRow, class Reach>
 void beam_search(const Scorer& scorer, const float* query, core::Key from, std::size_t ef,
-                 const ReadRow& read_row, const PrefetchRow& prefetch_row, Scratch& scratch) {
+                 const ReadRow& read_row, const PrefetchRow& prefetch_row, const Reach& reach,
+                 Scratch& scratch) {
   constexpr std::size_t kSoon = 4;  // a candidate this near the front will be expanded shortly
   CandidateList& list = scratch.list;
   list.reset(ef);
   list.insert(from);
-  scratch.visited.reset(ef);
+  scratch.visited.reset(reach.hops);
   scratch.ids[0] = core::key_id(from);
   scratch.visited.keep_unmarked(scratch.ids.data(), 1);
 
-  for (core::NodeId node; (node = list.expand_closest()) != core::kNoNode;) {
+  for (std::size_t hops = 1;; ++hops) {
+    if (reach.ends(list)) return;
+    const core::NodeId node = list.expand_closest();
+    if (node == core::kNoNode) return;
+    scratch.visited.make_room(hops);
     const std::uint32_t n = read_row(node, scratch.ids.data());
     const std::uint32_t fresh = scratch.visited.keep_unmarked(scratch.ids.data(), n);
     for (std::uint32_t j = 0; j < fresh; ++j) scorer.prefetch(scratch.ids[j]);
@@ -90,7 +126,7 @@ void beam_search(const Scorer& scorer, const float* query, core::Key from, std::
     scorer.score(query, scratch.ids.data(), fresh, scratch.distances.data());
     scratch.counts.distances += fresh;
     ++scratch.counts.hops;
-    const std::uint32_t near = keep_near(list.worst_distance(), fresh, scratch);
+    const std::uint32_t near = keep_near(reach.narrow(list, list.worst_distance()), fresh, scratch);
     for (std::uint32_t j = 0; j < near; ++j) {
       const core::NodeId id = scratch.ids[j];
       if (list.insert(core::make_key(scratch.distances[j], id)) < kSoon) prefetch_row(id);

@@ -60,6 +60,12 @@ class CandidateList {
     keys_[cursor_] |= core::kExpanded;
     return id;
   }
+  /// The distance of the one that expand_closest would return now; infinity if there is none.
+  [[nodiscard]] float closest_distance() noexcept {
+    skip_expanded();
+    return cursor_ == size_ ? std::numeric_limits<float>::infinity()
+                            : core::key_distance(keys_[cursor_]);
+  }
   /// The one that expand_closest would return now.
   [[nodiscard]] core::NodeId peek_closest() noexcept {
     skip_expanded();

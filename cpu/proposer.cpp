@@ -96,7 +96,8 @@ void CpuProposer::search_layer(const Task& task, std::uint32_t layer, Key from,
   const auto prefetch_row = [&](NodeId node) {
     graph_.table(layer).prefetch(graph_.row(node, layer));
   };
-  beam_search(scorer_, worker.query, from, graph_.params().ef_construction, read_row, prefetch_row,
+  const std::uint32_t ef = graph_.params().ef_construction;
+  beam_search(scorer_, worker.query, from, ef, read_row, prefetch_row, UnlimitedReach{ef},
               worker.scratch);
 }
 

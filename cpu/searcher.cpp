@@ -83,19 +83,21 @@ Searcher::~Searcher() {
   for (const Slot& slot : slots_) delete slot.idle.load();
 }
 
-SearchCounts Searcher::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
-                              Key* out, std::uint32_t* counts, core::ThreadPool& pool) const {
+SearchCounts Searcher::search(MatrixView<const float> queries, const SearchParams& params, Key* out,
+                              std::uint32_t* counts, core::ThreadPool& pool) const {
   return for_each_query<Lease>(
       *this, queries.rows, 8, pool, [&](std::size_t first, std::size_t last, Scratch& scratch) {
         for (std::size_t q = first; q < last; ++q) {
           vectors_.prepare(queries.row(q), scratch.query.data(), "query", q);
-          search_one(scratch.query.data(), k, std::max(ef, k), out + q * k, counts[q], scratch);
+          search_one(scratch.query.data(), params, out + q * params.k, counts[q], scratch);
         }
       });
 }
 
-void Searcher::search_one(const float* query, std::uint32_t k, std::uint32_t ef, Key* out,
+void Searcher::search_one(const float* query, const SearchParams& params, Key* out,
                           std::uint32_t& count, Scratch& scratch) const {
+  const std::uint32_t k = params.k;
+  const std::uint32_t ef = std::max(params.ef, k);
   count = 0;
   const core::LiveView live = graph_.live();
   const core::EntryPoint entry = live.entry;
@@ -115,7 +117,14 @@ void Searcher::search_one(const float* query, std::uint32_t k, std::uint32_t ef,
     return graph_.read_live(live, node, 0, ids);
   };
   const auto prefetch_row = [&](NodeId node) { graph_.table(0).prefetch(node); };
-  beam_search(scorer, query, closest, ef, read_row, prefetch_row, scratch);
+  const float factor = core::reach_factor(params.slack);
+  if (factor == core::kUnlimitedReach) {
+    const UnlimitedReach reach{ef};
+    beam_search(scorer, query, closest, ef, read_row, prefetch_row, reach, scratch);
+  } else {
+    const AdaptiveReach reach{k, factor, std::min(ef, 4 * k)};
+    beam_search(scorer, query, closest, ef, read_row, prefetch_row, reach, scratch);
+  }
   count = static_cast<std::uint32_t>(std::min<std::size_t>(k, scratch.list.size()));
   for (std::uint32_t j = 0; j < count; ++j) out[j] = scratch.list[j] & ~core::kExpanded;
 }

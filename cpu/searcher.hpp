@@ -24,10 +24,10 @@ class Searcher {
   Searcher(const Searcher&) = delete;
   Searcher& operator=(const Searcher&) = delete;
 
-  /// For each query the k nearest found with max(ef, k) candidates, as sorted keys in
-  /// out[q × k …], counts[q] of them. Throws Error(invalid_vector) for the first bad query.
-  SearchCounts search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
-                      core::Key* out, std::uint32_t* counts, core::ThreadPool& pool) const;
+  /// For each query the params.k nearest found, as sorted keys in out[q × k …], counts[q] of them.
+  /// Throws Error(invalid_vector) for the first bad query.
+  SearchCounts search(MatrixView<const float> queries, const SearchParams& params, core::Key* out,
+                      std::uint32_t* counts, core::ThreadPool& pool) const;
   /// The same by scanning all vectors.
   SearchCounts exact(MatrixView<const float> queries, std::uint32_t k, core::Key* out,
                      std::uint32_t* counts, core::ThreadPool& pool) const;
@@ -36,7 +36,7 @@ class Searcher {
 
  private:
   class Lease;
-  void search_one(const float* query, std::uint32_t k, std::uint32_t ef, core::Key* out,
+  void search_one(const float* query, const SearchParams& params, core::Key* out,
                   std::uint32_t& count, Scratch& scratch) const;
 
   const core::Graph& graph_;

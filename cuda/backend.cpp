@@ -85,29 +85,29 @@ std::optional<Counters> Backend::take_turn(const Call& call) {
 }
 
 template <class Call>
-std::optional<Counters> Backend::timed_search(std::size_t queries, std::uint32_t k,
-                                              std::uint32_t ef, const Call& call) {
+std::optional<Counters> Backend::timed_search(std::size_t queries, const SearchParams& params,
+                                              const Call& call) {
   double seconds = 0;
   const std::optional<Counters> counters = take_turn([&] {
-    searcher_.make_ready(queries, k);  // once after a change: no part of what a batch costs
+    searcher_.make_ready(queries, params.k);  // once after a change: no part of what a batch costs
     const core::Stopwatch watch(seconds);
     return call();
   });
-  if (counters) router_.note_device(queries, std::max(ef, k), seconds);
+  if (counters) router_.note_device(queries, std::max(params.ef, params.k), seconds);
   return counters;
 }
 
-std::optional<Counters> Backend::search(MatrixView<const float> queries, std::uint32_t k,
-                                        std::uint32_t ef, Key* out, std::uint32_t* counts) {
-  return timed_search(queries.rows, k, ef,
-                      [&] { return searcher_.search(queries, k, ef, out, counts); });
+std::optional<Counters> Backend::search(MatrixView<const float> queries, const SearchParams& params,
+                                        Key* out, std::uint32_t* counts) {
+  return timed_search(queries.rows, params,
+                      [&] { return searcher_.search(queries, params, out, counts); });
 }
 
 std::optional<Counters> Backend::search(DeviceMatrixView<const float> queries, Stream stream,
-                                        std::uint32_t k, std::uint32_t ef, Key* out,
+                                        const SearchParams& params, Key* out,
                                         std::uint32_t* counts) {
-  return timed_search(queries.rows, k, ef,
-                      [&] { return searcher_.search(queries, stream, k, ef, out, counts); });
+  return timed_search(queries.rows, params,
+                      [&] { return searcher_.search(queries, stream, params, out, counts); });
 }
 
 std::optional<Counters> Backend::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,

@@ -71,11 +71,10 @@ class Backend {
   [[nodiscard]] bool takes_search(std::size_t queries, std::uint32_t ef) const;
   [[nodiscard]] bool takes_exact(std::uint32_t k) const { return !kept_ && searcher_.can_scan(k); }
   /// Nothing where the device is kept for the writer: the CPU is to answer.
-  std::optional<Counters> search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
+  std::optional<Counters> search(MatrixView<const float> queries, const SearchParams& params,
                                  Key* out, std::uint32_t* counts);
   std::optional<Counters> search(DeviceMatrixView<const float> queries, Stream stream,
-                                 std::uint32_t k, std::uint32_t ef, Key* out,
-                                 std::uint32_t* counts);
+                                 const SearchParams& params, Key* out, std::uint32_t* counts);
   std::optional<Counters> exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
                                 std::uint32_t* counts);
   /// The CPU has answered so many queries in so many seconds.
@@ -87,7 +86,7 @@ class Backend {
   template <class Call>
   std::optional<Counters> take_turn(const Call& call);
   template <class Call>
-  std::optional<Counters> timed_search(std::size_t queries, std::uint32_t k, std::uint32_t ef,
+  std::optional<Counters> timed_search(std::size_t queries, const SearchParams& params,
                                        const Call& call);
 
   std::unique_ptr<Device> device_;

@@ -8,6 +8,7 @@
 // runner-up is loaded early, and rows of new entries are prefetched into L2.
 #pragma once
 
+#include "common/reach.hpp"
 #include "cuda/candidate_list.hpp"
 #include "cuda/device_distance.hpp"
 #include "cuda/views.hpp"
@@ -172,11 +173,29 @@ CONCORD_HD Key greedy_descent(Team& team, const MirrorView& view, std::uint32_t 
   }
 }
 
-/// Fills the list with the closest nodes of the layer that a beam search from `start` finds.
-/// REQUIRES a cleared batch; leaves it so. The list may be read after return.
-template <bool kL2, class Team>
+/// The reach of a beam search that ends only when its whole list is expanded.
+struct UnlimitedReach {
+  CONCORD_TEAM_INLINE bool ends(const CandidateList& /*list*/, Key /*closest*/) const {
+    return false;
+  }
+};
+
+/// That of an adaptive one (core::reach): it ends before the first candidate that is too far.
+struct AdaptiveReach {
+  std::uint32_t k;
+  float factor;  ///< or core::kUnlimitedReach
+
+  CONCORD_TEAM_INLINE bool ends(const CandidateList& list, Key closest) const {
+    if (factor == core::kUnlimitedReach || list.count() < k) return false;
+    return core::key_distance(closest) > core::reach(core::key_distance(list.key(k - 1)), factor);
+  }
+};
+
+/// Fills the list with the closest nodes of the layer that a beam search from `start` finds within
+/// `reach`. REQUIRES a cleared batch; leaves it so. The list may be read after return.
+template <bool kL2, class Team, class Reach>
 CONCORD_HD void beam_search(Team& team, const MirrorView& view, std::uint32_t layer, Key start,
-                            BeamStorage& storage, Tally& tally) {
+                            const Reach& reach, BeamStorage& storage, Tally& tally) {
   CandidateList& list = storage.list;
   KeyBatch& batch = storage.batch;
   const std::uint32_t width = view.row_width(layer);
@@ -189,7 +208,9 @@ CONCORD_HD void beam_search(Team& team, const MirrorView& view, std::uint32_t la
   for (std::uint32_t from = 0;;) {
     const Frontier frontier = list.frontier(team, from);
     if (frontier.closest == list.count()) break;
-    const NodeId node = core::key_id(list.key(frontier.closest));
+    const Key closest = list.key(frontier.closest);
+    if (reach.ends(list, closest)) break;
+    const NodeId node = core::key_id(closest);
     const NodeId* row = view.row(node, layer);
     NodeId slot = node == ready_node ? ready_slot : load_slot(team, row, width);
     ready_node = kNoNode;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/reach.hpp"
 #include "cuda/caller_memory.hpp"
 
 namespace concord::cuda {
@@ -136,25 +137,24 @@ void DeviceSearcher::make_ready(std::size_t queries, std::uint32_t k) {
   mirror_.hold_live();
 }
 
-Counters DeviceSearcher::search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef,
+Counters DeviceSearcher::search(MatrixView<const float> queries, const SearchParams& params,
                                 Key* out, std::uint32_t* counts) {
-  return search_all(queries.rows, k, ef, out, counts, [&](std::size_t first, std::size_t count) {
+  return search_all(queries.rows, params, out, counts, [&](std::size_t first, std::size_t count) {
     upload_queries(queries, first, count);
   });
 }
 
 Counters DeviceSearcher::search(DeviceMatrixView<const float> queries, Stream stream,
-                                std::uint32_t k, std::uint32_t ef, Key* out,
-                                std::uint32_t* counts) {
+                                const SearchParams& params, Key* out, std::uint32_t* counts) {
   const Stream compute = mirror_.compute();
   Counters total;
   try {
     device_.record(copy_begin_, stream);
     device_.wait(compute, copy_begin_);
     device_.fill_async(d_refused_.data(), 0, sizeof(std::uint32_t), compute);
-    total = search_all(queries.rows, k, ef, out, counts, [&](std::size_t first, std::size_t count) {
-      take_queries(queries, first, count);
-    });
+    total = search_all(
+        queries.rows, params, out, counts,
+        [&](std::size_t first, std::size_t count) { take_queries(queries, first, count); });
     device_.copy_async(refused_.data(), d_refused_.data(), sizeof(std::uint32_t), compute);
     device_.record(done_, compute);
     device_.synchronize(done_);
@@ -167,16 +167,17 @@ Counters DeviceSearcher::search(DeviceMatrixView<const float> queries, Stream st
 }
 
 template <class Bring>
-Counters DeviceSearcher::search_all(std::size_t queries, std::uint32_t k, std::uint32_t ef,
-                                    Key* out, std::uint32_t* counts, const Bring& bring) {
+Counters DeviceSearcher::search_all(std::size_t queries, const SearchParams& params, Key* out,
+                                    std::uint32_t* counts, const Bring& bring) {
   const core::EntryPoint entry = graph_.entry_point();
-  return run(queries, k, out, counts, bring, [&](std::uint32_t count) {
+  return run(queries, params.k, out, counts, bring, [&](std::uint32_t count) {
     SearchTask task;
     task.queries = d_queries_.data();
     task.query_stride = vectors_.stride();
     task.count = count;
-    task.k = k;
-    task.ef = std::max(ef, k);
+    task.k = params.k;
+    task.ef = std::max(params.ef, params.k);
+    task.reach_factor = core::reach_factor(params.slack);
     task.entry = {entry.node, entry.level};
     task.out = d_keys_.data();
     task.counts = d_counts_.data();

@@ -25,13 +25,13 @@ class DeviceSearcher {
   /// Brings the mirror up to the live graph. REQUIRED before search() where the graph has changed.
   void make_ready(std::size_t queries, std::uint32_t k);
   /// As cpu::Searcher::search and exact: sorted keys, `k` a query, and their numbers.
-  Counters search(MatrixView<const float> queries, std::uint32_t k, std::uint32_t ef, Key* out,
+  Counters search(MatrixView<const float> queries, const SearchParams& params, Key* out,
                   std::uint32_t* counts);
   Counters exact(MatrixView<const float> queries, std::uint32_t k, Key* out, std::uint32_t* counts);
   /// Search for queries in the caller's device memory, after what was given to `stream`. Throws
   /// Error(invalid_vector), which does not say which, where one must be refused.
-  Counters search(DeviceMatrixView<const float> queries, Stream stream, std::uint32_t k,
-                  std::uint32_t ef, Key* out, std::uint32_t* counts);
+  Counters search(DeviceMatrixView<const float> queries, Stream stream, const SearchParams& params,
+                  Key* out, std::uint32_t* counts);
 
  private:
   /// How many of `queries` are answered at once, and the memory that takes beyond what is held.
@@ -44,7 +44,7 @@ class DeviceSearcher {
   Counters run(std::size_t queries, std::uint32_t k, Key* out, std::uint32_t* counts,
                const Bring& bring, const Launch& launch);
   template <class Bring>
-  Counters search_all(std::size_t queries, std::uint32_t k, std::uint32_t ef, Key* out,
+  Counters search_all(std::size_t queries, const SearchParams& params, Key* out,
                       std::uint32_t* counts, const Bring& bring);
 
   Device& device_;

@@ -60,7 +60,7 @@ CONCORD_HD void propose_node(Team& team, const MirrorView& mirror, const Propose
   for (std::uint32_t layer = level + 1; layer-- > 0;) {
     storage.list.clear();
     if (has_sealed && layer <= task.entry.level) {
-      beam_search<kL2>(team, view, layer, current, storage, tally);
+      beam_search<kL2>(team, view, layer, current, UnlimitedReach{}, storage, tally);
       current = storage.list.key(0);
     }
     merge_tail(team, view, task, node, layer, storage);

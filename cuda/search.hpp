@@ -21,7 +21,8 @@ CONCORD_HD void search_query(Team& team, const MirrorView& view, const SearchTas
     for (std::uint32_t layer = task.entry.level; layer > 0; --layer) {
       current = greedy_descent<kL2>(team, view, layer, current, storage, tally);
     }
-    beam_search<kL2>(team, view, 0, current, storage, tally);
+    const AdaptiveReach reach{task.k, task.reach_factor};
+    beam_search<kL2>(team, view, 0, current, reach, storage, tally);
   }
   const std::uint32_t found = storage.list.count() < task.k ? storage.list.count() : task.k;
   Key* const out = task.out + static_cast<std::size_t>(index) * task.k;

@@ -17,6 +17,7 @@
 #include <cstdint>
 
 #include "common/key.hpp"
+#include "common/reach.hpp"
 
 namespace concord::cuda {
 
@@ -117,11 +118,12 @@ struct SearchTask {
   std::uint32_t count = 0;
   std::uint32_t k = 0;  ///< REQUIRES k ≤ ef
   std::uint32_t ef = 0;
-  EntryView entry;                  ///< node kNoNode: the graph is empty
-  Key* out = nullptr;               ///< [count × k], nearest first, then kWorstKey
-  std::uint32_t* counts = nullptr;  ///< [count]: keys found
-  Counters* counters = nullptr;     ///< may be null
-  std::uint32_t threads = 0;        ///< of a query: 32 or 128; 0 = the launch policy's choice
+  float reach_factor = core::kUnlimitedReach;  ///< of the slack
+  EntryView entry;                             ///< node kNoNode: the graph is empty
+  Key* out = nullptr;                          ///< [count × k], nearest first, then kWorstKey
+  std::uint32_t* counts = nullptr;             ///< [count]: keys found
+  Counters* counters = nullptr;                ///< may be null
+  std::uint32_t threads = 0;  ///< of a query: 32 or 128; 0 = the launch policy's choice
 };
 
 /// The k nearest of all n vectors for each query.

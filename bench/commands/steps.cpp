@@ -60,7 +60,7 @@ void search_and_report(Index& index, const DataSet& data, const Judge& judge,
                        const Options& options, Json& report) {
   report["k"] = options.k;
   if (options.batches.empty()) {
-    const SweepOptions sweep_options{options.k, options.efs, options.runtime.threads};
+    const SweepOptions sweep_options{options.k, options.efs, options.slacks};
     const auto points = sweep(index, data.queries, judge, sweep_options, options.runtime);
     print_search(points, options.k);
     report["search"] = search_json(points);

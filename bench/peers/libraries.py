@@ -28,6 +28,7 @@ Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 EFS = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640, 896)
+SLACKS = (0, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 100, 120, 150, 200, 300)  # thousandths
 EPSILONS = (0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)  # thousandths
 
 
@@ -108,10 +109,12 @@ def unit(vectors: Floats) -> Floats:
 
 
 class Concord(Library):
-    """This repository's wheel."""
+    """This repository's wheel, by adaptive beam search."""
 
     name, module, package = "concord", "concord", "concord-ann"
     device = "cpu"
+    mapping = "M, ef_construction; ef 512, slack in thousandths"
+    knob, efforts = "slack in thousandths", SLACKS
 
     def build(self, vectors: Floats) -> None:
         p = self.p
@@ -121,7 +124,7 @@ class Concord(Library):
         self.index.add(vectors)
 
     def search(self, queries: Floats, k: int, effort: int) -> npt.NDArray[Any]:
-        return self.index.search(queries, k, effort)[0]
+        return self.index.search(queries, k, 512, slack=effort / 1000)[0]
 
     def save(self, path: pathlib.Path) -> None:
         self.index.save(path)
@@ -134,9 +137,13 @@ class Concord(Library):
 
 
 class ConcordGpu(Concord):
-    """The same, built and searched by a CUDA device."""
+    """The same, built and searched by a CUDA device, by ef alone."""
 
     name, device = "concord (GPU)", "cuda"
+    mapping, knob, efforts = Library.mapping, Library.knob, Library.efforts
+
+    def search(self, queries: Floats, k: int, effort: int) -> npt.NDArray[Any]:
+        return self.index.search(queries, k, effort)[0]
 
 
 class Hnswlib(Library):

@@ -50,7 +50,7 @@ class Index:
         progress: Callable[[int, int], object] | None,
     ) -> int: ...
     def search(
-        self, queries: object, k: int, ef: int, out: tuple[Any, Any] | None
+        self, queries: object, k: int, ef: int, slack: float, out: tuple[Any, Any] | None
     ) -> tuple[Any, Any]: ...
     def exact_search(
         self, queries: object, k: int, out: tuple[Any, Any] | None

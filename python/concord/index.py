@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import array
 import contextlib
+import math
 import operator
+import math
 import os
 import shutil
 import tempfile
@@ -172,7 +174,13 @@ class Index:
     # -------------------------------------------------------------------------------------- search
 
     def search(
-        self, queries: Vectors, k: int = 10, ef: int = 64, *, out: Answers | None = None
+        self,
+        queries: Vectors,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        slack: float = math.inf,
+        out: Answers | None = None,
     ) -> Answers:
         """Find the (approximate) ``k`` nearest vectors of each query.
 
@@ -181,6 +189,11 @@ class Index:
             k: 0 to 65,536.
             ef: candidates kept, 1 to 65,536, at least ``k``: more find more of the true neighbors and
                 take longer.
+            slack: 0 or more: the search also ends when the nearest candidate is farther than
+                ``1 + slack`` times the ``k``-th nearest found, in Euclidean distance. With a large ``ef``
+                easy queries then end early and hard ones go on (adaptive beam search, arXiv 2505.15636):
+                fewer distances for the same recall. Infinity: ``ef`` alone decides, the only choice for
+                ``"inner_product"``.
             out: arrays to write the answer to, ``labels`` of uint64 or int64 and ``distances`` of
                 float32.
 
@@ -203,7 +216,7 @@ class Index:
         >>> index.search([[0, 0]], k=4, out=out)[0].tolist()
         [[0, 1, 2, -1]]
         """
-        return self._core.search(_array(queries), k, ef, out)
+        return self._core.search(_array(queries), k, ef, slack, out)
 
     def exact_search(self, queries: Vectors, k: int = 10, *, out: Answers | None = None) -> Answers:
         """The true ``k`` nearest by scanning every vector; arguments and result as of :meth:`search`."""

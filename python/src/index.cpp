@@ -213,13 +213,14 @@ void PythonIndex::in_pieces(const Array& queries, const Piece& piece, const Run&
   watch.rethrow();
 }
 
-nb::object PythonIndex::search(nb::handle queries, nb::handle k, nb::handle ef,
+nb::object PythonIndex::search(nb::handle queries, nb::handle k, nb::handle ef, float slack,
                                nb::handle out) const {
   const Array rows(queries, "queries");
-  const SearchParams how{number32(k, "k"), number32(ef, "ef")};
+  const SearchParams how{number32(k, "k"), number32(ef, "ef"), slack};
   const Reading reading(lock_);
   use_first(used_links_, [&] { (void)index_.search({}, how); });
-  (void)index_.search({}, how);  // refuses k and ef before any memory is taken for answers
+  (void)index_.search({},
+                      how);  // refuses what is not allowed before any memory is taken for answers
   const Answers answers(rows.rows(), how.k, rows.ndim() == 1, out);
   if (rows.on_device()) {
     const auto view = device_view(rows);

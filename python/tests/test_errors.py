@@ -82,6 +82,14 @@ def test_search_parameters(index: concord.Index, vectors: Floats) -> None:
     for ef in (0, -3, 65537):
         with pytest.raises(concord.InvalidParameterError, match="ef is"):
             index.search(query, ef=ef)
+    for slack in (-0.1, -np.inf, np.nan):
+        with pytest.raises(concord.InvalidParameterError, match="slack is"):
+            index.search(query, slack=slack)
+    with pytest.raises(TypeError):
+        index.search(query, slack="wide")  # type: ignore[arg-type]
+    similar = concord.Index(16, "inner_product")
+    with pytest.raises(concord.InvalidParameterError, match="only infinity"):
+        similar.search(query, slack=0.1)
     for wrong in (1.0, None, "3"):
         with pytest.raises(TypeError, match="k must be an integer"):
             index.search(query, k=wrong)  # type: ignore[arg-type]

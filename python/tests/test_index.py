@@ -34,6 +34,22 @@ def test_metrics_have_the_names_of_other_libraries(name: str, metric: str) -> No
     assert concord.Index(2, name).metric == metric
 
 
+def test_slack_ends_searches_early(vectors: Floats) -> None:
+    index = make_index(vectors)
+    queries = make_vectors(40, seed=5)
+
+    def cost(slack: float) -> tuple[Floats, int]:
+        before = index.stats().search.hops
+        distances = index.search(queries, 5, 300, slack=slack)[1]
+        return distances, index.stats().search.hops - before
+
+    none, all_hops = cost(np.inf)
+    some, some_hops = cost(0.2)
+    least, least_hops = cost(0)
+    assert least_hops < some_hops < all_hops
+    assert np.all(none <= some) and np.all(some <= least)
+
+
 def test_labels_are_numbers_or_the_callers(vectors: Floats) -> None:
     index = concord.Index(16)
     assert index.add(vectors[:5]) == 5

@@ -200,6 +200,16 @@ TEST(BadParameters, OfSearchesAreRefused) {
   expect_error(ErrorCode::invalid_parameter, {"k", "0 to 65536"}, search(~0u, 10));
   expect_error(ErrorCode::invalid_parameter, {"k", "65536"},
                [&] { static_cast<void>(index.exact_search(data.slice(0, 1), 65537)); });
+  for (const float slack : {-0.1f, -std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    expect_error(ErrorCode::invalid_parameter, {"slack", "0 to infinity"}, [&] {
+      static_cast<void>(index.search(data.slice(0, 1), {.k = 1, .ef = 10, .slack = slack}));
+    });
+  }
+  Index similar(make_params(3, 4, 10, 16, Metric::inner_product));
+  similar.add(data.view());
+  expect_error(ErrorCode::invalid_parameter, {"slack", "inner_product", "infinity"}, [&] {
+    static_cast<void>(similar.search(data.slice(0, 1), {.k = 1, .ef = 10, .slack = 0.5f}));
+  });
 }
 
 TEST(BadParameters, ThreadCountsAreRefused) {

@@ -3,6 +3,8 @@
 #include "cpu/beam_search.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <memory>
 #include <set>
 
 #include "tests/support/graph_builder.hpp"
@@ -21,9 +23,12 @@ Key key_of(const Scorer& scorer, const float* query, NodeId node) {
   return core::make_key(distance, node);
 }
 
-// Always expands the closest unexpanded of the best ef seen so far; forgets nothing.
+// Always expands the closest unexpanded of the best ef seen so far, unless it is farther than
+// `factor` times the k-th; forgets nothing and keeps what is too far.
 std::vector<Key> naive_search(const test::Rows& rows, std::uint32_t layer, const Scorer& scorer,
-                              const float* query, NodeId from, std::size_t ef) {
+                              const float* query, NodeId from, std::size_t ef,
+                              std::size_t k = std::numeric_limits<std::size_t>::max(),
+                              float factor = 1) {
   std::set<Key> best = {key_of(scorer, query, from)};
   std::set<Key> expanded;
   std::set<NodeId> visited = {from};
@@ -32,6 +37,10 @@ std::vector<Key> naive_search(const test::Rows& rows, std::uint32_t layer, const
         std::find_if(best.begin(), best.end(), [&](Key key) { return !expanded.contains(key); });
     if (next == best.end()) return {best.begin(), best.end()};
     const Key key = *next;
+    if (best.size() >= k &&
+        core::key_distance(key) > core::key_distance(*std::next(best.begin(), k - 1)) * factor) {
+      return {best.begin(), best.end()};
+    }
     expanded.insert(key);
     for (const NodeId id : rows[core::key_id(key)][layer]) {
       if (!visited.insert(id).second) continue;
@@ -41,18 +50,26 @@ std::vector<Key> naive_search(const test::Rows& rows, std::uint32_t layer, const
   }
 }
 
+// The graph of `data`, of 6 dimensions.
+std::unique_ptr<GraphBuilder> build(const test::Matrix& data, std::size_t n) {
+  auto made = std::make_unique<GraphBuilder>(test::make_params(6, 4, 30, 512), data, 2);
+  GraphBuilder& builder = *made;
+  while (builder.graph.size() < n) {
+    const core::Epoch& epoch = builder.graph.epoch();
+    builder.commit(builder.propose(epoch, builder.graph.size(),
+                                   std::min<NodeId>(epoch.end, static_cast<NodeId>(n))));
+    builder.seal_if_due();
+  }
+  return made;
+}
+
 TEST(BeamSearch, EqualsANaiveSearchThatForgetsNothing) {
   for (const test::Shape shape :
        {test::Shape::random, test::Shape::clustered, test::Shape::duplicate}) {
     const std::size_t n = test::scaled(6000, 1500);
     const test::Matrix data = test::make_data(shape, n, 6);
-    GraphBuilder builder(test::make_params(6, 4, 30, 512), data, 2);
-    while (builder.graph.size() < n) {
-      const core::Epoch& epoch = builder.graph.epoch();
-      builder.commit(builder.propose(epoch, builder.graph.size(),
-                                     std::min<NodeId>(epoch.end, static_cast<NodeId>(n))));
-      builder.seal_if_due();
-    }
+    const auto built = build(data, n);
+    const GraphBuilder& builder = *built;
     const test::Rows rows = test::all_rows(builder.graph);
     const Scorer scorer(builder.vectors, for_metric(choose_kernels(), Metric::l2sq));
     const core::EntryPoint entry = builder.graph.entry_point();
@@ -67,7 +84,7 @@ TEST(BeamSearch, EqualsANaiveSearchThatForgetsNothing) {
           };
           beam_search(
               scorer, query.data(), key_of(scorer, query.data(), entry.node), ef, read,
-              [](NodeId) {}, scratch);
+              [](NodeId) {}, UnlimitedReach{ef}, scratch);
           std::vector<Key> found;
           for (std::size_t i = 0; i < scratch.list.size(); ++i) {
             EXPECT_EQ(scratch.list[i] & core::kExpanded, core::kExpanded);
@@ -77,6 +94,58 @@ TEST(BeamSearch, EqualsANaiveSearchThatForgetsNothing) {
               << "ef " << ef << " layer " << layer;
         }
       }
+    }
+  }
+}
+
+// What is too far is not kept, and the table of visited nodes begins small and grows; neither may
+// show.
+TEST(BeamSearch, WithinAReachFindsTheNearestOfANaiveSearch) {
+  for (const test::Shape shape :
+       {test::Shape::random, test::Shape::clustered, test::Shape::duplicate}) {
+    const std::size_t n = test::scaled(4000, 1500);
+    const test::Matrix data = test::make_data(shape, n, 6);
+    const auto built = build(data, n);
+    const test::Rows rows = test::all_rows(built->graph);
+    const Scorer scorer(built->vectors, for_metric(choose_kernels(), Metric::l2sq));
+    const NodeId entry = built->graph.entry_point().node;
+    const auto read = [&](NodeId node, NodeId* out) { return built->graph.read(node, 0, out); };
+    Scratch scratch;
+    std::size_t ended_early = 0;
+    for (std::size_t q = 0; q < 60; ++q) {
+      std::vector<float> query(built->vectors.stride());
+      for (std::size_t e = 0; e < 6; ++e) {
+        query[e] = q % 3 == 0 ? data.row(q * 7)[e] : test::hashed_float(78, q, e);
+      }
+      const Key from = key_of(scorer, query.data(), entry);
+      for (const std::size_t k : {1u, 5u, 40u}) {
+        for (const std::size_t ef : {40u, 700u}) {
+          for (const float factor : {1.0f, 1.1f, 2.0f, 1e20f}) {
+            const AdaptiveReach reach{k, factor, 1};
+            beam_search(
+                scorer, query.data(), from, ef, read, [](NodeId) {}, reach, scratch);
+            std::vector<Key> found;
+            for (std::size_t i = 0; i < std::min(k, scratch.list.size()); ++i) {
+              found.push_back(scratch.list[i] & ~core::kExpanded);
+            }
+            std::vector<Key> expected =
+                naive_search(rows, 0, scorer, query.data(), entry, ef, k, factor);
+            ended_early += scratch.list.size() < std::min(ef, n);
+            expected.resize(std::min(k, expected.size()));
+            ASSERT_EQ(found, expected) << "k " << k << " ef " << ef << " factor " << factor;
+          }
+        }
+      }
+    }
+    EXPECT_GT(ended_early, 100u);
+  }
+}
+
+// 1 − x·y of a vector and itself may come out below zero, and a factor would make it smaller still.
+TEST(Reach, IsNeverLessThanTheKthDistance) {
+  for (const float kth : {-1.2e-7f, -0.0f, 0.0f, 1e-45f, 0.3f, 3e38f}) {
+    for (const float slack : {0.0f, 1e-7f, 0.1f, 1e18f}) {
+      EXPECT_GE(core::reach(kth, core::reach_factor(slack)), kth) << kth << " " << slack;
     }
   }
 }

@@ -84,5 +84,18 @@ TEST(CandidateList, OfOneKeepsTheBest) {
   EXPECT_EQ(list.expand_closest(), core::kNoNode) << "an expanded candidate is not expanded again";
 }
 
+TEST(CandidateList, SaysHowFarTheClosestIs) {
+  CandidateList list;
+  list.reset(4);
+  EXPECT_EQ(list.closest_distance(), std::numeric_limits<float>::infinity());
+  list.insert(core::make_key(2.0f, 7));
+  list.insert(core::make_key(3.0f, 5));
+  EXPECT_EQ(list.closest_distance(), 2.0f);
+  EXPECT_EQ(list.expand_closest(), 7u);
+  EXPECT_EQ(list.closest_distance(), 3.0f);
+  EXPECT_EQ(list.expand_closest(), 5u);
+  EXPECT_EQ(list.closest_distance(), std::numeric_limits<float>::infinity());
+}
+
 }  // namespace
 }  // namespace concord::cpu

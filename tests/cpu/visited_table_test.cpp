@@ -72,14 +72,45 @@ TEST(VisitedTable, TakesExtremeIds) {
   }
 }
 
-TEST(VisitedTable, HasASizeThatDependsOnEfAlone) {
+TEST(VisitedTable, HasASizeThatDependsOnTheHopsAlone) {
   VisitedTable table;
   table.reset(64);
   const std::size_t bytes = table.bytes();
   for (core::NodeId node = 0; node < 100000; ++node) test_and_set(table, node);
+  table.make_room(128);
   EXPECT_EQ(table.bytes(), bytes);
   table.reset(65536);
   EXPECT_LE(table.bytes(), std::size_t{1} << 20);
+}
+
+TEST(VisitedTable, RemembersWhenItGrows) {
+  VisitedTable table;
+  table.reset(1);
+  std::set<core::NodeId> remembered;
+  for (std::uint64_t step = 0; step < 300; ++step) {
+    remembered.insert(static_cast<core::NodeId>(test::hash(step, 1, 2) & core::kMaxNodes));
+  }
+  for (const core::NodeId node : remembered) test_and_set(table, node);
+  // Those that others pushed out are not what growing must keep.
+  for (auto node = remembered.begin(); node != remembered.end();) {
+    VisitedTable copy = table;
+    node = test_and_set(copy, *node) ? std::next(node) : remembered.erase(node);
+  }
+  EXPECT_GT(remembered.size(), 200u);
+  const std::size_t bytes = table.bytes();
+  for (const std::size_t hops : {33u, 65u, 129u, 5000u, 5000u, 5000u, 5000u, 5000u}) {
+    table.make_room(hops);
+    VisitedTable copy = table;
+    for (const core::NodeId node : remembered) ASSERT_TRUE(test_and_set(copy, node));
+    for (core::NodeId node = 1; node < 100; ++node) {
+      VisitedTable fresh = table;
+      ASSERT_EQ(test_and_set(fresh, node), remembered.contains(node));
+    }
+  }
+  EXPECT_GE(table.bytes(), 8 * bytes);
+  for (int i = 0; i < 20; ++i) table.make_room(1u << 30);
+  EXPECT_LE(table.bytes(), std::size_t{1} << 20);
+  for (const core::NodeId node : remembered) ASSERT_TRUE(test_and_set(table, node));
 }
 
 }  // namespace

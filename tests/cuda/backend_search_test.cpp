@@ -33,7 +33,8 @@ struct Twins {
   }
   void expect_same_search(MatrixView<const float> queries, const SearchParams& params) const {
     SCOPED_TRACE("size " + std::to_string(cpu.size()) + ", " + std::to_string(queries.rows) +
-                 " queries, k " + std::to_string(params.k) + ", ef " + std::to_string(params.ef));
+                 " queries, k " + std::to_string(params.k) + ", ef " + std::to_string(params.ef) +
+                 ", slack " + std::to_string(params.slack));
     expect_same(device.search(queries, params), cpu.search(queries, params));
   }
   void expect_same_exact(MatrixView<const float> queries, std::uint32_t k) const {
@@ -56,6 +57,10 @@ TEST(BackendSearch, EveryMetricDimensionAndShape) {
         twins.add(data.view());
         twins.expect_same_search(queries.view(), {8, 24});
         twins.expect_same_exact(queries.view(), 9);
+        if (metric == Metric::inner_product) continue;
+        for (const float slack : {0.0f, 0.05f, 1.0f}) {
+          twins.expect_same_search(queries.view(), {8, 100, slack});
+        }
       }
     }
   }
@@ -133,8 +138,8 @@ TEST(BackendSearch, BatchesTheRouterWouldLeaveToTheCpu) {
     const std::uint32_t k = 10;
     std::vector<core::Key> keys(batch * k), expected(batch * k);
     std::vector<std::uint32_t> found(batch), expected_found(batch);
-    device.search(data.slice(7, batch), k, 30, keys.data(), found.data());
-    cpu.search(data.slice(7, batch), k, 30, expected.data(), expected_found.data(), built.pool);
+    device.search(data.slice(7, batch), {k, 30}, keys.data(), found.data());
+    cpu.search(data.slice(7, batch), {k, 30}, expected.data(), expected_found.data(), built.pool);
     EXPECT_EQ(keys, expected);
     EXPECT_EQ(found, expected_found);
     device.exact(data.slice(7, batch), k, keys.data(), found.data());
@@ -162,7 +167,7 @@ TEST(BackendSearch, WhoWantsToKeepTheDeviceWaitsForOneSearchOnly) {
   const auto search = [&] {
     std::array<core::Key, 100> keys;
     std::array<std::uint32_t, 100> found;
-    (void)device.search(data.slice(0, 100), 1, 20, keys.data(), found.data());
+    (void)device.search(data.slice(0, 100), {1, 20}, keys.data(), found.data());
   };
   std::thread first(search);
   while (searching == 0) std::this_thread::yield();

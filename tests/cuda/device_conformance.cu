@@ -130,8 +130,8 @@ void check_propose(const World& world, const DeviceWorld& device, NodeId sealed_
   }
 }
 
-void check_search(const World& world, const DeviceWorld& device, std::uint32_t k,
-                  std::uint32_t ef) {
+void check_search(const World& world, const DeviceWorld& device, std::uint32_t k, std::uint32_t ef,
+                  float reach_factor) {
   SearchTask host;
   std::vector<Key> keys(std::size_t{world.spec.queries} * k, 1);
   std::vector<std::uint32_t> counts(world.spec.queries, 99);
@@ -140,6 +140,7 @@ void check_search(const World& world, const DeviceWorld& device, std::uint32_t k
   host.count = world.spec.queries;
   host.k = k;
   host.ef = ef;
+  host.reach_factor = reach_factor;
   host.entry = world.entry();
   SearchTask task = host;
   const OnDevice<Key> device_keys(keys);
@@ -155,8 +156,9 @@ void check_search(const World& world, const DeviceWorld& device, std::uint32_t k
     check(cudaMemset(device_keys.data(), 0x11, keys.size() * sizeof(Key)), "cudaMemset");
     check(launch_search_async(device.view, task, nullptr), "launch_search");
     synchronise("search");
-    const std::string name = world.spec.name() + " search k=" + std::to_string(k) +
-                             " ef=" + std::to_string(ef) + " threads=" + std::to_string(threads);
+    const std::string name =
+        world.spec.name() + " search k=" + std::to_string(k) + " ef=" + std::to_string(ef) +
+        " reach=" + std::to_string(reach_factor) + " threads=" + std::to_string(threads);
     compare(name, device_keys.read(), keys);
     compare(name + " counts", device_counts.read(), counts);
   }
@@ -274,7 +276,8 @@ void check_world(const WorldSpec& spec, const std::vector<std::uint32_t>& efs) {
   const DeviceWorld device(world);
   for (std::uint32_t ef : efs) {
     check_propose(world, device, spec.sealed, spec.sealed + spec.tail / 3, world.n, ef);
-    check_search(world, device, (ef + 1) / 2, ef);
+    check_search(world, device, (ef + 1) / 2, ef, core::kUnlimitedReach);
+    check_search(world, device, std::min(ef, 10u), ef, 1.1f);
   }
   check_propose(world, device, 0, 0, std::min<NodeId>(world.n, 200), efs.back());
   check_scores(world, device);

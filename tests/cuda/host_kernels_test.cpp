@@ -107,13 +107,15 @@ struct SearchBuffers {
   std::vector<std::uint32_t> counts;
   SearchTask task;
 
-  SearchBuffers(const World& world, std::uint32_t count, std::uint32_t k, std::uint32_t ef)
+  SearchBuffers(const World& world, std::uint32_t count, std::uint32_t k, std::uint32_t ef,
+                float reach_factor = core::kUnlimitedReach)
       : out(std::size_t{count} * k, 1), counts(count, 99) {
     task.queries = world.queries.row(0);
     task.query_stride = world.queries.stride;
     task.count = count;
     task.k = k;
     task.ef = ef;
+    task.reach_factor = reach_factor;
     task.entry = world.entry();
     task.out = out.data();
     task.counts = counts.data();
@@ -121,7 +123,8 @@ struct SearchBuffers {
 
   void expect(const World& world, const Reference& reference) {
     for (std::uint32_t q = 0; q < task.count; ++q) {
-      auto expected = reference.search(world.queries.row(q), task.entry, task.k, task.ef);
+      auto expected =
+          reference.search(world.queries.row(q), task.entry, task.k, task.ef, task.reach_factor);
       ASSERT_EQ(counts[q], expected.size());
       expected.resize(task.k, kWorstKey);
       const auto first = out.begin() + static_cast<std::ptrdiff_t>(q) * task.k;
@@ -148,6 +151,26 @@ TEST_P(EmulatedKernels, SearchEqualsReference) {
     simt_search<32>(view_, buffers.task, ef);
     buffers.expect(world_, reference_);
     simt_search<128>(view_, buffers.task, ef);
+    buffers.expect(world_, reference_);
+  }
+}
+
+TEST_P(HostKernels, SearchWithinAReachEqualsReference) {
+  for (const float factor : {1.0f, 1.2f, 3.0f}) {
+    for (const std::uint32_t k : {1u, 10u, 200u}) {
+      SearchBuffers buffers(world_, world_.spec.queries, k, 200, factor);
+      run_search(view_, buffers.task);
+      buffers.expect(world_, reference_);
+    }
+  }
+}
+
+TEST_P(EmulatedKernels, SearchWithinAReachEqualsReference) {
+  for (const float factor : {1.0f, 1.2f}) {
+    SearchBuffers buffers(world_, 3, 10, 200, factor);
+    simt_search<32>(view_, buffers.task, 3);
+    buffers.expect(world_, reference_);
+    simt_search<128>(view_, buffers.task, 4);
     buffers.expect(world_, reference_);
   }
 }

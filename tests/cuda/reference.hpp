@@ -38,14 +38,20 @@ class Reference {
   }
 
   [[nodiscard]] std::vector<Key> beam(const float* query, std::uint32_t layer, Key start,
-                                      std::size_t ef) const {
+                                      std::size_t ef, std::size_t k = 0,
+                                      float factor = core::kUnlimitedReach) const {
     std::set<Key> list{start};
     std::set<Key> expanded;
     std::set<NodeId> visited{core::key_id(start)};
     for (;;) {
-      const auto next =
-          std::find_if(list.begin(), list.end(), [&](Key k) { return !expanded.contains(k); });
+      const auto next = std::find_if(list.begin(), list.end(),
+                                     [&](Key seen) { return !expanded.contains(seen); });
       if (next == list.end()) return {list.begin(), list.end()};
+      if (factor != core::kUnlimitedReach && list.size() >= k &&
+          core::key_distance(*next) >
+              core::reach(core::key_distance(*std::next(list.begin(), k - 1)), factor)) {
+        return {list.begin(), list.end()};
+      }
       expanded.insert(*next);
       for (NodeId id : row(core::key_id(*next), layer)) {
         if (!visited.insert(id).second) continue;
@@ -82,13 +88,13 @@ class Reference {
   }
 
   [[nodiscard]] std::vector<Key> search(const float* query, EntryView entry, std::uint32_t k,
-                                        std::uint32_t ef) const {
+                                        std::uint32_t ef, float factor) const {
     if (entry.node == kNoNode) return {};
     Key current = key(query, entry.node);
     for (std::uint32_t layer = entry.level; layer > 0; --layer) {
       current = greedy(query, layer, current);
     }
-    std::vector<Key> list = beam(query, 0, current, ef);
+    std::vector<Key> list = beam(query, 0, current, ef, k, factor);
     if (list.size() > k) list.resize(k);
     return list;
   }

@@ -4,6 +4,7 @@
 #include <concord/export.hpp>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -58,6 +59,12 @@ struct RuntimeOptions {
 struct SearchParams {
   std::uint32_t k = 10;   ///< 0 … 65,536 neighbors asked for
   std::uint32_t ef = 64;  ///< 1 … 65,536 candidates kept (ef_search); raised to k where smaller
+  /// ≥ 0: the search also ends when the nearest candidate is farther from the query than
+  /// (1 + slack) times the k-th nearest found, in Euclidean distance. So easy queries end early and
+  /// hard ones go on, up to ef: for the same recall, fewer distances than ef alone needs
+  /// (Al-Jazzazi et al., "Distance Adaptive Beam Search", arXiv 2505.15636). Infinity: ef alone
+  /// decides, the only choice for inner_product, which is no metric.
+  float slack = std::numeric_limits<float>::infinity();
 };
 
 }  // namespace concord
