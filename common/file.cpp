@@ -71,8 +71,8 @@ void sync_directory_of(const std::filesystem::path& path) {
   fail_at(parent.string(), "sync the directory");
 }
 
-File::File(const std::filesystem::path& path, int flags) : path_(path.string()) {
-  descriptor_ = file_system().open(path_.c_str(), flags, 0666);
+File::File(const std::filesystem::path& path, int flags, mode_t mode) : path_(path.string()) {
+  descriptor_ = file_system().open(path_.c_str(), flags, mode);
   if (descriptor_ < 0) fail("open");
 }
 
@@ -80,9 +80,15 @@ File File::temporary_for(const std::filesystem::path& path) {
   File file;
   file.path_ = path.string();
   std::string name = file.path_ + ".tmp-XXXXXX";
-  file.descriptor_ = file_system().open_temporary(name.data());
+  struct stat old {};
+  const bool replaces = file_system().stat(file.path_.c_str(), &old) == 0;
+  if (!replaces && errno != ENOENT) file.fail("examine");
+  const mode_t mode = replaces ? old.st_mode & 0777 : 0666;
+  file.descriptor_ = file_system().open_temporary(name.data(), mode);
   if (file.descriptor_ < 0) file.fail("create a temporary file for");
   file.temporary_ = std::move(name);
+  // The process's mask may have taken some away; where they cannot be given, it has fewer.
+  if (replaces) file_system().fchmod(file.descriptor_, mode);
   return file;
 }
 

@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <string>
 
+#include "common/file_system.hpp"
+
 namespace concord::core {
 
 /// Which file a path led to, and when it was last written.
@@ -37,9 +39,10 @@ void sync_directory_of(const std::filesystem::path& path);
 class File {
  public:
   File() noexcept = default;
-  /// Opens with flags of open(2); a new file gets the usual permissions.
-  File(const std::filesystem::path& path, int flags);
-  /// A new file beside `path`, whose name is `path`.tmp-….
+  /// Opens with flags of open(2); a new file gets `mode`, less what the process's mask takes away.
+  File(const std::filesystem::path& path, int flags, mode_t mode = 0666);
+  /// A new file beside `path`, whose name is `path`.tmp-…. It has the permissions of the file that
+  /// is at `path`, where there is one, from the first moment on.
   static File temporary_for(const std::filesystem::path& path);
   ~File();
   File(File&& other) noexcept;
@@ -57,6 +60,8 @@ class File {
   void sync() const;
   /// False where another open file holds the lock. It is held until this one is closed.
   [[nodiscard]] bool lock() const;
+  /// Gives the lock back, also for processes that were forked and have the file open.
+  void unlock() const noexcept { file_system().unlock(descriptor_); }
   /// Renames a temporary file over the path that it is for.
   void rename_to_path();
   /// Closes and reports a failure, which the destructor does not.

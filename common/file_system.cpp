@@ -21,19 +21,21 @@ int FileSystem::open(const char* path, int flags, mode_t mode) {
   return ::open(path, flags | O_CLOEXEC, mode);
 }
 
-// As mkostemp, whose files are private; what to take from 0666 only the system may know: asking it
-// (umask) changes it, for all threads.
-int FileSystem::open_temporary(char* name) {
+// As mkostemp, whose files are private; what to take from `mode` only the system may know: asking
+// it (umask) changes it, for all threads.
+int FileSystem::open_temporary(char* name, mode_t mode) {
   constexpr char kDigits[] = "0123456789abcdefghijklmnopqrstuv";
   char* const suffix = name + std::strlen(name) - 6;
   for (;;) {
     unsigned char random[6];
     if (getentropy(random, sizeof random) != 0) return -1;
     for (int i = 0; i < 6; ++i) suffix[i] = kDigits[random[i] % 32];
-    const int file = ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int file = ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (file >= 0 || errno != EEXIST) return file;
   }
 }
+
+int FileSystem::fchmod(int file, mode_t mode) { return ::fchmod(file, mode); }
 
 int FileSystem::close(int file) { return ::close(file); }
 
@@ -60,6 +62,8 @@ ssize_t FileSystem::readlink(const char* path, char* to, std::size_t bytes) {
 }
 
 int FileSystem::lock(int file) { return flock(file, LOCK_EX | LOCK_NB); }
+
+int FileSystem::unlock(int file) { return flock(file, LOCK_UN); }
 
 void* FileSystem::map(int file, std::size_t bytes, off_t offset) {
   return mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, offset);

@@ -21,9 +21,9 @@ class FileSystem {
   virtual ~FileSystem() = default;
 
   virtual int open(const char* path, int flags, mode_t mode);
-  /// A new file named by the template, whose last six characters are replaced, with the permissions
-  /// of a plain new file.
-  virtual int open_temporary(char* name);
+  /// A new file named by the template, whose last six characters are replaced.
+  virtual int open_temporary(char* name, mode_t mode);
+  virtual int fchmod(int file, mode_t mode);
   virtual int close(int file);
   virtual ssize_t pread(int file, void* to, std::size_t bytes, off_t offset);
   virtual ssize_t pwrite(int file, const void* from, std::size_t bytes, off_t offset);
@@ -36,6 +36,7 @@ class FileSystem {
   virtual ssize_t readlink(const char* path, char* to, std::size_t bytes);
   /// flock(LOCK_EX | LOCK_NB).
   virtual int lock(int file);
+  virtual int unlock(int file);
   /// mmap, read-only and shared; MAP_FAILED where it fails. Undone by munmap.
   virtual void* map(int file, std::size_t bytes, off_t offset);
   virtual int rename(const char* from, const char* to);

@@ -1,6 +1,8 @@
 // The public Index over its parts: its life, additions, device, file and inspection
 // (index_search.cpp has the searches, index_open.cpp the journal).
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "common/audit.hpp"
@@ -32,7 +34,8 @@ IndexParams validated(const IndexParams& params) {
 }  // namespace
 
 Index::Impl::Impl(const IndexParams& params, RuntimeOptions runtime)
-    : options(validated(std::move(runtime))),
+    : process(getpid()),
+      options(validated(std::move(runtime))),
       kernels(&cpu::choose_kernels()),
       device_spec(cuda::DeviceSpec::parse(options.device)),
       pool(std::make_unique<core::ThreadPool>(options.threads)),
@@ -51,12 +54,21 @@ Index::Impl::~Impl() {
   readers.wait_for_readers();
 }
 
+// Threads do not survive a fork: waiting for them does not end, or worse.
+void Index::Impl::keep_after_fork(std::unique_ptr<Impl>& impl) noexcept {
+  if (impl && impl->process != getpid()) static_cast<void>(impl.release());
+}
+
 Index::Index(const IndexParams& params, RuntimeOptions options)
     : impl_(std::make_unique<Impl>(params, std::move(options))) {}
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Index::~Index() = default;
+Index::~Index() { Impl::keep_after_fork(impl_); }
 Index::Index(Index&&) noexcept = default;
-Index& Index::operator=(Index&&) noexcept = default;
+Index& Index::operator=(Index&& other) noexcept {
+  Impl::keep_after_fork(impl_);
+  impl_ = std::move(other.impl_);
+  return *this;
+}
 
 // ------------------------------------------------------------------------------------------- add
 
@@ -256,6 +268,13 @@ std::size_t IndexAccess::add(Index& index, cuda::DeviceMatrixView<const float> v
   return index.impl_->add(vectors.rows, labels, progress, write, vectors);
 }
 
+void IndexAccess::expect_not_its_own(const Index& index, const std::filesystem::path& path) {
+  const core::Journal* const journal = index.impl_->journal.get();
+  if (journal == nullptr || !journal->is_own_file(path)) return;
+  throw Error(ErrorCode::invalid_parameter,
+              "'" + path.string() + "' is a file of this very index: compact() writes it");
+}
+
 IndexAccess::Content IndexAccess::content(const Index& index) {
   auto visit = std::make_unique<core::WriterLock::Visit>(index.impl_->writer_lock);
   index.impl_->ensure_checked(core::kAllContent);
@@ -279,10 +298,7 @@ Index IndexAccess::construct(const IndexParams& params, RuntimeOptions options,
 void Index::save(const std::filesystem::path& path) const {
   core::WriterLock::Visit visit(impl_->writer_lock);
   impl_->ensure_checked(core::kAllContent);
-  if (impl_->journal && impl_->journal->is_own_file(path)) {
-    throw Error(ErrorCode::invalid_parameter,
-                "'" + path.string() + "' is a file of this very index: compact() writes it");
-  }
+  IndexAccess::expect_not_its_own(*this, path);
   const auto reading = impl_->readers.enter();
   core::save_index(path, impl_->graph, impl_->vectors, impl_->labels, [&] { visit.end(); });
 }
@@ -401,17 +417,20 @@ MemoryUse Index::memory() const {
 void Index::set_runtime(RuntimeOptions options) {
   RuntimeOptions checked = validated(std::move(options));
   const cuda::DeviceSpec spec = cuda::DeviceSpec::parse(checked.device);
-  auto pool = std::make_unique<core::ThreadPool>(checked.threads);
   cuda::OpenedDevice opened;
-  if (spec.required) opened = impl_->try_device(checked, spec, *pool);  // or nothing changes
-  impl_->device_in_use = nullptr;
-  impl_->backend = std::move(opened.backend);
-  impl_->device_in_use = impl_->backend.get();
-  impl_->device_tried = spec.required;
-  impl_->device_reason = spec.required ? opened.reason : kDeviceNotOpened;
-  impl_->options = std::move(checked);
-  impl_->device_spec = spec;
-  impl_->pool = std::move(pool);  // after the backend that borrowed the old one
+  {
+    const core::WriterLock::Writing writing(impl_->writer_lock);
+    auto pool = std::make_unique<core::ThreadPool>(checked.threads);
+    if (spec.required) opened = impl_->try_device(checked, spec, *pool);  // or nothing changes
+    impl_->device_in_use = nullptr;
+    impl_->backend = std::move(opened.backend);
+    impl_->device_in_use = impl_->backend.get();
+    impl_->device_tried = spec.required;
+    impl_->device_reason = spec.required ? opened.reason : kDeviceNotOpened;
+    impl_->options = std::move(checked);
+    impl_->device_spec = spec;
+    impl_->pool = std::move(pool);  // after the backend that borrowed the old one
+  }
   if (spec.required) impl_->log_opened(opened, true);
 }
 

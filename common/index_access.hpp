@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concord/cuda.hpp>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -35,6 +36,10 @@ struct IndexAccess {
   static std::optional<SearchResult> search(const Index& index,
                                             cuda::DeviceMatrixView<const float> queries,
                                             const SearchParams& params, cuda::CudaStream stream);
+
+  /// Throws Error(invalid_parameter) if `path` leads to the index file or the journal of an index
+  /// made by open, which nobody may write over.
+  static void expect_not_its_own(const Index& index, const std::filesystem::path& path);
 
   /// While it lives, the graph stands still: an addition waits.
   struct Content {

@@ -6,6 +6,8 @@
 // and whoever needs the graph to stand still, hold `writer_lock`.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <concord/index.hpp>
 #include <initializer_list>
@@ -46,6 +48,8 @@ struct Index::Impl {
   Impl(const IndexParams& params, RuntimeOptions runtime);
   /// Waits for calls that are under way on other threads.
   ~Impl();
+  /// In a child of the process that made it, leaves the memory of an index as it is, for good.
+  static void keep_after_fork(std::unique_ptr<Impl>& impl) noexcept;
 
   [[nodiscard]] const cpu::MetricKernels& metric_kernels() const {
     return cpu::for_metric(*kernels, graph.params().metric);
@@ -123,6 +127,7 @@ struct Index::Impl {
 
   mutable core::ReaderGate readers;  // first, since it is aligned to cache lines
   mutable core::WriterLock writer_lock;
+  pid_t process;  ///< that made this
   RuntimeOptions options;
   const cpu::DistanceKernels* kernels;
   cuda::DeviceSpec device_spec;

@@ -20,10 +20,18 @@ std::filesystem::path path_for(const std::filesystem::path& index_path) {
   return index_path.string() + ".journal";
 }
 
+// What the index file's owner keeps from others the journal must not show them. The owner writes
+// it, also where the file, which is replaced, is read-only.
+mode_t mode_beside(const std::filesystem::path& index_path) {
+  struct stat status {};
+  const bool is_there = file_system().stat(index_path.c_str(), &status) == 0;
+  return is_there ? (status.st_mode & 0666) | 0600 : 0666;
+}
+
 // Whoever waits for a lock may get that of a journal that has been replaced meanwhile.
-File open_and_lock(const std::filesystem::path& path) {
+File open_and_lock(const std::filesystem::path& path, mode_t mode) {
   for (;;) {
-    File file(path, O_RDWR | O_CREAT);
+    File file(path, O_RDWR | O_CREAT, mode);
     const struct stat status = file.status();
     if (!S_ISREG(status.st_mode)) {
       throw Error(ErrorCode::io, "'" + path.string() + "' is there and not a regular file");
@@ -80,7 +88,7 @@ Journal::Journal(const std::filesystem::path& index_path, Durability durability)
     : index_path_(index_path),
       path_(path_for(index_path)),
       durability_(durability),
-      file_(open_and_lock(path_)),
+      file_(open_and_lock(path_, mode_beside(index_path_))),
       writer_([this](RecordParts& parts) { write(parts); }) {
   sync_directory_of(path_);  // whoever was killed may have renamed files and not synced that
   if (file_.size() > 0) header_ = read_journal_header(file_, path_);
@@ -90,8 +98,11 @@ bool Journal::exists(const std::filesystem::path& index_path) {
   return identity_of(path_for(index_path)).exists();
 }
 
+// A process forked meanwhile shares the lock and keeps it unless it is given back.
 Journal::~Journal() {
-  if (!header_ && file_.is_open()) file_system().unlink(path_.c_str());
+  if (!file_.is_open()) return;
+  if (!header_) file_system().unlink(path_.c_str());
+  file_.unlock();
 }
 
 // ---------------------------------------------------------------------------------------- opening

@@ -42,7 +42,7 @@ class Journal {
   Journal(const std::filesystem::path& index_path, Durability durability);
   /// True if there is a journal, or a place for one, of this index file.
   static bool exists(const std::filesystem::path& index_path);
-  /// Removes the place of a journal that was never begun.
+  /// Removes the place of a journal that was never begun. Not called after a fork by the child.
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;

@@ -8,8 +8,8 @@ WriterLock::Writing::Writing(WriterLock& lock) : lock_(lock) {
   if (lock_.is_held_here()) {
     throw Error(
         ErrorCode::invalid_parameter,
-        "a callback of an addition must not change the index (add, compact); allowed there are "
-        "searches and inspection");
+        "a callback of an addition must not change the index (add, compact, set_runtime); allowed "
+        "there are searches and inspection");
   }
   lock_.writers_.lock();
   lock_.graph_.lock();

@@ -387,6 +387,7 @@ class Reader {
 }  // namespace
 
 void save_faiss(const Index& index, const std::filesystem::path& path) {
+  IndexAccess::expect_not_its_own(index, path);
   Writer(index, path).run();
 }
 

@@ -93,5 +93,24 @@ TEST(Cancel, ProgressCountsToTheTotalOfTheCall) {
   EXPECT_EQ(last, 300u);
 }
 
+TEST(Callback, MayNotChangeTheIndexThatItIsAddedTo) {
+  const Matrix data = make_data(Shape::random, 300, 4);
+  RuntimeOptions options;
+  options.threads = 3;
+  Index index(make_params(4, 4, 20, 60), options);
+  bool asked = false;
+  index.add(data.view(), [&](std::uint64_t, std::uint64_t) {
+    asked = true;
+    const std::vector<std::string> words = {"callback"};
+    expect_error(ErrorCode::invalid_parameter, words, [&] { index.add(data.slice(0, 1)); });
+    expect_error(ErrorCode::invalid_parameter, words, [&] { index.set_runtime({}); });
+    return true;
+  });
+  EXPECT_TRUE(asked);
+  EXPECT_EQ(index.stats().threads, 3u);
+  index.set_runtime({});
+  EXPECT_EQ(index.size(), 300u);
+}
+
 }  // namespace
 }  // namespace concord::test

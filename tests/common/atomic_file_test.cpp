@@ -64,6 +64,19 @@ TEST(AtomicFile, HasThePermissionsOfAPlainFile) {
   EXPECT_EQ(status.st_mode & 0777u, 0640u);
 }
 
+TEST(AtomicFile, HasThePermissionsOfTheFileThatItReplaces) {
+  const test::TempPath path;
+  for (const mode_t mode : {0600u, 0666u, 0640u}) {
+    test::write_file(path, {'o', 'l', 'd'});
+    ASSERT_EQ(chmod(path.path().c_str(), mode), 0);
+    AtomicFile(path).commit();
+    struct stat status {};
+    ASSERT_EQ(stat(path.path().c_str(), &status), 0);
+    EXPECT_EQ(status.st_size, 0);
+    EXPECT_EQ(status.st_mode & 0777u, mode);
+  }
+}
+
 // The mask belongs to the process: umask() asks for it by changing it for all threads, of which two
 // that ask may leave it changed.
 TEST(AtomicFile, LeavesTheMaskOfPermissionsAlone) {

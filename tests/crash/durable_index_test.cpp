@@ -336,6 +336,36 @@ TEST(DurableIndexOnDisk, MakesFilesWithTheProcessesPermissionsFromAnyThread) {
   EXPECT_EQ(umask(before), 027u);
 }
 
+mode_t mode_of(const std::filesystem::path& path) {
+  struct stat status {};
+  EXPECT_EQ(stat(path.c_str(), &status), 0);
+  return status.st_mode & 0777;
+}
+
+// What is private stays private, in the journal too, and what others may write they still may.
+TEST(DurableIndexOnDisk, KeepsThePermissionsOfItsFiles) {
+  const Reference reference(make_params(3, 2, 8, 8), 20, 9);
+  for (const mode_t mode : {0400u, 0600u, 0666u}) {
+    const TempPath path;
+    const std::filesystem::path journal = path.path().string() + ".journal";
+    {
+      Index index(reference.params(), one_thread());
+      reference.add(index, 5);
+      index.save(path);
+    }
+    chmod(path.path().c_str(), mode);
+    Index index = reference.open(path);
+    EXPECT_EQ(mode_of(journal) & 0600, 0600u);
+    EXPECT_EQ(mode_of(journal) & 0077 & ~mode, 0u);
+    chmod(journal.c_str(), mode);
+    reference.add(index, 5);
+    index.compact();
+    EXPECT_EQ(mode_of(path), mode);
+    EXPECT_EQ(mode_of(journal), mode);
+    EXPECT_EQ(Index::load(path, one_thread()).digest(), reference.digest(10));
+  }
+}
+
 TEST(DurableIndexOnDisk, RefusesADirectoryThatIsNotThere) {
   const TempPath path;
   expect_error(ErrorCode::io, {"No such file"}, [&] {

@@ -201,5 +201,20 @@ TEST(SaveFaiss, RefusesLabelsThatFaissCannotHoldAndLeavesNoFile) {
   EXPECT_EQ(load(Format::hnswlib, path, index.params()).labels(), index.labels());
 }
 
+TEST_P(BothFormats, AreNotWrittenOverTheIndexesOwnFiles) {
+  const TempPath path;
+  Index index = Index::open(path, make_params(2, 4, 20, 64), Durability::system, on_cpu());
+  index.add(make_data(Shape::random, 10, 2).view());
+  index.compact();
+  const std::string digest = index.digest();
+  for (const char* suffix : {"", ".journal"}) {
+    expect_error(ErrorCode::invalid_parameter, {"compact()"},
+                 [&] { save(GetParam(), index, path.path().string() + suffix); });
+  }
+  save(GetParam(), index, path.path().string() + ".copy");
+  index = Index(make_params(2, 4, 20, 64), on_cpu());  // closes it
+  EXPECT_EQ(Index::open(path, Durability::system, on_cpu()).digest(), digest);
+}
+
 }  // namespace
 }  // namespace concord::test

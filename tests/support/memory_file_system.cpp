@@ -144,7 +144,7 @@ int MemoryFileSystem::open(const char* path, int flags, mode_t) {
   return open_inode(disk_.names.at(path));
 }
 
-int MemoryFileSystem::open_temporary(char* name) {
+int MemoryFileSystem::open_temporary(char* name, mode_t) {
   if (fails(Call::open) != 0) return -1;
   const std::string number = std::to_string(1000000 + disk_.next_inode);
   std::memcpy(name + std::strlen(name) - 6, number.data() + 1, 6);
@@ -153,7 +153,7 @@ int MemoryFileSystem::open_temporary(char* name) {
 }
 
 int MemoryFileSystem::close(int file) {
-  std::erase_if(locked_, [&](const auto& lock) { return lock.second == file; });
+  unlock(file);
   open_.erase(file);  // even where it fails, as on Linux
   return fails(Call::close);
 }
@@ -266,6 +266,11 @@ int MemoryFileSystem::lock(int file) {
   if (taken || place->second == file) return 0;
   errno = EWOULDBLOCK;
   return -1;
+}
+
+int MemoryFileSystem::unlock(int file) {
+  std::erase_if(locked_, [&](const auto& lock) { return lock.second == file; });
+  return 0;
 }
 
 int MemoryFileSystem::rename(const char* from, const char* to) {

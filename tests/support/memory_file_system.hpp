@@ -52,7 +52,9 @@ class MemoryFileSystem final : public core::FileSystem {
   void replace(const std::string& path, std::vector<char> content);
 
   int open(const char* path, int flags, mode_t mode) override;
-  int open_temporary(char* name) override;
+  int open_temporary(char* name, mode_t mode) override;
+  /// There are no permissions.
+  int fchmod(int, mode_t) override { return 0; }
   int close(int file) override;
   ssize_t pread(int file, void* to, std::size_t bytes, off_t offset) override;
   /// A copy of the file as it is now.
@@ -65,6 +67,7 @@ class MemoryFileSystem final : public core::FileSystem {
   int stat(const char* path, struct stat* status) override;
   ssize_t readlink(const char* path, char* to, std::size_t bytes) override;
   int lock(int file) override;
+  int unlock(int file) override;
   int rename(const char* from, const char* to) override;
   int unlink(const char* path) override;
 

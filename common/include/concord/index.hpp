@@ -22,7 +22,8 @@
 namespace concord {
 
 /// Results of a batch: row q holds the `counts[q]` nearest found for query q, nearest first.
-/// Places beyond counts[q] hold kNoLabel and +infinity.
+/// Places beyond counts[q] hold kNoLabel and +infinity. A vector may have that number for its label
+/// all the same: it stands before them.
 struct SearchResult {
   std::size_t queries = 0;
   std::size_t k = 0;
@@ -50,11 +51,14 @@ inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 /// (vectors and labels are read beside it). It also waits for the calls of that moment where it
 /// has to move what they may be reading: once where vectors turn from bytes to floats, and where
 /// the table of labels doubles. Additions from several threads take turns. In callbacks of an
-/// addition all const members may be called, add may not, and what another thread saves, audits or
-/// digests must not be waited for. The log of a search may use the index as anyone.
+/// addition all const members may be called; add, compact and set_runtime throw
+/// Error(invalid_parameter), and what another thread saves, audits or digests must not be waited
+/// for. The log of a search may use the index as anyone.
 /// set_runtime, moving and assigning need the index to themselves. The destructor waits for calls
 /// that have entered; one that only begins cannot be seen, so none may begin.
-/// After fork() the child may use the index only to destroy it: threads do not survive a fork.
+/// After fork() the child may use the index only to destroy it or to assign to it, which leaves its
+/// memory taken: threads do not survive a fork. A journal is open for the parent alone; while both
+/// live, once it has closed it, another may open it.
 class CONCORD_API Index {
  public:
   /// An empty index. Throws Error(invalid_parameter), Error(unsupported) where CONCORD_ISA or
@@ -82,7 +86,8 @@ class CONCORD_API Index {
                    RuntimeOptions options = {});
 
   /// Writes path + ".tmp-…", syncs it and renames it over `path`: the old file stays whole until
-  /// the new one is. Throws Error(io).
+  /// the new one is, which has its permissions. Throws Error(io), Error(invalid_parameter) where
+  /// `path` is a file of this index, made by open.
   void save(const std::filesystem::path& path) const;
 
   /// An index whose additions survive the end of the process, and a power cut too (Durability).

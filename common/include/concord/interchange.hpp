@@ -38,7 +38,8 @@ struct HnswlibSpace {
 };
 
 /// Writes a file for hnswlib's L2Space (l2sq) or InnerProductSpace (inner_product, cosine) of the
-/// index's dimension. Throws Error(io).
+/// index's dimension. Throws Error(io), Error(invalid_parameter) where `path` is a file of an index
+/// made by Index::open.
 CONCORD_API void save_hnswlib(const Index& index, const std::filesystem::path& path);
 
 /// Reads a file of hnswlib's. Elements that are marked as deleted are left out.
@@ -50,7 +51,8 @@ CONCORD_API Index load_hnswlib(const std::filesystem::path& path, HnswlibSpace s
 
 /// Writes an IndexHNSWFlat (METRIC_L2; METRIC_INNER_PRODUCT for inner_product and cosine), within
 /// an IndexIDMap where the labels are not 0, 1, …. FAISS's inner product is x·y, Concord's distance
-/// 1 − x·y. Throws Error(io), Error(unsupported) where a label exceeds 2^63 − 1.
+/// 1 − x·y. Throws Error(io), Error(unsupported) where a label exceeds 2^63 − 1, and
+/// Error(invalid_parameter) as save_hnswlib.
 CONCORD_API void save_faiss(const Index& index, const std::filesystem::path& path);
 
 /// Reads an IndexHNSWFlat; its metric is l2sq or inner_product. Throws Error(io),

@@ -1,0 +1,79 @@
+// What opening a journal may take: memory in proportion to its length, as SECURITY.md states it.
+
+#include "common/level.hpp"
+#include "tests/crash/reference.hpp"
+#include "tests/hostile/data_limit.hpp"
+#include "tests/support/journal_file.hpp"
+
+namespace concord::test {
+namespace {
+
+using core::file::JournalHeader;
+using core::file::RecordHeader;
+
+/// Bytes that opening may take: for buffers, for the vectors of the largest record, for the
+/// journal.
+std::size_t bound(const IndexParams& params, std::size_t largest_record, std::size_t length) {
+  constexpr std::size_t kConstant = std::size_t{2} << 20;
+  constexpr std::size_t kFactor = 100;
+  return kConstant + std::size_t{24} * params.M * params.M * largest_record + kFactor * length;
+}
+
+/// Opens the journal within that bound; returns the size of the index.
+std::size_t open_within_memory(const TempPath& path, const IndexParams& params) {
+  const std::filesystem::path journal = path.path().string() + ".journal";
+  const std::size_t most = bound(params, params.epoch_limit, std::filesystem::file_size(journal));
+  const DataLimit limit(most);
+  EXPECT_TRUE(!DataLimit::supported() || DataLimit::refuses(2 * most)) << "RLIMIT_DATA is enforced";
+  return Index::open(path, params, Durability::system, one_thread()).size();
+}
+
+TEST(JournalMemory, IsBoundedByTheLengthOfAJournalOfAnIndex) {
+  const std::size_t rows = scaled(6000, 1000);
+  for (const std::uint32_t M : {2u, 16u, 64u}) {
+    for (const std::uint32_t dimension : {1u, 32u}) {
+      for (const Shape shape : {Shape::duplicate, Shape::random}) {
+        SCOPED_TRACE(testing::Message() << "M " << M << ", dimension " << dimension);
+        const IndexParams params = make_params(dimension, M, 8, 128);
+        const TempPath path;
+        {
+          Index index = Index::open(path, params, Durability::system, one_thread());
+          index.add(make_data(shape, rows, dimension).view());
+        }
+        EXPECT_EQ(open_within_memory(path, params), rows);
+      }
+    }
+  }
+}
+
+// The most that few bytes can stand for: vectors of one byte without neighbors, with long rows.
+TEST(JournalMemory, IsBoundedByTheLengthOfAForgedJournal) {
+  const std::size_t rows = scaled(6000, 1000);
+  const IndexParams params = make_params(1, 64, 1, 128);
+  const TempPath path;
+  const std::filesystem::path journal = path.path().string() + ".journal";
+  {
+    Index index = Index::open(path, params, Durability::system, one_thread());
+    index.add(make_data(Shape::duplicate, 1, 1).view());
+  }
+  std::vector<char> forged = read_file(journal);
+  forged.resize(sizeof(JournalHeader));
+  core::Epoch epoch = core::Epoch::of(0, params.epoch_limit);
+  for (core::NodeId first = 0; first < rows; epoch = epoch.next(params.epoch_limit)) {
+    const auto end = std::min(epoch.end, static_cast<core::NodeId>(rows));
+    RecordHeader header{core::file::kRecordMagic, 0, 0, 0, first, end - first, 0, 0, 0, 0};
+    std::size_t lists = 0;
+    for (; first < end; ++first) lists += 1 + core::level_of(params.seed, first, params.M);
+    constexpr std::size_t kStride = 8;
+    header.length = sizeof header + (lists + 7) / 8 * 8 + header.count * kStride;
+    const std::size_t at = forged.size();
+    forged.resize(at + header.length);
+    write_at(forged, at, header);
+  }
+  sign_journal(forged);
+  write_file(journal, forged);
+  EXPECT_EQ(open_within_memory(path, params), rows);
+}
+
+}  // namespace
+}  // namespace concord::test
