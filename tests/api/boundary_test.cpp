@@ -72,6 +72,51 @@ TEST(Tiny, KRaisesEf) {
   for (const std::uint32_t count : raised.counts) EXPECT_EQ(count, 50u);
 }
 
+// It is what stands behind the last result, too; counts tells the two apart.
+TEST(Labels, MayBeTheHighestNumber) {
+  const Matrix data = make_data(Shape::random, 3, 2);
+  const std::vector<std::uint64_t> labels = {0, kNoLabel, kNoLabel - 1};
+  Index index(make_params(2, 4, 20, 1));
+  index.add(data.view(), labels);
+  expect_error(ErrorCode::duplicate_label, {"18446744073709551615"},
+               [&] { index.add(data.slice(0, 1), std::span(labels).subspan(1, 1)); });
+  const TempPath path;
+  index.save(path);
+  const Index loaded = Index::load(path);
+  EXPECT_TRUE(loaded.contains(kNoLabel));
+  EXPECT_EQ(loaded.vector(kNoLabel), std::vector<float>(data.row(1), data.row(1) + 2));
+  const SearchResult found = loaded.search(data.slice(1, 1), search_params(5, 10));
+  EXPECT_EQ(found.counts[0], 3u);
+  EXPECT_EQ(found.labels[0], kNoLabel);
+  EXPECT_EQ(found.distances[0], 0.0f);
+  EXPECT_EQ(found.labels[3], kNoLabel);
+  EXPECT_EQ(found.distances[3], std::numeric_limits<float>::infinity());
+}
+
+TEST(Dimension, MayBeTheLargest) {
+  constexpr std::uint32_t kDimension = 65536;
+  const Matrix data = make_data(Shape::random, 12, kDimension);
+  for (const Metric metric : kAllMetrics) {
+    std::string digest;
+    for (const std::string& isa : supported_isas()) {
+      const ScopedEnvironment forced("CONCORD_ISA", isa);
+      Index index(make_params(kDimension, 2, 4, 4, metric));
+      index.add(data.view());
+      expect_sound(index.audit());
+      if (digest.empty()) digest = index.digest();
+      EXPECT_EQ(index.digest(), digest) << isa;
+      const TempPath path;
+      index.save(path);
+      const Index loaded = Index::load(path);
+      EXPECT_EQ(loaded.digest(), digest);
+      EXPECT_EQ(loaded.search(data.view(), search_params(3, 12)).labels,
+                index.exact_search(data.view(), 3).labels);
+    }
+  }
+  expect_error(ErrorCode::invalid_parameter, {"dimension", "65536"},
+               [] { Index(make_params(kDimension + 1, 2, 4, 4)); });
+}
+
 TEST(Views, MayHaveAStride) {
   const Matrix dense = make_data(Shape::clustered, 400, 6);
   Matrix wide(400, 11);
@@ -214,10 +259,12 @@ TEST(BadParameters, OfSearchesAreRefused) {
 
 TEST(BadParameters, ThreadCountsAreRefused) {
   RuntimeOptions options;
-  options.threads = 1025;
   const IndexParams params = make_params(3, 4, 10, 16);
-  expect_error(ErrorCode::invalid_parameter, {"threads is 1025", "1024"},
-               [&] { Index index(params, options); });
+  for (const unsigned threads : {1025u, 10'000u, ~0u}) {
+    options.threads = threads;
+    expect_error(ErrorCode::invalid_parameter, {"threads is " + std::to_string(threads), "1024"},
+                 [&] { Index index(params, options); });
+  }
   Index index(params);
   index.add(make_data(Shape::random, 20, 3).view());
   const std::string digest = index.digest();
