@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "tests/hostile/data_limit.hpp"
 #include "tests/interchange/edges.hpp"
 #include "tests/support/support.hpp"
 
@@ -267,6 +268,29 @@ TEST_F(HostileFile, ForgedFaissLabelsAreRefused) {
   expect_refused(ErrorCode::unsupported, {"label -3 is negative"}, [&] { load_faiss(forged); });
   write_at(forged, forged.size() - 8 * kRows - 8, std::uint64_t{kRows - 1});
   expect_refused(ErrorCode::corrupt_file, {"labels instead of"}, [&] { load_faiss(forged); });
+}
+
+// As concord/interchange.hpp says.
+TEST(ForeignFile, TakesMemoryByItsLength) {
+  for (const std::uint32_t M : {2u, 16u, 64u}) {
+    for (const std::uint32_t dimension : {1u, 128u}) {
+      SCOPED_TRACE(testing::Message() << "M " << M << ", dimension " << dimension);
+      Index index(make_params(dimension, M, 8, 1024), on_cpu());
+      index.add(make_data(Shape::random, scaled(3000, 1000), dimension).view());
+      const TempPath path;
+      interchange::save_hnswlib(index, path);
+      const std::size_t epochs = std::size_t{48} * M * M * 1024;
+      const std::size_t bound = 8 * std::filesystem::file_size(path) + epochs + (2u << 20);
+      const DataLimit limit(bound);
+      if (DataLimit::supported() && !DataLimit::refuses(2 * bound))
+        GTEST_SKIP() << "this system does not enforce RLIMIT_DATA";
+      for (const Adopt adopt : {Adopt::graph, Adopt::vectors}) {
+        EXPECT_EQ(
+            interchange::load_hnswlib(path, {dimension, Metric::l2sq}, adopt, on_cpu()).size(),
+            index.size());
+      }
+    }
+  }
 }
 
 }  // namespace
