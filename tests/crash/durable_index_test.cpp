@@ -366,6 +366,26 @@ TEST(DurableIndexOnDisk, KeepsThePermissionsOfItsFiles) {
   }
 }
 
+TEST(DurableIndexOnDisk, TakesNothingButAFileForItsJournal) {
+  const Reference reference(make_params(3, 2, 8, 8), 20, 9);
+  const TempPath path;
+  const std::filesystem::path journal = path.path().string() + ".journal";
+  ASSERT_EQ(mkfifo(journal.c_str(), 0600), 0);
+  expect_error(ErrorCode::io, {journal.string(), "not a regular file"},
+               [&] { reference.open(path); });
+  std::filesystem::remove(journal);
+  std::filesystem::create_directory(journal);
+  expect_error(ErrorCode::io, {journal.string(), "directory"}, [&] { reference.open(path); });
+  std::filesystem::remove(journal);
+  // The place of a journal that a process left which ended before it began one.
+  write_file(journal, {});
+  expect_error(ErrorCode::io, {"no index"},
+               [&] { Index::open(path, Durability::synced, one_thread()); });
+  write_file(journal, {});
+  Index index = reference.open(path);
+  reference.add(index, 5);
+}
+
 TEST(DurableIndexOnDisk, RefusesADirectoryThatIsNotThere) {
   const TempPath path;
   expect_error(ErrorCode::io, {"No such file"}, [&] {

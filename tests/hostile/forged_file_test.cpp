@@ -291,6 +291,10 @@ TEST_F(ForgedFile, WithALabelTwiceIsRefusedAndWithOthersIsAnotherIndex) {
   std::vector<char> forged = bytes_;
   write_at(forged, labels + 8 * (kRows - 1), std::uint64_t{1000});
   expect_refused(forged, "label 1000");
+  const Index mapped = Index::map(path_, MapCheck::on_first_use, on_cpu());
+  for (int call = 0; call < 2; ++call) {
+    expect_error(ErrorCode::corrupt_file, {"label 1000"}, [&] { (void)mapped.contains(1000); });
+  }
   write_at(forged, labels + 8 * (kRows - 1), ~std::uint64_t{0});
   sign(forged);
   EXPECT_THAT(refusal(forged), HasSubstr("footer"));
