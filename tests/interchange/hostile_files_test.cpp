@@ -276,7 +276,7 @@ TEST(ForeignFile, TakesMemoryByItsLength) {
     for (const std::uint32_t dimension : {1u, 128u}) {
       SCOPED_TRACE(testing::Message() << "M " << M << ", dimension " << dimension);
       Index index(make_params(dimension, M, 8, 1024), on_cpu());
-      index.add(make_data(Shape::random, scaled(3000, 1000), dimension).view());
+      index.add(make_data(Shape::random, 3000, dimension).view());
       const TempPath path;
       interchange::save_hnswlib(index, path);
       const std::size_t epochs = std::size_t{48} * M * M * 1024;
