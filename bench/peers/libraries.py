@@ -28,8 +28,9 @@ Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 EFS = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640, 896)
-SLACKS = (0, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 100, 120, 150, 200, 300)  # thousandths
-EPSILONS = (0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)  # thousandths
+# In thousandths:
+SLACKS: tuple[int, ...] = (0, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 100, 120, 150, 200, 300)
+EPSILONS = (0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 
 
 @dataclasses.dataclass(frozen=True)

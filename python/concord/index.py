@@ -6,7 +6,6 @@ import array
 import contextlib
 import math
 import operator
-import math
 import os
 import shutil
 import tempfile
