@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # All measurements of the report, and the report: Concord beside its peers (bench/peers), how its cost grows with
-# the number of vectors and its build rate with threads, where a build's time goes, audits.
+# the number of vectors and its build rate with threads, where a build's time goes, audits, readers beside the writer.
 #
 #   bench/evidence.sh OUT            estimated: 30 minutes on 2 idle cores
 #   bench/evidence.sh OUT --short    estimated: 18
 #   bench/evidence.sh --prepare      builds and installs, and that is all; minutes that are not among those above
 #
-# OUT is a folder: sample.json, growth-N.json, threads-N.json, peers-SET.json for each data set, report.html,
+# OUT is a folder: sample.json, growth-N.json, threads-N.json, serve-mix.json, peers-SET.json for each data set, report.html,
 # report-plots/. What is there is not measured again: after an interruption the same command goes on.
 # CONCORD_DATA is the folder of the data sets (bench/peers/README.md). The machine should have nothing else to do.
 set -euo pipefail
@@ -60,6 +60,10 @@ for size in "${sizes[@]}"; do measured "growth-$size" "${sift[@]}" --limit "$siz
 for ((threads = 1; threads < $(nproc); threads *= 2)); do
   measured "threads-$threads" "${sift[@]}" --limit 100000 --threads "$threads"
 done
+
+half=$((($(nproc) + 1) / 2)) # of the threads; so many read, so many write
+measured serve-mix "$bench" serve-mix --dataset "$CONCORD_DATA/sift-128-euclidean.hdf5" --limit 60000 \
+  --threads "$half" --readers "$half" --rounds 6
 
 python -m peers --data "${large[@]}" --queries 1000 --rounds 2 --minimum-seconds 0.1 --out "$out"
 python -m peers --data "${special[@]}" --queries 500 --rounds 2 --minimum-seconds 0.05 --out "$out"

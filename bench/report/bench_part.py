@@ -19,7 +19,7 @@ PHASES = {
     "commit": "commit",
     "seal": "seal",
 }
-MOST_LINES = 6  # documents in one histogram
+MOST_LINES = 9  # documents in one histogram
 
 
 def plots(bench: list[Json]) -> list[Plot]:
@@ -27,7 +27,12 @@ def plots(bench: list[Json]) -> list[Plot]:
     distinct = list({label(document): document for document in bench}.values())
     made = [_phases(distinct), *_histograms(distinct), *growth.plots(distinct)]
     searched = {d["index"]["digest"]: d for d in distinct if len(d.get("search", [])) > 1}
-    made += [_curves(document) for document in searched.values()]
+    families: dict[tuple[str, int], list[Json]] = {}
+    for document in searched.values():
+        data = document["data"]
+        size = data["vectors"] if "hnswlib" in document else 0
+        families.setdefault((short_name(data["name"]), size), []).append(document)
+    made += [_curves(family) for family in families.values()]
     return [plot for plot in made if plot is not None and plot.series]
 
 
@@ -74,11 +79,16 @@ def _shares(document: Json, histogram: str, what: str) -> Series:
     return Series(name, list(counts), [count / total for count in counts.values()], hover)
 
 
-def _curves(document: Json) -> Plot:
-    """Speed by recall on one thread; with hnswlib where the document is of a comparison."""
-    searches = {"concord": document["search"]}
-    if "hnswlib" in document:
-        searches["hnswlib"] = document["hnswlib"]["search"]
+def _curves(family: list[Json]) -> Plot:
+    """Speed by recall on one thread: by size, or with hnswlib where the one document is of a comparison."""
+    name = short_name(family[0]["data"]["name"])
+    if len(family) > 1:
+        searches = {f"{d['data']['vectors']:,} vectors": d["search"] for d in family}
+    else:
+        name += f", {family[0]['data']['vectors']:,}"
+        searches = {"concord": family[0]["search"]}
+        if "hnswlib" in family[0]:
+            searches["hnswlib"] = family[0]["hnswlib"]["search"]
     series = [
         Series(
             name,
@@ -93,14 +103,14 @@ def _curves(document: Json) -> Plot:
         for name, points in searches.items()
     ]
     recalls = [p["recall"] for points in searches.values() for p in points]
-    what = f"{short_name(document['data']['name'])}, {document['data']['vectors']:,}"
     return Plot(
-        "curve-" + re.sub(r"[^a-z0-9]+", "-", what.lower()),
-        f"Speed by recall, 1 thread: {what}",
+        "curve-" + re.sub(r"[^a-z0-9]+", "-", name.lower()),
+        f"Speed by recall, 1 thread: {name}",
         "lines",
-        f"recall@{document['k']}",
+        f"recall@{family[0]['k']}",
         "queries per second",
         series,
+        "Up and right is better.",
         y_log=True,
         x_ticks=recall_ticks(recalls),
     )

@@ -18,7 +18,10 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("files", nargs="+", type=pathlib.Path, metavar="FILE.json")
     parser.add_argument("--out", type=pathlib.Path, required=True, metavar="PAGE.html")
     options = parser.parse_args(arguments)
-    page = compose(documents.read(options.files))
+    try:
+        page = compose(documents.read(options.files))
+    except KeyError as error:
+        raise documents.BadInputError(f"a result has no {error}: it is not whole") from None
     folder = options.out.with_name(options.out.stem + "-plots")
     try:
         folder.mkdir(exist_ok=True)

@@ -23,12 +23,18 @@ class Documents:
     peers: list[Json]
     """Of bench/peers."""
     bench: list[Json]
-    """Of concord-bench run, build and compare."""
+    """Of concord-bench run, build and compare, in order of data set, size and threads."""
+    serve: list[Json]
+    """Of concord-bench serve-mix."""
+
+    def all(self) -> list[Json]:
+        """Of every kind."""
+        return [*self.peers, *self.bench, *self.serve]
 
 
 def read(paths: list[pathlib.Path]) -> Documents:
     """Reads and sorts the files. Raises BadInputError."""
-    found = Documents([], [])
+    found = Documents([], [], [])
     for path in paths:
         try:
             document = json.loads(path.read_text())
@@ -40,14 +46,22 @@ def read(paths: list[pathlib.Path]) -> Documents:
         if tool == "concord-peers" and document.get("schema") == 1:
             _refuse_doubles(path, document, found.peers)
             found.peers.append(document)
-        elif tool == "concord-bench" and document.get("schema") == 1 and "index" in document:
+        elif tool == "concord-bench" and document.get("schema") == 1 and "build" in document:
             found.bench.append(document)
+        elif tool == "concord-bench" and document.get("schema") == 1 and "serve_mix" in document:
+            found.serve.append(document)
         else:
             raise BadInputError(
-                f"{path}: no result of concord-bench (run, build, compare) or of bench/peers"
+                f"{path}: no result of concord-bench (run, build, compare, serve-mix) or of bench/peers"
             )
         document["file"] = path.name
+    found.bench.sort(key=_order)
     return found
+
+
+def _order(document: Json) -> tuple[str, int, int]:
+    data = document["data"]
+    return short_name(data["name"]), data["vectors"], document["build"]["threads"]
 
 
 def _refuse_doubles(path: pathlib.Path, document: Json, others: list[Json]) -> None:

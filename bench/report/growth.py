@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Callable
 
 from .documents import Json, short_name, threads_text
-from .plot import Plot, Series, exponent, short
+from .plot import Plot, Series, power_law, short
 
 Key = tuple[str, ...]
-NOTE = "The exponent b is of the power law n^b that fits best; logarithmic growth is near 0, a scan is 1."
+NOTE = "Dashed: the power law n^b that fits best; logarithmic growth is near 0, a scan is 1."
 
 
 def plots(bench: list[Json]) -> list[Plot]:
@@ -91,7 +91,8 @@ def _power(name: str, group: list[Json], costs: list[float], unit: str) -> list[
     if len(sizes) < 3:
         return []
     hover = [f"{n:,} vectors: {short(cost)} {unit}" for n, cost in zip(sizes, costs, strict=True)]
-    return [Series(f"{name}: b = {exponent(sizes, costs):.2f}", sizes, costs, hover)]
+    slope, law = power_law(sizes, costs)
+    return [Series(f"{name}: b = {slope:.2f}", sizes, costs, hover, law=law)]
 
 
 def _scaling(bench: list[Json]) -> Plot:
@@ -105,9 +106,17 @@ def _scaling(bench: list[Json]) -> Plot:
             f"{threads_text(t)}: {short(rate)} vectors/s, {rate / rates[0]:.2f} of {threads_text(threads[0])}"
             for t, rate in zip(threads, rates, strict=True)
         ]
-        series.append(Series(f"{key[0]}, {key[-1]}", threads, rates, hover))
+        linear = [rates[0] * count / threads[0] for count in threads]
+        series.append(Series(f"{key[0]}, {key[-1]}", threads, rates, hover, law=linear))
     ticks = sorted({float(t) for s in series for t in s.x})
-    title = "Build rate by threads"
-    plot = Plot("threads", title, "lines", "threads", "vectors per second", series)
-    plot.x_ticks = [(tick, f"{tick:g}") for tick in ticks]
-    return plot
+    return Plot(
+        "threads",
+        "Build rate by threads",
+        "lines",
+        "threads",
+        "vectors per second",
+        series,
+        "Dashed: each thread as fast as the first.",
+        x_ticks=[(tick, f"{tick:g}") for tick in ticks],
+        y_zero=True,
+    )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from plotly.offline import get_plotlyjs
 
-from . import bench_part, peers_part, web
+from . import bench_part, peers_part, serve_part, web
 from .documents import Documents, Json
 from .plot import Plot
 from .tables import Table
@@ -21,7 +21,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 class Page:
     """Collects sections and plots, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, summary: str) -> None:
+        self.summary = summary
         self.parts: list[str] = []
         self.contents: list[tuple[str, str]] = []
         self.plots: list[tuple[Plot, list[str]]] = []
@@ -65,7 +66,7 @@ class Page:
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
                 "<title>Concord: measured</title>",
                 f"<style>\n{(HERE / 'page.css').read_text()}</style>\n</head>\n<body>",
-                f"<h1>Concord: measured</h1>\n<nav>{links}</nav>",
+                f"<h1>Concord: measured</h1>\n<p>{html.escape(self.summary)}</p>\n<nav>{links}</nav>",
                 *self.parts,
                 f'<script type="application/json" id="figures">{data}</script>',
                 f"<script>{get_plotlyjs()}</script>",
@@ -76,7 +77,7 @@ class Page:
 
 def compose(found: Documents) -> Page:
     """All that the documents have to tell."""
-    page = Page()
+    page = Page(_summary(found.all()))
     if found.peers:
         page.section(
             "standing",
@@ -108,9 +109,33 @@ def compose(found: Documents) -> Page:
             page.table(compared)
         page.section("audit", "Audits", "The seven invariants of each graph, and its digest.")
         page.table(bench_part.audits(found.bench))
+    if found.serve:
+        page.section(
+            "serving",
+            "Readers beside the writer",
+            "concord-bench serve-mix: searches and additions of one index, each alone and both at once. "
+            "Goals: p99 at most 1.5 times, additions at least 0.9 times. Readers of another index tell: "
+            "what additions lose beside them they lose to busy cores, caches and memory, not to sharing.",
+        )
+        page.table(serve_part.table(found.serve), "standing")
+        page.figures(serve_part.plots(found.serve))
     page.section("files", "Files")
-    page.table(_files([*found.peers, *found.bench]), "files")
+    page.table(_files(found.all()), "files")
     return page
+
+
+def _summary(documents: list[Json]) -> str:
+    """Where, when and of what code."""
+    machines = [f"{d['machine']['cpu']}, {d['machine']['cores']} cores" for d in documents]
+    days = [d["date"][:10] for d in documents]
+    span = min(days) if min(days) == max(days) else f"{min(days)} to {max(days)}"
+    commits = [d["commit"] for d in documents]
+    parts = [
+        "; ".join(dict.fromkeys(machines)),
+        span,
+        f"commit {', '.join(dict.fromkeys(commits))}",
+    ]
+    return f"{' · '.join(parts)}. Commands stand at the end. Point at a mark for its figures."
 
 
 def _peers_section(page: Page, document: Json, data: str) -> None:

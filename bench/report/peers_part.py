@@ -108,8 +108,9 @@ def standing(document: Json, data: str, library: str = "concord") -> Table:
         best = measure.ranking()[0]
         row = [measure.name, f"{best} {measure.show(measure.values[best])}"]
         if library in measure.values:
-            place = f"**{ordinal(measure.place(library))} of {len(measure.values)}**"
-            row += [measure.show(measure.values[library]), place]
+            number = measure.place(library)
+            place = f"{ordinal(number)} of {len(measure.values)}"
+            row += [measure.show(measure.values[library]), place if number == 1 else f"**{place}**"]
         else:
             row += ["-", "**not reached**"]
         rows.append(row)
@@ -122,7 +123,7 @@ def summary(document: Json, data: str) -> Table:
     header = ["library"]
     header += [f"build s, {threads_text(count)}" for count in threads]
     header += [f"queries/s at 0.95, {threads_text(count)}" for count in threads]
-    header += ["at 0.99, 1 thread" if threads[0] == "1" else f"at 0.99, {threads_text(threads[0])}"]
+    header += [f"queries/s at 0.99, {threads_text(threads[0])}"]
     header += ["build memory", "file", "first answer ms", "unreachable", "two builds"]
     rows = []
     for result in documents.results_of(document, data):

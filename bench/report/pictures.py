@@ -60,8 +60,12 @@ def _lines(axes: Axes, plot: Plot, names: list[str]) -> None:
         x = [float(value) for value in series.x]
         marker, width = _MARKERS[symbol], 2.5 if symbol == "circle" else 1.3
         axes.plot(x, list(series.y), color=color, marker=marker, ms=4, lw=width, label=series.name)
+        if series.law:
+            axes.plot(x, list(series.law), color=color, lw=1, ls="--")
         if series.low:
             axes.vlines(x, list(series.low), list(series.high), color=color, lw=1)
+    if plot.y_zero:
+        axes.set_ylim(bottom=0)
     if plot.x_log:
         axes.set_xscale("log")
     if plot.y_log:

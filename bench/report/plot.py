@@ -45,6 +45,8 @@ class Series:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     """Ends of the error bars, where there are any."""
+    law: Sequence[float] = ()
+    """What a law gives at each x, drawn dashed, where there is one."""
 
 
 @dataclasses.dataclass
@@ -63,6 +65,8 @@ class Plot:
     x_log: bool = False
     y_log: bool = False
     x_ticks: Sequence[tuple[float, str]] = ()
+    y_zero: bool = False
+    """The axis begins at 0."""
 
 
 def style(name: str, names: Sequence[str]) -> tuple[str, str]:
@@ -86,12 +90,13 @@ def recall_ticks(recalls: Sequence[float]) -> list[tuple[float, str]]:
     return [(recall_place(r), f"{r:g}") for r in RECALLS if r >= below]
 
 
-def exponent(x: Sequence[float], y: Sequence[float]) -> float:
-    """Exponent b of the power law y = a·x^b that fits best (least squares of logarithms)."""
-    a, b = [math.log(v) for v in x], [math.log(v) for v in y]
-    mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
-    spread = sum((v - mean_a) ** 2 for v in a)
-    return sum((v - mean_a) * (w - mean_b) for v, w in zip(a, b, strict=True)) / spread
+def power_law(x: Sequence[float], y: Sequence[float]) -> tuple[float, list[float]]:
+    """Exponent b of the law y = a·x^b that fits best (least squares of logarithms), and its values at x."""
+    log_x, log_y = [math.log(v) for v in x], [math.log(v) for v in y]
+    mean_x, mean_y = sum(log_x) / len(x), sum(log_y) / len(y)
+    spread = sum((v - mean_x) ** 2 for v in log_x)
+    slope = sum((v - mean_x) * (w - mean_y) for v, w in zip(log_x, log_y, strict=True)) / spread
+    return slope, [math.exp(mean_y + slope * (v - mean_x)) for v in log_x]
 
 
 def short(value: float) -> str:

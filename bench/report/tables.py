@@ -31,5 +31,5 @@ def _cell(text: str) -> str:
     shown = html.escape(text)
     while "**" in shown:
         shown = shown.replace("**", "<strong>", 1).replace("**", "</strong>", 1)
-    number = re.fullmatch(r"\**[+-]?[\d.,]+( (s|ms|MiB))?( of \d+)?\**", text)
+    number = re.fullmatch(r"\**[+-]?[\d.,]+( (s|ms|us|MiB))?( of \d+)?\**", text)
     return f"<td{' class=number' if number else ''}>{shown}</td>"

@@ -11,7 +11,8 @@ from .plot import CONCORD, Plot, Series, style
 def figure(plot: Plot, names: list[str]) -> dict[str, Any]:
     """Data and layout for Plotly.newPlot; ``names`` are all that share a set of colors."""
     bars = plot.kind in ("bars", "stacked")
-    traces = [_trace(plot, series, names) for series in plot.series]
+    laws = [_law(series, names) for series in plot.series if series.law]
+    traces = [*laws, *(_trace(plot, series, names) for series in plot.series)]
     x_axis: dict[str, Any] = {"title": {"text": plot.x_title}, "automargin": True}
     y_axis: dict[str, Any] = {"title": {"text": plot.y_title}, "automargin": True}
     if bars:
@@ -30,6 +31,8 @@ def figure(plot: Plot, names: list[str]) -> dict[str, Any]:
         y_axis |= {"type": "log", "tickvals": ticks, "ticktext": [prefixed(tick) for tick in ticks]}
     elif plot.y_log:
         y_axis |= {"type": "log", "dtick": 1, "exponentformat": "power"}
+    if plot.y_zero:
+        y_axis["rangemode"] = "tozero"
     if plot.x_ticks:
         x_axis |= {
             "tickvals": [t[0] for t in plot.x_ticks],
@@ -38,7 +41,7 @@ def figure(plot: Plot, names: list[str]) -> dict[str, Any]:
     layout = {
         "xaxis": x_axis,
         "yaxis": y_axis,
-        "height": height + 20 * ((len(traces) + 1) // 2),
+        "height": height + 20 * ((len(plot.series) + 1) // 2),
         "margin": {"l": 48, "r": 12, "t": 8, "b": 48},
         "legend": {
             "orientation": "h",
@@ -52,9 +55,16 @@ def figure(plot: Plot, names: list[str]) -> dict[str, Any]:
         "barmode": "stack" if plot.kind == "stacked" else "group",
         "hovermode": "closest",
         "dragmode": False,
-        "showlegend": len(traces) > 1 or plot.kind == "lines",
+        "showlegend": len(plot.series) > 1 or plot.kind == "lines",
     }
     return {"data": traces, "layout": layout}
+
+
+def _law(series: Series, names: list[str]) -> dict[str, Any]:
+    """A dashed line behind the figures, without a word of its own."""
+    line = {"color": style(series.name, names)[0], "width": 1.4, "dash": "dash"}
+    shown = {"mode": "lines", "line": line, "showlegend": False, "hoverinfo": "skip"}
+    return {"type": "scatter", "x": list(series.x), "y": list(series.law), **shown}
 
 
 def _trace(plot: Plot, series: Series, names: list[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 import pytest
-from report import bench_part, documents, growth, peers_part, plot, quote, web
+from report import bench_part, documents, growth, peers_part, plot, quote, serve_part, web
 from report.page import compose
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -49,8 +49,9 @@ def test_the_standing_says_where_concord_is(seconds: float) -> None:
         f"{seconds:.2f} s" if seconds > 1 else "0.500 s",
         row[3],
     ]
-    assert row[3].startswith(f"**{place}") and row[3].endswith("of 4**")
-    assert f"<strong>{place}" in table.html() and row[3] in table.markdown()
+    assert row[3].strip("*") == f"{peers_part.ordinal(place)} of 4"
+    assert (f"<strong>{place}" in table.html()) == (place > 1), "what a peer does better stands out"
+    assert row[3] in table.markdown()
 
 
 def test_equal_figures_share_a_place_and_what_is_not_reached_is_said() -> None:
@@ -99,7 +100,10 @@ def test_ordinals() -> None:
 @pytest.mark.parametrize("power", [-0.5, 0.0, 0.13, 1.0, 2.0])
 def test_the_exponent_of_a_power_law(power: float) -> None:
     sizes = [10.0, 37.0, 1000.0, 5e5]
-    assert plot.exponent(sizes, [3 * n**power for n in sizes]) == pytest.approx(power)
+    costs = [3 * n**power for n in sizes]
+    slope, law = plot.power_law(sizes, costs)
+    assert slope == pytest.approx(power) and law == pytest.approx(costs)
+    assert plot.power_law(sizes, [*costs[:3], 2 * costs[3]])[0] > power
 
 
 def test_numbers_for_people() -> None:
@@ -145,6 +149,56 @@ def test_growth_needs_three_sizes_and_fits_them() -> None:
     ]
 
 
+def serve_document(p99: float, rate: float, **more: float) -> dict[str, Any]:
+    """Of concord-bench serve-mix."""
+    latency = {"searches": 1000, "p50_seconds": 2e-5, "p99_seconds": 5e-5, "p999_seconds": 9e-5}
+    mix = {
+        "readers": 8,
+        "writer_threads": 1,
+        "ef": 64,
+        "rounds": 6,
+        "idle": latency,
+        "beside_writer": latency | {"p99_seconds": 5e-5 * p99},
+        "p99_ratio": p99,
+        "lone_vectors_per_second": 8000.0,
+        "mixed_vectors_per_second": 8000.0 * rate,
+        "rate_ratio": rate,
+    }
+    data = {"name": "sift-128-euclidean.hdf5", "vectors": 60000}
+    return {"data": data, "machine": {"device": "cpu"}, "serve_mix": mix | more}
+
+
+def test_goals_of_readers_and_writer_that_are_missed_stand_out() -> None:
+    good, bad = serve_part.table(
+        [serve_document(1.5, 0.9, apart_ratio=0.95), serve_document(1.51, 0.89)]
+    ).rows
+    assert list(good) == [
+        "sift-128 60,000, 8 readers + 1 thread",
+        *("50 us", "75 us", "1.50"),
+        *("8,000", "7,200", "0.90", "0.95"),
+    ]
+    assert (bad[3], bad[6], bad[7]) == ("**1.51**", "**0.89**", "-")
+    latency, rates = serve_part.plots([serve_document(2.0, 0.5)])
+    assert [s.y for s in latency.series] == [[pytest.approx(50)], [pytest.approx(100)]]
+    assert [s.y for s in rates.series] == [[8000.0], [4000.0]]
+    assert (
+        "p99 100" in latency.series[1].hover[0] and "1,000 searches" in latency.series[1].hover[0]
+    )
+
+
+@pytest.mark.parametrize("folder", ["2026-11-22-epyc-2-cores", "2026-11-23-epyc-2-cores"])
+def test_a_folder_of_results_makes_one_page(folder: str) -> None:
+    files = sorted((ROOT / "bench/results" / folder).glob("*.json"))
+    found = documents.read(files)
+    assert len(found.all()) == len(files)
+    page = compose(found)
+    text = page.html()
+    assert all(path.name in text for path in files)
+    assert all(plot.series for plot, _ in page.plots)
+    sizes = [d["data"]["vectors"] for d in found.bench if d["data"]["name"].startswith("sift")]
+    assert sizes == sorted(sizes), "ascending, not by the names of files"
+
+
 # ------------------------------------------------------------------------------ the command
 
 
@@ -163,10 +217,19 @@ def test_what_is_no_result_is_refused_in_one_line(
     bench: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     page = tmp_path / "page.html"
-    for name, text in (("a.json", "{"), ("b.json", "[]"), ("c.json", '{"tool": "other"}')):
+    run = json.loads((RESULTS[0]).read_text())
+    for name, text in (
+        ("a.json", "{"),
+        ("b.json", "[]"),
+        ("c.json", '{"tool": "other"}'),
+        ("search.json", json.dumps({k: v for k, v in run.items() if k != "build"})),
+    ):
         (tmp_path / name).write_text(text)
         code, error = report(bench, tmp_path / name, "--out", page)
         assert code == 2 and name in error and error.count("\n") == 1, error
+    (tmp_path / "d.json").write_text(json.dumps({k: v for k, v in run.items() if k != "audit"}))
+    code, error = report(bench, tmp_path / "d.json", "--out", page)
+    assert code == 2 and "'audit'" in error and error.count("\n") == 1, error
     code, error = report(bench, RESULTS[0], "--out", tmp_path / "absent" / "page.html")
     assert code == 2 and "absent" in error and error.count("\n") == 1
     assert report(bench, tmp_path / "no.json", "--out", page)[0] == 2
