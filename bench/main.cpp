@@ -82,6 +82,7 @@ int main(int argc, char** argv) {
   add_compare_command(app, options, chosen);
   add_report_command(app, options, chosen);
   add_serve_mix_command(app, options, chosen);
+  add_durability_command(app, options, chosen);
   add_words_command(app, options, chosen);
   try {
     check_command(app, argc > 1 ? argv[1] : "");

@@ -15,6 +15,7 @@ void add_convert_command(CLI::App& app, Options& options, Command& chosen);
 void add_compare_command(CLI::App& app, Options& options, Command& chosen);
 void add_report_command(CLI::App& app, Options& options, Command& chosen);
 void add_serve_mix_command(CLI::App& app, Options& options, Command& chosen);
+void add_durability_command(CLI::App& app, Options& options, Command& chosen);
 void add_words_command(CLI::App& app, Options& options, Command& chosen);
 
 }  // namespace concord::bench

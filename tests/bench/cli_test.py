@@ -3,6 +3,7 @@
 Usage: cli_test.py CONCORD_BENCH
 """
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -89,6 +90,33 @@ class Cli(unittest.TestCase):
         self.assertEqual(again["build"]["phases"]["beam_search"]["count"], 0)
         self.bench("build", *DATA, "--journal", "synced", code=2)
 
+    def test_durability(self):
+        digest = self.report("build", *DATA)["index"]["digest"]
+        command = ["durability", *DATA, "--rounds", "2", "--folder", self.folder.name]
+        for arguments in (["--kill-at", "0.7"],
+                          ["--kill-at", "1", "--journal", "system", "--threads", "2"]):
+            with self.subTest(arguments=arguments):
+                report = self.report(*command, *arguments)
+                figures = report["durability"]
+                for kind, builds in (("without_journal", 3), ("with_journal", 2)):
+                    self.assertEqual(figures[kind]["digest"], digest)
+                    self.assertEqual(len(figures[kind]["seconds"]), builds)
+                    self.assertEqual(len(figures[kind]["cpu_seconds"]), builds)
+                for ratio in ("cpu_ratio", "wall_ratio", "control_cpu_ratio", "control_wall_ratio"):
+                    values = figures[ratio]
+                    self.assertEqual(len(values["all"]), 2)
+                    self.assertLessEqual(values["least"], values["median"])
+                    self.assertLessEqual(values["median"], values["most"])
+                self.assertGreater(figures["journal_bytes"], 3000 * 16)
+                killed = figures["killed"]
+                self.assertEqual(killed["digest"], digest)
+                self.assertGreaterEqual(killed["committed"], 3000 * killed["at"])
+                self.assertLessEqual(killed["committed"], 3000)
+                self.assertGreater(killed["recovered"], 0)
+                self.assertEqual(killed["lost"], max(0, killed["committed"] - killed["recovered"]))
+                self.assertEqual(os.listdir(self.folder.name), ["report.json"])
+                self.assertIs(figures["digests_equal"], True)
+
     def test_batches(self):
         report = self.report("run", *DATA, *QUICK, "--limit-queries", "50", "--device", "cpu",
                              "--batch", "1,7,200", "--batch-device", "cpu,auto")
@@ -155,6 +183,8 @@ class Cli(unittest.TestCase):
             ["run", *DATA, "--isa", "mmx"],
             ["run", *DATA, "--json", "/nonexistent/report.json"],
             ["run", *DATA, "--no-such-option"],
+            ["durability", *DATA, "--folder", self.path("missing")],
+            ["durability", *DATA, "--kill-at", "0"],
             ["info", "--index", self.path("no.concord")],
             ["search", "--index", self.path("missing.concord"), *DATA],
         ):
