@@ -30,6 +30,7 @@ struct Shape {
   std::size_t cols = 0;
 };
 
+constexpr std::size_t kMaxElementBytes = 16;
 constexpr std::size_t kMaxTextBytes = 1024;
 // Deflate, the strongest filter these files come with, shrinks to 1/1032 at best.
 constexpr std::size_t kMaxCompression = 1032;
@@ -44,6 +45,39 @@ Shape shape_of(const Handle& dataset, const std::string& where) {
   return {sizes[0], sizes[1]};
 }
 
+/// Refuses what is kept in other files, or by filters that such files do not come with: those have
+/// decoders that are better not shown a hostile file.
+void check_storage(const Handle& dataset, const std::string& where) {
+  const Handle plist(H5Dget_create_plist(dataset.get()), H5Pclose);
+  if (H5Pget_layout(plist.get()) == H5D_VIRTUAL || H5Pget_external_count(plist.get()) != 0) {
+    throw InputError(where + ": is kept in other files");
+  }
+  const int filters = H5Pget_nfilters(plist.get());
+  for (int i = 0; i < filters; ++i) {
+    std::size_t values = 0;
+    const H5Z_filter_t filter = H5Pget_filter2(plist.get(), static_cast<unsigned>(i), nullptr,
+                                               &values, nullptr, 0, nullptr, nullptr);
+    if (filter == H5Z_FILTER_DEFLATE || filter == H5Z_FILTER_SHUFFLE ||
+        filter == H5Z_FILTER_FLETCHER32)
+      continue;
+    throw InputError(where + ": is packed by HDF5's filter " + std::to_string(filter) +
+                     "; allowed are gzip, shuffle and fletcher32");
+  }
+}
+
+/// Bytes of a matrix of `shape`, or of one of its chunks if that is larger: HDF5 reads whole ones.
+std::size_t bytes_to_read(const Handle& dataset, Shape shape, std::size_t element,
+                          const std::string& where) {
+  const std::size_t bytes = checked_bytes(shape.rows, shape.cols, element, where);
+  const Handle plist(H5Dget_create_plist(dataset.get()), H5Pclose);
+  if (H5Pget_layout(plist.get()) != H5D_CHUNKED) return bytes;
+  std::array<hsize_t, 2> chunk{};
+  if (H5Pget_chunk(plist.get(), 2, chunk.data()) != 2) {
+    throw InputError(where + ": its chunks are no matrices");
+  }
+  return std::max(bytes, checked_bytes(chunk[0], chunk[1], element, where));
+}
+
 /// The first `limit` rows of `name`, converted by HDF5 to `memory_type`.
 template <class T>
 Matrix<T> read_matrix(const Handle& file, const std::string& path, const char* name,
@@ -56,10 +90,16 @@ Matrix<T> read_matrix(const Handle& file, const std::string& path, const char* n
   if (type_class != H5T_INTEGER && type_class != H5T_FLOAT) {
     throw InputError(where + ": holds neither integers nor floating-point numbers");
   }
+  const std::size_t element = H5Tget_size(stored_type.get());
+  if (element > kMaxElementBytes) {
+    throw InputError(where + ": has numbers of " + std::to_string(element) + " bytes");
+  }
+  check_storage(dataset, where);
   const Shape shape = shape_of(dataset, where);
-  const std::size_t bytes =
-      checked_bytes(shape.rows, shape.cols, H5Tget_size(stored_type.get()), where);
-  if (bytes / kMaxCompression > std::filesystem::file_size(path)) {
+  const std::size_t bytes = bytes_to_read(dataset, shape, element, where);
+  const hsize_t stored =
+      std::min<hsize_t>(H5Dget_storage_size(dataset.get()), std::filesystem::file_size(path));
+  if (bytes / kMaxCompression > stored) {
     throw InputError(where + ": claims " + std::to_string(bytes) +
                      " bytes, more than the file can hold");
   }
@@ -100,8 +140,14 @@ std::string read_distance(const Handle& file) {
   return text.substr(0, text.find('\0'));
 }
 
-bool has(const Handle& file, const char* name) {
-  return H5Lexists(file.get(), name, H5P_DEFAULT) > 0;
+/// Whether the file has it; a link that leads elsewhere, to another file perhaps, is refused.
+bool has(const Handle& file, const char* name, const std::string& path) {
+  if (H5Lexists(file.get(), name, H5P_DEFAULT) <= 0) return false;
+  H5L_info_t link{};
+  if (H5Lget_info(file.get(), name, &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD) {
+    throw InputError(path + ": " + name + ": is a link, not a data set of this file");
+  }
+  return true;
 }
 
 }  // namespace
@@ -118,7 +164,7 @@ Hdf5Contents read_hdf5(const std::filesystem::path& path, Hdf5Wanted wanted,
   Hdf5Contents contents;
   contents.distance = read_distance(file);
   const std::string name = path.string();
-  if (has(file, "train")) {
+  if (has(file, "train", name)) {
     const Handle train(H5Dopen2(file.get(), "train", H5P_DEFAULT), H5Dclose);
     if (!train.valid()) throw InputError(name + ": train: cannot be opened as a data set");
     contents.train_rows = shape_of(train, name + ": train").rows;
@@ -126,10 +172,10 @@ Hdf5Contents read_hdf5(const std::filesystem::path& path, Hdf5Wanted wanted,
       contents.train = read_matrix<float>(file, name, "train", H5T_NATIVE_FLOAT, train_limit);
     }
   }
-  if (wanted.test && has(file, "test")) {
+  if (wanted.test && has(file, "test", name)) {
     contents.test = read_matrix<float>(file, name, "test", H5T_NATIVE_FLOAT, test_limit);
   }
-  if (wanted.neighbors && has(file, "neighbors")) {
+  if (wanted.neighbors && has(file, "neighbors", name)) {
     contents.neighbors =
         read_matrix<std::uint32_t>(file, name, "neighbors", H5T_NATIVE_UINT32, test_limit);
   }

@@ -6,6 +6,7 @@
 #include <hdf5.h>
 
 #include <array>
+#include <functional>
 
 #include "bench/data_set.hpp"
 #include "bench/vec_files.hpp"
@@ -63,6 +64,24 @@ class Hdf5File : public testing::Test {
   }
 
   void close() const { H5Fclose(file_); }
+
+  /// A file with nothing but `train`, which nothing is written to, laid out as `lay_out` says.
+  void create_train(std::array<hsize_t, 2> sizes,
+                    const std::function<void(hid_t layout)>& lay_out) const {
+    const std::array<hsize_t, 2> unlimited{H5S_UNLIMITED, H5S_UNLIMITED};
+    const hid_t layout = H5Pcreate(H5P_DATASET_CREATE);
+    lay_out(layout);
+    const bool grows = H5Pget_layout(layout) == H5D_CHUNKED;
+    const hid_t space = H5Screate_simple(2, sizes.data(), grows ? unlimited.data() : nullptr);
+    H5Dclose(H5Dcreate2(file_, "train", H5T_IEEE_F32LE, space, H5P_DEFAULT, layout, H5P_DEFAULT));
+    H5Sclose(space);
+    H5Pclose(layout);
+    close();
+  }
+
+  [[nodiscard]] std::string refusal() const {
+    return message_of<InputError>([&] { (void)read_hdf5(path_, {}, kAllRows, kAllRows); });
+  }
 
   TempDir dir_;
   std::filesystem::path path_ = dir_.file("d.hdf5");
@@ -165,6 +184,52 @@ TEST_F(Hdf5File, SizesThatTheFileCannotHoldAreRefusedBeforeMemoryIsTaken) {
   close();
   EXPECT_THAT(message_of<InputError>([&] { (void)read_hdf5(path_, {}, kAllRows, kAllRows); }),
               HasSubstr("more than the file can hold"));
+}
+
+// HDF5 takes memory for a whole chunk, however little of it is in the matrix.
+TEST_F(Hdf5File, ChunksThatTheFileCannotHoldAreRefusedBeforeMemoryIsTaken) {
+  create_train({3, 2}, [](hid_t layout) {
+    const std::array<hsize_t, 2> chunk{hsize_t{1} << 22, 128};
+    H5Pset_chunk(layout, 2, chunk.data());
+  });
+  EXPECT_THAT(refusal(), HasSubstr("more than the file can hold"));
+}
+
+TEST_F(Hdf5File, OtherFiltersThanGzipAreRefused) {
+  create_train({3, 2}, [](hid_t layout) {
+    const std::array<hsize_t, 2> chunk{3, 2};
+    H5Pset_chunk(layout, 2, chunk.data());
+    H5Pset_nbit(layout);
+  });
+  EXPECT_THAT(refusal(), HasSubstr("allowed are gzip"));
+}
+
+// A file that was sent must not make the benchmark read another file of this machine.
+TEST_F(Hdf5File, WhatIsKeptInOtherFilesIsRefused) {
+  const std::string other = dir_.file("other").string();
+  const std::vector<float> values(6, 1);
+  put("train", H5T_IEEE_F32LE, {3, 2}, H5T_NATIVE_FLOAT, values.data());
+  close();
+  std::filesystem::rename(path_, other);
+
+  create();
+  H5Lcreate_external(other.c_str(), "train", file_, "train", H5P_DEFAULT, H5P_DEFAULT);
+  close();
+  EXPECT_THAT(refusal(), HasSubstr("is a link"));
+
+  create();
+  create_train({3, 2},
+               [&](hid_t layout) { H5Pset_external(layout, other.c_str(), 0, H5F_UNLIMITED); });
+  EXPECT_THAT(refusal(), HasSubstr("is kept in other files"));
+
+  create();
+  create_train({3, 2}, [&](hid_t layout) {
+    const std::array<hsize_t, 2> sizes{3, 2};
+    const hid_t space = H5Screate_simple(2, sizes.data(), nullptr);
+    H5Pset_virtual(layout, space, other.c_str(), "train", space);
+    H5Sclose(space);
+  });
+  EXPECT_THAT(refusal(), HasSubstr("is kept in other files"));
 }
 
 }  // namespace
