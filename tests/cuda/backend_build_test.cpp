@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/cuda/host_devices.hpp"
+#include "tests/support/no_threads.hpp"
 
 namespace concord::test {
 namespace {
@@ -47,6 +48,20 @@ TEST(BackendBuild, EveryEpochLimit) {
     expect_cpu_digest(make_params(5, 6, 24, limit),
                       make_data(Shape::sorted, limit > 100 ? scaled(3000, 800) : 600, 5));
   }
+}
+
+// The thread that submits to the device is one that a build can do without, like the pool's.
+TEST(BackendBuild, ASystemThatGivesNoThreads) {
+  const IndexParams params = make_params(8, 6, 24, 300);
+  const Matrix data = make_data(Shape::clustered, scaled(1500, 600), 8);
+  const std::string expected = digest_on("cpu", params, data);
+  const HostDevices devices;
+  const NoThreads none;
+  Index index(params, on("cuda"));
+  index.add(data.view());
+  EXPECT_EQ(index.digest(), expected);
+  EXPECT_EQ(index.stats().device.name, "host team");
+  EXPECT_EQ(index.stats().threads, 1u);
 }
 
 TEST(BackendBuild, EveryShapeOfData) {
