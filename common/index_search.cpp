@@ -9,6 +9,7 @@
 
 #include "common/float_environment.hpp"
 #include "common/index_impl.hpp"
+#include "common/number_text.hpp"
 #include "common/stopwatch.hpp"
 
 namespace concord {
@@ -33,11 +34,11 @@ void check(const SearchParams& params, Metric metric) {
   check_search_width("ef", params.ef, 1);
   if (!(params.slack >= 0)) {
     throw Error(ErrorCode::invalid_parameter,
-                "slack is " + std::to_string(params.slack) + "; allowed are 0 to infinity");
+                "slack is " + core::text_of(params.slack) + "; allowed are 0 to infinity");
   }
   if (metric == Metric::inner_product && !std::isinf(params.slack)) {
     throw Error(ErrorCode::invalid_parameter,
-                "slack is " + std::to_string(params.slack) +
+                "slack is " + core::text_of(params.slack) +
                     "; with inner_product, which is no metric, only infinity is allowed");
   }
 }

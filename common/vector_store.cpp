@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/key.hpp"
+#include "common/number_text.hpp"
 
 namespace concord::core {
 namespace {
@@ -311,7 +312,7 @@ void VectorStore::refuse(const float* vector, const char* what, std::size_t numb
     }
   }
   throw Error(ErrorCode::invalid_vector,
-              name + " has a squared norm above " + std::to_string(kMaxSquaredNorm) +
+              name + " has a squared norm above " + text_of(static_cast<float>(kMaxSquaredNorm)) +
                   ", beyond which distances overflow float; scale the data down");
 }
 
@@ -320,7 +321,8 @@ void VectorStore::check_shape(const MatrixView<const float>& matrix, const char*
   if (matrix.cols != dimension_) {
     throw Error(ErrorCode::dimension_mismatch,
                 std::string(what) + " have " + std::to_string(matrix.cols) +
-                    " columns, the index has dimension " + std::to_string(dimension_));
+                    " columns, the index has dimension " + std::to_string(dimension_) +
+                    (matrix.rows == dimension_ ? "; are they transposed?" : ""));
   }
   if (matrix.data == nullptr || matrix.stride < matrix.cols) {
     throw Error(ErrorCode::dimension_mismatch,

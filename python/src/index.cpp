@@ -213,10 +213,10 @@ void PythonIndex::in_pieces(const Array& queries, const Piece& piece, const Run&
   watch.rethrow();
 }
 
-nb::object PythonIndex::search(nb::handle queries, nb::handle k, nb::handle ef, float slack,
+nb::object PythonIndex::search(nb::handle queries, nb::handle k, nb::handle ef, nb::handle slack,
                                nb::handle out) const {
   const Array rows(queries, "queries");
-  const SearchParams how{number32(k, "k"), number32(ef, "ef"), slack};
+  const SearchParams how{number32(k, "k"), number32(ef, "ef"), real_number(slack, "slack")};
   const Reading reading(lock_);
   use_first(used_links_, [&] { (void)index_.search({}, how); });
   (void)index_.search({},

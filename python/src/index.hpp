@@ -31,7 +31,7 @@ class PythonIndex {
   /// `labels`: None or a one-dimensional array of uint64.
   std::size_t add(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress);
   nanobind::object search(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
-                          float slack, nanobind::handle out) const;
+                          nanobind::handle slack, nanobind::handle out) const;
   nanobind::object exact_search(nanobind::handle queries, nanobind::handle k,
                                 nanobind::handle out) const;
   void save(nanobind::bytes path, const Saver& saver) const;

@@ -97,7 +97,7 @@ NB_MODULE(_concord, m) {
       .def("compact", &PythonIndex::compact)
       .def("add", &PythonIndex::add, "vectors"_a.none(), "labels"_a.none(), "progress"_a.none())
       .def("search", &PythonIndex::search, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
-           "slack"_a, "out"_a.none())
+           "slack"_a.none(), "out"_a.none())
       .def("exact_search", &PythonIndex::exact_search, "queries"_a.none(), "k"_a.none(),
            "out"_a.none())
       .def("size", &PythonIndex::size)

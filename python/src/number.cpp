@@ -18,9 +18,19 @@ std::uint64_t number(nb::handle value, const char* name, unsigned bits) {
   const std::uint64_t result = PyLong_AsUnsignedLongLong(integer.ptr());
   if (PyErr_Occurred() == nullptr && (bits == 64 || result >> bits == 0)) return result;
   PyErr_Clear();  // negative, or too large
-  throw Error(ErrorCode::invalid_parameter, std::string(name) + " is " + nb::str(integer).c_str() +
-                                                "; it must fit " + std::to_string(bits) +
-                                                " bits without sign");
+  const std::string text = nb::str(integer).c_str();
+  const std::string rule = text.front() == '-' ? "it must not be negative"
+                                               : "it must fit " + std::to_string(bits) + " bits";
+  throw Error(ErrorCode::invalid_parameter, std::string(name) + " is " + text + "; " + rule);
+}
+
+float real_number(nb::handle value, const char* name) {
+  const double result = PyFloat_AsDouble(value.ptr());
+  if (PyErr_Occurred() == nullptr) return static_cast<float>(result);
+  PyErr_Clear();
+  const std::string message =
+      std::string(name) + " must be a number, not " + nb::inst_name(value).c_str();
+  throw nb::type_error(message.c_str());
 }
 
 }  // namespace concord::python

@@ -62,7 +62,7 @@ def test_builtins_catch_them(kind: type[concord.Error], builtin: type[Exception]
     ],
 )
 def test_parameters_out_of_range(arguments: dict[str, Any]) -> None:
-    with pytest.raises(concord.InvalidParameterError, match="allowed|must fit|device"):
+    with pytest.raises(concord.InvalidParameterError, match="allowed|must fit|negative|device"):
         concord.Index(**{"dim": 4, **arguments})
 
 
@@ -85,8 +85,9 @@ def test_search_parameters(index: concord.Index, vectors: Floats) -> None:
     for slack in (-0.1, -np.inf, np.nan):
         with pytest.raises(concord.InvalidParameterError, match="slack is"):
             index.search(query, slack=slack)
-    with pytest.raises(TypeError):
-        index.search(query, slack="wide")  # type: ignore[arg-type]
+    for wide in ("wide", None, [0.1]):
+        with pytest.raises(TypeError, match="slack must be a number, not"):
+            index.search(query, slack=wide)  # type: ignore[arg-type]
     similar = concord.Index(16, "inner_product")
     with pytest.raises(concord.InvalidParameterError, match="only infinity"):
         similar.search(query, slack=0.1)

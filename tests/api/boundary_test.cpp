@@ -246,7 +246,7 @@ TEST(BadParameters, OfSearchesAreRefused) {
   expect_error(ErrorCode::invalid_parameter, {"k", "65536"},
                [&] { static_cast<void>(index.exact_search(data.slice(0, 1), 65537)); });
   for (const float slack : {-0.1f, -std::numeric_limits<float>::infinity(), std::nanf("")}) {
-    expect_error(ErrorCode::invalid_parameter, {"slack", "0 to infinity"}, [&] {
+    expect_error(ErrorCode::invalid_parameter, {"slack is ", "; allowed are 0 to infinity"}, [&] {
       static_cast<void>(index.search(data.slice(0, 1), {.k = 1, .ef = 10, .slack = slack}));
     });
   }
@@ -383,7 +383,7 @@ TEST_P(BadInput, NormsThatWouldOverflow) {
   }
   expect_refused(ErrorCode::invalid_vector, {"vector 1 ", "squared norm", "scale"},
                  [&] { index_.add(more.view()); });
-  expect_refused(ErrorCode::invalid_vector, {"query 1 ", "squared norm"},
+  expect_refused(ErrorCode::invalid_vector, {"query 1 ", "squared norm above 4.2535293e+37"},
                  [&] { static_cast<void>(index_.search(more.view())); });
   expect_unharmed();
 }

@@ -252,6 +252,9 @@ TEST(VectorStore, RefusesOtherShapes) {
   test::expect_error(ErrorCode::dimension_mismatch, {"5 columns", "dimension 4"}, [&] {
     store.check_shape({data, 1, 5}, "vectors");
   });
+  test::expect_error(ErrorCode::dimension_mismatch, {"2 columns", "transposed"}, [&] {
+    store.check_shape({data, 4, 2}, "vectors");
+  });
   test::expect_error(ErrorCode::dimension_mismatch, {"stride"}, [&] {
     store.check_shape({data, 2, 4, 3}, "vectors");
   });
