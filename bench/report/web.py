@@ -10,54 +10,56 @@ from .plot import CONCORD, Plot, Series, style
 
 def figure(plot: Plot, names: list[str]) -> dict[str, Any]:
     """Data and layout for Plotly.newPlot; ``names`` are all that share a set of colors."""
-    bars = plot.kind in ("bars", "stacked")
     laws = [_law(series, names) for series in plot.series if series.law]
     traces = [*laws, *(_trace(plot, series, names) for series in plot.series)]
-    x_axis: dict[str, Any] = {"title": {"text": plot.x_title}, "automargin": True}
-    y_axis: dict[str, Any] = {"title": {"text": plot.y_title}, "automargin": True}
-    if bars:
-        y_axis |= {"autorange": "reversed", "ticklabelstandoff": 4}
-        rows = len({category for series in plot.series for category in series.x})
-        height = 150 + rows * (40 if plot.kind == "stacked" else 16 + 14 * len(plot.series))
-    else:
-        height = 440
-    if plot.x_log:
-        ticks = log_ticks([float(value) for series in plot.series for value in series.x])
-        x_axis |= {"type": "log", "tickvals": ticks, "ticktext": [prefixed(tick) for tick in ticks]}
-    if plot.y_log and plot.kind == "lines":
-        ticks = log_ticks(
-            [v for series in plot.series for v in (*series.y, *series.low, *series.high)]
-        )
-        y_axis |= {"type": "log", "tickvals": ticks, "ticktext": [prefixed(tick) for tick in ticks]}
-    elif plot.y_log:
-        y_axis |= {"type": "log", "dtick": 1, "exponentformat": "power"}
-    if plot.y_zero:
-        y_axis["rangemode"] = "tozero"
-    if plot.x_ticks:
-        x_axis |= {
-            "tickvals": [t[0] for t in plot.x_ticks],
-            "ticktext": [t[1] for t in plot.x_ticks],
-        }
+    legend = {"orientation": "h", "traceorder": "normal", "yanchor": "bottom"}
     layout = {
-        "xaxis": x_axis,
-        "yaxis": y_axis,
-        "height": height + 20 * ((len(plot.series) + 1) // 2),
+        "xaxis": _x_axis(plot),
+        "yaxis": _y_axis(plot),
+        "height": _height(plot),
         "margin": {"l": 48, "r": 12, "t": 8, "b": 48},
-        "legend": {
-            "orientation": "h",
-            "traceorder": "normal",
-            "xref": "container",
-            "x": 0,
-            "yref": "container",
-            "y": 0,
-            "yanchor": "bottom",
-        },
+        "legend": legend | {"xref": "container", "x": 0, "yref": "container", "y": 0},
         "barmode": "stack" if plot.kind == "stacked" else "group",
         "hovermode": "closest",
         "dragmode": False,
         "showlegend": len(plot.series) > 1 or plot.kind == "lines",
     }
     return {"data": traces, "layout": layout}
+
+
+def _x_axis(plot: Plot) -> dict[str, Any]:
+    axis: dict[str, Any] = {"title": {"text": plot.x_title}, "automargin": True}
+    if plot.x_log:
+        axis |= _log_axis([float(value) for series in plot.series for value in series.x])
+    if plot.x_ticks:
+        places, texts = zip(*plot.x_ticks, strict=True)
+        axis |= {"tickvals": places, "ticktext": texts}
+    return axis
+
+
+def _y_axis(plot: Plot) -> dict[str, Any]:
+    axis: dict[str, Any] = {"title": {"text": plot.y_title}, "automargin": True}
+    if plot.kind in ("bars", "stacked"):
+        return axis | {"autorange": "reversed", "ticklabelstandoff": 4}
+    if plot.y_log and plot.kind == "lines":
+        return axis | _log_axis([v for s in plot.series for v in (*s.y, *s.low, *s.high)])
+    if plot.y_log:
+        return axis | {"type": "log", "dtick": 1, "exponentformat": "power"}
+    return axis | ({"rangemode": "tozero"} if plot.y_zero else {})
+
+
+def _log_axis(values: list[float]) -> dict[str, Any]:
+    ticks = log_ticks(values)
+    return {"type": "log", "tickvals": ticks, "ticktext": [prefixed(tick) for tick in ticks]}
+
+
+def _height(plot: Plot) -> int:
+    """Pixels, the legend's two a line included."""
+    height = 440
+    if plot.kind in ("bars", "stacked"):
+        rows = len({category for series in plot.series for category in series.x})
+        height = 150 + rows * (40 if plot.kind == "stacked" else 16 + 14 * len(plot.series))
+    return height + 20 * ((len(plot.series) + 1) // 2)
 
 
 def _law(series: Series, names: list[str]) -> dict[str, Any]:
