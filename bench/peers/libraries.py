@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from . import graph
+from . import graph, link_files
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -180,23 +180,21 @@ class Hnswlib(Library):
         levels = state["element_levels"][:nodes]
         bottom = state["data_level0"].view(np.uint8)[: nodes * state["size_data_per_element"]]
         layers = [
-            (np.arange(nodes), _counted(bottom.reshape(nodes, -1)[:, : 4 + 4 * state["max_M0"]]))
+            (
+                np.arange(nodes),
+                link_files.counted(bottom.reshape(nodes, -1)[:, : 4 + 4 * state["max_M0"]]),
+            )
         ]
         starts = np.concatenate(
             [[0], np.cumsum(levels)]
         )  # a node's upper layers follow one another
-        upper = _counted(state["link_lists"].view(np.uint8).reshape(-1, 4 + 4 * state["max_M"]))
+        upper = link_files.counted(
+            state["link_lists"].view(np.uint8).reshape(-1, 4 + 4 * state["max_M"])
+        )
         for level in range(1, int(state["max_level"]) + 1):
             ids = np.flatnonzero(levels >= level)
             layers.insert(0, (ids, upper[starts[ids] + level - 1]))
         return graph.unreachable(layers, [state["enterpoint_node"]], nodes)
-
-
-def _counted(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Lists of hnswlib, a 16-bit count in four bytes and then ids, with -1 beyond the count."""
-    numbers = np.ascontiguousarray(rows).view(np.uint32).astype(np.int64)
-    counts, ids = numbers[:, 0] & 0xFFFF, numbers[:, 1:]
-    return np.where(np.arange(ids.shape[1]) < counts[:, None], ids, -1)
 
 
 class Faiss(Library):
@@ -288,6 +286,12 @@ class Usearch(Library):
         self.index = self._new()
         self.index.load(str(path))
 
+    def unreachable(self) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "index")
+            self.save(path)
+            return link_files.unreachable_of_usearch(path)
+
 
 class Voyager(Library):
     """float32 storage."""
@@ -308,6 +312,12 @@ class Voyager(Library):
 
     def load(self, path: pathlib.Path) -> None:
         self.index = self.lib.Index.load(str(path))
+
+    def unreachable(self) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "index")
+            self.save(path)
+            return link_files.unreachable_of_voyager(path)
 
 
 class Vsag(Library):

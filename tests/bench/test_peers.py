@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import pathlib
 import re
+import struct
 import subprocess
 from typing import Any
 
 import numpy as np
 import pytest
-from peers import data, graph, libraries, registry, suite, worker
+from peers import data, graph, libraries, link_files, registry, suite, worker
 from peers.judge import Judge
 
 SMALL = data.Mixture(2000, 24, intrinsic=3, clusters=5)
@@ -161,6 +162,28 @@ def test_hnswlib_links_are_read_as_they_are(tmp_path: pathlib.Path) -> None:
     assert 0 < lost < 2000, "hnswlib loses nodes among duplicates"
     found = reader.search(copies, 5, 2000)
     assert 2000 - len(np.unique(found)) >= lost, "what is unreachable is found by no search"
+
+
+@pytest.mark.parametrize("library", [libraries.Usearch, libraries.Voyager])
+def test_links_in_a_file_are_read_as_they_are(
+    tmp_path: pathlib.Path, library: type[libraries.Library]
+) -> None:
+    pytest.importorskip(library.package)
+    reader = library(libraries.Parameters(24, "l2sq", 4, 20, 1))
+    read = getattr(link_files, f"unreachable_of_{library.package}")
+    rows = data.load("small").base
+    for some in (rows, np.repeat(rows[:20], 100, axis=0)):
+        reader.build(some)
+        lost = reader.unreachable()
+        found = reader.search(some, 5, 2000)
+        assert lost is not None and len(some) - len(np.unique(found)) >= lost
+    assert lost > 0, "duplicates crowd one another out"
+    reader.save(tmp_path / "index")
+    content = (tmp_path / "index").read_bytes()
+    for damaged in (content[:-4], content + bytes(4), b"VOYA\x02" + content[5:]):
+        (tmp_path / "damaged").write_bytes(damaged)
+        with pytest.raises((ValueError, struct.error, IndexError)):
+            read(tmp_path / "damaged")
 
 
 # ------------------------------------------------------------------------------------------- suite
