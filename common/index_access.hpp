@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 
 #include "common/committer.hpp"
 #include "common/graph.hpp"
@@ -31,11 +30,13 @@ struct IndexAccess {
   static std::size_t add(Index& index, cuda::DeviceMatrixView<const float> vectors,
                          std::span<const std::uint64_t> labels, const ProgressCallback& progress,
                          const WriteRows& write);
-  /// As Index::search, where the device is to answer and can; nothing otherwise, and where a query
-  /// must be refused.
-  static std::optional<SearchResult> search(const Index& index,
-                                            cuda::DeviceMatrixView<const float> queries,
-                                            const SearchParams& params, cuda::CudaStream stream);
+  /// Brings queries to the host.
+  using FetchRows = std::function<MatrixView<const float>()>;
+  /// As Index::search of queries in device memory, which `fetch` brings to the host where the
+  /// device is not to answer, cannot, or finds a query that must be refused.
+  static SearchResult search(const Index& index, cuda::DeviceMatrixView<const float> queries,
+                             const SearchParams& params, cuda::CudaStream stream,
+                             const FetchRows& fetch);
 
   /// Throws Error(invalid_parameter) if `path` leads to the index file or the journal of an index
   /// made by open, which nobody may write over.

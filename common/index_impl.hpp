@@ -13,6 +13,7 @@
 #include <initializer_list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -113,15 +114,20 @@ struct Index::Impl {
   cpu::SearchCounts exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
                           std::uint32_t* found, LogLines& later);
 
-  /// Runs a search into keys and translates them to labels and distances; false if `run`, which
-  /// returns optional SearchCounts, did not.
+  /// Of queries in device memory; nothing where the device does not answer, or refuses a query.
+  std::optional<cpu::SearchCounts> search_there(OnDevice rows, const SearchParams& how,
+                                                cuda::CudaStream stream, core::Key* keys,
+                                                std::uint32_t* found, LogLines& later);
+
+  /// Runs a search, which returns SearchCounts, into keys and translates them to labels and
+  /// distances.
   template <class Run>
-  bool answer(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
+  void answer(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
               MatrixView<std::uint64_t> labels_out, MatrixView<float> distances_out,
               std::span<std::uint32_t> counts, const Run& run) const;
   /// The same, from entering `readers` to leaving them.
   template <class Run>
-  bool answer_among_readers(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
+  void answer_among_readers(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
                             MatrixView<std::uint64_t> labels_out, MatrixView<float> distances_out,
                             std::span<std::uint32_t> counts, const Run& run, LogLines& later) const;
 

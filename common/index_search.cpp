@@ -87,32 +87,35 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
                 });
 }
 
-std::optional<SearchResult> IndexAccess::search(const Index& index,
-                                                cuda::DeviceMatrixView<const float> queries,
-                                                const SearchParams& params,
-                                                cuda::CudaStream stream) {
+SearchResult IndexAccess::search(const Index& index, cuda::DeviceMatrixView<const float> queries,
+                                 const SearchParams& params, cuda::CudaStream stream,
+                                 const FetchRows& fetch) {
   const core::FloatEnvironment environment;
   Index::Impl& impl = *index.impl_;
   check(params, impl.graph.params().metric);
-  cuda::Backend* const on = impl.device(true, true);
-  if (on == nullptr || params.k == 0 ||
-      !on->takes_search(queries.rows, std::max(params.ef, params.k))) {
-    return std::nullopt;
-  }
   SearchResult result = result_of(queries.rows, params.k);
-  try {
-    const bool answered = impl.answer(
-        kUsedBySearch, queries.rows, params.k, {result.labels.data(), queries.rows, params.k},
-        {result.distances.data(), queries.rows, params.k}, result.counts,
-        [&](core::Key* keys, std::uint32_t* found, LogLines&) {
-          return counts_of(on->search(queries, stream, params, keys, found));
-        });
-    if (!answered) return std::nullopt;
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::invalid_vector) impl.give_up_device(error);
+  impl.answer(kUsedBySearch, queries.rows, params.k, {result.labels.data(), queries.rows, params.k},
+              {result.distances.data(), queries.rows, params.k}, result.counts,
+              [&](core::Key* keys, std::uint32_t* found, LogLines& later) {
+                const auto work = impl.search_there(queries, params, stream, keys, found, later);
+                return work ? *work : impl.search(fetch(), params, keys, found, later);
+              });
+  return result;
+}
+
+std::optional<cpu::SearchCounts> Index::Impl::search_there(OnDevice rows, const SearchParams& how,
+                                                           cuda::CudaStream stream, core::Key* keys,
+                                                           std::uint32_t* found, LogLines& later) {
+  cuda::Backend* const on = device_in_use;
+  if (on == nullptr || how.k == 0 || !on->takes_search(rows.rows, std::max(how.ef, how.k))) {
     return std::nullopt;
   }
-  return result;
+  try {
+    return counts_of(on->search(rows, stream, how, keys, found));
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::invalid_vector) give_up_device(error, &later);
+    return std::nullopt;
+  }
 }
 
 SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t k) const {
@@ -168,26 +171,24 @@ cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t
 }
 
 template <class Run>
-bool Index::Impl::answer(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
+void Index::Impl::answer(std::span<const core::Content> used, std::size_t n, std::uint32_t k,
                          MatrixView<std::uint64_t> labels_out, MatrixView<float> distances_out,
                          std::span<std::uint32_t> counts, const Run& run) const {
   LogLines later;
   const auto tell = [&] {
     for (const LogLine& line : later) line.log(line.level, line.message);
   };
-  bool answered = false;
   try {
-    answered = answer_among_readers(used, n, k, labels_out, distances_out, counts, run, later);
+    answer_among_readers(used, n, k, labels_out, distances_out, counts, run, later);
   } catch (...) {
     tell();
     throw;
   }
   tell();
-  return answered;
 }
 
 template <class Run>
-bool Index::Impl::answer_among_readers(std::span<const core::Content> used, std::size_t n,
+void Index::Impl::answer_among_readers(std::span<const core::Content> used, std::size_t n,
                                        std::uint32_t k, MatrixView<std::uint64_t> labels_out,
                                        MatrixView<float> distances_out,
                                        std::span<std::uint32_t> counts, const Run& run,
@@ -204,8 +205,7 @@ bool Index::Impl::answer_among_readers(std::span<const core::Content> used, std:
                     " labels and distances, a stride of at least that, and as many counts as rows");
   }
   std::vector<core::Key> keys(n * k);
-  const std::optional<cpu::SearchCounts> work = run(keys.data(), counts.data(), later);
-  if (!work) return false;
+  const cpu::SearchCounts work = run(keys.data(), counts.data(), later);
   for (std::size_t q = 0; q < n; ++q) {
     for (std::uint32_t j = 0; j < k; ++j) {
       const core::Key key = keys[q * k + j];
@@ -216,9 +216,8 @@ bool Index::Impl::answer_among_readers(std::span<const core::Content> used, std:
     }
   }
   queries += n;
-  search_distances += work->distances;
-  search_hops += work->hops;
-  return true;
+  search_distances += work.distances;
+  search_hops += work.hops;
 }
 
 }  // namespace concord

@@ -70,9 +70,11 @@ SearchResult search(const Index& index, DeviceMatrixView<const float> queries,
                     const SearchParams& params, CudaStream stream) {
   Device& device = IndexAccess::device(index);
   check_matrix(device, queries, queries.rows, index.params().dimension, "queries");
-  if (auto result = IndexAccess::search(index, queries, params, stream)) return *std::move(result);
-  const std::vector<float> values = fetch(device, queries, stream);
-  return index.search({values.data(), queries.rows, queries.cols}, params);
+  std::vector<float> values;
+  return IndexAccess::search(index, queries, params, stream, [&] {
+    values = fetch(device, queries, stream);
+    return MatrixView<const float>(values.data(), queries.rows, queries.cols);
+  });
 }
 
 void search(const Index& index, DeviceMatrixView<const float> queries, const SearchParams& params,

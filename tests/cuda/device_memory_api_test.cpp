@@ -5,6 +5,9 @@
 #include <cstring>
 #include <limits>
 #include <list>
+#include <optional>
+#include <thread>
+#include <utility>
 
 #include "tests/cuda/host_devices.hpp"
 
@@ -271,6 +274,36 @@ TEST(DeviceMemoryApi, AnyCallOfASearchMayFail) {
     failures += happened ? 1 : 0;
   }
   EXPECT_GT(failures, 20u);
+}
+
+// What a failed search has for the log it tells when it has left the index, which another thread
+// may then destroy: nothing of it is touched afterwards. AddressSanitizer sees it if it is.
+TEST(DeviceMemoryApi, AnIndexMayGoWhileASearchThatFailedTellsTheLog) {
+  const Matrix data = make_data(Shape::clustered, 400, 24);
+  Index cpu(api_params(), on("cpu"));
+  cpu.add(data.view());
+  bool armed = false;
+  const HostDevices devices(HostDevices::deferred(0), [&](const char*, std::uint64_t) {
+    if (std::exchange(armed, false)) throw Error(ErrorCode::cuda, "injected");
+  });
+  std::optional<Index> index;
+  std::optional<Caller> caller;
+  RuntimeOptions options = on("cuda");
+  int warnings = 0;
+  options.log = [&](LogLevel level, std::string_view) {
+    if (level != LogLevel::warning) return;
+    ++warnings;
+    caller.reset();
+    std::thread([&] { index.reset(); }).join();
+  };
+  index.emplace(api_params(), options);
+  index->add(data.view());
+  caller.emplace(*devices.last);
+  const auto there = caller->upload(data.slice(0, 80), 24);
+  const cuda::CudaStream stream = caller->stream();
+  armed = true;
+  expect_same(cuda::search(*index, there, {5, 20}, stream), cpu.search(data.slice(0, 80), {5, 20}));
+  EXPECT_EQ(warnings, 1);
 }
 
 TEST(DeviceMemoryApi, ResultsInDeviceMemory) {

@@ -57,6 +57,7 @@ CONCORD_API std::size_t add(Index& index, DeviceMatrixView<const float> vectors,
                                               const SearchParams& params, CudaStream stream);
 
 /// As Index::search, results into device memory: labels and distances [q × params.k], counts [q].
+/// The index's destructor waits for the search, not for the results on their way to the device.
 CONCORD_API void search(const Index& index, DeviceMatrixView<const float> queries,
                         const SearchParams& params, DeviceMatrixView<std::uint64_t> labels,
                         DeviceMatrixView<float> distances, std::uint32_t* counts,
