@@ -31,6 +31,17 @@ IndexParams validated(const IndexParams& params) {
   return params;
 }
 
+// Results could not be read with such a label. What loads files takes it, from earlier commits.
+void check_labels(std::span<const std::uint64_t> labels) {
+  const auto found = std::find(labels.begin(), labels.end(), kNoLabel);
+  if (found == labels.end()) return;
+  throw Error(ErrorCode::invalid_parameter,
+              "the label of vector " + std::to_string(found - labels.begin()) + " is " +
+                  std::to_string(kNoLabel) +
+                  ", which stands for no label in results; allowed are 0 to " +
+                  std::to_string(kNoLabel - 1));
+}
+
 }  // namespace
 
 Index::Impl::Impl(const IndexParams& params, RuntimeOptions runtime)
@@ -127,6 +138,7 @@ std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> n
                 "takes additions");
   }
   if (count == 0) return 0;
+  check_labels(new_labels);
   const core::FloatEnvironment environment;
   core::WriterLock::Writing writing(writer_lock);
   const auto end_keeping = [](Impl* impl) { impl->keep_device_for_writer(false); };

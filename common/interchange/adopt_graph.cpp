@@ -1,5 +1,7 @@
 #include "common/interchange/adopt_graph.hpp"
 
+#include <algorithm>
+
 #include "common/builder.hpp"
 #include "common/index_access.hpp"
 #include "common/interchange/linked_proposer.hpp"
@@ -33,6 +35,10 @@ Index adopt_graph(const ForeignIndex& foreign, MatrixView<const float> vectors,
 
 Index make_index(const ForeignIndex& foreign, Adopt adopt, RuntimeOptions options,
                  const InputFile& file) {
+  if (std::find(foreign.labels.begin(), foreign.labels.end(), kNoLabel) != foreign.labels.end()) {
+    file.refuse_unsupported("its label " + std::to_string(kNoLabel) +
+                            " stands for no label in results");
+  }
   const MatrixView<const float> vectors(foreign.vectors.data(), foreign.size(),
                                         foreign.params.dimension);
   try {

@@ -72,22 +72,21 @@ TEST(Tiny, KRaisesEf) {
   for (const std::uint32_t count : raised.counts) EXPECT_EQ(count, 50u);
 }
 
-// It is what stands behind the last result, too; counts tells the two apart.
-TEST(Labels, MayBeTheHighestNumber) {
+TEST(Labels, MayBeTheHighestNumberButOne) {
   const Matrix data = make_data(Shape::random, 3, 2);
-  const std::vector<std::uint64_t> labels = {0, kNoLabel, kNoLabel - 1};
+  const std::vector<std::uint64_t> labels = {0, kNoLabel - 1, kNoLabel - 2};
   Index index(make_params(2, 4, 20, 1));
   index.add(data.view(), labels);
-  expect_error(ErrorCode::duplicate_label, {"18446744073709551615"},
+  expect_error(ErrorCode::duplicate_label, {"18446744073709551614"},
                [&] { index.add(data.slice(0, 1), std::span(labels).subspan(1, 1)); });
   const TempPath path;
   index.save(path);
   const Index loaded = Index::load(path);
-  EXPECT_TRUE(loaded.contains(kNoLabel));
-  EXPECT_EQ(loaded.vector(kNoLabel), std::vector<float>(data.row(1), data.row(1) + 2));
+  EXPECT_TRUE(loaded.contains(kNoLabel - 1));
+  EXPECT_EQ(loaded.vector(kNoLabel - 1), std::vector<float>(data.row(1), data.row(1) + 2));
   const SearchResult found = loaded.search(data.slice(1, 1), search_params(5, 10));
   EXPECT_EQ(found.counts[0], 3u);
-  EXPECT_EQ(found.labels[0], kNoLabel);
+  EXPECT_EQ(found.labels[0], kNoLabel - 1);
   EXPECT_EQ(found.distances[0], 0.0f);
   EXPECT_EQ(found.labels[3], kNoLabel);
   EXPECT_EQ(found.distances[3], std::numeric_limits<float>::infinity());
@@ -438,6 +437,9 @@ TEST_P(BadInput, Labels) {
                  add({5, 8, 6, 7, 8}));
   expect_refused(ErrorCode::duplicate_label, {"label 1007", "already in the index"},
                  add({5, 8, 1007, 7, 9}));
+  expect_refused(ErrorCode::invalid_parameter,
+                 {"vector 2", "18446744073709551615", "0 to 18446744073709551614"},
+                 add({5, 8, kNoLabel, 7, kNoLabel}));
   expect_refused(ErrorCode::dimension_mismatch, {"4 labels for 5 vectors"}, add({1, 2, 3, 4}));
   expect_refused(ErrorCode::dimension_mismatch, {"0 labels for 5 vectors"}, add({}));
   expect_refused(ErrorCode::dimension_mismatch, {"6 labels for 5 vectors"},

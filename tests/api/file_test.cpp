@@ -315,7 +315,7 @@ TEST_F(File, RandomForgeriesNeverMakeAnUnsoundIndex) {
 
 TEST_F(File, ReplacesAnOlderOneAndRoundTripsLabels) {
   std::vector<std::uint64_t> labels(170);
-  for (std::size_t i = 0; i < 170; ++i) labels[i] = ~std::uint64_t{0} - 3 * i;
+  for (std::size_t i = 0; i < 170; ++i) labels[i] = kNoLabel - 1 - 3 * i;
   index_.add(data_.slice(250, 170), labels);
   index_.save(path_);
   const Index loaded = Index::load(path_);

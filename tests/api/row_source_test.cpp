@@ -76,8 +76,10 @@ TEST(RowSource, ThatFailsLeavesTheIndexAsItWas) {
   const RowSource good = [&](std::size_t first) { return data.slice(first, 1); };
   const std::vector<std::uint64_t> two_labels{1000, 1001};
   const std::vector<std::uint64_t> known_labels{1000, 7};
+  const std::vector<std::uint64_t> no_labels{1000, kNoLabel};
   refused(ErrorCode::dimension_mismatch, good, 3, two_labels);
   refused(ErrorCode::duplicate_label, good, 2, known_labels);
+  refused(ErrorCode::invalid_parameter, good, 2, no_labels);
   refused(
       ErrorCode::dimension_mismatch, [&](std::size_t) { return data.slice(0, 0); }, 5);
   refused(

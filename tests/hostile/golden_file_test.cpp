@@ -6,6 +6,7 @@
 //   CONCORD_UPDATE_GOLDEN=1 build/cpu/tests/hostile/concord_hostile_tests --gtest_filter='GoldenF*'
 // writes the digests of the grown indexes anew, and the file of a case that has none yet.
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -49,7 +50,7 @@ void add(Index& index, const Case& c, const Matrix& data, std::size_t end) {
     return;
   }
   std::vector<std::uint64_t> labels;
-  for (std::size_t i = first; i < end; ++i) labels.push_back(~std::uint64_t{0} - 11 * i);
+  for (std::size_t i = first; i < end; ++i) labels.push_back(kNoLabel - (i == 0 ? 1 : 11 * i));
   index.add(data.slice(first, end - first), labels);
 }
 
@@ -121,6 +122,28 @@ TEST(GoldenFile, LoadsAndGrowsAsItAlwaysDid) {
     const Digests found = digests_of(c);
     EXPECT_EQ(found.loaded, digests.at(c.name).loaded);
     EXPECT_EQ(found.grown, digests.at(c.name).grown);
+  }
+}
+
+// Those with labels were written when add took kNoLabel, and have it: they load and answer with it,
+// and take it no second time.
+TEST(GoldenFile, KeepsALabelThatAddRefuses) {
+  for (const Case& c : kCases) {
+    if (!c.labelled) continue;
+    SCOPED_TRACE(c.name);
+    Index index = Index::load(file_of(c), on_cpu());
+    ASSERT_TRUE(index.contains(kNoLabel));
+    EXPECT_TRUE(Index::map(file_of(c)).contains(kNoLabel));
+    const std::vector<float> first = index.vector(kNoLabel);
+    const SearchResult found =
+        index.exact_search({first.data(), 1, first.size()}, static_cast<std::uint32_t>(c.n));
+    EXPECT_EQ(found.counts[0], index.size());
+    EXPECT_TRUE(std::ranges::count(found.labels, kNoLabel) == 1);
+    const std::vector<std::uint64_t> label{kNoLabel};
+    expect_error(ErrorCode::invalid_parameter, {"18446744073709551615"}, [&] {
+      index.add({first.data(), 1, first.size()}, label);
+    });
+    EXPECT_EQ(index.size(), c.n);
   }
 }
 

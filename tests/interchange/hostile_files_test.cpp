@@ -207,8 +207,20 @@ TEST_F(HostileFile, ForgedHnswlibFieldsAreRefusedByWhatTheyBreak) {
   expect(kCorrupt, "vector 5 has NaN", data, std::numeric_limits<float>::quiet_NaN());
   expect(kCorrupt, "squared norm", data, 3e38f);
   expect(kCorrupt, "label 4 ", data + 4 * kDimension, u64{4});
+  expect(ErrorCode::unsupported, "label 18446744073709551615", data + 4 * kDimension, kNoLabel);
   expect(kCorrupt, "upper lists of element 0", kHnswlibHeader + kRows * element,
          std::uint32_t{0xFFFFFFFC});
+}
+
+TEST_F(HostileFile, TheLabelThatAddRefusesIsRefusedHoweverTheFileIsAdopted) {
+  const std::size_t label_of_first = kHnswlibHeader + read_at<std::uint64_t>(hnswlib_, 32);
+  write_at(hnswlib_, label_of_first, kNoLabel);
+  write_file(path_, hnswlib_);
+  for (const Adopt adopt : {Adopt::graph, Adopt::vectors}) {
+    expect_refused(ErrorCode::unsupported, {"label 18446744073709551615"}, [&] {
+      interchange::load_hnswlib(path_, {kDimension, Metric::l2sq}, adopt, on_cpu());
+    });
+  }
 }
 
 TEST_F(HostileFile, ForgedFaissFieldsAreRefusedByWhatTheyBreak) {

@@ -22,8 +22,8 @@
 namespace concord {
 
 /// Results of a batch: row q holds the `counts[q]` nearest found for query q, nearest first.
-/// Places beyond counts[q] hold kNoLabel and +infinity. A vector may have that number for its label
-/// all the same: it stands before them.
+/// Places beyond counts[q] hold kNoLabel and +infinity. add takes no such label; a vector of a file
+/// or journal that was written before it was refused may have it, and then stands before them.
 struct SearchResult {
   std::size_t queries = 0;
   std::size_t k = 0;
@@ -41,6 +41,7 @@ enum class MapCheck { on_first_use, on_open };
 
 struct IndexAccess;  // the library's own door
 
+/// What results hold where there is no neighbor; no vector can be given it for its label.
 inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 
 /// Thread-safety: one writer, any number of readers. search, exact_search, contains, vector,
@@ -117,14 +118,15 @@ class CONCORD_API Index {
 
   /// Inserts `vectors` ([n × dimension]) strictly in order; each can be found as soon as it is
   /// committed, while the rest are still to come. Labels are the numbers size(),
-  /// size()+1, …; with `labels` ([n]) they are the caller's, and must be new.
+  /// size()+1, …; with `labels` ([n]) they are the caller's, and must be new
+  /// and not kNoLabel.
   /// Returns how many were committed: n, or fewer where `progress` cancelled.
-  /// Throws Error(dimension_mismatch, invalid_vector, duplicate_label, capacity) and then leaves
-  /// the index as it was. Memory that runs out before the first commit does too; later,
-  /// Error(out_of_memory) or std::bad_alloc leaves a valid index with what was committed by then.
-  /// So does Error(io) where the journal of an index made by open cannot be written: nothing more
-  /// can be added then until compact() succeeds or the index is opened again.
-  /// O(n · ef_construction · M) distances, about O(log size) each.
+  /// Throws Error(dimension_mismatch, invalid_vector, invalid_parameter, duplicate_label, capacity)
+  /// and then leaves the index as it was. Memory that runs out before the first commit does too;
+  /// later, Error(out_of_memory) or std::bad_alloc leaves a valid index with what was committed by
+  /// then. So does Error(io) where the journal of an index made by open cannot be written: nothing
+  /// more can be added then until compact() succeeds or the index is opened again. O(n ·
+  /// ef_construction · M) distances, about O(log size) each.
   std::size_t add(MatrixView<const float> vectors, const ProgressCallback& progress = {});
   std::size_t add(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
                   const ProgressCallback& progress = {});

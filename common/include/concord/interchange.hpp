@@ -46,8 +46,8 @@ CONCORD_API void save_hnswlib(const Index& index, const std::filesystem::path& p
 
 /// Reads a file of hnswlib's. Elements that are marked as deleted are left out.
 /// Throws Error(io), Error(corrupt_file), Error(dimension_mismatch) where its vectors are not of
-/// space.dimension floats, Error(unsupported) where M is outside 2 … 64. An ef_construction above
-/// 1,024 becomes 1,024.
+/// space.dimension floats, Error(unsupported) where M is outside 2 … 64 or a label is
+/// kNoLabel. An ef_construction above 1,024 becomes 1,024.
 CONCORD_API Index load_hnswlib(const std::filesystem::path& path, HnswlibSpace space,
                                Adopt adopt = Adopt::graph, RuntimeOptions options = {});
 
