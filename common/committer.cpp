@@ -24,7 +24,8 @@ void Committer::commit(const ProposalBatch& batch) {
   const std::size_t appends = batch.lists() * batch.M * 2;
   graph_.table(0).reserve_epoch(appends, 0);
   graph_.table(1).reserve_epoch(appends, 0);
-  crowded_.reserve(crowded_.size() + appends);
+  crowded_.reserve(crowded_.size() +
+                   std::min(appends, graph_.table(0).size() + graph_.table(1).size()));
 
   constexpr NodeId kAhead = 12;
   const RowTable& base = graph_.table(0);
@@ -245,10 +246,10 @@ void Committer::preserve(NodeId node, std::uint32_t layer) {
 void Committer::reanchor(NodeId child, NodeId from, NodeId to, std::uint32_t layer) {
   for (const NodeId node : {to, from, child}) preserve(node, layer);
   RowTable& rows = graph_.table(layer);
-  append(to, child, layer);
+  rows.append(graph_.row(to, layer), child, graph_.epoch().number);
   rows.remove(graph_.row(from, layer), child);
   rows.remove(graph_.row(child, layer), from);
-  append(child, to, layer);
+  rows.append(graph_.row(child, layer), to, graph_.epoch().number);
   ++stats_.seal.count;
   ++stats_.reanchored;
 }

@@ -46,6 +46,9 @@ std::uint32_t RowTable::find(RowIndex row, NodeId id) const noexcept {
 }
 
 void RowTable::reserve_epoch(std::size_t appends, std::size_t copies) {
+  // However many there are: no row is touched, spilled or copied twice in an epoch.
+  appends = std::min(appends, rows_);
+  copies = std::min(copies, rows_);
   spills_.reserve(spills_.size() + appends * max_degree_);
   copies_.reserve(copies_.size() + copies * (max_degree_ + 1));
   // Each append touches a row and may spill it; each copy belongs to a row that a seal touches.

@@ -148,7 +148,8 @@ class RowTable {
     core::prefetch<Access::change>(words_.data() + row * stride_, stride_ * sizeof(std::uint32_t));
   }
 
-  /// Makes room for `appends` appends or `copies` sealed copies: what may fail, fails here.
+  /// Makes room for `appends` appends or `copies` sealed copies: what may fail, fails here. At most
+  /// for each row one of either, so memory is bounded by size(), whatever epoch_limit is.
   void reserve_epoch(std::size_t appends, std::size_t copies);
   /// Appends `id`; returns the row's degree. REQUIRES has_room(row).
   std::uint32_t append(RowIndex row, NodeId id, std::uint32_t epoch) {

@@ -291,8 +291,7 @@ TEST(ForeignFile, TakesMemoryByItsLength) {
       index.add(make_data(Shape::random, 3000, dimension).view());
       const TempPath path;
       interchange::save_hnswlib(index, path);
-      const std::size_t epochs = std::size_t{48} * M * M * 1024;
-      const std::size_t bound = 8 * std::filesystem::file_size(path) + epochs + (2u << 20);
+      const std::size_t bound = 8 * std::filesystem::file_size(path) + (4u << 20);
       const DataLimit limit(bound);
       if (DataLimit::supported() && !DataLimit::refuses(2 * bound))
         GTEST_SKIP() << "this system does not enforce RLIMIT_DATA";

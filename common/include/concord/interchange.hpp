@@ -7,9 +7,8 @@
 //
 // Reading treats every field as hostile: a file is either sound or refused, and no more memory is
 // taken than about eight times the file's length (four were measured, with 300,000 vectors of
-// dimension 1) and what inserting takes, 48·M² bytes for each vector of an epoch. Their graphs have
-// one-sided edges, levels drawn by other generators and perhaps nodes that nothing reaches; see
-// Adopt for what becomes of them.
+// dimension 1). Their graphs have one-sided edges, levels drawn by other generators and perhaps
+// nodes that nothing reaches; see Adopt for what becomes of them.
 //
 // Thread-safety: as members of Index that are const (save) or make an Index (load).
 #pragma once
