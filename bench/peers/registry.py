@@ -19,12 +19,13 @@ def by_name(name: str) -> type[Library]:
 
 def usable(names: list[str] | None) -> tuple[list[str], dict[str, str]]:
     """Of the named ones (none: all but ON_REQUEST; "all"), those that can run here, and why others cannot."""
-    if names is None:
-        names = [name for name in KNOWN if name not in ON_REQUEST]
-    elif names == ["all"]:
-        names = list(KNOWN)
     run: list[str] = []
     skipped: dict[str, str] = {}
+    if names is None:
+        names = [name for name in KNOWN if name not in ON_REQUEST]
+        skipped = dict.fromkeys(ON_REQUEST, "only where named: it compiles in every process")
+    elif names == ["all"]:
+        names = list(KNOWN)
     for name in names:
         library = by_name(name)
         reason = (gpu.missing() if library in gpu.LIBRARIES else None) or library.problem()

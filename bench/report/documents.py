@@ -10,6 +10,7 @@ import statistics
 from typing import Any
 
 Json = dict[str, Any]
+COMMANDS = "run, build, compare, serve-mix or durability"
 
 
 class BadInputError(Exception):
@@ -26,15 +27,17 @@ class Documents:
     """Of concord-bench run, build and compare, in order of data set, size and threads."""
     serve: list[Json]
     """Of concord-bench serve-mix."""
+    durable: list[Json]
+    """Of concord-bench durability."""
 
     def all(self) -> list[Json]:
         """Of every kind."""
-        return [*self.peers, *self.bench, *self.serve]
+        return [*self.peers, *self.bench, *self.serve, *self.durable]
 
 
 def read(paths: list[pathlib.Path]) -> Documents:
     """Reads and sorts the files. Raises BadInputError."""
-    found = Documents([], [], [])
+    found = Documents([], [], [], [])
     for path in paths:
         try:
             document = json.loads(path.read_text())
@@ -42,21 +45,27 @@ def read(paths: list[pathlib.Path]) -> Documents:
             raise BadInputError(f"{path}: {error.strerror}") from None
         except ValueError as error:
             raise BadInputError(f"{path}: no JSON: {error}") from None
-        tool = document.get("tool") if isinstance(document, dict) else None
-        if tool == "concord-peers" and document.get("schema") == 1:
+        kind = _kind(document, found)
+        if kind is None:
+            raise BadInputError(f"{path}: no result of bench/peers or of concord-bench {COMMANDS}")
+        if kind is found.peers:
             _refuse_doubles(path, document, found.peers)
-            found.peers.append(document)
-        elif tool == "concord-bench" and document.get("schema") == 1 and "build" in document:
-            found.bench.append(document)
-        elif tool == "concord-bench" and document.get("schema") == 1 and "serve_mix" in document:
-            found.serve.append(document)
-        else:
-            raise BadInputError(
-                f"{path}: no result of concord-bench (run, build, compare, serve-mix) or of bench/peers"
-            )
         document["file"] = path.name
+        kind.append(document)
     found.bench.sort(key=_order)
     return found
+
+
+def _kind(document: object, found: Documents) -> list[Json] | None:
+    """The documents of the same kind; None where it is no result."""
+    if not isinstance(document, dict) or document.get("schema") != 1:
+        return None
+    if document.get("tool") == "concord-peers":
+        return found.peers
+    if document.get("tool") != "concord-bench":
+        return None
+    parts = {"build": found.bench, "serve_mix": found.serve, "durability": found.durable}
+    return next((kind for part, kind in parts.items() if part in document), None)
 
 
 def _order(document: Json) -> tuple[str, int, int]:

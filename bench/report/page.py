@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from plotly.offline import get_plotlyjs
 
-from . import bench_part, peers_part, serve_part, web
+from . import bench_part, durability_part, peers_part, serve_part, web
 from .documents import Documents, Json
 from .plot import Plot
 from .tables import Table
@@ -119,6 +119,15 @@ def compose(found: Documents) -> Page:
         )
         page.table(serve_part.table(found.serve), "standing")
         page.figures(serve_part.plots(found.serve))
+    if found.durable:
+        page.section(
+            "durability",
+            "Builds that survive",
+            "concord-bench durability: builds with and without a journal by turns; one killed half-way and "
+            "resumed. Goals: at most 1.03 times the processor time, at most 5 % lost.",
+        )
+        page.table(durability_part.table(found.durable), "standing")
+        page.figures(durability_part.plots(found.durable))
     page.section("files", "Files")
     page.table(_files(found.all()), "files")
     return page

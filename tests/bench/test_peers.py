@@ -234,6 +234,7 @@ def test_libraries_that_cannot_run_are_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(registry.KNOWN, "broken", Broken)
     usable, skipped = registry.usable(["broken"])
     assert not usable and "no_such_module_anywhere" in skipped["broken"]
+    assert "only where named" in registry.usable(None)[1]["pynndescent"]
     with pytest.raises(ValueError, match="unknown library nothing; known are concord"):
         registry.usable(["nothing"])
 

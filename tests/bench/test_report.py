@@ -11,7 +11,17 @@ import sys
 from typing import Any
 
 import pytest
-from report import bench_part, documents, growth, peers_part, plot, quote, serve_part, web
+from report import (
+    bench_part,
+    documents,
+    durability_part,
+    growth,
+    peers_part,
+    plot,
+    quote,
+    serve_part,
+    web,
+)
 from report.page import compose
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -184,6 +194,26 @@ def test_goals_of_readers_and_writer_that_are_missed_stand_out() -> None:
     assert (
         "p99 100" in latency.series[1].hover[0] and "1,000 searches" in latency.series[1].hover[0]
     )
+
+
+def test_what_a_journal_costs_and_a_kill_loses(bench: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    result = tmp_path / "durability.json"
+    command = [bench, "durability", "--synthetic", "3000,8", "--threads", "1", "--rounds", "2"]
+    subprocess.run(
+        [*command, "--folder", tmp_path, "--json", result], check=True, capture_output=True
+    )
+    found = documents.read([result])
+    (document,) = found.durable
+    document["durability"]["cpu_ratio"] |= {"median": 1.03}
+    document["durability"]["killed"] |= {"lost": 150, "lost_percent": 5.0}
+    (row,) = durability_part.table(found.durable).rows
+    assert (row[1], row[5], row[7]) == ("1.0300", "150 (5.00 %)", "equal")
+    document["durability"]["cpu_ratio"] |= {"median": 1.0301}
+    document["durability"]["killed"] |= {"lost": 151, "lost_percent": 5.01}
+    document["durability"]["digests_equal"] = False
+    (row,) = durability_part.table(found.durable).rows
+    assert (row[1], row[5], row[7]) == ("**1.0301**", "**151 (5.01 %)**", "**differ**")
+    assert "Builds that survive" in compose(found).html()
 
 
 @pytest.mark.parametrize("folder", ["2026-11-22-epyc-2-cores", "2026-11-23-epyc-2-cores"])
