@@ -75,7 +75,7 @@ def plots(durable: list[Json]) -> list[Plot]:
                 "to the builds around it",
                 series,
                 "With a journal: to those without before and after it. Without: to the one before.",
-                x_ticks=[(tick, f"{tick:g}") for tick in series[0].x],
+                x_ticks=[(float(tick), f"{tick}") for tick in range(1, figures["rounds"] + 1)],
             )
         )
     return made
