@@ -30,19 +30,6 @@ SealedVersion Graph::version_for(const Epoch& epoch) const noexcept {
   return version;
 }
 
-std::uint32_t Graph::read_sealed_row(const SealedVersion& version, const RowTable& rows,
-                                     RowIndex row, NodeId* out) const noexcept {
-  if (version.behind_a_seal && rows.has_sealed_copy(row)) {
-    const std::span<const NodeId> copy = rows.sealed_copy(row);
-    std::copy(copy.begin(), copy.end(), out);
-    return static_cast<std::uint32_t>(copy.size());
-  }
-  const std::uint32_t n = rows.read(row, out);
-  if (rows.touched_epoch(row) < version.epoch) return n;
-  return static_cast<std::uint32_t>(
-      std::remove_if(out, out + n, [&](NodeId id) { return order(id) >= version.end; }) - out);
-}
-
 void Graph::reserve(std::size_t size) {
   if (size > kMaxNodes) {
     throw Error(ErrorCode::capacity, "an index holds at most " + std::to_string(kMaxNodes) +

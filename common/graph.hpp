@@ -81,24 +81,49 @@ class Graph {
   [[nodiscard]] const Epoch& epoch() const noexcept { return epoch_; }
   /// The version that proposals of `epoch` read. REQUIRES epoch is the open one or the next.
   [[nodiscard]] SealedVersion version_for(const Epoch& epoch) const noexcept;
-  /// Copies the ids of a row as `version` has it to `out` (room for the table's capacity).
-  /// REQUIRES the node is in that version.
-  std::uint32_t read_sealed(const SealedVersion& version, NodeId node, std::uint32_t layer,
-                            NodeId* out) const noexcept {
-    return read_sealed_row(version, table(layer), row(node, layer), out);
+  /// Calls visit(id, shown) for the ids of a row, of which `version` has those that are shown.
+  /// Flags in place of fewer calls: which ids are shown is unpredictable, and a caller can do
+  /// without a branch. REQUIRES the node is in that version.
+  template <class Visit>
+  void visit_sealed(const SealedVersion& version, NodeId node, std::uint32_t layer,
+                    const Visit& visit) const {
+    visit_sealed_row(version, table(layer), row(node, layer), visit);
   }
   /// The same for a row known by its place in its table.
+  template <class Visit>
+  void visit_sealed_row(const SealedVersion& version, const RowTable& rows, RowIndex row,
+                        const Visit& visit) const {
+    if (version.behind_a_seal && rows.has_sealed_copy(row)) {
+      for (const NodeId id : rows.sealed_copy(row)) visit(id, true);
+      return;
+    }
+    const bool touched = rows.touched_epoch(row) >= version.epoch;
+    const NodeId end = touched ? version.end : kNoNode;
+    const auto visit_one = [&](NodeId id) { visit(id, order(id) < end); };
+    rows.for_each(row, visit_one, visit_one);
+  }
+  /// Copies the ids of a row as `version` has it to `out` (room for the table's capacity); returns
+  /// how many.
   std::uint32_t read_sealed_row(const SealedVersion& version, const RowTable& rows, RowIndex row,
-                                NodeId* out) const noexcept;
+                                NodeId* out) const {
+    std::uint32_t n = 0;
+    visit_sealed_row(version, rows, row, [&](NodeId id, bool shown) {
+      out[n] = id;
+      n += shown ? 1 : 0;
+    });
+    return n;
+  }
+  /// The same beside the writer, for the ids that `view` shows.
+  template <class Visit>
+  void visit_live(const LiveView& view, NodeId node, std::uint32_t layer,
+                  const Visit& visit) const {
+    // A spilled id may be another row's, and then of a node that is not in this layer.
+    table(layer).for_each(
+        row(node, layer), [&](NodeId id) { visit(id, id < view.size); },
+        [&](NodeId id) { visit(id, id < view.size && (layer == 0 || level(id) >= layer)); });
+  }
   std::uint32_t read(NodeId node, std::uint32_t layer, NodeId* out) const noexcept {
     return table(layer).read(row(node, layer), out);
-  }
-
-  /// Copies those ids of a row that `view` shows to `out`, beside the writer.
-  std::uint32_t read_live(const LiveView& view, NodeId node, std::uint32_t layer,
-                          NodeId* out) const noexcept {
-    return table(layer).read_live(row(node, layer), view.size, out,
-                                  [&](NodeId id) { return layer == 0 || level(id) >= layer; });
   }
 
   // --- growth, in three steps: what may fail, then announcing, then becoming visible ---

@@ -80,29 +80,24 @@ class RowTable {
     for (std::uint32_t j = in_place; j < n; ++j) out[j] = at(row, j);
     return n;
   }
-  /// The same beside the writer, of ids before `end`. Between the reads of degree and ids a seal
-  /// may have given the row's spilled block to another row: of spilled ids only those come out for
-  /// which may_be_here(id) holds.
-  template <class MayBeHere>
-  std::uint32_t read_live(RowIndex row, NodeId end, NodeId* out,
-                          const MayBeHere& may_be_here) const noexcept {
+  /// Calls visit(id) for each of the row's ids in place, then visit_spilled(id) for the others, in
+  /// order. Beside the writer a seal may give the row's spilled block to another row between the
+  /// reads of degree and ids.
+  template <class Visit, class VisitSpilled>
+  void for_each(RowIndex row, const Visit& visit, const VisitSpilled& visit_spilled) const {
     const std::uint32_t n = degree(row);
     const std::uint32_t in_place = std::min(n, max_degree_);
     NodeId* const ids = &words_[row * stride_ + kHeaderWords];
-    std::uint32_t kept = 0;
     for (std::uint32_t j = 0; j < in_place; ++j) {
-      out[kept] = std::atomic_ref(ids[j]).load(std::memory_order_relaxed);
-      kept += out[kept] < end ? 1 : 0;
+      visit(std::atomic_ref(ids[j]).load(std::memory_order_relaxed));
     }
-    if (n <= max_degree_) return kept;
+    if (n <= max_degree_) return;
     const std::uint32_t block = std::atomic_ref(header(row).spill).load(std::memory_order_acquire);
-    if (block == 0) return kept;
+    if (block == 0) return;
     NodeId* const spilled = &spills_[std::size_t{block} * max_degree_];
     for (std::uint32_t j = 0; j < n - max_degree_; ++j) {
-      const NodeId id = std::atomic_ref(spilled[j]).load(std::memory_order_relaxed);
-      if (id < end && may_be_here(id)) out[kept++] = id;
+      visit_spilled(std::atomic_ref(spilled[j]).load(std::memory_order_relaxed));
     }
-    return kept;
   }
   /// False for a header that no row can have: the row's ids must not be read. Nothing is found out
   /// about the number of its spilled block.

@@ -287,6 +287,11 @@ bool VectorStore::try_prepare(const float* vector, float* out) const noexcept {
   return true;
 }
 
+bool VectorStore::try_narrow(const float* row, Element element, std::uint8_t* out) const noexcept {
+  if (element == Element::u8) return narrow_row(row, stride_, stride_, out);
+  return narrow_row(row, stride_, stride_, reinterpret_cast<std::int8_t*>(out));
+}
+
 bool VectorStore::is_stored_form(const float* row) const noexcept {
   return (is_small(row, dimension_) || squared_norm(row, dimension_) <= kMaxSquaredNorm) &&
          std::all_of(row + dimension_, row + stride_,

@@ -105,6 +105,10 @@ class VectorStore {
   /// Writes one vector as it would be stored to `out` ([stride]). Throws Error(invalid_vector)
   /// that calls the vector "`what` `number`".
   void prepare(const float* vector, float* out, const char* what, std::size_t number) const;
+  /// Writes a vector in its stored form as bytes to `out` ([stride]), with the same numbers. False,
+  /// with `out` unspecified, if some element is none of `element`, which is one of bytes.
+  [[nodiscard]] bool try_narrow(const float* row, Element element,
+                                std::uint8_t* out) const noexcept;
   /// Throws Error(dimension_mismatch) unless the matrix has this store's dimension.
   void check_shape(const MatrixView<const float>& matrix, const char* what) const;
 

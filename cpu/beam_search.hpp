@@ -31,21 +31,28 @@ struct Scratch {
   std::array<core::NodeId, core::kMaxScored> ids;
   std::array<float, core::kMaxScored> distances;
   std::vector<float> query;
+  std::vector<std::uint8_t> query_bytes;
   SearchCounts counts;
 
   /// Memory behind the members.
   [[nodiscard]] std::size_t bytes() const noexcept {
-    return list.bytes() + visited.bytes() + query.capacity() * sizeof(float);
+    return list.bytes() + visited.bytes() + query.capacity() * sizeof(float) +
+           query_bytes.capacity();
   }
 };
 
 /// Walks in one layer from `from` to the nearest node that no neighbor improves on.
-/// `read_row(node, ids)` copies a row's ids and returns how many.
-template <class ReadRow>
-core::Key greedy_descent(const Scorer& scorer, const float* query, core::Key from,
-                         const ReadRow& read_row, Scratch& scratch) {
+/// `visit_row(node, visit)` calls visit(id, shown) for the ids of a row, of which those that are
+/// not shown are to be ignored.
+template <class VisitRow>
+core::Key greedy_descent(const Scorer& scorer, const Query& query, core::Key from,
+                         const VisitRow& visit_row, Scratch& scratch) {
   for (core::Key closest = from;; from = closest) {
-    const std::uint32_t n = read_row(core::key_id(closest), scratch.ids.data());
+    std::uint32_t n = 0;
+    visit_row(core::key_id(closest), [&](core::NodeId id, bool shown) {
+      scratch.ids[n] = id;
+      n += shown ? 1 : 0;
+    });
     for (std::uint32_t j = 0; j < n; ++j) scorer.prefetch(scratch.ids[j]);
     scorer.score(query, scratch.ids.data(), n, scratch.distances.data());
     scratch.counts.distances += n;
@@ -101,26 +108,29 @@ struct AdaptiveReach {
 };
 
 /// Fills scratch.list with the (approximately) `ef` nodes of the layer nearest to the query that
-/// are within `reach`. `prefetch_row(node)` may begin to fetch a row that will be read soon.
-template <class ReadRow, class PrefetchRow, class Reach>
-void beam_search(const Scorer& scorer, const float* query, core::Key from, std::size_t ef,
-                 const ReadRow& read_row, const PrefetchRow& prefetch_row, const Reach& reach,
+/// are within `reach`. `prefetch_row(node)` may begin to fetch a row that will be visited soon.
+template <class VisitRow, class PrefetchRow, class Reach>
+void beam_search(const Scorer& scorer, const Query& query, core::Key from, std::size_t ef,
+                 const VisitRow& visit_row, const PrefetchRow& prefetch_row, const Reach& reach,
                  Scratch& scratch) {
   constexpr std::size_t kSoon = 4;  // a candidate this near the front will be expanded shortly
   CandidateList& list = scratch.list;
   list.reset(ef);
   list.insert(from);
   scratch.visited.reset(reach.hops);
-  scratch.ids[0] = core::key_id(from);
-  scratch.visited.keep_unmarked(scratch.ids.data(), 1);
+  scratch.visited.marker().mark(core::key_id(from));
 
   for (std::size_t hops = 1;; ++hops) {
     if (reach.ends(list)) return;
     const core::NodeId node = list.expand_closest();
     if (node == core::kNoNode) return;
     scratch.visited.make_room(hops);
-    const std::uint32_t n = read_row(node, scratch.ids.data());
-    const std::uint32_t fresh = scratch.visited.keep_unmarked(scratch.ids.data(), n);
+    const VisitedTable::Marker marker = scratch.visited.marker();
+    std::uint32_t fresh = 0;
+    visit_row(node, [&](core::NodeId id, bool shown) {
+      scratch.ids[fresh] = id;
+      fresh += marker.mark(id) & (shown ? 1U : 0U);
+    });
     for (std::uint32_t j = 0; j < fresh; ++j) scorer.prefetch(scratch.ids[j]);
     if (const core::NodeId next = list.peek_closest(); next != core::kNoNode) prefetch_row(next);
     scorer.score(query, scratch.ids.data(), fresh, scratch.distances.data());

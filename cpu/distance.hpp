@@ -21,13 +21,13 @@ namespace concord::cpu {
 
 /// out[j] = distance of `query` ([stride], zero-padded) to row base + ids[j] × stride, j < n.
 /// `stride` is a multiple of 8 elements; no alignment is needed.
-using ScoreIds = void (*)(const float* query, const void* base, std::size_t stride,
+using ScoreIds = void (*)(const void* query, const void* base, std::size_t stride,
                           const std::uint32_t* ids, std::size_t n, float* out);
 /// out[j] = distance of `query` to row base + j × stride, j < n.
-using ScoreRange = void (*)(const float* query, const void* base, std::size_t stride, std::size_t n,
+using ScoreRange = void (*)(const void* query, const void* base, std::size_t stride, std::size_t n,
                             float* out);
 
-/// For rows of one element type.
+/// For rows and a query of given element types.
 struct RowKernels {
   ScoreIds ids;
   ScoreRange range;
@@ -35,10 +35,20 @@ struct RowKernels {
 
 /// Rows of bytes are widened as they are read, which is exact: the same bits as from float rows.
 struct MetricKernels {
-  RowKernels f32;
+  RowKernels f32;  ///< the query is floats in these three
   RowKernels u8;
   RowKernels i8;
+  /// Query and rows are bytes, and the stride is at most kMaxByteStride. The sums are integers,
+  /// with the same bits in the end: see there.
+  RowKernels both_u8;
+  RowKernels both_i8;
 };
+
+/// Up to this stride the canonical arithmetic of bytes rounds nothing before S_j: R_j adds
+/// stride / 4 squares or products of at most 255², and floats hold integers up to 2^24. So integer
+/// sums, added in any order, are R_j.
+inline constexpr std::size_t kMaxByteStride = 1024;
+static_assert(kMaxByteStride / 4 * 255 * 255 <= std::size_t{1} << 24);
 
 struct DistanceKernels {
   const char* isa;

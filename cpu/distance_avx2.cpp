@@ -1,4 +1,5 @@
-// Distance kernels for AVX2 and FMA: two rows at a time, four 8-lane accumulators each.
+// Distance kernels for AVX2 and FMA: two rows at a time, four 8-lane accumulators each, or one of
+// integers.
 // Compiled with -mavx2 -mfma; holds leaf code only (see distance.hpp).
 
 #include <immintrin.h>
@@ -9,6 +10,10 @@ namespace concord::cpu {
 namespace {
 
 struct L2sq {
+  static __m256i pairs(__m256i x, __m256i y) {
+    const __m256i difference = _mm256_sub_epi16(x, y);
+    return _mm256_madd_epi16(difference, difference);
+  }
   static __m256 step(__m256 sum, __m256 x, __m256 y) {
     const __m256 difference = _mm256_sub_ps(x, y);
     return _mm256_fmadd_ps(difference, difference, sum);
@@ -17,6 +22,7 @@ struct L2sq {
 };
 
 struct InnerProduct {
+  static __m256i pairs(__m256i x, __m256i y) { return _mm256_madd_epi16(x, y); }
   static __m256 step(__m256 sum, __m256 x, __m256 y) { return _mm256_fmadd_ps(x, y, sum); }
   static __m128 finish(__m128 sum) { return _mm_sub_ps(_mm_set1_ps(1.0f), sum); }
 };
@@ -32,6 +38,7 @@ struct U8 {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
   }
+  static __m256i widen(__m128i bytes) { return _mm256_cvtepu8_epi16(bytes); }
 };
 struct I8 {
   using type = std::int8_t;
@@ -39,7 +46,11 @@ struct I8 {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
   }
+  static __m256i widen(__m128i bytes) { return _mm256_cvtepi8_epi16(bytes); }
 };
+
+template <class Element>
+concept Byte = sizeof(typename Element::type) == 1;
 
 // Distances of the query to rows x and y in the low two lanes.
 template <class Metric, class Element>
@@ -72,8 +83,37 @@ __m128 score_two(const float* query, const typename Element::type* x,
   return Metric::finish(_mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
 }
 
-template <class Metric, class Element, class Row>
-void score(const float* query, Row row, std::size_t stride, std::size_t n, float* out) {
+// The same of bytes to a query of bytes.
+template <class Metric, Byte Element>
+__m128 score_two(const typename Element::type* query, const typename Element::type* x,
+                 const typename Element::type* y, std::size_t stride) {
+  __m256i a = _mm256_setzero_si256();  // lane i: elements 2i and 2i + 1, modulo 16
+  __m256i b = _mm256_setzero_si256();
+  std::size_t e = 0;
+  for (; e + 16 <= stride; e += 16) {
+    const auto load = [e](const typename Element::type* p) {
+      return Element::widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + e)));
+    };
+    const __m256i q = load(query);
+    a = _mm256_add_epi32(a, Metric::pairs(q, load(x)));
+    b = _mm256_add_epi32(b, Metric::pairs(q, load(y)));
+  }
+  if (e < stride) {  // 8 elements are left
+    const auto load = [e](const typename Element::type* p) {
+      return Element::widen(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + e)));
+    };
+    const __m256i q = load(query);
+    a = _mm256_add_epi32(a, Metric::pairs(q, load(x)));
+    b = _mm256_add_epi32(b, Metric::pairs(q, load(y)));
+  }
+  // [R_0 x, R_1 x, R_0 y, R_1 y | R_2, R_3, R_2, R_3]
+  const __m256 r = _mm256_cvtepi32_ps(_mm256_hadd_epi32(a, b));
+  const __m128 s = _mm_add_ps(_mm256_castps256_ps128(r), _mm256_extractf128_ps(r, 1));
+  return Metric::finish(_mm_hadd_ps(s, s));
+}
+
+template <class Metric, class Element, class Query, class Row>
+void score(const Query* query, Row row, std::size_t stride, std::size_t n, float* out) {
   std::size_t j = 0;
   for (; j + 2 <= n; j += 2) {
     _mm_storel_pi(reinterpret_cast<__m64*>(out + j),
@@ -82,27 +122,31 @@ void score(const float* query, Row row, std::size_t stride, std::size_t n, float
   if (j < n) _mm_store_ss(out + j, score_two<Metric, Element>(query, row(j), row(j), stride));
 }
 
-template <class Metric, class Element>
-void score_ids(const float* query, const void* base, std::size_t stride, const std::uint32_t* ids,
+template <class Metric, class Query, class Element>
+void score_ids(const void* query, const void* base, std::size_t stride, const std::uint32_t* ids,
                std::size_t n, float* out) {
   const auto* first = static_cast<const typename Element::type*>(base);
   score<Metric, Element>(
-      query, [=](std::size_t j) { return first + ids[j] * stride; }, stride, n, out);
+      static_cast<const Query*>(query), [=](std::size_t j) { return first + ids[j] * stride; },
+      stride, n, out);
 }
 
-template <class Metric, class Element>
-void score_range(const float* query, const void* base, std::size_t stride, std::size_t n,
+template <class Metric, class Query, class Element>
+void score_range(const void* query, const void* base, std::size_t stride, std::size_t n,
                  float* out) {
   const auto* first = static_cast<const typename Element::type*>(base);
   score<Metric, Element>(
-      query, [=](std::size_t j) { return first + j * stride; }, stride, n, out);
+      static_cast<const Query*>(query), [=](std::size_t j) { return first + j * stride; }, stride,
+      n, out);
 }
 
-template <class Metric, class Element>
-constexpr RowKernels kRowKernels = {score_ids<Metric, Element>, score_range<Metric, Element>};
+template <class Metric, class Query, class Element>
+constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element>,
+                                    score_range<Metric, Query, Element>};
 template <class Metric>
-constexpr MetricKernels kMetricKernels = {kRowKernels<Metric, F32>, kRowKernels<Metric, U8>,
-                                          kRowKernels<Metric, I8>};
+constexpr MetricKernels kMetricKernels = {
+    kRowKernels<Metric, float, F32>, kRowKernels<Metric, float, U8>, kRowKernels<Metric, float, I8>,
+    kRowKernels<Metric, std::uint8_t, U8>, kRowKernels<Metric, std::int8_t, I8>};
 
 }  // namespace
 

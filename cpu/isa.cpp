@@ -13,7 +13,10 @@ const DistanceKernels* const kByPreference[] = {&kAvx512Kernels, &kAvx2Kernels, 
 
 // __builtin_cpu_supports asks CPUID and, through XGETBV, whether the system saves the registers.
 bool is_supported(const DistanceKernels& kernels) noexcept {
-  if (&kernels == &kAvx512Kernels) return __builtin_cpu_supports("avx512f") != 0;
+  if (&kernels == &kAvx512Kernels) {
+    return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+           __builtin_cpu_supports("avx512vl") != 0;
+  }
   if (&kernels == &kAvx2Kernels) {
     return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
   }

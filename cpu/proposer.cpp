@@ -72,16 +72,16 @@ void CpuProposer::propose(const Task& task, core::ProposalBatch& batch, Worker& 
 Key CpuProposer::descend(const Task& task, Worker& worker) const {
   const Stopwatch watch(worker.stats.descent.seconds);
   ++worker.stats.descent.count;
-  const float* query = worker.query;
+  const Query& query = worker.query;
   float distance;
   scorer_.score(query, &task.version.entry.node, 1, &distance);
   ++worker.scratch.counts.distances;
   Key closest = core::make_key(distance, task.version.entry.node);
   for (std::uint32_t layer = task.version.entry.level; layer > graph_.level(task.node); --layer) {
-    const auto read_row = [&](NodeId node, NodeId* ids) {
-      return graph_.read_sealed(task.version, node, layer, ids);
+    const auto visit_row = [&](NodeId node, const auto& visit) {
+      graph_.visit_sealed(task.version, node, layer, visit);
     };
-    closest = greedy_descent(scorer_, query, closest, read_row, worker.scratch);
+    closest = greedy_descent(scorer_, query, closest, visit_row, worker.scratch);
   }
   return closest;
 }
@@ -90,14 +90,14 @@ void CpuProposer::search_layer(const Task& task, std::uint32_t layer, Key from,
                                Worker& worker) const {
   const Stopwatch watch(worker.stats.beam_search.seconds);
   ++worker.stats.beam_search.count;
-  const auto read_row = [&](NodeId node, NodeId* ids) {
-    return graph_.read_sealed(task.version, node, layer, ids);
+  const auto visit_row = [&](NodeId node, const auto& visit) {
+    graph_.visit_sealed(task.version, node, layer, visit);
   };
   const auto prefetch_row = [&](NodeId node) {
     graph_.table(layer).prefetch(graph_.row(node, layer));
   };
   const std::uint32_t ef = graph_.params().ef_construction;
-  beam_search(scorer_, worker.query, from, ef, read_row, prefetch_row, UnlimitedReach{ef},
+  beam_search(scorer_, worker.query, from, ef, visit_row, prefetch_row, UnlimitedReach{ef},
               worker.scratch);
 }
 
@@ -105,7 +105,7 @@ void CpuProposer::search_layer(const Task& task, std::uint32_t layer, Key from,
 void CpuProposer::merge_tail(const Task& task, std::uint32_t layer, Worker& worker) const {
   const Stopwatch watch(worker.stats.tail.seconds);
   Scratch& scratch = worker.scratch;
-  const float* query = worker.query;
+  const Query& query = worker.query;
   constexpr NodeId kBlock = core::kMaxScored;
   if (layer == 0) {
     for (NodeId first = task.version.end; first < task.node; first += kBlock) {

@@ -30,7 +30,7 @@ class CpuProposer final : public core::Proposer {
  private:
   struct Worker {
     Scratch scratch;
-    const float* query = nullptr;  ///< the node that proposals are sought for
+    Query query{};  ///< the node that proposals are sought for
     std::vector<float> widened;
     std::vector<core::NodeId> tail;
     std::vector<core::Key> keys;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include "common/key.hpp"
 #include "common/prefetch.hpp"
@@ -13,20 +14,36 @@
 
 namespace concord::cpu {
 
+/// A vector that distances are measured from, in the form that is quickest to compare with the
+/// rows.
+struct Query {
+  const void* vector;  ///< [stride]: floats, or bytes as the rows are
+  const RowKernels* kernels;
+};
+
 class Scorer {
  public:
   Scorer(const core::VectorStore& vectors, const MetricKernels& kernels)
       : Scorer(vectors, vectors.rows(), kernels) {}
 
-  void score(const float* query, const core::NodeId* ids, std::size_t n, float* out) const {
-    kernels_.ids(query, base_, stride_, ids, n, out);
+  void score(const Query& query, const core::NodeId* ids, std::size_t n, float* out) const {
+    query.kernels->ids(query.vector, base_, stride_, ids, n, out);
   }
-  void score_range(const float* query, core::NodeId first, std::size_t n, float* out) const {
-    kernels_.range(query, base_ + first * row_bytes_, stride_, n, out);
+  void score_range(const Query& query, core::NodeId first, std::size_t n, float* out) const {
+    query.kernels->range(query.vector, base_ + first * row_bytes_, stride_, n, out);
   }
-  /// The vector as a query: where it is stored, or widened into `buffer` ([stride]).
-  [[nodiscard]] const float* as_query(core::NodeId id, float* buffer) const noexcept {
-    return vectors_->read(id, buffer);
+  /// A stored vector as a query: where it stands, or widened into `buffer` ([stride]).
+  [[nodiscard]] Query as_query(core::NodeId id, float* buffer) const noexcept {
+    if (of_bytes_ != nullptr) return {base_ + id * row_bytes_, of_bytes_};
+    return {vectors_->read(id, buffer), of_floats_};
+  }
+  /// Any vector in its stored form ([stride]) as a query: itself, or as bytes in `buffer`
+  /// ([stride]).
+  [[nodiscard]] Query as_query(const float* vector, std::uint8_t* buffer) const noexcept {
+    if (of_bytes_ != nullptr && vectors_->try_narrow(vector, element_, buffer)) {
+      return {buffer, of_bytes_};
+    }
+    return {vector, of_floats_};
   }
   /// Begins to fetch a vector that will be scored soon. Its beginning: the hardware follows up, and
   /// more requests than the processor can keep under way would be waited for.
@@ -41,25 +58,30 @@ class Scorer {
         base_(static_cast<const char*>(rows.data)),
         stride_(vectors.stride()),
         row_bytes_(vectors.row_bytes(rows.element)),
-        kernels_(kernels_for(rows.element, kernels)) {}
-
-  static const RowKernels& kernels_for(core::Element element, const MetricKernels& kernels) {
-    switch (element) {
+        element_(rows.element) {
+    const bool is_short = stride_ <= kMaxByteStride;
+    switch (element_) {
       case core::Element::u8:
-        return kernels.u8;
+        of_floats_ = &kernels.u8;
+        of_bytes_ = is_short ? &kernels.both_u8 : nullptr;
+        break;
       case core::Element::i8:
-        return kernels.i8;
+        of_floats_ = &kernels.i8;
+        of_bytes_ = is_short ? &kernels.both_i8 : nullptr;
+        break;
       case core::Element::f32:
+        of_floats_ = &kernels.f32;
         break;
     }
-    return kernels.f32;
   }
 
   const core::VectorStore* vectors_;
   const char* base_;
   std::size_t stride_;
   std::size_t row_bytes_;
-  RowKernels kernels_;
+  core::Element element_;
+  const RowKernels* of_floats_ = nullptr;  ///< for queries of floats
+  const RowKernels* of_bytes_ = nullptr;   ///< for queries of bytes, where they may be
 };
 
 }  // namespace concord::cpu

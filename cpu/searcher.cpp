@@ -23,6 +23,7 @@ class Searcher::Lease {
     }
     if (!scratch_) scratch_ = std::make_unique<Scratch>();
     scratch_->query.resize(searcher.vectors_.stride());
+    scratch_->query_bytes.resize(searcher.vectors_.stride());
     scratch_->counts = {};
   }
   ~Lease() {
@@ -89,13 +90,13 @@ SearchCounts Searcher::search(MatrixView<const float> queries, const SearchParam
       *this, queries.rows, 8, pool, [&](std::size_t first, std::size_t last, Scratch& scratch) {
         for (std::size_t q = first; q < last; ++q) {
           vectors_.prepare(queries.row(q), scratch.query.data(), "query", q);
-          search_one(scratch.query.data(), params, out + q * params.k, counts[q], scratch);
+          search_one(params, out + q * params.k, counts[q], scratch);
         }
       });
 }
 
-void Searcher::search_one(const float* query, const SearchParams& params, Key* out,
-                          std::uint32_t& count, Scratch& scratch) const {
+void Searcher::search_one(const SearchParams& params, Key* out, std::uint32_t& count,
+                          Scratch& scratch) const {
   const std::uint32_t k = params.k;
   const std::uint32_t ef = std::max(params.ef, k);
   count = 0;
@@ -103,27 +104,28 @@ void Searcher::search_one(const float* query, const SearchParams& params, Key* o
   const core::EntryPoint entry = live.entry;
   if (entry.node == core::kNoNode || k == 0) return;
   const Scorer scorer(vectors_, kernels_);
+  const Query query = scorer.as_query(scratch.query.data(), scratch.query_bytes.data());
   float distance;
   scorer.score(query, &entry.node, 1, &distance);
   ++scratch.counts.distances;
   Key closest = core::make_key(distance, entry.node);
   for (std::uint32_t layer = entry.level; layer > 0; --layer) {
-    const auto read_row = [&](NodeId node, NodeId* ids) {
-      return graph_.read_live(live, node, layer, ids);
+    const auto visit_row = [&](NodeId node, const auto& visit) {
+      graph_.visit_live(live, node, layer, visit);
     };
-    closest = greedy_descent(scorer, query, closest, read_row, scratch);
+    closest = greedy_descent(scorer, query, closest, visit_row, scratch);
   }
-  const auto read_row = [&](NodeId node, NodeId* ids) {
-    return graph_.read_live(live, node, 0, ids);
+  const auto visit_row = [&](NodeId node, const auto& visit) {
+    graph_.visit_live(live, node, 0, visit);
   };
   const auto prefetch_row = [&](NodeId node) { graph_.table(0).prefetch(node); };
   const float factor = core::reach_factor(params.slack);
   if (factor == core::kUnlimitedReach) {
     const UnlimitedReach reach{ef};
-    beam_search(scorer, query, closest, ef, read_row, prefetch_row, reach, scratch);
+    beam_search(scorer, query, closest, ef, visit_row, prefetch_row, reach, scratch);
   } else {
     const AdaptiveReach reach{k, factor, std::min(ef, 4 * k)};
-    beam_search(scorer, query, closest, ef, read_row, prefetch_row, reach, scratch);
+    beam_search(scorer, query, closest, ef, visit_row, prefetch_row, reach, scratch);
   }
   count = static_cast<std::uint32_t>(std::min<std::size_t>(k, scratch.list.size()));
   for (std::uint32_t j = 0; j < count; ++j) out[j] = scratch.list[j] & ~core::kExpanded;
@@ -140,16 +142,20 @@ SearchCounts Searcher::exact(MatrixView<const float> queries, std::uint32_t k, K
       *this, queries.rows, chunk, pool, [&](std::size_t first, std::size_t last, Scratch& scratch) {
         const Scorer scorer(vectors_, kernels_);
         std::vector<CandidateList> lists(last - first);
-        std::vector<float> prepared((last - first) * vectors_.stride());
+        const std::size_t stride = vectors_.stride();
+        std::vector<float> floats((last - first) * stride);
+        std::vector<std::uint8_t> bytes((last - first) * stride);
+        std::vector<Query> prepared;
         for (std::size_t q = first; q < last; ++q) {
-          vectors_.prepare(queries.row(q), &prepared[(q - first) * vectors_.stride()], "query", q);
+          const std::size_t at = (q - first) * stride;
+          vectors_.prepare(queries.row(q), &floats[at], "query", q);
+          prepared.push_back(scorer.as_query(&floats[at], &bytes[at]));
           lists[q - first].reset(std::max(1u, std::min(k, n)));
         }
         for (NodeId begin = 0; begin < n && k > 0; begin += kRows) {
           const NodeId rows = std::min(kRows, n - begin);
           for (std::size_t q = 0; q < lists.size(); ++q) {
-            scorer.score_range(&prepared[q * vectors_.stride()], begin, rows,
-                               scratch.distances.data());
+            scorer.score_range(prepared[q], begin, rows, scratch.distances.data());
             for (NodeId j = 0; j < rows; ++j) {
               lists[q].insert(core::make_key(scratch.distances[j], begin + j));
             }

@@ -36,8 +36,9 @@ class Searcher {
 
  private:
   class Lease;
-  void search_one(const float* query, const SearchParams& params, core::Key* out,
-                  std::uint32_t& count, Scratch& scratch) const;
+  /// Searches for the vector in scratch.query.
+  void search_one(const SearchParams& params, core::Key* out, std::uint32_t& count,
+                  Scratch& scratch) const;
 
   const core::Graph& graph_;
   const core::VectorStore& vectors_;

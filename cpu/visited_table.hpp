@@ -30,21 +30,26 @@ class VisitedTable {
     if (hops * 32 > slots_.size() && slots_.size() < kMostSlots) grow();
   }
 
-  /// Keeps of `n` nodes those that are not marked, or were forgotten, in their order, and marks
-  /// them; returns how many. Without a branch, since which are marked is unpredictable.
-  std::uint32_t keep_unmarked(core::NodeId* nodes, std::uint32_t n) noexcept {
-    core::NodeId* const slots = slots_.data();
-    const unsigned shift = shift_;
-    std::uint32_t kept = 0;
-    for (std::uint32_t j = 0; j < n; ++j) {
-      const core::NodeId node = nodes[j];
-      core::NodeId& slot = slots[place_of(node, shift)];
-      nodes[kept] = node;
-      kept += slot == node ? 0 : 1;
+  /// Marks nodes until the table is reset or grows. A copy of what the table is, so that the
+  /// compiler need not fear that a marked slot is the table's size.
+  class Marker {
+   public:
+    /// 1 for a node that was not marked, or was forgotten, else 0. Without a branch, since which
+    /// are marked is unpredictable.
+    std::uint32_t mark(core::NodeId node) const noexcept {
+      core::NodeId& slot = slots_[place_of(node, shift_)];
+      const std::uint32_t is_new = slot == node ? 0 : 1;
       slot = node;
+      return is_new;
     }
-    return kept;
-  }
+
+   private:
+    friend class VisitedTable;
+    Marker(core::NodeId* slots, unsigned shift) : slots_(slots), shift_(shift) {}
+    core::NodeId* slots_;
+    unsigned shift_;
+  };
+  [[nodiscard]] Marker marker() noexcept { return {slots_.data(), shift_}; }
 
   [[nodiscard]] std::size_t bytes() const noexcept {
     return slots_.capacity() * sizeof(core::NodeId);
@@ -58,15 +63,19 @@ class VisitedTable {
   }
 
   // Doubles the table. What was in place i belongs to 2i or 2i + 1, so the places are moved where
-  // they stand, from the last one on.
+  // they stand, from the last one on; without a branch, since any may be empty, which is all ones.
   void grow() {
+    static_assert(core::kNoNode == ~core::NodeId{0});
     std::size_t i = slots_.size();
     slots_.resize(2 * i);
-    --shift_;
+    const unsigned shift = --shift_;
+    core::NodeId* const slots = slots_.data();
     while (i-- > 0) {
-      const core::NodeId node = slots_[i];
-      slots_[2 * i] = slots_[2 * i + 1] = core::kNoNode;
-      if (node != core::kNoNode) slots_[place_of(node, shift_)] = node;
+      const core::NodeId node = slots[i];
+      const core::NodeId odd =
+          core::NodeId{0} - static_cast<core::NodeId>(place_of(node, shift) & 1);
+      slots[2 * i] = node | odd;
+      slots[2 * i + 1] = node | ~odd;
     }
   }
 

@@ -20,7 +20,8 @@ Rows sealed_rows(const Graph& graph, const SealedVersion& version) {
   std::vector<NodeId> ids(kMaxScored);
   for (NodeId node = 0; node < version.end; ++node) {
     for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) {
-      const std::uint32_t n = graph.read_sealed(version, node, layer, ids.data());
+      const std::uint32_t n =
+          graph.read_sealed_row(version, graph.table(layer), graph.row(node, layer), ids.data());
       rows[node].emplace_back(ids.begin(), ids.begin() + n);
     }
   }

@@ -17,7 +17,7 @@ using core::Key;
 using core::NodeId;
 using test::GraphBuilder;
 
-Key key_of(const Scorer& scorer, const float* query, NodeId node) {
+Key key_of(const Scorer& scorer, const Query& query, NodeId node) {
   float distance = 0;
   scorer.score(query, &node, 1, &distance);
   return core::make_key(distance, node);
@@ -26,7 +26,7 @@ Key key_of(const Scorer& scorer, const float* query, NodeId node) {
 // Always expands the closest unexpanded of the best ef seen so far, unless it is farther than
 // `factor` times the k-th; forgets nothing and keeps what is too far.
 std::vector<Key> naive_search(const test::Rows& rows, std::uint32_t layer, const Scorer& scorer,
-                              const float* query, NodeId from, std::size_t ef,
+                              const Query& query, NodeId from, std::size_t ef,
                               std::size_t k = std::numeric_limits<std::size_t>::max(),
                               float factor = 1) {
   std::set<Key> best = {key_of(scorer, query, from)};
@@ -75,22 +75,24 @@ TEST(BeamSearch, EqualsANaiveSearchThatForgetsNothing) {
     const core::EntryPoint entry = builder.graph.entry_point();
     Scratch scratch;
     for (std::size_t q = 0; q < 60; ++q) {
-      std::vector<float> query(builder.vectors.stride());
-      for (std::size_t e = 0; e < 6; ++e) query[e] = test::hashed_float(77, q, e);
+      std::vector<float> vector(builder.vectors.stride());
+      std::vector<std::uint8_t> bytes(vector.size());
+      for (std::size_t e = 0; e < 6; ++e) vector[e] = test::hashed_float(77, q, e);
+      const Query query = scorer.as_query(vector.data(), bytes.data());
       for (const std::size_t ef : {1u, 2u, 10u, 100u, 1500u}) {
         for (const std::uint32_t layer : {0u, 1u}) {
-          const auto read = [&](NodeId node, NodeId* out) {
-            return builder.graph.read(node, layer, out);
+          const auto read = [&](NodeId node, const auto& visit) {
+            builder.graph.visit_live(builder.graph.live(), node, layer, visit);
           };
           beam_search(
-              scorer, query.data(), key_of(scorer, query.data(), entry.node), ef, read,
-              [](NodeId) {}, UnlimitedReach{ef}, scratch);
+              scorer, query, key_of(scorer, query, entry.node), ef, read, [](NodeId) {},
+              UnlimitedReach{ef}, scratch);
           std::vector<Key> found;
           for (std::size_t i = 0; i < scratch.list.size(); ++i) {
             EXPECT_EQ(scratch.list[i] & core::kExpanded, core::kExpanded);
             found.push_back(scratch.list[i] & ~core::kExpanded);
           }
-          ASSERT_EQ(found, naive_search(rows, layer, scorer, query.data(), entry.node, ef))
+          ASSERT_EQ(found, naive_search(rows, layer, scorer, query, entry.node, ef))
               << "ef " << ef << " layer " << layer;
         }
       }
@@ -109,27 +111,30 @@ TEST(BeamSearch, WithinAReachFindsTheNearestOfANaiveSearch) {
     const test::Rows rows = test::all_rows(built->graph);
     const Scorer scorer(built->vectors, for_metric(choose_kernels(), Metric::l2sq));
     const NodeId entry = built->graph.entry_point().node;
-    const auto read = [&](NodeId node, NodeId* out) { return built->graph.read(node, 0, out); };
+    const auto read = [&](NodeId node, const auto& visit) {
+      built->graph.visit_live(built->graph.live(), node, 0, visit);
+    };
     Scratch scratch;
     std::size_t ended_early = 0;
     for (std::size_t q = 0; q < 60; ++q) {
-      std::vector<float> query(built->vectors.stride());
+      std::vector<float> vector(built->vectors.stride());
+      std::vector<std::uint8_t> bytes(vector.size());
       for (std::size_t e = 0; e < 6; ++e) {
-        query[e] = q % 3 == 0 ? data.row(q * 7)[e] : test::hashed_float(78, q, e);
+        vector[e] = q % 3 == 0 ? data.row(q * 7)[e] : test::hashed_float(78, q, e);
       }
-      const Key from = key_of(scorer, query.data(), entry);
+      const Query query = scorer.as_query(vector.data(), bytes.data());
+      const Key from = key_of(scorer, query, entry);
       for (const std::size_t k : {1u, 5u, 40u}) {
         for (const std::size_t ef : {40u, 700u}) {
           for (const float factor : {1.0f, 1.1f, 2.0f, 1e20f}) {
             const AdaptiveReach reach{k, factor, 1};
             beam_search(
-                scorer, query.data(), from, ef, read, [](NodeId) {}, reach, scratch);
+                scorer, query, from, ef, read, [](NodeId) {}, reach, scratch);
             std::vector<Key> found;
             for (std::size_t i = 0; i < std::min(k, scratch.list.size()); ++i) {
               found.push_back(scratch.list[i] & ~core::kExpanded);
             }
-            std::vector<Key> expected =
-                naive_search(rows, 0, scorer, query.data(), entry, ef, k, factor);
+            std::vector<Key> expected = naive_search(rows, 0, scorer, query, entry, ef, k, factor);
             ended_early += scratch.list.size() < std::min(ef, n);
             expected.resize(std::min(k, expected.size()));
             ASSERT_EQ(found, expected) << "k " << k << " ef " << ef << " factor " << factor;
@@ -158,18 +163,20 @@ TEST(GreedyDescent, EndsAtANodeThatNoNeighborImprovesOn) {
   const Scorer scorer(builder.vectors, for_metric(choose_kernels(), Metric::l2sq));
   Scratch scratch;
   for (std::size_t q = 0; q < 200; ++q) {
-    std::vector<float> query(builder.vectors.stride());
-    for (std::size_t e = 0; e < 4; ++e) query[e] = test::hashed_float(5, q, e);
-    Key closest = key_of(scorer, query.data(), builder.graph.entry_point().node);
+    std::vector<float> vector(builder.vectors.stride());
+    std::vector<std::uint8_t> bytes(vector.size());
+    for (std::size_t e = 0; e < 4; ++e) vector[e] = test::hashed_float(5, q, e);
+    const Query query = scorer.as_query(vector.data(), bytes.data());
+    Key closest = key_of(scorer, query, builder.graph.entry_point().node);
     for (std::uint32_t layer = builder.graph.entry_point().level + 1; layer-- > 0;) {
-      const auto read = [&](NodeId node, NodeId* out) {
-        return builder.graph.read(node, layer, out);
+      const auto read = [&](NodeId node, const auto& visit) {
+        builder.graph.visit_live(builder.graph.live(), node, layer, visit);
       };
       const Key from = closest;
-      closest = greedy_descent(scorer, query.data(), from, read, scratch);
+      closest = greedy_descent(scorer, query, from, read, scratch);
       ASSERT_LE(closest, from);
       for (const NodeId id : rows[core::key_id(closest)][layer]) {
-        ASSERT_LT(closest, key_of(scorer, query.data(), id));
+        ASSERT_LT(closest, key_of(scorer, query, id));
       }
     }
   }

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "cpu/isa.hpp"
@@ -122,6 +123,75 @@ TEST(Distance, OfUnsignedBytesHasTheBitsOfFloats) {
 
 TEST(Distance, OfSignedBytesHasTheBitsOfFloats) {
   expect_bytes_like_floats<std::int8_t>(&MetricKernels::i8);
+}
+
+// Bytes to bytes, by integers, at the largest sums and on both sides of every vector width.
+template <class Byte>
+void expect_integers_like_floats(const RowKernels MetricKernels::*kernels_for_bytes) {
+  std::vector<std::size_t> dimensions(kMaxByteStride);
+  std::iota(dimensions.begin(), dimensions.end(), 1);
+  constexpr int kLeast = std::numeric_limits<Byte>::min();
+  for (const std::size_t dimension : dimensions) {
+    Problem p(dimension, dimension % 13, 1.0f);
+    std::vector<Byte> bytes((kRows + 1) * p.stride + 16);
+    Byte* const query = bytes.data() + dimension % 11;
+    for (std::size_t r = 0; r <= kRows; ++r) {
+      for (std::size_t e = 0; e < dimension; ++e) {
+        const std::uint64_t random = test::hash(r, e, 8);
+        int value = kLeast + static_cast<int>(random % 256);
+        if (r % 3 == 0) value = r == 3 ? kLeast + 255 : kLeast;  // as far apart as can be
+        if (r == 8) value = kLeast + static_cast<int>(random % 2) * 255;
+        query[r * p.stride + e] = static_cast<Byte>(value);
+        p.query[r * p.stride + e] = static_cast<float>(value);
+      }
+    }
+    const Byte* const base = query + p.stride;
+    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+      for (const std::string& isa : test::supported_isas()) {
+        const RowKernels& kernels = for_metric(kernels_named(isa), metric).*kernels_for_bytes;
+        for (const std::size_t n : {std::size_t{0}, std::size_t{1}, std::size_t{6}, kRows}) {
+          float expected[kRows + 1];
+          float got[kRows + 1];
+          std::fill(std::begin(got), std::end(got), -77.0f);
+          std::fill(std::begin(expected), std::end(expected), -77.0f);
+          for_metric(kScalarKernels, metric).f32.range(p.query, p.base, p.stride, n, expected);
+          kernels.range(query, base, p.stride, n, got);
+          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
+          for_metric(kScalarKernels, metric).f32.ids(p.query, p.base, p.stride, kIds, n, expected);
+          kernels.ids(query, base, p.stride, kIds, n, got);
+          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
+        }
+      }
+    }
+  }
+}
+
+TEST(Distance, BetweenUnsignedBytesHasTheBitsOfFloats) {
+  expect_integers_like_floats<std::uint8_t>(&MetricKernels::both_u8);
+}
+
+TEST(Distance, BetweenSignedBytesHasTheBitsOfFloats) {
+  expect_integers_like_floats<std::int8_t>(&MetricKernels::both_i8);
+}
+
+// Far above kMaxByteStride floats round where integers would not: the reason why there is a limit.
+TEST(Distance, OfLongBytesIsRoundedByFloats) {
+  constexpr std::size_t kStride = 4096;
+  const std::vector<float> zero(kStride);
+  std::size_t rounded = 0;
+  for (std::uint64_t r = 0; r < 50; ++r) {
+    std::vector<float> row(kStride);
+    std::int64_t sum = 0;
+    for (std::size_t e = 0; e < kStride; ++e) {
+      const auto value = static_cast<int>(128 + test::hash(r, e, 9) % 128);
+      row[e] = static_cast<float>(value);
+      sum += value * value;
+    }
+    float distance = 0;
+    kScalarKernels.l2sq.f32.range(zero.data(), row.data(), kStride, 1, &distance);
+    rounded += distance != static_cast<float>(sum) ? 1 : 0;
+  }
+  EXPECT_GT(rounded, 0u);
 }
 
 TEST(Distance, IsNearTheExactValue) {

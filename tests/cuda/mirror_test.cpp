@@ -55,7 +55,8 @@ class MirrorTest : public testing::Test {
     std::vector<NodeId> ids(core::kMaxScored);
     for (NodeId node = 0; node < version.end; ++node) {
       for (std::uint32_t layer = 0; layer <= built_.graph.level(node); ++layer) {
-        const auto n = built_.graph.read_sealed(version, node, layer, ids.data());
+        const auto n = built_.graph.read_sealed_row(version, built_.graph.table(layer),
+                                                    built_.graph.row(node, layer), ids.data());
         ASSERT_EQ(row_on_device(node, layer), std::vector<NodeId>(ids.begin(), ids.begin() + n))
             << "node " << node << ", layer " << layer << ", version for epoch " << epoch.number;
       }
