@@ -20,12 +20,19 @@ options=()
 json=$build_dir/run.json
 data=(--dataset "$sample/vectors.i8bin" --metric cosine)
 
+# value OPTION [VALUE]: the value, if there is one.
+value() {
+  if [ $# -gt 1 ]; then echo "$2"; return; fi
+  echo "run.sh: $1 needs a value" >&2
+  return 2
+}
+
 while [ $# -gt 0 ]; do
   case $1 in
-    --word) words=(--word "${2:?--word needs a word}"); shift 2 ;;
+    --word) words=(--word "$(value "$@")") || exit 2; shift 2 ;;
     --word=*) words=(--word "${1#--word=}"); shift ;;
     -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    --json) json=${2:?--json needs a file}; shift 2 ;;
+    --json) json=$(value "$@") || exit 2; shift 2 ;;
     --json=*) json=${1#--json=}; shift ;;
     --dataset | --dataset=* | --synthetic | --synthetic=*) data=(); options+=("$1"); shift ;;
     *) options+=("$1"); shift ;;

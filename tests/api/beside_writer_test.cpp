@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "common/index_access.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
@@ -346,6 +347,29 @@ TEST(BesideTheWriter, TheDestructorWaitsForAnAdditionUnderWay) {
   index.reset();
   writer.join();
   EXPECT_EQ(added, truth.data.rows);
+}
+
+TEST(BesideTheWriter, TheDestructorWaitsForASearchUnderWay) {
+  const Truth truth(1500);
+  auto index = std::make_unique<Index>(Truth::params());
+  index->add(truth.data.view());
+  const SearchParams how{.k = kK, .ef = 60};
+  const SearchResult expected = index->search(truth.queries(), how);
+  std::atomic<bool> entered{false};
+  SearchResult found;
+  std::thread reader([&, &live = *index] {
+    // Queries in device memory are brought to the host in the middle of a search.
+    found = IndexAccess::search(live, {nullptr, kQueries, kDimension}, how, {}, [&] {
+      entered = true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      return truth.queries();
+    });
+  });
+  while (!entered) std::this_thread::yield();
+  index.reset();
+  reader.join();
+  EXPECT_EQ(found.labels, expected.labels);
+  EXPECT_EQ(found.distances, expected.distances);
 }
 
 }  // namespace
