@@ -55,6 +55,8 @@ class Library(abc.ABC):
     """What distances are computed of."""
     knob: ClassVar[str] = "ef"
     efforts: ClassVar[tuple[int, ...]] = EFS
+    warm_rows: ClassVar[int] = 1000
+    """Of the small index that is built before anything is measured."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.p = parameters
@@ -463,6 +465,7 @@ class Pynndescent(Library):
 
     name, module, package = "pynndescent", "pynndescent", "pynndescent"
     mapping = "n_neighbors = 2 M, the rest as by default; epsilon in thousandths"
+    warm_rows = 5000  # for fewer it leaves some of its functions uncompiled
     knob, efforts = "epsilon in thousandths", EPSILONS
 
     def build(self, vectors: Floats) -> None:

@@ -89,8 +89,8 @@ def ask(library: Library, queries: Floats, effort: int) -> Labels:
 
 def warm_up(job: Job, dim: int) -> None:
     """Threads started, code loaded or compiled."""
-    vectors = np.random.default_rng(1).random((1000, dim), np.float32)
     library = by_name(job.library)(parameters(job, dim))
+    vectors = np.random.default_rng(1).random((library.warm_rows, dim), np.float32)
     library.build(vectors)
     library.search(vectors[:64], K, library.efforts[2])
 
