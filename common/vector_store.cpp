@@ -275,7 +275,9 @@ void VectorStore::prepare(const float* vector, float* out, const char* what,
 }
 
 bool VectorStore::try_prepare(const float* vector, float* out) const noexcept {
-  const double norm = squared_norm(vector, dimension_);
+  // Nearly all vectors are small, and the sum of the squares waits for each addition in turn.
+  const bool needs_norm = metric_ == Metric::cosine || !is_small(vector, dimension_);
+  const double norm = needs_norm ? squared_norm(vector, dimension_) : 0;
   if (!is_allowed(norm, metric_)) return false;
   if (metric_ == Metric::cosine) {
     const double scale = norm > 0 ? 1 / std::sqrt(norm) : 0;
