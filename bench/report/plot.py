@@ -31,6 +31,8 @@ _MARKERS = (
     "hexagon",
 )
 RECALLS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+LAST = 0.9995
+"""The axis of recalls ends here: all above share its place."""
 
 
 @dataclasses.dataclass
@@ -80,14 +82,17 @@ def style(name: str, names: Sequence[str]) -> tuple[str, str]:
 
 def recall_place(recall: float) -> float:
     """Where a recall stands on an axis on which each halving of the missed neighbors is as far."""
-    return -math.log10(max(1 - recall, 5e-4))
+    return -math.log10(max(1 - recall, 1 - LAST))
 
 
 def recall_ticks(recalls: Sequence[float]) -> list[tuple[float, str]]:
-    """Ticks from the lowest of the recalls on."""
+    """Ticks from the lowest of the recalls on; the last stands for all above it, where there are any."""
     lowest = min(recalls, default=0.5)
     below = max((r for r in RECALLS if r <= lowest), default=RECALLS[0])
-    return [(recall_place(r), f"{r:g}") for r in RECALLS if r >= below]
+    ticks = [(recall_place(r), f"{r:g}") for r in RECALLS if r >= below]
+    if max(recalls, default=0.5) >= LAST:
+        ticks.append((recall_place(LAST), f"≥{LAST:g}"))
+    return ticks
 
 
 def power_law(x: Sequence[float], y: Sequence[float]) -> tuple[float, list[float]]:

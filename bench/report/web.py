@@ -12,7 +12,7 @@ def figure(plot: Plot, names: list[str]) -> dict[str, Any]:
     """Data and layout for Plotly.newPlot; ``names`` are all that share a set of colors."""
     laws = [_law(series, names) for series in plot.series if series.law]
     traces = [*laws, *(_trace(plot, series, names) for series in plot.series)]
-    legend = {"orientation": "h", "traceorder": "normal", "yanchor": "bottom"}
+    legend = {"orientation": "h", "traceorder": "normal", "yanchor": "bottom", "maxheight": 0.7}
     layout = {
         "xaxis": _x_axis(plot),
         "yaxis": _y_axis(plot),
@@ -58,7 +58,7 @@ def _height(plot: Plot) -> int:
     height = 440
     if plot.kind in ("bars", "stacked"):
         rows = len({category for series in plot.series for category in series.x})
-        height = 150 + rows * (40 if plot.kind == "stacked" else 16 + 14 * len(plot.series))
+        height = 170 + rows * (40 if plot.kind == "stacked" else 16 + 14 * len(plot.series))
     return height + 20 * ((len(plot.series) + 1) // 2)
 
 

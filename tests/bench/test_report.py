@@ -125,6 +125,10 @@ def test_the_recall_axis_grows_and_has_a_place_for_1() -> None:
     places = [plot.recall_place(r) for r in (0.5, 0.9, 0.99, 0.999, 1.0)]
     assert places == sorted(set(places))
     assert plot.recall_ticks([0.93, 0.99])[0][1] == "0.9"
+    assert plot.recall_ticks([0.93, 0.9994])[-1][1] == "0.999"
+    for recall in (0.9995, 1.0):
+        last = plot.recall_ticks([0.93, recall])[-1]
+        assert last == (plot.recall_place(recall), "≥0.9995")
 
 
 def test_ticks_stand_within_the_values() -> None:
