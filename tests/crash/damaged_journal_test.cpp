@@ -144,6 +144,29 @@ TEST_F(DamagedJournal, CutInARecordWhoseVectorsLookLikeARecord) {
   EXPECT_EQ(index.stats().journal.cut_bytes, torn.size() - whole);
 }
 
+// Journals of the time when add took the label that results use for none.
+TEST_F(DamagedJournal, WithALabelThatAddRefusesOpensAndKeepsIt) {
+  const Matrix data = make_data(Shape::random, 3, 3);
+  MemoryFileSystem disk;
+  const ScopedFileSystem in_place(disk);
+  std::size_t record = 0;
+  {
+    Index index = Index::open(kIndexPath, reference_.params(), Durability::synced, one_thread());
+    record = disk.content(kJournalPath).size();
+    index.add(data.slice(0, 1), std::vector<std::uint64_t>{7});
+  }
+  std::vector<char> older = disk.content(kJournalPath);
+  write_at(older, record + sizeof(RecordHeader), kNoLabel);
+  sign_journal(older);
+  disk.replace(kJournalPath, older);
+  Index index = Index::open(kIndexPath, reference_.params(), Durability::synced, one_thread());
+  EXPECT_EQ(index.labels(), std::vector<std::uint64_t>{kNoLabel});
+  const std::vector<std::uint64_t> again{9, kNoLabel};
+  expect_error(ErrorCode::invalid_parameter, {"vector 1"},
+               [&] { index.add(data.slice(1, 2), again); });
+  EXPECT_EQ(index.size(), 1u);
+}
+
 TEST_F(DamagedJournal, WithRecordsMissingExchangedOrTwiceIsRefused) {
   const auto bytes = [&](std::size_t r) {
     return std::vector<char>(journal_.begin() + static_cast<std::ptrdiff_t>(offsets_[r]),
