@@ -2,8 +2,13 @@
 
 #include "cpu/distance.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <bit>
 #include <cmath>
+#include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -172,6 +177,61 @@ TEST(Distance, BetweenUnsignedBytesHasTheBitsOfFloats) {
 
 TEST(Distance, BetweenSignedBytesHasTheBitsOfFloats) {
   expect_integers_like_floats<std::int8_t>(&MetricKernels::both_i8);
+}
+
+// Memory that ends, as the last row of a mapped file may, where nothing can be read.
+class BytesBeforeAGuard {
+ public:
+  explicit BytesBeforeAGuard(std::size_t size)
+      : page_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))),
+        room_((size + page_ - 1) / page_ * page_),
+        memory_(mmap(nullptr, room_ + page_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                     -1, 0)),
+        data_(static_cast<std::byte*>(memory_) + room_ - size) {
+    if (memory_ == MAP_FAILED || mprotect(data_ + size, page_, PROT_NONE) != 0) std::abort();
+  }
+  ~BytesBeforeAGuard() { munmap(memory_, room_ + page_); }
+  BytesBeforeAGuard(const BytesBeforeAGuard&) = delete;
+  BytesBeforeAGuard& operator=(const BytesBeforeAGuard&) = delete;
+  [[nodiscard]] void* data() const noexcept { return data_; }
+
+ private:
+  std::size_t page_;
+  std::size_t room_;
+  void* memory_;
+  std::byte* data_;
+};
+
+// A kernel that reads beyond the query or the last row ends this test by a signal.
+TEST(Distance, ReadsNothingBeyondTheEndOfQueryAndRows) {
+  struct Form {
+    RowKernels MetricKernels::*kernels;
+    std::size_t query_element;
+    std::size_t row_element;
+  };
+  const Form forms[] = {{&MetricKernels::f32, 4, 4},
+                        {&MetricKernels::u8, 4, 1},
+                        {&MetricKernels::i8, 4, 1},
+                        {&MetricKernels::both_u8, 1, 1},
+                        {&MetricKernels::both_i8, 1, 1}};
+  for (const Form& form : forms) {
+    for (std::size_t stride = 8; stride <= 136; stride += 8) {
+      const BytesBeforeAGuard query(stride * form.query_element);
+      for (std::size_t n = 1; n <= kRows; ++n) {
+        const BytesBeforeAGuard rows(n * stride * form.row_element);
+        const auto last = static_cast<std::uint32_t>(n - 1);
+        for (const std::string& isa : test::supported_isas()) {
+          const RowKernels& kernels = kernels_named(isa).l2sq.*form.kernels;
+          std::vector<float> distances(n, -1.0f);
+          kernels.range(query.data(), rows.data(), stride, n, distances.data());
+          EXPECT_EQ(distances, std::vector<float>(n)) << isa << " stride " << stride;
+          distances[0] = -1;
+          kernels.ids(query.data(), rows.data(), stride, &last, 1, distances.data());
+          EXPECT_EQ(distances[0], 0) << isa << " stride " << stride;
+        }
+      }
+    }
+  }
 }
 
 // Far above kMaxByteStride floats round where integers would not: the reason why there is a limit.
