@@ -102,6 +102,15 @@ class Graph {
     const auto visit_one = [&](NodeId id) { visit(id, order(id) < end); };
     rows.for_each(row, visit_one, visit_one);
   }
+  /// As visit_sealed, beside the writer: `view` has the ids that are shown.
+  template <class Visit>
+  void visit_live(const LiveView& view, NodeId node, std::uint32_t layer,
+                  const Visit& visit) const {
+    // A spilled id may be another row's, and then of a node that is not in this layer.
+    table(layer).for_each(
+        row(node, layer), [&](NodeId id) { visit(id, id < view.size); },
+        [&](NodeId id) { visit(id, id < view.size && (layer == 0 || level(id) >= layer)); });
+  }
   /// Copies the ids of a row as `version` has it to `out` (room for the table's capacity); returns
   /// how many.
   std::uint32_t read_sealed_row(const SealedVersion& version, const RowTable& rows, RowIndex row,
@@ -112,15 +121,6 @@ class Graph {
       n += shown ? 1 : 0;
     });
     return n;
-  }
-  /// The same beside the writer, for the ids that `view` shows.
-  template <class Visit>
-  void visit_live(const LiveView& view, NodeId node, std::uint32_t layer,
-                  const Visit& visit) const {
-    // A spilled id may be another row's, and then of a node that is not in this layer.
-    table(layer).for_each(
-        row(node, layer), [&](NodeId id) { visit(id, id < view.size); },
-        [&](NodeId id) { visit(id, id < view.size && (layer == 0 || level(id) >= layer)); });
   }
   std::uint32_t read(NodeId node, std::uint32_t layer, NodeId* out) const noexcept {
     return table(layer).read(row(node, layer), out);

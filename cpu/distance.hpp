@@ -44,9 +44,9 @@ struct MetricKernels {
   RowKernels both_i8;
 };
 
-/// Up to this stride the canonical arithmetic of bytes rounds nothing before S_j: R_j adds
-/// stride / 4 squares or products of at most 255², and floats hold integers up to 2^24. So integer
-/// sums, added in any order, are R_j.
+/// Up to this stride the canonical arithmetic of bytes rounds nothing before S_j: R_j adds at most
+/// kMaxByteStride / 4 squares or products of at most 255², and floats hold integers up to 2^24. So
+/// integer sums, added in any order, are R_j.
 inline constexpr std::size_t kMaxByteStride = 1024;
 static_assert(kMaxByteStride / 4 * 255 * 255 <= std::size_t{1} << 24);
 
