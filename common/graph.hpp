@@ -97,18 +97,22 @@ class Graph {
       for (const NodeId id : rows.sealed_copy(row)) visit(id, true);
       return;
     }
-    const bool touched = rows.touched_epoch(row) >= version.epoch;
-    const NodeId end = touched ? version.end : kNoNode;
+    // The degree first: the writer marks a row as touched before it appends, so whoever finds a row
+    // untouched does not yet see the new id.
+    const std::uint32_t degree = rows.degree(row);
+    const NodeId end = rows.touched_epoch(row) >= version.epoch ? version.end : kNoNode;
     const auto visit_one = [&](NodeId id) { visit(id, order(id) < end); };
-    rows.for_each(row, visit_one, visit_one);
+    rows.for_each(row, degree, visit_one, visit_one);
   }
   /// As visit_sealed, beside the writer: `view` has the ids that are shown.
   template <class Visit>
   void visit_live(const LiveView& view, NodeId node, std::uint32_t layer,
                   const Visit& visit) const {
     // A spilled id may be another row's, and then of a node that is not in this layer.
-    table(layer).for_each(
-        row(node, layer), [&](NodeId id) { visit(id, id < view.size); },
+    const RowTable& rows = table(layer);
+    const RowIndex at = row(node, layer);
+    rows.for_each(
+        at, rows.degree(at), [&](NodeId id) { visit(id, id < view.size); },
         [&](NodeId id) { visit(id, id < view.size && (layer == 0 || level(id) >= layer)); });
   }
   /// Copies the ids of a row as `version` has it to `out` (room for the table's capacity); returns

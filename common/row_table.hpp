@@ -80,12 +80,12 @@ class RowTable {
     for (std::uint32_t j = in_place; j < n; ++j) out[j] = at(row, j);
     return n;
   }
-  /// Calls visit(id) for each of the row's ids in place, then visit_spilled(id) for the others, in
-  /// order. Beside the writer a seal may give the row's spilled block to another row between the
-  /// reads of degree and ids.
+  /// Calls visit(id) for those of the row's first `n` ids that are in place, then visit_spilled(id)
+  /// for the others, in order. `n` is a degree that the row had. Beside the writer a seal may give
+  /// the row's spilled block to another row between the reads of degree and ids.
   template <class Visit, class VisitSpilled>
-  void for_each(RowIndex row, const Visit& visit, const VisitSpilled& visit_spilled) const {
-    const std::uint32_t n = degree(row);
+  void for_each(RowIndex row, std::uint32_t n, const Visit& visit,
+                const VisitSpilled& visit_spilled) const {
     const std::uint32_t in_place = std::min(n, max_degree_);
     NodeId* const ids = &words_[row * stride_ + kHeaderWords];
     for (std::uint32_t j = 0; j < in_place; ++j) {

@@ -1,6 +1,9 @@
 // Sealed versions: proposals of epoch k read G_{k-2}, whether epoch k-1 is not begun, half
 // committed or sealed by then.
 
+#include <array>
+#include <atomic>
+#include <thread>
 #include <tuple>
 
 #include "common/graph.hpp"
@@ -121,6 +124,40 @@ TEST(VersionsOfArbitraryGraphs, AreTheSameBeforeDuringAndAfterTheEpochBetween) {
       }
     }
   }
+}
+
+// A device's rows are gathered while the next epoch is committed. Once the epoch of a row's last
+// change was read before its degree, and an id appended between the two was taken for a sealed one.
+TEST(SealedVersions, AReaderBesideTheWriterTakesNoNewIdForASealedOne) {
+  constexpr NodeId kRows = 50000;
+  constexpr NodeId kEnd = 100;
+  const Graph graph(test::make_params(1, 4, 10, 64));
+  const SealedVersion version{kEnd, 5, false, {}};
+  RowTable rows(8, kRows);
+  rows.resize(kRows);
+  const std::array<NodeId, 3> sealed = {1, 2, 3};
+  for (RowIndex row = 0; row < kRows; ++row) rows.fill(row, sealed, 1);
+  rows.reserve_epoch(kRows, 0);
+  std::atomic<RowIndex> at{0};  // the row whose turn it is; each waits for the other's first visit
+  std::atomic<RowIndex> visited{0};
+  std::thread writer([&] {
+    for (RowIndex row = 0; row < kRows; ++row) {
+      at = row;
+      for (int spins = 0; visited < row && spins < 1000; ++spins) {
+      }
+      rows.append(row, kEnd + row, 5);
+    }
+    at = kRows;
+  });
+  std::size_t new_ids = 0;
+  for (RowIndex row = 0; (row = at) < kRows;) {
+    std::array<NodeId, 16> ids;
+    const std::uint32_t n = graph.read_sealed_row(version, rows, row, ids.data());
+    new_ids += n == sealed.size() ? 0 : 1;
+    visited = row;
+  }
+  writer.join();
+  EXPECT_EQ(new_ids, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Data, Versions,

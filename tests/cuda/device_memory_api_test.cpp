@@ -282,9 +282,9 @@ TEST(DeviceMemoryApi, AnIndexMayGoWhileASearchThatFailedTellsTheLog) {
   const Matrix data = make_data(Shape::clustered, 400, 24);
   Index cpu(api_params(), on("cpu"));
   cpu.add(data.view());
-  bool armed = false;
+  std::atomic<bool> armed{false};  // asked on the device's threads, too
   const HostDevices devices(HostDevices::deferred(0), [&](const char*, std::uint64_t) {
-    if (std::exchange(armed, false)) throw Error(ErrorCode::cuda, "injected");
+    if (armed.exchange(false)) throw Error(ErrorCode::cuda, "injected");
   });
   std::optional<Index> index;
   std::optional<Caller> caller;
