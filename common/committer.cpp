@@ -242,7 +242,8 @@ void Committer::preserve(NodeId node, std::uint32_t layer) {
 }
 
 // Linked to `to` before `from` lets go, so that searches beside this never lose the child. Its own
-// row may be at its capacity and gives up its place first.
+// row may be at its capacity and gives up its place first: a search that began below the child and
+// passes in between finds no way up there.
 void Committer::reanchor(NodeId child, NodeId from, NodeId to, std::uint32_t layer) {
   for (const NodeId node : {to, from, child}) preserve(node, layer);
   RowTable& rows = graph_.table(layer);
