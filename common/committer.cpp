@@ -106,6 +106,7 @@ void Committer::seal(Proposer& proposer) {
       // Each cut changes two rows; a re-anchored child changes two more.
       graph_.table(kind).reserve_epoch(2 * prune_batch_.ids.size(), 4 * prune_batch_.ids.size());
     }
+    graph_.begin_seal();
     constexpr std::size_t kRowsAhead = 4;
     std::array<Places, kRowsAhead> ahead;
     for (std::size_t r = 0; r < prune_batch_.rows.size() + kRowsAhead; ++r) {
@@ -241,16 +242,16 @@ void Committer::preserve(NodeId node, std::uint32_t layer) {
   rows.keep_sealed_copy(row, [&](NodeId id) { return graph_.order(id) < visible; });
 }
 
-// Linked to `to` before `from` lets go, so that searches beside this never lose the child. Its own
-// row may be at its capacity and gives up its place first: a search that began below the child and
-// passes in between finds no way up there.
+// At every moment the child is linked to one of both, so that searches beside this, however long
+// this thread is kept from going on, find a graph that is whole. The child's row has room: it comes
+// after `from`, so it is within max_degree.
 void Committer::reanchor(NodeId child, NodeId from, NodeId to, std::uint32_t layer) {
   for (const NodeId node : {to, from, child}) preserve(node, layer);
   RowTable& rows = graph_.table(layer);
+  rows.reserve_epoch(2, 0);
   rows.append(graph_.row(to, layer), child, graph_.epoch().number);
+  rows.replace(graph_.row(child, layer), from, to, graph_.epoch().number);
   rows.remove(graph_.row(from, layer), child);
-  rows.remove(graph_.row(child, layer), from);
-  rows.append(graph_.row(child, layer), to, graph_.epoch().number);
   ++stats_.seal.count;
   ++stats_.reanchored;
 }

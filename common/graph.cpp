@@ -82,6 +82,7 @@ void Graph::admit(NodeId node) noexcept {
 void Graph::close_epoch() noexcept {
   sealed_entries_[epoch_.number & 1] = entry_point();
   epoch_ = epoch_.next(params_.epoch_limit);
+  seals_ = (seals_ | 1) + 1;
 }
 
 void Graph::restore(NodeId size, const State& state) noexcept {

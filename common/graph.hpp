@@ -62,6 +62,15 @@ class Graph {
     if (entry.node == kNoNode && n > 0) entry = {0, level(0)};
     return {n, entry};
   }
+  /// Seals that were begun and ended so far: odd while one is under way.
+  [[nodiscard]] std::uint64_t seals() const noexcept {
+    return seals_.load(std::memory_order_acquire);
+  }
+  /// True if links were cut or moved at any time since seals() gave `before`: what was read since
+  /// need not be of one graph.
+  [[nodiscard]] bool was_sealing_since(std::uint64_t before) const noexcept {
+    return before % 2 != 0 || seals() != before;
+  }
   [[nodiscard]] std::uint32_t level(NodeId node) const noexcept { return levels_[node]; }
   /// The number of the node's insertion; its id, as long as no slot is used twice.
   [[nodiscard]] NodeId order(NodeId node) const noexcept { return node; }
@@ -147,7 +156,9 @@ class Graph {
   /// Makes the next announced node, whose rows are linked, part of the graph; promotes the entry
   /// point where its level is higher.
   void admit(NodeId node) noexcept;
-  /// Ends the open epoch: records its entry point and opens the next.
+  /// To be called before a seal changes the first row; again where a seal failed and is repeated.
+  void begin_seal() noexcept { seals_ = seals_ | 1; }
+  /// Ends the seal and the open epoch: records its entry point and opens the next.
   void close_epoch() noexcept;
 
   // --- used by the file format ---
@@ -174,6 +185,7 @@ class Graph {
   NodeId announced_ = 0;
   Epoch epoch_;
   std::atomic<EntryPoint> entry_{};
+  std::atomic<std::uint64_t> seals_{0};
   EntryPoint sealed_entries_[2];  ///< of the last two seals, by parity of the epoch sealed
   std::array<NodeId, kMaxLevel + 1> last_in_layer_;
   VirtualArray<std::uint8_t> levels_;

@@ -68,8 +68,16 @@ void RowTable::add_spill(RowIndex row) {
 void RowTable::remove(RowIndex row, NodeId id) noexcept {
   RowHeader& h = header(row);
   const auto last = static_cast<std::uint16_t>(h.degree - 1);
-  std::atomic_ref(slot(row, find(row, id))).store(slot(row, last), std::memory_order_relaxed);
+  std::atomic_ref(slot(row, find(row, id))).store(slot(row, last), std::memory_order_release);
   std::atomic_ref(h.degree).store(last, std::memory_order_release);
+}
+
+void RowTable::replace(RowIndex row, NodeId id, NodeId other, std::uint32_t epoch) {
+  const std::uint32_t last = append(row, other, epoch) - 2;  // where the last one stood before
+  std::atomic_ref(slot(row, find(row, id))).store(slot(row, last), std::memory_order_release);
+  std::atomic_ref(slot(row, last)).store(other, std::memory_order_release);
+  std::atomic_ref(header(row).degree)
+      .store(static_cast<std::uint16_t>(last + 1), std::memory_order_release);
 }
 
 std::span<const NodeId> RowTable::sealed_copy(RowIndex row) const noexcept {
@@ -88,7 +96,7 @@ void RowTable::drop_sealed_copies() noexcept {
 
 void RowTable::drop_spills() noexcept {
   for (const RowIndex row : spilled_) {
-    std::atomic_ref(header(row).spill).store(0, std::memory_order_relaxed);
+    std::atomic_ref(header(row).spill).store(0, std::memory_order_release);
   }
   spilled_.clear();
   spills_.resize(max_degree_);

@@ -10,8 +10,9 @@
 //    no seal has cut is the row without the nodes inserted since;
 //  - a seal keeps a copy of a row's older content before it first cuts it. Copies live until the
 //    next seal begins.
-// Thread-safety: one writer; ids and degrees are read and written as relaxed atomics, so a reader
-// beside the writer may see a row mid-change but never an id that was not written.
+// Thread-safety: one writer; ids and degrees are read and written as atomics, so a reader beside
+// the writer may see a row mid-change but never an id that was not written. A reader that sees a
+// change sees all that the writer did before it; that tells searches of seals (Graph::seals).
 #pragma once
 
 #include <algorithm>
@@ -89,14 +90,14 @@ class RowTable {
     const std::uint32_t in_place = std::min(n, max_degree_);
     NodeId* const ids = &words_[row * stride_ + kHeaderWords];
     for (std::uint32_t j = 0; j < in_place; ++j) {
-      visit(std::atomic_ref(ids[j]).load(std::memory_order_relaxed));
+      visit(std::atomic_ref(ids[j]).load(std::memory_order_acquire));
     }
     if (n <= max_degree_) return;
     const std::uint32_t block = std::atomic_ref(header(row).spill).load(std::memory_order_acquire);
     if (block == 0) return;
     NodeId* const spilled = &spills_[std::size_t{block} * max_degree_];
     for (std::uint32_t j = 0; j < n - max_degree_; ++j) {
-      visit_spilled(std::atomic_ref(spilled[j]).load(std::memory_order_relaxed));
+      visit_spilled(std::atomic_ref(spilled[j]).load(std::memory_order_acquire));
     }
   }
   /// False for a header that no row can have: the row's ids must not be read. Nothing is found out
@@ -152,7 +153,7 @@ class RowTable {
     if (h.degree == max_degree_ && h.spill == 0) add_spill(row);
     touch(row, epoch);
     const auto more = static_cast<std::uint16_t>(h.degree + 1);
-    std::atomic_ref(slot(row, h.degree)).store(id, std::memory_order_relaxed);
+    std::atomic_ref(slot(row, h.degree)).store(id, std::memory_order_release);
     std::atomic_ref(h.degree).store(more, std::memory_order_release);
     return more;
   }
@@ -168,6 +169,9 @@ class RowTable {
   }
   /// Replaces `id` by the row's last neighbor and shortens the row. REQUIRES contains(row, id).
   void remove(RowIndex row, NodeId id) noexcept;
+  /// As remove(row, id) and append(row, other, epoch), but at no moment does the row lack both, or
+  /// any other neighbor. REQUIRES contains(row, id) and has_room(row).
+  void replace(RowIndex row, NodeId id, NodeId other, std::uint32_t epoch);
 
   /// Keeps the ids of the row for which is_sealed(id) holds, at most max_degree(), as its sealed
   /// content until drop_sealed_copies().

@@ -95,16 +95,29 @@ SearchCounts Searcher::search(MatrixView<const float> queries, const SearchParam
       });
 }
 
+// A search that passes rows while a seal moves links between them may miss what it would have found
+// before and after. Where that left it with too little, it is repeated. It never waits for the seal
+// to go on: the graph is whole at every moment.
 void Searcher::search_one(const SearchParams& params, Key* out, std::uint32_t& count,
                           Scratch& scratch) const {
-  const std::uint32_t k = params.k;
-  const std::uint32_t ef = std::max(params.ef, k);
-  count = 0;
-  const core::LiveView live = graph_.live();
-  const core::EntryPoint entry = live.entry;
-  if (entry.node == core::kNoNode || k == 0) return;
   const Scorer scorer(vectors_, kernels_);
   const Query query = scorer.as_query(scratch.query.data(), scratch.query_bytes.data());
+  std::uint64_t seals;
+  do {
+    seals = graph_.seals();
+  } while (!fill_list(scorer, query, params, scratch) && graph_.was_sealing_since(seals));
+  count = static_cast<std::uint32_t>(std::min<std::size_t>(params.k, scratch.list.size()));
+  for (std::uint32_t j = 0; j < count; ++j) out[j] = scratch.list[j] & ~core::kExpanded;
+}
+
+bool Searcher::fill_list(const Scorer& scorer, const Query& query, const SearchParams& params,
+                         Scratch& scratch) const {
+  const std::uint32_t k = params.k;
+  const std::uint32_t ef = std::max({params.ef, k, 1U});
+  const core::LiveView live = graph_.live();
+  const core::EntryPoint entry = live.entry;
+  scratch.list.reset(ef);
+  if (entry.node == core::kNoNode || k == 0) return true;
   float distance;
   scorer.score(query, &entry.node, 1, &distance);
   ++scratch.counts.distances;
@@ -123,12 +136,11 @@ void Searcher::search_one(const SearchParams& params, Key* out, std::uint32_t& c
   if (factor == core::kUnlimitedReach) {
     const UnlimitedReach reach{ef};
     beam_search(scorer, query, closest, ef, visit_row, prefetch_row, reach, scratch);
-  } else {
-    const AdaptiveReach reach{k, factor, std::min(ef, 4 * k)};
-    beam_search(scorer, query, closest, ef, visit_row, prefetch_row, reach, scratch);
+    return scratch.list.size() >= std::min(ef, live.size);
   }
-  count = static_cast<std::uint32_t>(std::min<std::size_t>(k, scratch.list.size()));
-  for (std::uint32_t j = 0; j < count; ++j) out[j] = scratch.list[j] & ~core::kExpanded;
+  const AdaptiveReach reach{k, factor, std::min(ef, 4 * k)};
+  beam_search(scorer, query, closest, ef, visit_row, prefetch_row, reach, scratch);
+  return scratch.list.size() >= std::min(k, live.size);
 }
 
 SearchCounts Searcher::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,

@@ -39,6 +39,9 @@ class Searcher {
   /// Searches for the vector in scratch.query.
   void search_one(const SearchParams& params, core::Key* out, std::uint32_t& count,
                   Scratch& scratch) const;
+  /// Fills scratch.list. False if it has fewer than a search of a graph at rest finds.
+  bool fill_list(const Scorer& scorer, const Query& query, const SearchParams& params,
+                 Scratch& scratch) const;
 
   const core::Graph& graph_;
   const core::VectorStore& vectors_;

@@ -40,6 +40,14 @@ TEST(RowTable, BehavesAsListsOfIdsUnderRandomOperations) {
       } else if (!list.empty()) {
         const std::size_t place = test::hash(3, step) % list.size();
         const NodeId id = list[place];
+        if (test::hash(4, step) % 2 != 0 && rows.has_room(row)) {
+          rows.replace(row, id, next_id, epoch);
+          list[place] = list.back();
+          list.back() = next_id++;
+          ASSERT_EQ(content(rows, row), list);
+          touched.insert(row);
+          continue;
+        }
         EXPECT_TRUE(rows.contains(row, id));
         EXPECT_EQ(rows.count(row, id), 1u);
         rows.remove(row, id);

@@ -46,10 +46,10 @@ inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 
 /// Thread-safety: one writer, any number of readers. search, exact_search, contains, vector,
 /// labels, size and params may run on any threads beside add and never wait for it: a search sees
-/// every vector committed before it began, and none that is not. At the end of an epoch links are
-/// moved one by one, though: a search that comes by in the instant in which a node's link to an
-/// earlier one is replaced may find fewer or farther neighbors. While an addition runs the CPU
-/// answers. save, audit, digest, stats and memory may run beside add, too: they are of one moment
+/// every vector committed before it began, and none that is not. It finds as many as it would find
+/// with the index at rest, and all of them where ef allows it. At the end of an epoch links are cut
+/// and moved one by one: a search of that moment may miss a near vector that others find. While an
+/// addition runs the CPU answers. save, audit, digest, stats and memory may run beside add, too: they are of one moment
 /// between two commits, for which they wait, and the addition waits while they read the links
 /// (vectors and labels are read beside it). It also waits for the calls of that moment where it
 /// has to move what they may be reading: once where vectors turn from bytes to floats, and where
