@@ -45,7 +45,7 @@ class SearchesBesideSeals : public testing::TestWithParam<Habit> {};
 TEST_P(SearchesBesideSeals, FindAsMuchAsInAGraphAtRest) {
   const Matrix data = make_data(Shape::random, kNodes, 2);
   std::uint64_t reanchored = 0;
-  for (std::uint64_t round = 0; round < scaled(50); ++round) {
+  for (std::uint64_t round = 0; round < scaled(20); ++round) {
     GraphBuilder built(make_params(2, 2, 10, 64), data);
     ArbitraryProposer proposer(built.graph, GetParam(), round);
     std::atomic<bool> done{false};
