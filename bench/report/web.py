@@ -7,6 +7,10 @@ from typing import Any
 
 from .plot import CONCORD, Plot, Series, style
 
+# Pixels on the right, for half of a label on the end of the x axis. Were plotly left to make room for it,
+# the axis would become shorter, which may take that tick away and with it the reason for the room, and so on.
+_RIGHT = 28
+
 
 def figure(plot: Plot, names: list[str]) -> dict[str, Any]:
     """Data and layout for Plotly.newPlot; ``names`` are all that share a set of colors."""
@@ -17,7 +21,7 @@ def figure(plot: Plot, names: list[str]) -> dict[str, Any]:
         "xaxis": _x_axis(plot),
         "yaxis": _y_axis(plot),
         "height": _height(plot),
-        "margin": {"l": 48, "r": 12, "t": 8, "b": 48},
+        "margin": {"l": 48, "r": _RIGHT, "t": 8, "b": 48},
         "legend": legend | {"xref": "container", "x": 0, "yref": "container", "y": 0},
         "barmode": "stack" if plot.kind == "stacked" else "group",
         "hovermode": "closest",
@@ -27,8 +31,15 @@ def figure(plot: Plot, names: list[str]) -> dict[str, Any]:
     return {"data": traces, "layout": layout}
 
 
+def _axis(title: str) -> dict[str, Any]:
+    """With a label at every tick: plotly's default is to hide one that would reach past the plot, and to make
+    no room for what is hidden.
+    """
+    return {"title": {"text": title}, "automargin": True, "ticklabeloverflow": "allow"}
+
+
 def _x_axis(plot: Plot) -> dict[str, Any]:
-    axis: dict[str, Any] = {"title": {"text": plot.x_title}, "automargin": True}
+    axis = _axis(plot.x_title)
     if plot.x_log:
         axis |= _log_axis([float(value) for series in plot.series for value in series.x])
     if plot.x_ticks:
@@ -38,7 +49,7 @@ def _x_axis(plot: Plot) -> dict[str, Any]:
 
 
 def _y_axis(plot: Plot) -> dict[str, Any]:
-    axis: dict[str, Any] = {"title": {"text": plot.y_title}, "automargin": True}
+    axis = _axis(plot.y_title)
     if plot.kind in ("bars", "stacked"):
         return axis | {"autorange": "reversed", "ticklabelstandoff": 4}
     if plot.y_log and plot.kind == "lines":
