@@ -30,6 +30,12 @@ SealedVersion Graph::version_for(const Epoch& epoch) const noexcept {
   return version;
 }
 
+std::size_t Graph::rows_of_open_epoch(std::uint32_t layer) const noexcept {
+  std::size_t rows = 0;
+  for (NodeId node = epoch_.begin; node < size_; ++node) rows += layer == 0 ? 1 : level(node);
+  return rows;
+}
+
 void Graph::reserve(std::size_t size) {
   if (size > kMaxNodes) {
     throw Error(ErrorCode::capacity, "an index holds at most " + std::to_string(kMaxNodes) +

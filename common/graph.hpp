@@ -88,6 +88,8 @@ class Graph {
 
   // --- versions ---
   [[nodiscard]] const Epoch& epoch() const noexcept { return epoch_; }
+  /// Rows in a layer's table of the nodes that the open epoch has so far.
+  [[nodiscard]] std::size_t rows_of_open_epoch(std::uint32_t layer) const noexcept;
   /// The version that proposals of `epoch` read. REQUIRES epoch is the open one or the next.
   [[nodiscard]] SealedVersion version_for(const Epoch& epoch) const noexcept;
   /// Calls visit(id, shown) for the ids of a row, of which `version` has those that are shown.
@@ -156,7 +158,7 @@ class Graph {
   /// Makes the next announced node, whose rows are linked, part of the graph; promotes the entry
   /// point where its level is higher.
   void admit(NodeId node) noexcept;
-  /// To be called before a seal changes the first row; again where a seal failed and is repeated.
+  /// To be called before a seal changes the first row. Nothing may fail from here to close_epoch().
   void begin_seal() noexcept { seals_ = seals_ | 1; }
   /// Ends the seal and the open epoch: records its entry point and opens the next.
   void close_epoch() noexcept;

@@ -8,6 +8,7 @@
 #include "common/epoch.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/relaying_proposer.hpp"
 #include "tests/support/support.hpp"
 
 namespace {
@@ -132,6 +133,75 @@ TEST(AllocationFailure, AtEveryAllocationOfAnAddition) {
       EXPECT_GT(n, 5);
     }
   }
+}
+
+// In the upper layers of the last epoch, every node links to the one before the one before: at the
+// seal one child of the layer's first node is too many, and from there on each moves on to the end.
+class ZipProposer final : public RelayingProposer {
+ public:
+  ZipProposer(Proposer& below, const core::Graph& graph, core::NodeId last_epoch)
+      : RelayingProposer(below), graph_(graph), last_epoch_(last_epoch) {}
+
+  void start(const core::Epoch&, core::NodeId begin, core::NodeId end,
+             const core::StopRequest&) override {
+    batch_.reset(begin, end, graph_);
+    std::fill(batch_.ids.begin(), batch_.ids.end(), core::kNoNode);
+    for (core::NodeId node = begin; node < end; ++node) {
+      for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
+        std::vector<core::NodeId>& earlier = layers_[layer];
+        if (!earlier.empty()) *batch_.list(node, layer) = target(earlier, node, layer);
+        earlier.push_back(node);
+      }
+    }
+  }
+  const core::ProposalBatch* finish(const core::StopRequest&) override { return &batch_; }
+
+ private:
+  core::NodeId target(const std::vector<core::NodeId>& earlier, core::NodeId node,
+                      std::uint32_t layer) const {
+    if (layer == 0 || node < last_epoch_) return earlier.back();
+    const std::size_t n = earlier.size();
+    return n < 2 || earlier[n - 2] < last_epoch_ ? earlier.front() : earlier[n - 2];
+  }
+
+  const core::Graph& graph_;
+  core::NodeId last_epoch_;
+  core::ProposalBatch batch_;
+  std::vector<core::NodeId> layers_[core::kMaxLevel + 1];
+};
+
+// Rows change only once all memory is there: searches beside a seal, and its repetition, rely on
+// it.
+TEST(AllocationFailure, AtEveryAllocationOfASealInWhichChildrenMoveOn) {
+  constexpr std::uint32_t kEpochLimit = 4096;
+  const core::NodeId size = core::Epoch::of(400, kEpochLimit).end;
+  const Matrix data = make_data(Shape::random, size, 2);
+  Rows expected;
+  std::int64_t n = -1;  // none fails
+  for (bool done = false; !done; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n));
+    GraphBuilder built(make_params(2, 2, 10, kEpochLimit), data);
+    ZipProposer proposer(built.proposer, built.graph, core::Epoch::of(400, kEpochLimit).begin);
+    while (built.graph.size() < size) {
+      if (built.committer.seal_is_due()) built.committer.seal(proposer);
+      const core::NodeId node = built.graph.size();
+      proposer.start(built.graph.epoch(), node, node + 1, {});
+      built.committer.commit(*proposer.finish({}));
+    }
+    const Rows before = all_rows(built.graph);
+    done = n >= 0 && ends_before(n, [&] { built.committer.seal(proposer); });
+    if (built.committer.seal_is_due()) {
+      ASSERT_EQ(built.graph.epoch().begin, core::Epoch::of(400, kEpochLimit).begin);
+      ASSERT_EQ(built.graph.seals() % 2, 0u);
+      ASSERT_EQ(all_rows(built.graph), before);
+      built.committer.seal(proposer);
+    }
+    expect_sound(built.audit());
+    if (n < 0) expected = all_rows(built.graph);
+    ASSERT_EQ(all_rows(built.graph), expected);
+    EXPECT_GT(built.stats.reanchored, 50u);
+  }
+  EXPECT_GT(n, 3);
 }
 
 TEST(AllocationFailure, AtEveryAllocationOfASearch) {
