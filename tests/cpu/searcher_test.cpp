@@ -68,6 +68,21 @@ TEST_P(SearchesBesideSeals, FindAsMuchAsInAGraphAtRest) {
   EXPECT_GT(reanchored, 0u) << "no seal moved a child";
 }
 
+// Also one that begins and ends within the same seal, which no number of runs shows reliably.
+TEST(Searches, KnowWhetherTheyOverlapASeal) {
+  core::Graph graph(make_params(2, 2, 10, 64));
+  const std::uint64_t before = graph.seals();
+  EXPECT_FALSE(graph.was_sealing_since(before));
+  graph.begin_seal();
+  const std::uint64_t within = graph.seals();
+  EXPECT_TRUE(graph.was_sealing_since(before));
+  EXPECT_TRUE(graph.was_sealing_since(within));
+  graph.close_epoch();
+  EXPECT_TRUE(graph.was_sealing_since(before));
+  EXPECT_TRUE(graph.was_sealing_since(within));
+  EXPECT_FALSE(graph.was_sealing_since(graph.seals()));
+}
+
 INSTANTIATE_TEST_SUITE_P(Habits, SearchesBesideSeals,
                          testing::Values(Habit::first_node, Habit::first_few, Habit::hubs,
                                          Habit::mixed));
