@@ -51,8 +51,9 @@ struct Header {
   EntryRecord entry;
   EntryRecord sealed_entries[2];
   std::uint64_t footer_offset;
-  std::uint32_t element;  ///< how vectors are kept; zero in version 1
-  std::array<std::uint8_t, 36> zero;
+  std::uint32_t element;      ///< how vectors are kept; zero in version 1
+  std::uint32_t seal_is_due;  ///< 1: n ends an epoch that is not sealed yet; zero in version 1
+  std::array<std::uint8_t, 32> zero;
   std::uint64_t checksum;
 };
 static_assert(sizeof(Header) == 128);

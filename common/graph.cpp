@@ -93,7 +93,7 @@ void Graph::close_epoch() noexcept {
 
 void Graph::restore(NodeId size, const State& state) noexcept {
   for (NodeId node = size_; node < size; ++node) admit(node);
-  epoch_ = Epoch::of(size, params_.epoch_limit);
+  epoch_ = Epoch::of(state.seal_is_due ? size - 1 : size, params_.epoch_limit);
   std::copy(std::begin(state.sealed_entries), std::end(state.sealed_entries), sealed_entries_);
 }
 

@@ -166,9 +166,13 @@ class Graph {
   // --- used by the file format ---
   struct State {
     EntryPoint sealed_entries[2];
+    bool seal_is_due = false;  ///< the open epoch is full: its seal failed
   };
-  [[nodiscard]] State state() const noexcept { return {{sealed_entries_[0], sealed_entries_[1]}}; }
-  /// REQUIRES all `size` nodes are announced: admits them, opens the epoch they fall in.
+  [[nodiscard]] State state() const noexcept {
+    return {{sealed_entries_[0], sealed_entries_[1]}, size_ == epoch_.end};
+  }
+  /// REQUIRES all `size` nodes are announced: admits them, opens the epoch they fall in or, where
+  /// its seal is due, the one they fill.
   void restore(NodeId size, const State& state) noexcept;
 
   [[nodiscard]] std::span<const std::uint8_t> levels() const noexcept {

@@ -118,6 +118,9 @@ class Reader {
     if (header_.element > (header_.version > 1 ? kLastElement : 0)) {
       refuse("it keeps vectors in an unknown way");
     }
+    if (header_.seal_is_due > (header_.version > 1 ? 1 : 0)) {
+      refuse("its open epoch is in no known state");
+    }
   }
   [[nodiscard]] Element element() const {
     return header_.version > 1 ? static_cast<Element>(header_.element) : Element::f32;
@@ -143,6 +146,10 @@ class Reader {
       refuse("it keeps normalised vectors as bytes");
     }
     if (header_.n > kMaxNodes) refuse("it claims more vectors than an index can hold");
+    if (header_.seal_is_due != 0 &&
+        (header_.n == 0 || Epoch::of(header_.n - 1, params.epoch_limit).end != header_.n)) {
+      refuse("it claims that a seal is due in the middle of an epoch");
+    }
     return params;
   }
 
@@ -268,8 +275,8 @@ class Reader {
     const auto entry = [](const EntryRecord& record) {
       return EntryPoint{record.node, record.level};
     };
-    graph.restore(header_.n,
-                  {{entry(header_.sealed_entries[0]), entry(header_.sealed_entries[1])}});
+    graph.restore(header_.n, {{entry(header_.sealed_entries[0]), entry(header_.sealed_entries[1])},
+                              header_.seal_is_due != 0});
   }
 
   void fill_rows(RowTable& rows, Section section) {

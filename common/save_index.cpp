@@ -137,6 +137,7 @@ class Writer {
                   {record(state.sealed_entries[0]), record(state.sealed_entries[1])},
                   footer_offset_,
                   static_cast<std::uint32_t>(element_),
+                  state.seal_is_due ? 1U : 0U,
                   {},
                   0};
     XXH3_64bits_reset(&hash_);

@@ -6,8 +6,10 @@
 #include <new>
 
 #include "common/epoch.hpp"
+#include "common/file_layout.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/index_file.hpp"
 #include "tests/support/relaying_proposer.hpp"
 #include "tests/support/support.hpp"
 
@@ -127,8 +129,14 @@ TEST(AllocationFailure, AtEveryAllocationOfAnAddition) {
         } else {
           ASSERT_EQ(index.digest(), digests[index.size()]);
         }
-        if (index.size() < kAfter) add(index, data, index.size(), kAfter, with_labels);
-        ASSERT_EQ(index.digest(), digests[kAfter]);
+        const TempPath file;
+        index.save(file);
+        Index saved = Index::load(file, options);
+        ASSERT_EQ(saved.digest(), index.digest());
+        for (Index* const one : {&index, &saved}) {
+          if (one->size() < kAfter) add(*one, data, one->size(), kAfter, with_labels);
+          ASSERT_EQ(one->digest(), digests[kAfter]);
+        }
       }
       EXPECT_GT(n, 5);
     }
@@ -292,6 +300,50 @@ TEST(AllocationFailure, AtEveryAllocationOfADurableAddition) {
     ASSERT_EQ(open().digest(), digests[kAfter]);
   }
   EXPECT_GT(n, 10);
+}
+
+// A seal that failed leaves rows above max_degree at an epoch's end. What is folded into the file
+// then can be opened, mapped and searched, and goes on as the index in memory does.
+TEST(AllocationFailure, ASealThatFailedIsDueInTheFile) {
+  const Matrix data = mixed_data();
+  const std::vector<std::string> digests = digests_of(data, Metric::l2sq, false);
+  RuntimeOptions options;
+  options.threads = 1;
+  options.device = "cpu";
+  unsigned due = 0;
+  std::int64_t n = 0;
+  for (bool done = false; !done; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n));
+    const TempPath path;
+    const auto open = [&] {
+      return Index::open(path, params_of(Metric::l2sq), Durability::system, options);
+    };
+    std::string digest;
+    {
+      Index index = open();
+      add(index, data, 0, kBefore, false);
+      done = ends_before(n, [&] { add(index, data, kBefore, kAfter, false); });
+      index.compact();
+      digest = index.digest();
+    }
+    const Index mapped = Index::map(path, MapCheck::on_open, options);
+    const std::size_t size = mapped.size();
+    ASSERT_EQ(mapped.digest(), digest);
+    expect_sound(mapped.audit());
+    ASSERT_EQ(mapped.search(data.slice(0, 1), {.k = kAfter, .ef = kAfter}).counts[0], size);
+    const auto is_due =
+        read_at<std::uint32_t>(read_file(path), offsetof(core::file::Header, seal_is_due));
+    EXPECT_TRUE(is_due == 1 || digest == digests[size]);
+    due += is_due;
+    {
+      Index index = open();
+      ASSERT_EQ(index.digest(), digest);
+      if (size < kAfter) add(index, data, size, kAfter, false);
+      ASSERT_EQ(index.digest(), digests[kAfter]);
+    }
+    ASSERT_EQ(open().digest(), digests[kAfter]) << "replayed on a file whose seal was due";
+  }
+  EXPECT_GT(due, 2u) << "no seal failed";
 }
 
 // What was opened, replayed, compacted or not: the same vectors are there when it is opened again.
