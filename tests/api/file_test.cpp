@@ -6,6 +6,7 @@
 
 #include <csignal>
 
+#include "common/epoch.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/index_file.hpp"
 #include "tests/support/support.hpp"
@@ -314,6 +315,34 @@ TEST_F(File, RandomForgeriesNeverMakeAnUnsoundIndex) {
     }
   }
   EXPECT_GT(refused, 200);
+}
+
+// At an epoch's boundary the header may say that the seal is due although it was done.
+TEST_F(File, AForgedDueSealNeverMakesAnUnsoundIndex) {
+  int loads = 0;
+  for (const std::uint32_t epoch_limit : {1u, 16u, 4096u}) {
+    for (core::NodeId size = 1; size < 120; ++size) {
+      if (core::Epoch::of(size, epoch_limit).begin != size) continue;
+      Index index(make_params(3, 2, 12, epoch_limit), one_thread());
+      index.add(data_.slice(0, size));
+      index.save(path_);
+      std::vector<char> forged = read_file(path_);
+      write_at(forged, offsetof(Header, seal_is_due), 1u);
+      sign(forged);
+      write_file(other_, forged);
+      SCOPED_TRACE(testing::Message() << size << " vectors, epoch_limit " << epoch_limit);
+      try {
+        Index loaded = Index::load(other_, one_thread());
+        ASSERT_EQ(loaded.digest(), index.digest());
+        loaded.add(data_.slice(size, 100));
+        expect_sound(loaded.audit());
+        ++loads;
+      } catch (const Error& error) {
+        ASSERT_EQ(error.code(), ErrorCode::corrupt_file) << error.what();
+      }
+    }
+  }
+  EXPECT_GT(loads, 0);
 }
 
 TEST_F(File, ReplacesAnOlderOneAndRoundTripsLabels) {
