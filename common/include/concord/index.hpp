@@ -49,12 +49,12 @@ inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 /// every vector committed before it began, and none that is not. It finds as many as it would find
 /// with the index at rest, and all of them where ef allows it. At the end of an epoch links are cut
 /// and moved one by one: a search of that moment may miss a near vector that others find. While an
-/// addition runs the CPU answers. save, audit, digest, stats and memory may run beside add, too: they are of one moment
-/// between two commits, for which they wait, and the addition waits while they read the links
-/// (vectors and labels are read beside it). It also waits for the calls of that moment where it
-/// has to move what they may be reading: once where vectors turn from bytes to floats, and where
-/// the table of labels doubles. Additions from several threads take turns. In callbacks of an
-/// addition all const members may be called; add, compact and set_runtime throw
+/// addition runs the CPU answers. save, audit, digest, stats and memory may run beside add, too:
+/// they are of one moment between two commits, for which they wait, and the addition waits while
+/// they read the links (vectors and labels are read beside it). It also waits for the calls of that
+/// moment where it has to move what they may be reading: once where vectors turn from bytes to
+/// floats, and where the table of labels doubles. Additions from several threads take turns. In
+/// callbacks of an addition all const members may be called; add, compact and set_runtime throw
 /// Error(invalid_parameter), and what another thread saves, audits or digests must not be waited
 /// for. The log of a search may use the index as anyone.
 /// set_runtime, moving and assigning need the index to themselves. The destructor waits for calls
