@@ -113,11 +113,13 @@ void Searcher::search_one(const SearchParams& params, Key* out, std::uint32_t& c
 bool Searcher::fill_list(const Scorer& scorer, const Query& query, const SearchParams& params,
                          Scratch& scratch) const {
   const std::uint32_t k = params.k;
-  const std::uint32_t ef = std::max({params.ef, k, 1U});
+  const std::uint32_t ef = std::max(params.ef, k);
   const core::LiveView live = graph_.live();
   const core::EntryPoint entry = live.entry;
-  scratch.list.reset(ef);
-  if (entry.node == core::kNoNode || k == 0) return true;
+  if (entry.node == core::kNoNode || k == 0) {
+    scratch.list.reset(1);
+    return true;
+  }
   float distance;
   scorer.score(query, &entry.node, 1, &distance);
   ++scratch.counts.distances;

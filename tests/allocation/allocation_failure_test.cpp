@@ -108,6 +108,17 @@ void add(Index& index, const Matrix& data, std::size_t first, std::size_t last, 
   }
 }
 
+RuntimeOptions one_thread() {
+  RuntimeOptions options;
+  options.threads = 1;
+  options.device = "cpu";
+  return options;
+}
+
+Index open_durable(const TempPath& path) {
+  return Index::open(path, params_of(Metric::l2sq), Durability::system, one_thread());
+}
+
 TEST(AllocationFailure, AtEveryAllocationOfAnAddition) {
   const Matrix data = mixed_data();
   for (const bool with_labels : {false, true}) {
@@ -270,18 +281,12 @@ TEST(AllocationFailure, AtEveryAllocationOfALifeInFiles) {
 TEST(AllocationFailure, AtEveryAllocationOfADurableAddition) {
   const Matrix data = mixed_data();
   const std::vector<std::string> digests = digests_of(data, Metric::l2sq, true);
-  RuntimeOptions options;
-  options.threads = 1;
-  options.device = "cpu";
   std::int64_t n = 0;
   for (bool done = false; !done; ++n) {
     SCOPED_TRACE("allocation " + std::to_string(n));
     const TempPath path;
-    const auto open = [&] {
-      return Index::open(path, params_of(Metric::l2sq), Durability::system, options);
-    };
     {
-      Index index = open();
+      Index index = open_durable(path);
       add(index, data, 0, kBefore, true);
       done = ends_before(n, [&] { add(index, data, kBefore, kAfter, true); });
       ASSERT_GE(index.size(), kBefore);
@@ -297,7 +302,7 @@ TEST(AllocationFailure, AtEveryAllocationOfADurableAddition) {
       }
       ASSERT_EQ(index.digest(), digests[kAfter]);
     }
-    ASSERT_EQ(open().digest(), digests[kAfter]);
+    ASSERT_EQ(open_durable(path).digest(), digests[kAfter]);
   }
   EXPECT_GT(n, 10);
 }
@@ -307,26 +312,20 @@ TEST(AllocationFailure, AtEveryAllocationOfADurableAddition) {
 TEST(AllocationFailure, ASealThatFailedIsDueInTheFile) {
   const Matrix data = mixed_data();
   const std::vector<std::string> digests = digests_of(data, Metric::l2sq, false);
-  RuntimeOptions options;
-  options.threads = 1;
-  options.device = "cpu";
   unsigned due = 0;
   std::int64_t n = 0;
   for (bool done = false; !done; ++n) {
     SCOPED_TRACE("allocation " + std::to_string(n));
     const TempPath path;
-    const auto open = [&] {
-      return Index::open(path, params_of(Metric::l2sq), Durability::system, options);
-    };
     std::string digest;
     {
-      Index index = open();
+      Index index = open_durable(path);
       add(index, data, 0, kBefore, false);
       done = ends_before(n, [&] { add(index, data, kBefore, kAfter, false); });
       index.compact();
       digest = index.digest();
     }
-    const Index mapped = Index::map(path, MapCheck::on_open, options);
+    const Index mapped = Index::map(path, MapCheck::on_open, one_thread());
     const std::size_t size = mapped.size();
     ASSERT_EQ(mapped.digest(), digest);
     expect_sound(mapped.audit());
@@ -336,12 +335,13 @@ TEST(AllocationFailure, ASealThatFailedIsDueInTheFile) {
     EXPECT_TRUE(is_due == 1 || digest == digests[size]);
     due += is_due;
     {
-      Index index = open();
+      Index index = open_durable(path);
       ASSERT_EQ(index.digest(), digest);
       if (size < kAfter) add(index, data, size, kAfter, false);
       ASSERT_EQ(index.digest(), digests[kAfter]);
     }
-    ASSERT_EQ(open().digest(), digests[kAfter]) << "replayed on a file whose seal was due";
+    ASSERT_EQ(open_durable(path).digest(), digests[kAfter])
+        << "replayed on a file whose seal was due";
   }
   EXPECT_GT(due, 2u) << "no seal failed";
 }
@@ -349,17 +349,11 @@ TEST(AllocationFailure, ASealThatFailedIsDueInTheFile) {
 // What was opened, replayed, compacted or not: the same vectors are there when it is opened again.
 TEST(AllocationFailure, AtEveryAllocationOfOpeningAndCompacting) {
   const Matrix data = mixed_data();
-  RuntimeOptions options;
-  options.threads = 1;
-  options.device = "cpu";
   const TempPath path;
   const std::filesystem::path journal = path.path().string() + ".journal";
-  const auto open = [&] {
-    return Index::open(path, params_of(Metric::l2sq), Durability::system, options);
-  };
   std::string digest;
   {
-    Index index = open();
+    Index index = open_durable(path);
     add(index, data, 0, kBefore, true);
     index.compact();
     add(index, data, kBefore, kAfter, true);
@@ -372,8 +366,8 @@ TEST(AllocationFailure, AtEveryAllocationOfOpeningAndCompacting) {
     SCOPED_TRACE("allocation " + std::to_string(n));
     write_file(path, bytes);
     write_file(journal, journal_bytes);
-    done = ends_before(n, [&] { open().compact(); });
-    ASSERT_EQ(open().digest(), digest);
+    done = ends_before(n, [&] { open_durable(path).compact(); });
+    ASSERT_EQ(open_durable(path).digest(), digest);
   }
   EXPECT_GT(n, 20);
 }
