@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# All measurements of the report, and the report: Concord beside its peers (bench/peers), how its cost grows with
-# the number of vectors and its build rate with threads, where a build's time goes, audits, readers beside the writer.
+# Every measurement of the report, and the report: Concord beside its peers (bench/peers), cost by the number of vectors,
+# build rate by threads, the phases of a build, audits, readers beside the writer.
 #
 #   bench/evidence.sh OUT            estimated: 30 minutes on 2 idle cores
-#   bench/evidence.sh OUT --short    estimated: 18
-#   bench/evidence.sh --prepare      builds and installs, and that is all; minutes that are not among those above
+#   bench/evidence.sh OUT --short    estimated: 18 minutes
+#   bench/evidence.sh --prepare      only builds and installs, which is not part of the times above
 #
 # OUT is a folder: sample.json, growth-N.json, threads-N.json, serve-mix.json, peers-SET.json for each data set, report.html,
-# report-plots/. What is there is not measured again: after an interruption the same command goes on.
-# CONCORD_DATA is the folder of the data sets (bench/peers/README.md). The machine should have nothing else to do.
+# report-plots/. The script keeps results that exist, so after an interruption the same command continues.
+# CONCORD_DATA is the folder of the data sets (bench/peers/README.md). The machine should be idle otherwise.
 set -euo pipefail
 
 case ${1:-} in "" | -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
@@ -28,12 +28,12 @@ if [ "${2:-}" = --short ]; then
 fi
 special=(low:"$small" high:"$small" sift+sorted:"$small" sift+dup70:"$small" sift+ood:"$small")
 
-# measured NAME COMMAND...: runs the command, with "--json FILE" after it, where OUT has no NAME.json.
+# measured NAME COMMAND...: runs the command with "--json FILE" unless OUT has NAME.json.
 measured() {
   local name=$1 unfinished=$out/unfinished
   shift
   if [ -e "$out/$name.json" ]; then
-    echo "$name: kept what $name.json says"
+    echo "$name: $name.json exists, kept"
     return
   fi
   mkdir -p "$unfinished"
@@ -42,7 +42,7 @@ measured() {
   rm -r "$unfinished"
 }
 
-# What is built already is only looked at.
+# Quick if everything is built.
 prepare() {
   "$root/bench/run.sh" --limit 1000 >/dev/null
   BUILD_DIR=$root/build/peers "$root/bench/peers/run.sh" --prepare
@@ -61,10 +61,10 @@ for ((threads = 1; threads < $(nproc); threads *= 2)); do
   measured "threads-$threads" "${sift[@]}" --limit 100000 --threads "$threads"
 done
 
-half=$((($(nproc) + 1) / 2)) # of the threads; so many read, so many write
+half=$((($(nproc) + 1) / 2)) # of the threads: one half reads, the other writes
 measured serve-mix "$bench" serve-mix --dataset "$CONCORD_DATA/sift-128-euclidean.hdf5" --limit 60000 \
   --threads "$half" --readers "$half" --rounds 6
 
 python -m peers --data "${large[@]}" --queries 1000 --rounds 2 --minimum-seconds 0.1 --out "$out"
 python -m peers --data "${special[@]}" --queries 500 --rounds 2 --minimum-seconds 0.05 --out "$out"
-python -m report "$out"/*.json --out "$out/report.html"
+python -m page "$out"/*.json --out "$out/report.html"

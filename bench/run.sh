@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Concord from a fresh clone to a result: installs what is missing, builds, indexes the built-in
-# sample of 20,000 word vectors, searches it, checks the graph and shows the nearest words of a few.
+# Concord from a fresh clone to a result: installs missing packages, builds, indexes the built-in
+# sample of 20,000 word vectors, searches it, checks the graph and shows the nearest words of a few words.
 #
 #   bench/run.sh [--word king,queen] [option of "concord-bench run" ...]
 #
-#   --word WORDS   words whose neighbors are shown, separated by commas
+#   --word WORDS   show the neighbors of these words, separated by commas
 #
-# With --dataset or --synthetic among the options, these data are taken in place of the sample. It ends with
-# a report of the run as an HTML page (concord-bench report), where Python packages can be installed.
-# BUILD_DIR (default build/bench) is where it builds. Where there are a CUDA device and a CUDA
-# compiler it builds for that device too; elsewhere that code would only take long to compile.
+# The options --dataset and --synthetic replace the sample by other data. If Python packages can be installed,
+# the script ends with a report of the run as an HTML page (concord-bench report).
+# It builds in BUILD_DIR (default build/bench). It includes the CUDA code only if the machine has a CUDA
+# device and a CUDA compiler, because that code takes long to compile.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -20,7 +20,7 @@ options=()
 json=$build_dir/run.json
 data=(--dataset "$sample/vectors.i8bin" --metric cosine)
 
-# value OPTION [VALUE]: the value, if there is one.
+# value OPTION [VALUE]: prints the value, or fails without one.
 value() {
   if [ $# -gt 1 ]; then echo "$2"; return; fi
   echo "run.sh: $1 needs a value" >&2
@@ -71,12 +71,12 @@ if [ ${#data[@]} -gt 0 ]; then
   "$bench" words "${data[@]}" --words "$sample/words.txt" ${words[@]+"${words[@]}"}
 fi
 
-# The report; without it the run is complete all the same.
-packages=$root/bench/report/requirements.txt
+# The report. The run is complete without it.
+packages=$root/bench/page/requirements.txt
 if ! cmp -s "$packages" "$build_dir/report-packages.txt"; then
   if ! quietly python3 -m venv --clear "$build_dir/report-venv" ||
     ! quietly "$build_dir/report-venv/bin/python" -m pip install -q --disable-pip-version-check -r "$packages"; then
-    echo "no report: a Python environment with the packages of $packages cannot be made" >&2
+    echo "no report: cannot create a Python environment with the packages of $packages" >&2
     exit 0
   fi
   cp "$packages" "$build_dir/report-packages.txt"

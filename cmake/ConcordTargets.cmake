@@ -6,11 +6,22 @@
 # Concord::concord or Concord::concord_static and sees the public headers only.
 
 # Compile options every Concord source shares. Distances are defined by explicit fused operations
-# (ARCHITECTURE.md, canonical arithmetic): the compiler may not add or remove one.
+# (ARCHITECTURE.md, canonical arithmetic): the compiler may not add or remove one. What a parent project allows it, by
+# -ffast-math, -Ofast or parts of them, is taken back here, since these options come after the parent's;
+# base/exact_math.hpp refuses what comes later.
 add_library(concord_options INTERFACE)
 target_compile_features(concord_options INTERFACE cxx_std_20)
+# CUB and Thrust in a namespace of their own (cuda/cccl.cuh), and nowhere else is it named.
+target_compile_definitions(concord_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CUDA>:THRUST_CUB_WRAPPED_NAMESPACE=concord_cccl>
+  $<$<COMPILE_LANGUAGE:CUDA>:NVTX_DISABLE>)  # ranges for profilers: weak symbols that others have, too
 target_compile_options(concord_options INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Wshadow -ffp-contract=off>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Wshadow
+    -fno-finite-math-only -fno-associative-math -fno-reciprocal-math -fsigned-zeros -ffp-contract=off>
+  # Of -Ofast, the last. clang takes -fno-fast-math for an overridden -ffp-contract, and warns.
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-fast-math -fno-unsafe-math-optimizations -fno-rounding-math
+    -fno-allow-store-data-races>
+  $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-fdenormal-fp-math=ieee>
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>  # GCC 12: false alarms on std::string (bug 105329)
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${CONCORD_WERROR}>>:-Werror>)
 if(CONCORD_SANITIZE)
@@ -29,7 +40,6 @@ target_link_libraries(concord_objects PRIVATE concord_options Threads::Threads)
 target_include_directories(concord_objects
   PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/common/include>
   PRIVATE ${PROJECT_SOURCE_DIR})
-target_compile_definitions(concord_objects PRIVATE CONCORD_VERSION="${PROJECT_VERSION}")
 
 # Decides CONCORD_HAS_CUDA from CONCORD_CUDA and enables the language.
 macro(concord_enable_cuda)

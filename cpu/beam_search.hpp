@@ -1,21 +1,26 @@
-// Greedy descent and beam search (Malkov & Yashunin, algorithms 2 and 5), generic over how a row is
-// read: live rows for queries, rows as they were sealed for proposals.
+// Greedy descent and beam search (Malkov & Yashunin, algorithms 2 and 5), generic over how a list
+// is read (live lists for queries, lists as they were sealed for proposals), how far the search
+// goes (common/search/reach.hpp) and which ids it may return (common/search/accept.hpp).
 //
 // Beam search is canonical: it always expands the closest unexpanded candidate by (distance, id)
 // and stops when all are expanded that its reach allows, so its result is a function of the graph,
-// the query, ef and the reach.
+// the query, ef, the reach and the accepted ids.
 // Thread-safety: one Scratch per thread.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "common/proposer.hpp"
-#include "common/reach.hpp"
+#include "common/build/proposer.hpp"
+#include "common/search/accept.hpp"
+#include "common/search/filter_rule.hpp"
+#include "common/search/reach.hpp"
 #include "cpu/candidate_list.hpp"
 #include "cpu/scorer.hpp"
+#include "cpu/split_candidates.hpp"
 #include "cpu/visited_table.hpp"
 
 namespace concord::cpu {
@@ -25,31 +30,44 @@ struct SearchCounts {
   std::uint64_t hops = 0;
 };
 
+/// What a filtered walk needs besides (cpu/filtered_search.hpp).
+struct FilterScratch {
+  VisitedTable passed;  ///< nodes that do not match and whose lists were read
+  std::array<core::NodeId, core::kMaxListCapacity> matches;  ///< of one list
+  std::array<core::NodeId, core::FilterRule::kMostBridges + core::kMaxListCapacity> bridges;
+
+  [[nodiscard]] std::size_t bytes() const noexcept { return sizeof(*this) + passed.bytes(); }
+};
+
 struct Scratch {
-  CandidateList list;
+  CandidateList list;  ///< of ids that may be results
   VisitedTable visited;
-  std::array<core::NodeId, core::kMaxScored> ids;
-  std::array<float, core::kMaxScored> distances;
+  std::array<core::NodeId, core::kMaxListCapacity> ids;
+  std::array<float, core::kMaxListCapacity> distances;
   std::vector<float> query;
   std::vector<std::uint8_t> query_bytes;
   SearchCounts counts;
+  CandidateList others;  ///< of ids that may not be results; unused where all may
+  std::unique_ptr<FilterScratch> filtered;  ///< null before the first filtered walk
 
   /// Memory behind the members.
   [[nodiscard]] std::size_t bytes() const noexcept {
-    return list.bytes() + visited.bytes() + query.capacity() * sizeof(float) +
-           query_bytes.capacity();
+    return list.bytes() + others.bytes() + visited.bytes() + query.capacity() * sizeof(float) +
+           query_bytes.capacity() + (filtered ? filtered->bytes() : 0);
   }
 };
 
 /// Walks in one layer from `from` to the nearest node that no neighbor improves on.
-/// `visit_row(node, visit)` calls visit(id, shown) for the ids of a row, of which those that are
-/// not shown are to be ignored.
-template <class VisitRow>
-core::Key greedy_descent(const Scorer& scorer, const Query& query, core::Key from,
-                         const VisitRow& visit_row, Scratch& scratch) {
+/// `visit_links(node, visit)` calls visit(id, shown) for the ids of a list, of which those that are
+/// not shown are to be ignored. Inlined, so that what visit_links captures stays in registers.
+template <class VisitLinks>
+[[gnu::always_inline]] inline core::Key greedy_descent(const Scorer& scorer, const Query& query,
+                                                       core::Key from,
+                                                       const VisitLinks& visit_links,
+                                                       Scratch& scratch) {
   for (core::Key closest = from;; from = closest) {
     std::uint32_t n = 0;
-    visit_row(core::key_id(closest), [&](core::NodeId id, bool shown) {
+    visit_links(core::key_id(closest), [&](core::NodeId id, bool shown) {
       scratch.ids[n] = id;
       n += shown ? 1 : 0;
     });
@@ -79,67 +97,47 @@ inline std::uint32_t keep_near(float worst, std::uint32_t n, Scratch& scratch) n
   return kept;
 }
 
-/// The reach of a beam search that ends only when its whole list is expanded.
-struct UnlimitedReach {
-  std::size_t hops;  ///< to be expected
-
-  static bool ends(CandidateList& /*list*/) noexcept { return false; }
-  static float narrow(const CandidateList& /*list*/, float worst) noexcept { return worst; }
-};
-
-/// That of an adaptive beam search (core::reach): no candidate farther than (1 + slack) times the
-/// k-th nearest found is expanded. That distance only shrinks, so none of them need be kept.
-struct AdaptiveReach {
-  std::size_t k;
-  float factor;
-  std::size_t hops;  ///< to be expected
-
-  [[nodiscard]] bool ends(CandidateList& list) const noexcept {
-    return list.size() >= k && list.closest_distance() > limit(list);
-  }
-  [[nodiscard]] float narrow(const CandidateList& list, float worst) const noexcept {
-    return list.size() >= k ? std::min(worst, limit(list)) : worst;
-  }
-
- private:
-  [[nodiscard]] float limit(const CandidateList& list) const noexcept {
-    return core::reach(core::key_distance(list[k - 1]), factor);
-  }
-};
+inline CandidateList& candidates_of(const core::AllIds& /*accept*/, Scratch& scratch) noexcept {
+  return scratch.list;
+}
+template <class Accept>
+SplitCandidates<Accept> candidates_of(const Accept& accept, Scratch& scratch) noexcept {
+  return {accept, scratch.list, scratch.others};
+}
 
 /// Fills scratch.list with the (approximately) `ef` nodes of the layer nearest to the query that
-/// are within `reach`. `prefetch_row(node)` may begin to fetch a row that will be visited soon.
-template <class VisitRow, class PrefetchRow, class Reach>
+/// are within `reach` and that `accept` accepts. `prefetch_links(node)` may begin to fetch a list
+/// that will be visited soon.
+template <class VisitLinks, class PrefetchLinks, class Reach, class Accept>
 void beam_search(const Scorer& scorer, const Query& query, core::Key from, std::size_t ef,
-                 const VisitRow& visit_row, const PrefetchRow& prefetch_row, const Reach& reach,
-                 Scratch& scratch) {
+                 const VisitLinks& visit_links, const PrefetchLinks& prefetch_links,
+                 const Reach& reach, const Accept& accept, Scratch& scratch) {
   constexpr std::size_t kSoon = 4;  // a candidate this near the front will be expanded shortly
-  CandidateList& list = scratch.list;
+  auto&& list = candidates_of(accept, scratch);
   list.reset(ef);
   list.insert(from);
-  scratch.visited.reset(reach.hops);
+  scratch.visited.reset(reach.hops(ef));
   scratch.visited.marker().mark(core::key_id(from));
 
   for (std::size_t hops = 1;; ++hops) {
-    if (reach.ends(list)) return;
+    if (list.is_done() || reach.ends(list, list.closest())) return;
     const core::NodeId node = list.expand_closest();
-    if (node == core::kNoNode) return;
     scratch.visited.make_room(hops);
     const VisitedTable::Marker marker = scratch.visited.marker();
     std::uint32_t fresh = 0;
-    visit_row(node, [&](core::NodeId id, bool shown) {
+    visit_links(node, [&](core::NodeId id, bool shown) {
       scratch.ids[fresh] = id;
       fresh += marker.mark(id) & (shown ? 1U : 0U);
     });
     for (std::uint32_t j = 0; j < fresh; ++j) scorer.prefetch(scratch.ids[j]);
-    if (const core::NodeId next = list.peek_closest(); next != core::kNoNode) prefetch_row(next);
+    if (!list.is_done()) prefetch_links(core::key_id(list.closest()));
     scorer.score(query, scratch.ids.data(), fresh, scratch.distances.data());
     scratch.counts.distances += fresh;
     ++scratch.counts.hops;
     const std::uint32_t near = keep_near(reach.narrow(list, list.worst_distance()), fresh, scratch);
     for (std::uint32_t j = 0; j < near; ++j) {
       const core::NodeId id = scratch.ids[j];
-      if (list.insert(core::make_key(scratch.distances[j], id)) < kSoon) prefetch_row(id);
+      if (list.insert(core::make_key(scratch.distances[j], id)) < kSoon) prefetch_links(id);
     }
   }
 }

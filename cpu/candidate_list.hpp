@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "common/key.hpp"
+#include "common/base/key.hpp"
 
 namespace concord::cpu {
 
@@ -23,7 +23,9 @@ class CandidateList {
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return keys_.capacity() * sizeof(core::Key); }
+  /// With its mark where it is expanded.
   [[nodiscard]] core::Key operator[](std::size_t i) const noexcept { return keys_[i]; }
+  [[nodiscard]] core::Key key(std::size_t i) const noexcept { return keys_[i] & ~core::kExpanded; }
   /// A key that compares below this may still enter.
   [[nodiscard]] core::Key bound() const noexcept {
     return size_ < capacity_ ? core::kWorstKey : keys_[size_ - 1];
@@ -52,24 +54,18 @@ class CandidateList {
     return position - cursor_;
   }
 
-  /// Marks the closest candidate not yet expanded and returns its id; kNoNode if there is none.
+  /// Whether all candidates are expanded.
+  [[nodiscard]] bool is_done() noexcept {
+    while (cursor_ < size_ && (keys_[cursor_] & core::kExpanded) != 0) ++cursor_;
+    return cursor_ == size_;
+  }
+  /// The closest candidate not yet expanded. REQUIRES !is_done(), asked since the last change.
+  [[nodiscard]] core::Key closest() const noexcept { return keys_[cursor_]; }
+  /// Marks it and returns its id. REQUIRES the same.
   core::NodeId expand_closest() noexcept {
-    skip_expanded();
-    if (cursor_ == size_) return core::kNoNode;
     const core::NodeId id = core::key_id(keys_[cursor_]);
     keys_[cursor_] |= core::kExpanded;
     return id;
-  }
-  /// The distance of the one that expand_closest would return now; infinity if there is none.
-  [[nodiscard]] float closest_distance() noexcept {
-    skip_expanded();
-    return cursor_ == size_ ? std::numeric_limits<float>::infinity()
-                            : core::key_distance(keys_[cursor_]);
-  }
-  /// The one that expand_closest would return now.
-  [[nodiscard]] core::NodeId peek_closest() noexcept {
-    skip_expanded();
-    return cursor_ == size_ ? core::kNoNode : core::key_id(keys_[cursor_]);
   }
 
  private:
@@ -83,9 +79,6 @@ class CandidateList {
       n -= half;
     }
     return first;
-  }
-  void skip_expanded() noexcept {
-    while (cursor_ < size_ && (keys_[cursor_] & core::kExpanded) != 0) ++cursor_;
   }
 
   std::vector<core::Key> keys_;

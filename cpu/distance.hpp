@@ -9,13 +9,15 @@
 // and the distance is sum (l2sq) or 1 − sum (inner product, cosine). Rows are padded with zeros,
 // which change no accumulator, so a kernel may stop at the stride.
 //
-// The leaf files distance_<isa>.cpp alone are compiled with ISA flags. They include nothing but
-// this header and the intrinsics, so that no inline function compiled for a newer machine can be
-// chosen by the linker for code that runs on an older one.
+// The leaf files distance_<isa>.cpp alone are compiled with ISA flags. They include no functions
+// but those of this header and the intrinsics, so that no inline function compiled for a newer
+// machine can be chosen by the linker for code that runs on an older one.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "common/base/exact_math.hpp"
 
 namespace concord::cpu {
 
@@ -23,22 +25,28 @@ namespace concord::cpu {
 /// `stride` is a multiple of 8 elements; no alignment is needed.
 using ScoreIds = void (*)(const void* query, const void* base, std::size_t stride,
                           const std::uint32_t* ids, std::size_t n, float* out);
-/// out[j] = distance of `query` to row base + j × stride, j < n.
-using ScoreRange = void (*)(const void* query, const void* base, std::size_t stride, std::size_t n,
-                            float* out);
+/// out[i × out_stride + j] = distance of query queries + i × stride to row base + j × stride,
+/// i < count, j < n. Several queries at once share what is loaded of a row.
+using ScoreBlock = void (*)(const void* queries, std::size_t count, const void* base,
+                            std::size_t stride, std::size_t n, float* out, std::size_t out_stride);
 
-/// For rows and a query of given element types.
+/// For rows and queries of given element types.
 struct RowKernels {
   ScoreIds ids;
-  ScoreRange range;
+  ScoreBlock block;
+  /// A block of one query.
+  void range(const void* query, const void* base, std::size_t stride, std::size_t n,
+             float* out) const {
+    block(query, 1, base, stride, n, out, n);
+  }
 };
 
 /// Rows of bytes are widened as they are read, which is exact: the same bits as from float rows.
 struct MetricKernels {
-  RowKernels f32;  ///< the query is floats in these three
+  RowKernels f32;  ///< queries are floats in these three
   RowKernels u8;
   RowKernels i8;
-  /// Query and rows are bytes, and the stride is at most kMaxByteStride. The sums are integers,
+  /// Queries and rows are bytes, and the stride is at most kMaxByteStride. The sums are integers,
   /// with the same bits in the end: see there.
   RowKernels both_u8;
   RowKernels both_i8;

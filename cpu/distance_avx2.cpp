@@ -1,8 +1,10 @@
 // Distance kernels for AVX2 and FMA: two rows at a time, four 8-lane accumulators each, or one of
-// integers.
+// integers; or four rows by three queries.
 // Compiled with -mavx2 -mfma; holds leaf code only (see distance.hpp).
 
 #include <immintrin.h>
+
+#include <type_traits>
 
 #include "cpu/distance.hpp"
 
@@ -52,6 +54,18 @@ struct I8 {
 template <class Element>
 concept Byte = sizeof(typename Element::type) == 1;
 
+// Sums of a query to rows x and y, as distances in the low two lanes.
+template <class Metric>
+__m128 finish(const __m256 (&a)[4], const __m256 (&b)[4]) {
+  // Accumulator c holds quads 2c and 2c + 1. Per 128-bit lane: [x Q, y Q, x Q, y Q] of quads
+  // (0, 2 | 1, 3) and (4, 6 | 5, 7).
+  const __m256 q03 = _mm256_hadd_ps(_mm256_hadd_ps(a[0], b[0]), _mm256_hadd_ps(a[1], b[1]));
+  const __m256 q47 = _mm256_hadd_ps(_mm256_hadd_ps(a[2], b[2]), _mm256_hadd_ps(a[3], b[3]));
+  const __m256 r = _mm256_add_ps(q03, q47);  // [R_0 x, R_0 y, R_2 x, R_2 y | R_1, R_1, R_3, R_3]
+  const __m256 s = _mm256_add_ps(r, _mm256_permute_ps(r, 0x4E));
+  return Metric::finish(_mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
+
 // Distances of the query to rows x and y in the low two lanes.
 template <class Metric, class Element>
 __m128 score_two(const float* query, const typename Element::type* x,
@@ -74,42 +88,76 @@ __m128 score_two(const float* query, const typename Element::type* x,
     a[c] = Metric::step(a[c], q, Element::load(x + e + 8 * c));
     b[c] = Metric::step(b[c], q, Element::load(y + e + 8 * c));
   }
-  // Accumulator c holds quads 2c and 2c + 1. Per 128-bit lane: [x Q, y Q, x Q, y Q] of quads
-  // (0, 2 | 1, 3) and (4, 6 | 5, 7).
-  const __m256 q03 = _mm256_hadd_ps(_mm256_hadd_ps(a[0], b[0]), _mm256_hadd_ps(a[1], b[1]));
-  const __m256 q47 = _mm256_hadd_ps(_mm256_hadd_ps(a[2], b[2]), _mm256_hadd_ps(a[3], b[3]));
-  const __m256 r = _mm256_add_ps(q03, q47);  // [R_0 x, R_0 y, R_2 x, R_2 y | R_1, R_1, R_3, R_3]
-  const __m256 s = _mm256_add_ps(r, _mm256_permute_ps(r, 0x4E));
-  return Metric::finish(_mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+  return finish<Metric>(a, b);
+}
+
+// Elements as 16-bit integers.
+template <Byte Element>
+__m256i load_sixteen(const typename Element::type* p) {
+  return Element::widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+template <Byte Element>
+__m256i load_eight(const typename Element::type* p) {
+  return Element::widen(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
+
+// As above; lane i of the sums has elements 2i and 2i + 1, modulo 16.
+template <class Metric>
+__m128 finish(__m256i a, __m256i b) {
+  // [R_0 x, R_1 x, R_0 y, R_1 y | R_2, R_3, R_2, R_3]
+  const __m256 r = _mm256_cvtepi32_ps(_mm256_hadd_epi32(a, b));
+  const __m128 s = _mm_add_ps(_mm256_castps256_ps128(r), _mm256_extractf128_ps(r, 1));
+  return Metric::finish(_mm_hadd_ps(s, s));
 }
 
 // The same of bytes to a query of bytes.
 template <class Metric, Byte Element>
 __m128 score_two(const typename Element::type* query, const typename Element::type* x,
                  const typename Element::type* y, std::size_t stride) {
-  __m256i a = _mm256_setzero_si256();  // lane i: elements 2i and 2i + 1, modulo 16
+  __m256i a = _mm256_setzero_si256();
   __m256i b = _mm256_setzero_si256();
   std::size_t e = 0;
   for (; e + 16 <= stride; e += 16) {
-    const auto load = [e](const typename Element::type* p) {
-      return Element::widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + e)));
-    };
-    const __m256i q = load(query);
-    a = _mm256_add_epi32(a, Metric::pairs(q, load(x)));
-    b = _mm256_add_epi32(b, Metric::pairs(q, load(y)));
+    const __m256i q = load_sixteen<Element>(query + e);
+    a = _mm256_add_epi32(a, Metric::pairs(q, load_sixteen<Element>(x + e)));
+    b = _mm256_add_epi32(b, Metric::pairs(q, load_sixteen<Element>(y + e)));
   }
   if (e < stride) {  // 8 elements are left
-    const auto load = [e](const typename Element::type* p) {
-      return Element::widen(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + e)));
-    };
-    const __m256i q = load(query);
-    a = _mm256_add_epi32(a, Metric::pairs(q, load(x)));
-    b = _mm256_add_epi32(b, Metric::pairs(q, load(y)));
+    const __m256i q = load_eight<Element>(query + e);
+    a = _mm256_add_epi32(a, Metric::pairs(q, load_eight<Element>(x + e)));
+    b = _mm256_add_epi32(b, Metric::pairs(q, load_eight<Element>(y + e)));
   }
-  // [R_0 x, R_1 x, R_0 y, R_1 y | R_2, R_3, R_2, R_3]
-  const __m256 r = _mm256_cvtepi32_ps(_mm256_hadd_epi32(a, b));
-  const __m128 s = _mm_add_ps(_mm256_castps256_ps128(r), _mm256_extractf128_ps(r, 1));
-  return Metric::finish(_mm_hadd_ps(s, s));
+  return finish<Metric>(a, b);
+}
+
+constexpr std::size_t kTileQueries = 3;
+constexpr std::size_t kTileRows = 4;
+
+// Distances of kTileQueries queries to kTileRows rows. One of the four accumulators of all pairs is
+// summed at a time, because 12 fit in the 16 registers and 48 do not.
+template <class Metric, class Element>
+void score_tile(const float* queries, const typename Element::type* rows, std::size_t stride,
+                float* out, std::size_t out_stride) {
+  __m256 sums[kTileQueries][kTileRows][4];
+  for (std::size_t c = 0; c < 4; ++c) {
+    __m256 a[kTileQueries][kTileRows] = {};
+    for (std::size_t e = 8 * c; e < stride; e += 32) {
+      for (std::size_t r = 0; r < kTileRows; ++r) {
+        const __m256 x = Element::load(rows + r * stride + e);
+        for (std::size_t i = 0; i < kTileQueries; ++i)
+          a[i][r] = Metric::step(a[i][r], _mm256_loadu_ps(queries + i * stride + e), x);
+      }
+    }
+    for (std::size_t i = 0; i < kTileQueries; ++i) {
+      for (std::size_t r = 0; r < kTileRows; ++r) sums[i][r][c] = a[i][r];
+    }
+  }
+  for (std::size_t i = 0; i < kTileQueries; ++i) {
+    for (std::size_t r = 0; r < kTileRows; r += 2) {
+      _mm_storel_pi(reinterpret_cast<__m64*>(out + i * out_stride + r),
+                    finish<Metric>(sums[i][r], sums[i][r + 1]));
+    }
+  }
 }
 
 template <class Metric, class Element, class Query, class Row>
@@ -132,17 +180,33 @@ void score_ids(const void* query, const void* base, std::size_t stride, const st
 }
 
 template <class Metric, class Query, class Element>
-void score_range(const void* query, const void* base, std::size_t stride, std::size_t n,
-                 float* out) {
+void score_block(const void* queries, std::size_t count, const void* base, std::size_t stride,
+                 std::size_t n, float* out, std::size_t out_stride) {
+  const auto* query = static_cast<const Query*>(queries);
   const auto* first = static_cast<const typename Element::type*>(base);
-  score<Metric, Element>(
-      static_cast<const Query*>(query), [=](std::size_t j) { return first + j * stride; }, stride,
-      n, out);
+  // Bytes gain nothing from tiles, because widening them is little of the work.
+  constexpr bool kTiles = std::is_same_v<Query, float>;
+  const std::size_t tiled_queries = kTiles ? count / kTileQueries * kTileQueries : 0;
+  const std::size_t tiled_rows = n / kTileRows * kTileRows;
+  for (std::size_t i = 0; i < tiled_queries; i += kTileQueries) {
+    for (std::size_t j = 0; j < tiled_rows; j += kTileRows) {
+      if constexpr (kTiles) {
+        score_tile<Metric, Element>(query + i * stride, first + j * stride, stride,
+                                    out + i * out_stride + j, out_stride);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t done = i < tiled_queries ? tiled_rows : 0;
+    score<Metric, Element>(
+        query + i * stride, [=](std::size_t j) { return first + (done + j) * stride; }, stride,
+        n - done, out + i * out_stride + done);
+  }
 }
 
 template <class Metric, class Query, class Element>
 constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element>,
-                                    score_range<Metric, Query, Element>};
+                                    score_block<Metric, Query, Element>};
 template <class Metric>
 constexpr MetricKernels kMetricKernels = {
     kRowKernels<Metric, float, F32>, kRowKernels<Metric, float, U8>, kRowKernels<Metric, float, I8>,

@@ -1,7 +1,10 @@
-// Distance kernels for AVX-512 (F, BW, VL): four rows at a time; two 16-lane accumulators each, or
-// one of integers. Compiled with those flags; holds leaf code only (see distance.hpp).
+// Distance kernels for AVX-512 (F, BW, VL): four rows by one or three queries at a time; two
+// 16-lane accumulators for each pair, or one of integers. Compiled with those flags; holds leaf
+// code only (see distance.hpp).
 
 #include <immintrin.h>
+
+#include <utility>
 
 #include "cpu/distance.hpp"
 
@@ -26,11 +29,11 @@ struct InnerProduct {
   static __m128 finish(__m128 sum) { return _mm_sub_ps(_mm_set1_ps(1.0f), sum); }
 };
 
-// Sixteen elements of a row as floats; load_part loads 0, 8 or 16 and nothing beyond.
+// The first n elements as floats, n = 0, 8 or 16; nothing beyond is read.
 struct F32 {
   using type = float;
-  static __m512 load(const float* p) { return _mm512_loadu_ps(p); }
-  static __m512 load_part(const float* p, std::size_t n) {
+  static __m512 load(const float* p, std::size_t n) {
+    if (n == 16) return _mm512_loadu_ps(p);
     return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
   }
 };
@@ -43,23 +46,21 @@ __m128i load_bytes(const Type* p, std::size_t n) {
 }
 struct U8 {
   using type = std::uint8_t;
-  static __m512 load(const type* p) { return load_part(p, 16); }
-  static __m512 load_part(const type* p, std::size_t n) {
+  static __m512 load(const type* p, std::size_t n) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load_bytes(p, n)));
   }
   static __m512i widen(__m256i bytes) { return _mm512_cvtepu8_epi16(bytes); }
 };
 struct I8 {
   using type = std::int8_t;
-  static __m512 load(const type* p) { return load_part(p, 16); }
-  static __m512 load_part(const type* p, std::size_t n) {
+  static __m512 load(const type* p, std::size_t n) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load_bytes(p, n)));
   }
   static __m512i widen(__m256i bytes) { return _mm512_cvtepi8_epi16(bytes); }
 };
 
 // Lane j of the result: quad j of rows 0, 1, 2, 3.
-__m512 quads(const __m512* a) {
+[[gnu::always_inline]] inline __m512 quads(const __m512 (&a)[4]) {
   const __m512 t01 =
       _mm512_add_ps(_mm512_shuffle_ps(a[0], a[1], 0x88), _mm512_shuffle_ps(a[0], a[1], 0xDD));
   const __m512 t23 =
@@ -70,66 +71,78 @@ __m512 quads(const __m512* a) {
 template <class Element>
 concept Byte = sizeof(typename Element::type) == 1;
 
-// Distances of the query to four rows.
-template <class Metric, class Element>
-__m128 score_four(const float* query, const typename Element::type* const (&rows)[4],
-                  std::size_t stride) {
-  __m512 low[4], high[4];
-  for (int r = 0; r < 4; ++r) low[r] = high[r] = _mm512_setzero_ps();
-  std::size_t e = 0;
-  for (; e + 32 <= stride; e += 32) {
-    const __m512 q0 = _mm512_loadu_ps(query + e);
-    const __m512 q1 = _mm512_loadu_ps(query + e + 16);
-    for (int r = 0; r < 4; ++r) {
-      low[r] = Metric::step(low[r], q0, Element::load(rows[r] + e));
-      high[r] = Metric::step(high[r], q1, Element::load(rows[r] + e + 16));
-    }
-  }
-  if (e < stride) {  // 8, 16 or 24 elements are left
-    const std::size_t left0 = stride - e < 16 ? 8 : 16;
-    const std::size_t left1 = stride - e - left0;
-    const __m512 q0 = F32::load_part(query + e, left0);
-    const __m512 q1 = F32::load_part(query + e + 16, left1);
-    for (int r = 0; r < 4; ++r) {
-      low[r] = Metric::step(low[r], q0, Element::load_part(rows[r] + e, left0));
-      high[r] = Metric::step(high[r], q1, Element::load_part(rows[r] + e + 16, left1));
-    }
-  }
+// body<0>(), body<1>(), …: with an index that is a constant the compiler keeps arrays in registers.
+template <class Body, std::size_t... kI>
+[[gnu::always_inline]] inline void unroll(std::index_sequence<kI...> /*numbers*/,
+                                          const Body& body) {
+  (body.template operator()<kI>(), ...);
+}
+template <std::size_t kCount, class Body>
+[[gnu::always_inline]] inline void unroll(const Body& body) {
+  unroll(std::make_index_sequence<kCount>{}, body);
+}
+
+// Adds elements [e, e + n) to the sums of each pair, n ≤ 16. Queries are `stride` elements apart.
+template <class Metric, class Element, std::size_t kQueries>
+[[gnu::always_inline]] inline void add_elements(__m512 (&sums)[kQueries][4], const float* queries,
+                                                const typename Element::type* const (&rows)[4],
+                                                std::size_t stride, std::size_t e, std::size_t n) {
+  __m512 q[kQueries];
+  unroll<kQueries>([&]<std::size_t kI>() { q[kI] = F32::load(queries + kI * stride + e, n); });
+  unroll<4>([&]<std::size_t kR>() {
+    __m512 x = Element::load(rows[kR] + e, n);
+    if (kQueries > 1) asm("" : "+v"(x));  // or GCC loads it again for each query
+    unroll<kQueries>(
+        [&]<std::size_t kI>() { sums[kI][kR] = Metric::step(sums[kI][kR], q[kI], x); });
+  });
+}
+
+// Sums of a query to four rows, as distances.
+template <class Metric>
+[[gnu::always_inline]] inline __m128 finish(const __m512 (&low)[4], const __m512 (&high)[4]) {
   const __m512 r = _mm512_add_ps(quads(low), quads(high));  // 128-bit lane j: R_j of the four rows
   const __m256 s = _mm256_add_ps(_mm512_castps512_ps256(r),
                                  _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(r), 1)));
   return Metric::finish(_mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
 }
 
-// The same of bytes to a query of bytes.
-template <class Metric, Byte Element>
-__m128 score_four(const typename Element::type* query,
-                  const typename Element::type* const (&rows)[4], std::size_t stride) {
-  __m512i sums[4];  // lane i: elements 2i and 2i + 1, modulo 32
-  for (int r = 0; r < 4; ++r) sums[r] = _mm512_setzero_si512();
+// Distances of kQueries queries to four rows.
+template <class Metric, class Element, std::size_t kQueries>
+void score_tile(const float* queries, const typename Element::type* const (&rows)[4],
+                std::size_t stride, __m128 (&distances)[kQueries]) {
+  __m512 low[kQueries][4] = {};  // accumulators 0 … 15 of each pair
+  __m512 high[kQueries][4] = {};
   std::size_t e = 0;
   for (; e + 32 <= stride; e += 32) {
-    const auto load = [e](const typename Element::type* p) {
-      return Element::widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + e)));
-    };
-    const __m512i q = load(query);
-    for (int r = 0; r < 4; ++r)
-      sums[r] = _mm512_add_epi32(sums[r], Metric::pairs(q, load(rows[r])));
+    add_elements<Metric, Element>(low, queries, rows, stride, e, 16);
+    add_elements<Metric, Element>(high, queries, rows, stride, e + 16, 16);
   }
-  if (e < stride) {
-    const auto some = static_cast<__mmask32>((1u << (stride - e)) - 1);
-    const auto load = [e, some](const typename Element::type* p) {
-      return Element::widen(_mm256_maskz_loadu_epi8(some, p + e));
-    };
-    const __m512i q = load(query);
-    for (int r = 0; r < 4; ++r)
-      sums[r] = _mm512_add_epi32(sums[r], Metric::pairs(q, load(rows[r])));
+  if (e < stride) {  // 8, 16 or 24 elements are left
+    const std::size_t left = stride - e < 16 ? 8 : 16;
+    add_elements<Metric, Element>(low, queries, rows, stride, e, left);
+    add_elements<Metric, Element>(high, queries, rows, stride, e + 16, stride - e - left);
   }
+  unroll<kQueries>([&]<std::size_t kI>() { distances[kI] = finish<Metric>(low[kI], high[kI]); });
+}
+
+// The first 32 bytes, or as many as `some` says, as 16-bit integers.
+template <Byte Element>
+__m512i load_words(const typename Element::type* p, __mmask32 some) {
+  return Element::widen(_mm256_maskz_loadu_epi8(some, p));
+}
+template <Byte Element>
+__m512i load_words(const typename Element::type* p) {
+  return Element::widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+// As above; lane i of the sums has elements 2i and 2i + 1, modulo 32.
+template <class Metric>
+[[gnu::always_inline]] inline __m128 finish(const __m512i (&sums)[4]) {
   __m256i halves[4];  // lane i: half of R_(i / 2)
-  for (int r = 0; r < 4; ++r) {
-    halves[r] =
-        _mm256_add_epi32(_mm512_castsi512_si256(sums[r]), _mm512_extracti64x4_epi64(sums[r], 1));
-  }
+  unroll<4>([&]<std::size_t kR>() {
+    halves[kR] =
+        _mm256_add_epi32(_mm512_castsi512_si256(sums[kR]), _mm512_extracti64x4_epi64(sums[kR], 1));
+  });
   // R_0, R_1 of two rows in the low lanes, R_2, R_3 in the high ones.
   const __m256 r01 = _mm256_cvtepi32_ps(_mm256_hadd_epi32(halves[0], halves[1]));
   const __m256 r23 = _mm256_cvtepi32_ps(_mm256_hadd_epi32(halves[2], halves[3]));
@@ -138,42 +151,85 @@ __m128 score_four(const typename Element::type* query,
   return Metric::finish(_mm_hadd_ps(s01, s23));
 }
 
-template <class Metric, class Element, class Query, class Row>
-void score(const Query* query, Row row, std::size_t stride, std::size_t n, float* out) {
+// The same of bytes to queries of bytes.
+template <class Metric, Byte Element, std::size_t kQueries>
+void score_tile(const typename Element::type* queries,
+                const typename Element::type* const (&rows)[4], std::size_t stride,
+                __m128 (&distances)[kQueries]) {
+  __m512i sums[kQueries][4] = {};
+  const auto add = [&](const auto& load) __attribute__((always_inline)) {
+    __m512i q[kQueries];
+    unroll<kQueries>([&]<std::size_t kI>() { q[kI] = load(queries + kI * stride); });
+    unroll<4>([&]<std::size_t kR>() {
+      const __m512i x = load(rows[kR]);
+      unroll<kQueries>([&]<std::size_t kI>() {
+        sums[kI][kR] = _mm512_add_epi32(sums[kI][kR], Metric::pairs(q[kI], x));
+      });
+    });
+  };
+  std::size_t e = 0;
+  for (; e + 32 <= stride; e += 32) {
+    add([e](const typename Element::type* p) { return load_words<Element>(p + e); });
+  }
+  if (e < stride) {
+    const auto some = static_cast<__mmask32>((1u << (stride - e)) - 1);
+    add([=](const typename Element::type* p) { return load_words<Element>(p + e, some); });
+  }
+  unroll<kQueries>([&]<std::size_t kI>() { distances[kI] = finish<Metric>(sums[kI]); });
+}
+
+// Of kQueries queries to rows row(0), … row(n − 1).
+template <class Metric, class Element, std::size_t kQueries, class Query, class Row>
+void score(const Query* queries, Row row, std::size_t stride, std::size_t n, float* out,
+           std::size_t out_stride) {
+  __m128 distances[kQueries];
   std::size_t j = 0;
   for (; j + 4 <= n; j += 4) {
     const typename Element::type* const rows[4] = {row(j), row(j + 1), row(j + 2), row(j + 3)};
-    _mm_storeu_ps(out + j, score_four<Metric, Element>(query, rows, stride));
+    score_tile<Metric, Element>(queries, rows, stride, distances);
+    for (std::size_t i = 0; i < kQueries; ++i)
+      _mm_storeu_ps(out + i * out_stride + j, distances[i]);
   }
   if (j == n) return;
   const typename Element::type* const rows[4] = {row(j), row(j + 1 < n ? j + 1 : j),
                                                  row(j + 2 < n ? j + 2 : j), row(j)};
-  float last[4];
-  _mm_storeu_ps(last, score_four<Metric, Element>(query, rows, stride));
-  for (std::size_t r = 0; j + r < n; ++r) out[j + r] = last[r];
+  score_tile<Metric, Element>(queries, rows, stride, distances);
+  for (std::size_t i = 0; i < kQueries; ++i) {
+    float last[4];
+    _mm_storeu_ps(last, distances[i]);
+    for (std::size_t r = 0; j + r < n; ++r) out[i * out_stride + j + r] = last[r];
+  }
 }
 
 template <class Metric, class Query, class Element>
 void score_ids(const void* query, const void* base, std::size_t stride, const std::uint32_t* ids,
                std::size_t n, float* out) {
   const auto* first = static_cast<const typename Element::type*>(base);
-  score<Metric, Element>(
+  score<Metric, Element, 1>(
       static_cast<const Query*>(query), [=](std::size_t j) { return first + ids[j] * stride; },
-      stride, n, out);
+      stride, n, out, n);
 }
 
 template <class Metric, class Query, class Element>
-void score_range(const void* query, const void* base, std::size_t stride, std::size_t n,
-                 float* out) {
+void score_block(const void* queries, std::size_t count, const void* base, std::size_t stride,
+                 std::size_t n, float* out, std::size_t out_stride) {
+  constexpr std::size_t kQueries = 3;  // 24 accumulators of the 32 registers
+  const auto* query = static_cast<const Query*>(queries);
   const auto* first = static_cast<const typename Element::type*>(base);
-  score<Metric, Element>(
-      static_cast<const Query*>(query), [=](std::size_t j) { return first + j * stride; }, stride,
-      n, out);
+  const auto row = [=](std::size_t j) { return first + j * stride; };
+  std::size_t i = 0;
+  for (; i + kQueries <= count; i += kQueries) {
+    score<Metric, Element, kQueries>(query + i * stride, row, stride, n, out + i * out_stride,
+                                     out_stride);
+  }
+  for (; i < count; ++i) {
+    score<Metric, Element, 1>(query + i * stride, row, stride, n, out + i * out_stride, out_stride);
+  }
 }
 
 template <class Metric, class Query, class Element>
 constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element>,
-                                    score_range<Metric, Query, Element>};
+                                    score_block<Metric, Query, Element>};
 template <class Metric>
 constexpr MetricKernels kMetricKernels = {
     kRowKernels<Metric, float, F32>, kRowKernels<Metric, float, U8>, kRowKernels<Metric, float, I8>,

@@ -68,17 +68,19 @@ void score_ids(const void* query, const void* base, std::size_t stride, const st
 }
 
 template <class Metric, class Query, class Element>
-void score_range(const void* query, const void* base, std::size_t stride, std::size_t n,
-                 float* out) {
+void score_block(const void* queries, std::size_t count, const void* base, std::size_t stride,
+                 std::size_t n, float* out, std::size_t out_stride) {
   const auto* first = static_cast<const Element*>(base);
-  score<Metric>(
-      static_cast<const Query*>(query), [=](std::size_t j) { return first + j * stride; }, stride,
-      n, out);
+  for (std::size_t i = 0; i < count; ++i) {
+    score<Metric>(
+        static_cast<const Query*>(queries) + i * stride,
+        [=](std::size_t j) { return first + j * stride; }, stride, n, out + i * out_stride);
+  }
 }
 
 template <class Metric, class Query, class Element>
 constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element>,
-                                    score_range<Metric, Query, Element>};
+                                    score_block<Metric, Query, Element>};
 template <class Metric>
 constexpr MetricKernels kMetricKernels = {
     kRowKernels<Metric, float, float>, kRowKernels<Metric, float, std::uint8_t>,

@@ -44,6 +44,11 @@ const DistanceKernels& choose_kernels() {
   return kScalarKernels;
 }
 
+BoundBlock bounds_beside(const DistanceKernels& kernels) noexcept {
+  const bool has_vnni = __builtin_cpu_supports("avx512vnni") != 0;
+  return &kernels == &kAvx512Kernels && has_vnni ? vnni_bounds : nullptr;
+}
+
 const MetricKernels& for_metric(const DistanceKernels& kernels, Metric metric) noexcept {
   return metric == Metric::l2sq ? kernels.l2sq : kernels.inner_product;
 }

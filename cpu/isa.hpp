@@ -4,6 +4,7 @@
 #include <concord/params.hpp>
 #include <string_view>
 
+#include "cpu/code_bounds.hpp"
 #include "cpu/distance.hpp"
 
 namespace concord::cpu {
@@ -19,6 +20,10 @@ const DistanceKernels& kernels_named(std::string_view isa);
 
 /// True where processor and operating system support the kernels' instructions.
 bool is_supported(const DistanceKernels& kernels) noexcept;
+
+/// The bounds to use beside the kernels; null if computing them takes as long as the distances.
+/// That is so without VNNI.
+BoundBlock bounds_beside(const DistanceKernels& kernels) noexcept;
 
 const MetricKernels& for_metric(const DistanceKernels& kernels, Metric metric) noexcept;
 

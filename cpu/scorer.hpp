@@ -6,10 +6,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
-#include "common/key.hpp"
-#include "common/prefetch.hpp"
-#include "common/vector_store.hpp"
+#include "common/base/key.hpp"
+#include "common/base/prefetch.hpp"
+#include "common/store/vector_store.hpp"
 #include "cpu/distance.hpp"
 
 namespace concord::cpu {
@@ -29,18 +30,32 @@ class Scorer {
   void score(const Query& query, const core::NodeId* ids, std::size_t n, float* out) const {
     query.kernels->ids(query.vector, base_, stride_, ids, n, out);
   }
-  void score_range(const Query& query, core::NodeId first, std::size_t n, float* out) const {
-    query.kernels->range(query.vector, base_ + first * row_bytes_, stride_, n, out);
+  /// out[i × out_stride + j] = distance of query i to the vector first + j. `queries` is the first
+  /// of `count` queries, `stride` elements apart.
+  void score_block(const Query& queries, std::size_t count, core::NodeId first, std::size_t n,
+                   float* out, std::size_t out_stride) const {
+    queries.kernels->block(queries.vector, count, base_ + first * row_bytes_, stride_, n, out,
+                           out_stride);
   }
-  /// A stored vector as a query: where it stands, or widened into `buffer` ([stride]).
+  /// The stored vectors [first, first + n) as queries: where they stand, or widened into `buffer`
+  /// ([n × stride]), which is not used unless widens().
+  [[nodiscard]] Query as_queries(core::NodeId first, std::size_t n, float* buffer) const noexcept {
+    if (of_bytes_ != nullptr) return {base_ + first * row_bytes_, of_bytes_};
+    if (!widens()) return {base_ + first * row_bytes_, of_floats_};
+    vectors_->copy(first, n, buffer);
+    return {buffer, of_floats_};
+  }
   [[nodiscard]] Query as_query(core::NodeId id, float* buffer) const noexcept {
-    if (of_bytes_ != nullptr) return {base_ + id * row_bytes_, of_bytes_};
-    return {vectors_->read(id, buffer), of_floats_};
+    return as_queries(id, 1, buffer);
+  }
+  /// Whether a stored vector has to be widened to be a query.
+  [[nodiscard]] bool widens() const noexcept {
+    return of_bytes_ == nullptr && element_ != core::Element::f32;
   }
   /// Any vector in its stored form ([stride]) as a query: itself, or as bytes in `buffer`
   /// ([stride]).
   [[nodiscard]] Query as_query(const float* vector, std::uint8_t* buffer) const noexcept {
-    if (of_bytes_ != nullptr && vectors_->try_narrow(vector, element_, buffer)) {
+    if (of_bytes_ != nullptr && core::narrow(vector, stride_, element_, buffer)) {
       return {buffer, of_bytes_};
     }
     return {vector, of_floats_};
@@ -59,20 +74,16 @@ class Scorer {
         stride_(vectors.stride()),
         row_bytes_(vectors.row_bytes(rows.element)),
         element_(rows.element) {
-    const bool is_short = stride_ <= kMaxByteStride;
-    switch (element_) {
-      case core::Element::u8:
-        of_floats_ = &kernels.u8;
-        of_bytes_ = is_short ? &kernels.both_u8 : nullptr;
-        break;
-      case core::Element::i8:
-        of_floats_ = &kernels.i8;
-        of_bytes_ = is_short ? &kernels.both_i8 : nullptr;
-        break;
-      case core::Element::f32:
+    core::with_type(element_, [&]<class T>(std::type_identity<T>) {
+      if constexpr (std::is_same_v<T, float>) {
         of_floats_ = &kernels.f32;
-        break;
-    }
+      } else {
+        static_assert(sizeof(T) == 1);
+        constexpr bool kHasSign = std::is_signed_v<T>;
+        of_floats_ = kHasSign ? &kernels.i8 : &kernels.u8;
+        if (stride_ <= kMaxByteStride) of_bytes_ = kHasSign ? &kernels.both_i8 : &kernels.both_u8;
+      }
+    });
   }
 
   const core::VectorStore* vectors_;

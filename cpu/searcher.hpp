@@ -8,18 +8,31 @@
 #include <array>
 #include <atomic>
 #include <concord/matrix_view.hpp>
+#include <span>
 
-#include "common/graph.hpp"
-#include "common/thread_pool.hpp"
-#include "common/vector_store.hpp"
+#include "common/contents/contents.hpp"
+#include "common/graph/graph.hpp"
+#include "common/search/match_set.hpp"
+#include "common/search/results.hpp"
+#include "common/threads/thread_pool.hpp"
 #include "cpu/beam_search.hpp"
 
 namespace concord::cpu {
 
+class QueryBlock;
+
+/// Which filter each query of a batch has, null for none.
+struct QueryFilters {
+  std::span<const core::MatchSet* const> sets;  ///< one for all queries, or one each
+  const core::MatchSet* operator[](std::size_t query) const noexcept {
+    return sets[sets.size() == 1 ? 0 : query];
+  }
+};
+
 class Searcher {
  public:
-  Searcher(const core::Graph& graph, const core::VectorStore& vectors,
-           const MetricKernels& kernels);
+  /// Borrows `contents` for its life.
+  Searcher(const core::Contents& contents, const MetricKernels& kernels);
   ~Searcher();
   Searcher(const Searcher&) = delete;
   Searcher& operator=(const Searcher&) = delete;
@@ -32,16 +45,27 @@ class Searcher {
   SearchCounts exact(MatrixView<const float> queries, std::uint32_t k, core::Key* out,
                      std::uint32_t* counts, core::ThreadPool& pool) const;
 
+  /// The same among the ids that a filter lets match: always min(k, matches that live) of them.
+  /// `is_exact` has all matches scanned. Queries of one filter that are scanned are scanned
+  /// together.
+  SearchCounts filtered(MatrixView<const float> queries, const SearchParams& params,
+                        const QueryFilters& filters, bool is_exact, core::Key* out,
+                        std::uint32_t* counts, core::ThreadPool& pool) const;
+
   [[nodiscard]] std::size_t scratch_bytes() const;
 
  private:
   class Lease;
-  /// Searches for the vector in scratch.query.
-  void search_one(const SearchParams& params, core::Key* out, std::uint32_t& count,
+  class FilteredBlock;
+
+  void expect_valid(MatrixView<const float> queries, core::ThreadPool& pool) const;
+  void exact_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
+                   const core::KNearest& results, Scratch& scratch) const;
+  void scan(const Scorer& scorer, const QueryBlock& queries, core::NodeId size,
+            std::span<CandidateList> lists, Scratch& scratch) const;
+  void scan_slots(const Scorer& scorer, const QueryBlock& queries, core::NodeId first,
+                  core::NodeId end, core::NodeId size, std::span<CandidateList> lists,
                   Scratch& scratch) const;
-  /// Fills scratch.list. False if it has fewer than a search of a graph at rest finds.
-  bool fill_list(const Scorer& scorer, const Query& query, const SearchParams& params,
-                 Scratch& scratch) const;
 
   const core::Graph& graph_;
   const core::VectorStore& vectors_;

@@ -11,15 +11,19 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/key.hpp"
+#include "common/base/key.hpp"
 
 namespace concord::cpu {
 
 class VisitedTable {
  public:
+  /// A power of two bounds the slots; a small one is for tests of forgetting.
+  explicit VisitedTable(std::size_t most_slots = 65536) noexcept : most_slots_(most_slots) {}
+
   /// Forgets everything and sizes the table for a search of about so many hops.
   void reset(std::size_t hops) {
-    const std::size_t size = std::bit_ceil(std::clamp<std::size_t>(hops * 64, 1024, kMostSlots));
+    const std::size_t least = std::min<std::size_t>(1024, most_slots_);
+    const std::size_t size = std::bit_ceil(std::clamp(hops * 64, least, most_slots_));
     shift_ = 32 - static_cast<unsigned>(std::bit_width(size) - 1);
     slots_.assign(size, core::kNoNode);
   }
@@ -27,7 +31,7 @@ class VisitedTable {
   /// To be told the number of hops so far: a search of more than twice what was expected gets a
   /// larger table.
   void make_room(std::size_t hops) {
-    if (hops * 32 > slots_.size() && slots_.size() < kMostSlots) grow();
+    if (hops * 32 > slots_.size() && slots_.size() < most_slots_) grow();
   }
 
   /// Marks nodes until the table is reset or grows. A copy of what the table is, so that the
@@ -56,8 +60,6 @@ class VisitedTable {
   }
 
  private:
-  static constexpr std::size_t kMostSlots = 65536;
-
   static std::size_t place_of(core::NodeId node, unsigned shift) noexcept {
     return (node * 0x9E3779B1u) >> shift;
   }
@@ -81,6 +83,7 @@ class VisitedTable {
 
   std::vector<core::NodeId> slots_;
   unsigned shift_ = 0;
+  std::size_t most_slots_;
 };
 
 }  // namespace concord::cpu

@@ -1,9 +1,12 @@
 #include "cuda/backend.hpp"
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 
-#include "common/stopwatch.hpp"
+#include "common/base/stopwatch.hpp"
 
 namespace concord::cuda {
 namespace {
@@ -16,36 +19,50 @@ DeviceSource& device_source() {
 }  // namespace
 
 DeviceSpec DeviceSpec::parse(const std::string& text) {
-  if (text == "auto") return {true, false, -1};
-  if (text == "cpu") return {false, false, -1};
-  if (text == "cuda") return {true, true, -1};
+  std::string name = text;
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c;
+  });
+  if (name == "gpu" || name.starts_with("gpu:")) name.replace(0, 3, "cuda");
+  if (name == "auto") return {true, false, -1};
+  if (name == "cpu") return {false, false, -1};
+  if (name == "cuda") return {true, true, -1};
   int ordinal = 0;
-  const char* const end = text.data() + text.size();
-  if (text.starts_with("cuda:")) {
-    const auto [stop, error] = std::from_chars(text.data() + 5, end, ordinal);
+  const char* const end = name.data() + name.size();
+  if (name.starts_with("cuda:")) {
+    const auto [stop, error] = std::from_chars(name.data() + 5, end, ordinal);
     if (error == std::errc{} && stop == end && ordinal >= 0) return {true, true, ordinal};
   }
-  throw Error(ErrorCode::invalid_parameter,
-              "device '" + text + "' is unknown; allowed are auto, cpu, cuda and cuda:K");
+  throw Error(
+      ErrorCode::invalid_parameter,
+      "device '" + text + "' is unknown; allowed are auto, cpu, cuda and cuda:K (gpu is cuda)");
 }
 
 void set_device_source_for_tests(DeviceSource source) { device_source() = std::move(source); }
 
 FoundDevice find_device(int ordinal) {
-  return device_source() ? device_source()(ordinal) : find_cuda_device(ordinal);
+  static std::atomic<pid_t> user{0};  // the process that has used CUDA
+  const pid_t self = getpid();
+  if (const pid_t before = user; before != 0 && before != self) {
+    return {nullptr, "process " + std::to_string(before) +
+                         " used CUDA before it forked this one, and CUDA cannot be used in such a "
+                         "process; start it with exec (Python: 'spawn')"};
+  }
+  FoundDevice found = device_source() ? device_source()(ordinal) : find_cuda_device(ordinal);
+  if (found.device) user = self;
+  return found;
 }
 
-Backend::Backend(std::unique_ptr<Device> device, const core::Graph& graph,
-                 const core::VectorStore& vectors, core::ThreadPool& pool, std::size_t budget,
-                 BuildStats& build)
+Backend::Backend(std::unique_ptr<Device> device, const core::Contents& contents,
+                 core::ThreadPool& pool, std::size_t budget, BuildStats& build)
     : device_((device->set_limit(budget), std::move(device))),
-      mirror_(*device_, graph, vectors, pool, stats_),
-      proposer_(*device_, mirror_, graph, stats_, build),
-      searcher_(*device_, mirror_, graph, vectors, pool, stats_) {
+      mirror_(*device_, contents, pool, stats_),
+      proposer_(*device_, mirror_, contents, stats_, build),
+      searcher_(*device_, mirror_, contents, pool, stats_) {
   stats_.name = device_->name();
 }
 
-// First told, then waited for: those who wait for the mutex already do not search any more.
+// The flag first: searches that already wait for the mutex then return without searching.
 void Backend::keep_for_writer(bool kept) noexcept {
   kept_ = kept;
   const std::lock_guard lock(mutex_);
@@ -84,30 +101,39 @@ std::optional<Counters> Backend::take_turn(const Call& call) {
   }
 }
 
-template <class Call>
-std::optional<Counters> Backend::timed_search(std::size_t queries, const SearchParams& params,
-                                              const Call& call) {
-  double seconds = 0;
-  const std::optional<Counters> counters = take_turn([&] {
-    searcher_.make_ready(queries, params.k);  // once after a change: no part of what a batch costs
-    const core::Stopwatch watch(seconds);
-    return call();
-  });
-  if (counters) router_.note_device(queries, std::max(params.ef, params.k), seconds);
-  return counters;
-}
-
-std::optional<Counters> Backend::search(MatrixView<const float> queries, const SearchParams& params,
+std::optional<Counters> Backend::search(const QuerySource& queries, const SearchParams& params,
                                         Key* out, std::uint32_t* counts) {
-  return timed_search(queries.rows, params,
-                      [&] { return searcher_.search(queries, params, out, counts); });
+  return take_turn([&] {
+    searcher_.make_ready(queries.rows(), params.k);  // once after a change: no part of a batch
+    return timed(queries.rows(), params,
+                 [&] { return searcher_.search(queries, params, out, counts); });
+  });
 }
 
-std::optional<Counters> Backend::search(DeviceMatrixView<const float> queries, Stream stream,
-                                        const SearchParams& params, Key* out,
-                                        std::uint32_t* counts) {
-  return timed_search(queries.rows, params,
-                      [&] { return searcher_.search(queries, stream, params, out, counts); });
+std::optional<Counters> Backend::search_there(const QuerySource& queries,
+                                              const SearchParams& params,
+                                              const DeviceResults& results) {
+  bool has_labels = false;
+  const std::optional<Counters> work = take_turn([&] {
+    searcher_.make_ready(queries.rows(), params.k);
+    has_labels = searcher_.make_labels_ready();
+    if (!has_labels) return Counters();
+    return timed(queries.rows(), params,
+                 [&] { return searcher_.search_there(queries, params, results); });
+  });
+  return has_labels ? work : std::nullopt;
+}
+
+template <class Search>
+Counters Backend::timed(std::size_t queries, const SearchParams& params, const Search& search) {
+  double seconds = 0;
+  Counters work;
+  {
+    const core::Stopwatch watch(seconds);
+    work = search();
+  }
+  router_.note_device(queries, std::max(params.ef, params.k), seconds);
+  return work;
 }
 
 std::optional<Counters> Backend::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
@@ -120,15 +146,15 @@ void Backend::note_cpu_search(std::size_t queries, std::uint32_t ef, double seco
 }
 
 OpenedDevice open_backend(const DeviceSpec& spec, const RuntimeOptions& options,
-                          const core::Graph& graph, const core::VectorStore& vectors,
-                          core::ThreadPool& pool, BuildStats& build) {
+                          const core::Contents& contents, core::ThreadPool& pool,
+                          BuildStats& build) {
   OpenedDevice opened;
   FoundDevice found = find_device(spec.ordinal);
   opened.reason = found.reason;
   opened.was_there = found.device != nullptr;
   if (opened.was_there) {
     try {
-      opened.backend = std::make_unique<Backend>(std::move(found.device), graph, vectors, pool,
+      opened.backend = std::make_unique<Backend>(std::move(found.device), contents, pool,
                                                  options.device_memory_budget, build);
     } catch (const Error& error) {
       opened.reason += std::string(": ") + error.what();

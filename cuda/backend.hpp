@@ -1,10 +1,11 @@
 // The device side of an Index as one object: device, mirror, proposer and searcher.
 //
 // It is opened when it first pays, keeps the mirror between calls, and is given up at the first
-// failure; the CPU then does the work and the reason stands in the stats.
-// Thread-safety: building calls come from the one writer; search() and exact() may be called from
-// any number of threads and take turns. While the graph grows the device is the writer's alone, and
-// the CPU answers.
+// failure. The CPU then does the work, and the stats have the reason.
+//
+// Thread-safety: building calls come from the one writer. search() and exact() may be called from
+// any number of threads and take turns. While the graph grows, only the writer uses the device, and
+// the CPU answers searches.
 #pragma once
 
 #include <atomic>
@@ -25,7 +26,7 @@
 
 namespace concord::cuda {
 
-/// "auto", "cpu", "cuda" or "cuda:K", understood. Throws Error(invalid_parameter).
+/// "auto", "cpu", "cuda" or "cuda:K", parsed. Throws Error(invalid_parameter).
 struct DeviceSpec {
   bool wanted = true;     ///< a device may be used
   bool required = false;  ///< and must be there
@@ -33,7 +34,7 @@ struct DeviceSpec {
   static DeviceSpec parse(const std::string& text);
 };
 
-/// Where devices come from: find_cuda_device, or what a test puts in its place (empty restores it).
+/// Opens devices: find_cuda_device, or what a test puts in its place (empty restores it).
 using DeviceSource = std::function<FoundDevice(int ordinal)>;
 void set_device_source_for_tests(DeviceSource source);
 FoundDevice find_device(int ordinal);
@@ -44,50 +45,52 @@ class Backend {
   static constexpr NodeId kSmallestBatch = 64;
   static constexpr std::size_t kSmallestAddition = 1024;
 
-  /// Borrows graph, vectors and pool; `budget` of device memory in bytes, 0 = what is free less a
+  /// Borrows contents, pool and build; `budget` of device memory in bytes, 0 = what is free less a
   /// reserve. Throws Error(cuda, out_of_memory, unsupported).
-  Backend(std::unique_ptr<Device> device, const core::Graph& graph,
-          const core::VectorStore& vectors, core::ThreadPool& pool, std::size_t budget,
-          BuildStats& build);
+  Backend(std::unique_ptr<Device> device, const core::Contents& contents, core::ThreadPool& pool,
+          std::size_t budget, BuildStats& build);
 
   [[nodiscard]] core::Proposer& proposer() noexcept { return proposer_; }
-  /// Nodes from `size` on have been announced, perhaps not for the first time. Their vectors may
-  /// also be in the caller's device memory, which is left alone from end_addition() on.
+  /// Announced nodes start at `size`; an addition that failed may have used their ids. Their
+  /// vectors may also be in the caller's device memory, which is not read after end_addition().
   void begin_addition(NodeId size, DeviceMatrixView<const float> vectors) noexcept {
     mirror_.forget_nodes(size);
     mirror_.offer_vectors(size, vectors);
     proposer_.begin_addition();
   }
   void end_addition() noexcept { mirror_.withdraw_vectors(); }
-  /// From now on no search runs on the device (one that does ends first), or they may again.
+  /// If `kept`, no search runs on the device from now on, and one that does ends first; else
+  /// searches may again.
   void keep_for_writer(bool kept) noexcept;
-  /// From now on searches fail, those that have chosen the device before, too.
+  /// All later searches on the device fail, including queued ones.
   void give_up() noexcept;
   [[nodiscard]] Device& device() noexcept { return *device_; }
-  /// Also in a callback of an addition.
+  /// May be called in a callback of an addition.
   [[nodiscard]] DeviceStats stats() const;
 
   /// False if the CPU is to answer: it is faster for so few queries, or the device cannot.
   [[nodiscard]] bool takes_search(std::size_t queries, std::uint32_t ef) const;
   [[nodiscard]] bool takes_exact(std::uint32_t k) const { return !kept_ && searcher_.can_scan(k); }
-  /// Nothing where the device is kept for the writer: the CPU is to answer.
-  std::optional<Counters> search(MatrixView<const float> queries, const SearchParams& params,
-                                 Key* out, std::uint32_t* counts);
-  std::optional<Counters> search(DeviceMatrixView<const float> queries, Stream stream,
-                                 const SearchParams& params, Key* out, std::uint32_t* counts);
+  /// Returns no value if the device is kept for the writer; the CPU must answer then.
+  std::optional<Counters> search(const QuerySource& queries, const SearchParams& params, Key* out,
+                                 std::uint32_t* counts);
+  /// The same with results in the caller's device memory. Returns no value also if the labels find
+  /// no room there.
+  std::optional<Counters> search_there(const QuerySource& queries, const SearchParams& params,
+                                       const DeviceResults& results);
   std::optional<Counters> exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
                                 std::uint32_t* counts);
   /// The CPU has answered so many queries in so many seconds.
   void note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds);
 
  private:
-  /// Runs `call` when the turn comes. After a failure nothing on the device can be relied on, so
-  /// calls that wait for their turn then fail, too.
+  /// Runs `call` when its turn comes. After a failure nothing on the device can be relied on, so
+  /// calls that were waiting for their turn fail.
   template <class Call>
   std::optional<Counters> take_turn(const Call& call);
-  template <class Call>
-  std::optional<Counters> timed_search(std::size_t queries, const SearchParams& params,
-                                       const Call& call);
+  /// Does a search and tells the router how long it took.
+  template <class Search>
+  Counters timed(std::size_t queries, const SearchParams& params, const Search& search);
 
   std::unique_ptr<Device> device_;
   DeviceStats stats_;
@@ -100,15 +103,15 @@ class Backend {
   SearchRouter router_;
 };
 
-/// What came of an attempt to open a device.
+/// The outcome of an attempt to open a device.
 struct OpenedDevice {
-  std::unique_ptr<Backend> backend;  ///< null where the CPU does the work
-  std::string reason;                ///< which it is, or why there is none
+  std::unique_ptr<Backend> backend;  ///< null if the CPU does the work
+  std::string reason;                ///< the device opened, or why none was
   bool was_there = false;            ///< a device was found
 };
-/// Throws Error(unsupported) where `spec` requires a device and none can be used.
+/// Throws Error(unsupported) if `spec` requires a device and none can be used.
 OpenedDevice open_backend(const DeviceSpec& spec, const RuntimeOptions& options,
-                          const core::Graph& graph, const core::VectorStore& vectors,
-                          core::ThreadPool& pool, BuildStats& build);
+                          const core::Contents& contents, core::ThreadPool& pool,
+                          BuildStats& build);
 
 }  // namespace concord::cuda

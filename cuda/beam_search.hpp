@@ -1,15 +1,15 @@
 // Greedy descent and beam search in one layer of the mirror, by a team.
 //
-// A hop costs two syncs. Each warp takes every kWarps-th slot of the expanded row, drops the
-// visited ones by ballot and scores the rest, two vectors a group at a time with all their loads in
-// flight; distances below the list's worst go to the batch with their position in the list (found
-// by binary search, which also drops nodes that the visited table forgot); after the first sync all
-// threads merge the batch, after the second they look for the next entry to expand. The row of the
-// runner-up is loaded early, and rows of new entries are prefetched into L2.
+// A hop costs two syncs. Each warp takes every kWarps-th slot of the neighbor list, drops the
+// visited ids by ballot and scores the rest, two vectors a group at a time with all their loads in
+// flight. Keys below the candidate list's worst go to the batch with their position in that list. A
+// binary search finds the position, and drops nodes that the visited table forgot. After the first
+// sync all threads merge the batch; after the second they look for the next entry to expand. The
+// links of the runner-up are loaded early, and those of new entries are prefetched into L2.
 #pragma once
 
-#include "common/reach.hpp"
-#include "cuda/candidate_list.hpp"
+#include "common/search/reach.hpp"
+#include "cuda/candidates.hpp"
 #include "cuda/device_distance.hpp"
 #include "cuda/views.hpp"
 #include "cuda/visited_table.hpp"
@@ -30,24 +30,22 @@ struct Tally {
 };
 
 /// Shared memory of one beam search, cut up as the launch policy says.
-struct BeamStorage {
-  CandidateList list;
-  KeyBatch batch;
+struct BeamStorage : ListStorage {
   VisitedTable visited;
   float* query;
   NodeId* kept;
   std::uint32_t* alive;
+  ListStorage others;  ///< of ids that may not be results; after the layout's bytes
 
-  CONCORD_TEAM_INLINE BeamStorage(unsigned char* shared, const BeamLayout& layout)
-      : list(reinterpret_cast<Key*>(shared), reinterpret_cast<Key*>(shared + layout.spare_list),
-             layout.list_capacity),
-        batch(reinterpret_cast<Key*>(shared + layout.batch_keys),
-              reinterpret_cast<std::uint32_t*>(shared + layout.batch_positions),
-              reinterpret_cast<BatchState*>(shared + layout.batch_states)),
+  /// `capacity_of_others` 0: the search needs none.
+  CONCORD_TEAM_INLINE BeamStorage(unsigned char* shared, const BeamLayout& layout,
+                                  std::uint32_t capacity_of_others = 0)
+      : ListStorage(shared, layout),
         visited(reinterpret_cast<std::uint64_t*>(shared + layout.table), layout.table_log2),
         query(reinterpret_cast<float*>(shared + layout.query)),
         kept(reinterpret_cast<NodeId*>(shared + layout.kept)),
-        alive(reinterpret_cast<std::uint32_t*>(shared + layout.alive)) {}
+        alive(reinterpret_cast<std::uint32_t*>(shared + layout.alive)),
+        others(shared + layout.bytes, merge_layout(capacity_of_others)) {}
 
   /// Copies the query. To be followed by a sync.
   template <class Team>
@@ -57,6 +55,15 @@ struct BeamStorage {
     }
   }
 };
+
+CONCORD_TEAM_INLINE Candidates candidates_of(const core::AllIds& /*accept*/, BeamStorage& storage) {
+  return Candidates(storage);
+}
+template <class Accept>
+CONCORD_TEAM_INLINE SplitCandidates<Accept> candidates_of(const Accept& accept,
+                                                          BeamStorage& storage) {
+  return SplitCandidates<Accept>(accept, storage, storage.others);
+}
 
 /// Number of 32-element steps of a distance whose loads are in flight together.
 inline constexpr std::uint32_t kBeamStage = 4;
@@ -104,21 +111,21 @@ CONCORD_TEAM_INLINE void score_ids(Team& team, const MirrorView& view, const flo
   }
 }
 
-/// The slot of a row that a thread looks after first; neighbors stand at the front of a row, so
-/// warps take turns.
+/// The id in the slot of a neighbor list that a thread takes first. Ids are at the front of a list,
+/// so warps take turns.
 template <class Team>
-CONCORD_TEAM_INLINE NodeId load_slot(Team& team, const NodeId* row, std::uint32_t width,
+CONCORD_TEAM_INLINE NodeId load_slot(Team& team, const NodeId* links, std::uint32_t width,
                                      std::uint32_t base = 0) {
   const std::uint32_t slot = base + team.lane() * Team::kWarps + team.warp();
-  return slot < width ? row[slot] : kNoNode;
+  return slot < width ? links[slot] : kNoNode;
 }
 
-/// Scores the neighbors in `row` for which `fresh` holds; `first_slot` is load_slot(row, width).
+/// Scores the ids in `links` for which `fresh` holds; `first_slot` is load_slot(links, width).
 template <bool kL2, class Team, class Fresh, class Sink>
-CONCORD_TEAM_INLINE void score_row_neighbors(Team& team, const MirrorView& view, const float* query,
-                                             const NodeId* row, std::uint32_t width,
-                                             NodeId first_slot, Tally& tally, Fresh&& fresh,
-                                             Sink&& sink) {
+CONCORD_TEAM_INLINE void score_neighbors(Team& team, const MirrorView& view, const float* query,
+                                         const NodeId* links, std::uint32_t width,
+                                         NodeId first_slot, Tally& tally, Fresh&& fresh,
+                                         Sink&& sink) {
   NodeId id = first_slot;
   for (std::uint32_t base = 0;;) {
     const std::uint32_t mask = team.ballot(id < kContinued && fresh(id));
@@ -126,7 +133,7 @@ CONCORD_TEAM_INLINE void score_row_neighbors(Team& team, const MirrorView& view,
     score_ids<kL2>(team, view, query, mask, id, sink);
     base += Team::kThreads;
     if (base >= width) break;
-    id = load_slot(team, row, width, base);
+    id = load_slot(team, links, width, base);
   }
   ++tally.hops;
 }
@@ -148,13 +155,13 @@ template <bool kL2, class Team>
 CONCORD_HD Key greedy_descent(Team& team, const MirrorView& view, std::uint32_t layer, Key current,
                               BeamStorage& storage, Tally& tally) {
   KeyBatch& batch = storage.batch;
-  const std::uint32_t width = view.row_width(layer);
+  const std::uint32_t width = view.list_width(layer);
   for (;;) {
     Key best = current;
-    for (const NodeId* row = view.row(core::key_id(current), layer); row != nullptr;
-         row = view.continuation(row, layer)) {
-      score_row_neighbors<kL2>(
-          team, view, storage.query, row, width, load_slot(team, row, width), tally,
+    for (const NodeId* links = view.links_of(core::key_id(current), layer); links != nullptr;
+         links = view.continuation(links, layer)) {
+      score_neighbors<kL2>(
+          team, view, storage.query, links, width, load_slot(team, links, width), tally,
           [](NodeId) { return true; },
           [&](float distance, NodeId id) {
             const Key key = core::make_key(distance, id);
@@ -167,77 +174,56 @@ CONCORD_HD Key greedy_descent(Team& team, const MirrorView& view, std::uint32_t 
       batch.next(team);
       team.sync();
     }
-    best = warp_min(team, best);
+    best = team.min(best);
     if (best == current) return current;
     current = best;
   }
 }
 
-/// The reach of a beam search that ends only when its whole list is expanded.
-struct UnlimitedReach {
-  CONCORD_TEAM_INLINE bool ends(const CandidateList& /*list*/, Key /*closest*/) const {
-    return false;
-  }
-};
-
-/// That of an adaptive one (core::reach): it ends before the first candidate that is too far.
-struct AdaptiveReach {
-  std::uint32_t k;
-  float factor;  ///< or core::kUnlimitedReach
-
-  CONCORD_TEAM_INLINE bool ends(const CandidateList& list, Key closest) const {
-    if (factor == core::kUnlimitedReach || list.count() < k) return false;
-    return core::key_distance(closest) > core::reach(core::key_distance(list.key(k - 1)), factor);
-  }
-};
-
 /// Fills the list with the closest nodes of the layer that a beam search from `start` finds within
-/// `reach`. REQUIRES a cleared batch; leaves it so. The list may be read after return.
-template <bool kL2, class Team, class Reach>
+/// `reach` and that `accept` accepts. REQUIRES an empty list, a cleared batch and room for
+/// accept.others(); leaves the batch cleared. The list may be read after return.
+template <bool kL2, class Team, class Reach, class Accept>
 CONCORD_HD void beam_search(Team& team, const MirrorView& view, std::uint32_t layer, Key start,
-                            const Reach& reach, BeamStorage& storage, Tally& tally) {
-  CandidateList& list = storage.list;
-  KeyBatch& batch = storage.batch;
-  const std::uint32_t width = view.row_width(layer);
-  list.assign(team, start);
+                            const Reach& reach, const Accept& accept, BeamStorage& storage,
+                            Tally& tally) {
+  auto candidates = candidates_of(accept, storage);
+  const std::uint32_t width = view.list_width(layer);
+  candidates.assign(team, start);
   storage.visited.clear(team);
   team.sync();
 
-  NodeId ready_node = kNoNode;  // whose row's slot is in ready_slot
+  NodeId ready_node = kNoNode;  // whose slot is in ready_slot
   NodeId ready_slot = kNoNode;
-  for (std::uint32_t from = 0;;) {
-    const Frontier frontier = list.frontier(team, from);
-    if (frontier.closest == list.count()) break;
-    const Key closest = list.key(frontier.closest);
-    if (reach.ends(list, closest)) break;
+  for (;;) {
+    candidates.look(team);
+    if (candidates.is_done()) break;
+    const Key closest = candidates.closest();
+    if (reach.ends(storage.list, closest)) break;
     const NodeId node = core::key_id(closest);
-    const NodeId* row = view.row(node, layer);
-    NodeId slot = node == ready_node ? ready_slot : load_slot(team, row, width);
+    const NodeId* links = view.links_of(node, layer);
+    NodeId slot = node == ready_node ? ready_slot : load_slot(team, links, width);
     ready_node = kNoNode;
-    if (frontier.second < list.count()) {
-      ready_node = core::key_id(list.key(frontier.second));
-      ready_slot = load_slot(team, view.row(ready_node, layer), width);
+    if (candidates.has_runner_up()) {
+      ready_node = candidates.runner_up();
+      ready_slot = load_slot(team, view.links_of(ready_node, layer), width);
     }
-    from = frontier.closest + 1;
-    for (std::uint32_t expanded = frontier.closest;; expanded = list.count()) {
-      score_row_neighbors<kL2>(
-          team, view, storage.query, row, width, slot, tally,
+    candidates.expand();
+    for (;;) {
+      score_neighbors<kL2>(
+          team, view, storage.query, links, width, slot, tally,
           [&](NodeId id) { return !storage.visited.seen(team, id); },
           [&](float distance, NodeId id) {
             const Key key = core::make_key(distance, id);
-            if (key >= list.worst()) return;
-            bool is_new = false;
-            list.offer(team, batch, key, is_new);
-            if (is_new && layer == 0) team.prefetch(view.row(id, 0));
+            if (!candidates.admits(key)) return;
+            if (candidates.offer(team, key) && layer == 0) team.prefetch(view.links_of(id, 0));
           });
       team.sync();
-      list.merge(team, batch, expanded);
-      if (batch.lowest() < from) from = batch.lowest();
-      batch.next(team);
+      candidates.merge(team);
       team.sync();
-      row = view.continuation(row, layer);
-      if (row == nullptr) break;
-      slot = load_slot(team, row, width);
+      links = view.continuation(links, layer);
+      if (links == nullptr) break;
+      slot = load_slot(team, links, width);
     }
   }
 }

@@ -9,17 +9,21 @@
 
 namespace concord::cuda {
 
-/// `size()` elements of device memory, or none.
-template <class T>
-class DeviceBuffer {
+/// `size()` elements of memory that `Heap` gives and takes back, or none.
+template <class T, class Heap>
+class Buffer {
  public:
-  explicit DeviceBuffer(Device& device) : device_(&device) {}
-  ~DeviceBuffer() { device_->release(data_, bytes()); }
-  DeviceBuffer(DeviceBuffer&& other) noexcept
+  explicit Buffer(Device& device) : device_(&device) {}
+  Buffer(Device& device, std::size_t size)
+      : device_(&device),
+        data_(static_cast<T*>(Heap::allocate(device, size * sizeof(T)))),
+        size_(size) {}
+  ~Buffer() { Heap::release(*device_, data_, bytes()); }
+  Buffer(Buffer&& other) noexcept
       : device_(other.device_),
         data_(std::exchange(other.data_, nullptr)),
         size_(std::exchange(other.size_, 0)) {}
-  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
+  Buffer& operator=(Buffer&& other) noexcept {
     std::swap(device_, other.device_);
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
@@ -30,19 +34,8 @@ class DeviceBuffer {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return size_ * sizeof(T); }
 
-  /// Bytes that ensure(size) would add to what is held.
-  [[nodiscard]] std::size_t missing(std::size_t size) const noexcept {
-    return size <= size_ ? 0 : (size - size_) * sizeof(T);
-  }
-  /// At least `size` elements; what was there is lost where it has to grow, and released first, so
-  /// that old and new are never held together.
-  /// REQUIRES that no work on the old memory is pending.
-  void ensure(std::size_t size) {
-    if (size <= size_) return;
-    *this = DeviceBuffer(*device_);
-    data_ = static_cast<T*>(device_->allocate(size * sizeof(T)));
-    size_ = size;
-  }
+ protected:
+  [[nodiscard]] Device& device() const noexcept { return *device_; }
 
  private:
   Device* device_;
@@ -50,42 +43,51 @@ class DeviceBuffer {
   std::size_t size_ = 0;
 };
 
+struct DeviceHeap {
+  static void* allocate(Device& device, std::size_t bytes) { return device.allocate(bytes); }
+  static void release(Device& device, void* memory, std::size_t bytes) noexcept {
+    device.release(memory, bytes);
+  }
+};
+struct PinnedHeap {
+  static void* allocate(Device& device, std::size_t bytes) { return device.allocate_pinned(bytes); }
+  static void release(Device& device, void* memory, std::size_t) noexcept {
+    device.release_pinned(memory);
+  }
+};
+
+template <class T>
+class DeviceBuffer : public Buffer<T, DeviceHeap> {
+ public:
+  using Buffer<T, DeviceHeap>::Buffer;
+
+  /// Bytes that ensure(size) would add to what is held.
+  [[nodiscard]] std::size_t missing(std::size_t size) const noexcept {
+    return size <= this->size() ? 0 : (size - this->size()) * sizeof(T);
+  }
+  /// At least `size` elements. Growing loses the content and releases the old memory first, so that
+  /// old and new are never held together. REQUIRES that no work on the old memory is pending.
+  void ensure(std::size_t size) {
+    if (size <= this->size()) return;
+    *this = DeviceBuffer(this->device());
+    *this = DeviceBuffer(this->device(), size);
+  }
+};
+
 /// Page-locked host memory, the host's end of asynchronous copies.
 template <class T>
-class PinnedBuffer {
+class PinnedBuffer : public Buffer<T, PinnedHeap> {
  public:
-  explicit PinnedBuffer(Device& device) : device_(&device) {}
-  ~PinnedBuffer() { device_->release_pinned(data_); }
-  PinnedBuffer(PinnedBuffer&& other) noexcept
-      : device_(other.device_),
-        data_(std::exchange(other.data_, nullptr)),
-        size_(std::exchange(other.size_, 0)) {}
-  PinnedBuffer& operator=(PinnedBuffer&& other) noexcept {
-    std::swap(device_, other.device_);
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-    return *this;
-  }
+  using Buffer<T, PinnedHeap>::Buffer;
 
-  [[nodiscard]] T* data() const noexcept { return data_; }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  T& operator[](std::size_t i) const noexcept { return data_[i]; }
+  T& operator[](std::size_t i) const noexcept { return this->data()[i]; }
 
-  /// At least `size` elements, growing by half so that growth is rare; old content is lost.
+  /// At least `size` elements. Grows by half so that growth is rare, and loses the content then.
   /// REQUIRES that no copy from or to the old memory is pending.
   void ensure(std::size_t size) {
-    if (size <= size_) return;
-    PinnedBuffer larger(*device_);
-    const std::size_t capacity = std::max(size, size_ + size_ / 2);
-    larger.data_ = static_cast<T*>(device_->allocate_pinned(capacity * sizeof(T)));
-    larger.size_ = capacity;
-    *this = std::move(larger);
+    if (size <= this->size()) return;
+    *this = PinnedBuffer(this->device(), std::max(size, this->size() + this->size() / 2));
   }
-
- private:
-  Device* device_;
-  T* data_ = nullptr;
-  std::size_t size_ = 0;
 };
 
 class OwnedStream {

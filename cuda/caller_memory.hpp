@@ -1,5 +1,5 @@
-// Matrices in the caller's device memory: moved in chunks through pinned memory, on his stream, or
-// taken by a kernel where they are.
+// Matrices in the caller's device memory: moved in chunks through pinned memory, on the caller's
+// stream, or taken by a kernel from where they are.
 //
 // One chunk is on its way while another is in use on the host.
 // Thread-safety: one thread at a time.
@@ -9,7 +9,7 @@
 #include <concord/matrix_view.hpp>
 #include <functional>
 
-#include "common/vector_store.hpp"
+#include "common/store/vector_store.hpp"
 #include "cuda/buffer.hpp"
 
 namespace concord::cuda {
@@ -21,7 +21,7 @@ TakeTask take_task(DeviceMatrixView<const float> matrix, std::size_t first, std:
 class CallerMemory {
  public:
   CallerMemory(Device& device, Stream stream);
-  /// Waits for what is under way.
+  /// Waits for all copies.
   ~CallerMemory();
 
   /// Calls take(first, rows) for one stretch of rows after the other.
@@ -31,7 +31,7 @@ class CallerMemory {
   /// Copies `rows` × `cols` packed elements of `size` bytes to rows `stride` elements apart.
   void write(void* to, std::size_t stride, const void* from, std::size_t rows, std::size_t cols,
              std::size_t size);
-  /// Everything written has arrived.
+  /// Returns when everything written has arrived.
   void finish();
 
  private:

@@ -1,11 +1,11 @@
 // The candidate list of a beam search, in shared memory, and the batch of keys to merge into it.
 //
-// Invariants: keys()[0 .. count) ascend strictly, ignoring the expanded bit; count ≤ capacity.
-// Every thread of the team holds the same pointers and count in registers; between two syncs the
+// Invariants: keys()[0 .. size) ascend strictly, ignoring the expanded bit; size ≤ capacity.
+// Every thread of the team holds the same pointers and size in registers; between two syncs the
 // list is only read. A merge reads the list and the batch and writes the spare copy, so it needs no
 // sync of its own: new key j goes to (keys of the list below it) + (keys of the batch below it),
-// and list key i moves up by the number of new keys placed at or before i. What falls off the end
-// is dropped.
+// and list key i moves up by the number of new keys placed at or before i. Keys that fall off the
+// end are dropped.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ class KeyBatch {
     if (team.rank() == 0) states_[0] = states_[1] = BatchState{0, kNoPosition};
   }
 
-  /// Adds a key and its position in the list; false where the batch is full.
+  /// Adds a key and its position in the list; false if the batch is full.
   template <class Team>
   CONCORD_TEAM_INLINE bool append(Team& team, Key key, std::uint32_t position) {
     const std::uint32_t slot = team.atomic_add(&states_[parity_].count, 1);
@@ -78,7 +78,7 @@ class KeyBatch {
   std::uint32_t parity_ = 0;
 };
 
-/// Positions of the two closest unexpanded entries; count where there is none.
+/// Positions of the two closest unexpanded entries; size() if there is no such entry.
 struct Frontier {
   std::uint32_t closest;
   std::uint32_t second;
@@ -90,32 +90,32 @@ class CandidateList {
       : keys_(keys), spare_(spare), capacity_(capacity) {}
 
   [[nodiscard]] CONCORD_TEAM_INLINE const Key* keys() const { return keys_; }
-  [[nodiscard]] CONCORD_TEAM_INLINE std::uint32_t count() const { return count_; }
+  [[nodiscard]] CONCORD_TEAM_INLINE std::uint32_t size() const { return size_; }
   [[nodiscard]] CONCORD_TEAM_INLINE Key key(std::uint32_t i) const { return keys_[i] & ~kExpanded; }
 
-  CONCORD_TEAM_INLINE void clear() { count_ = 0; }
+  CONCORD_TEAM_INLINE void clear() { size_ = 0; }
   /// The list becomes {start}. To be followed by a sync.
   template <class Team>
   CONCORD_TEAM_INLINE void assign(Team& team, Key start) {
     if (team.rank() == 0) keys_[0] = start;
-    count_ = 1;
+    size_ = 1;
   }
   /// The list becomes the n ascending keys at `sorted`. To be followed by a sync.
   template <class Team>
   CONCORD_TEAM_INLINE void assign(Team& team, const Key* sorted, std::uint32_t n) {
     for (std::uint32_t i = team.rank(); i < n; i += Team::kThreads) keys_[i] = sorted[i];
-    count_ = n;
+    size_ = n;
   }
 
   /// Keys not below this one need not be offered.
   [[nodiscard]] CONCORD_TEAM_INLINE Key worst() const {
-    return count_ < capacity_ ? kWorstKey : key(capacity_ - 1);
+    return size_ < capacity_ ? kWorstKey : key(capacity_ - 1);
   }
 
   /// Number of entries below `key`.
   [[nodiscard]] CONCORD_TEAM_INLINE std::uint32_t lower_bound(Key key) const {
     std::uint32_t first = 0;
-    for (std::uint32_t n = count_; n != 0;) {
+    for (std::uint32_t n = size_; n != 0;) {
       const std::uint32_t half = n / 2;
       const bool below = keys_[first + half] < key;
       first = below ? first + half + 1 : first;
@@ -124,23 +124,23 @@ class CandidateList {
     return first;
   }
 
-  /// Offers a key that is below worst(): false where the batch was full. One thread a key.
+  /// Offers a key that is below worst(); false if the batch was full. One thread a key.
   template <class Team>
   CONCORD_TEAM_INLINE bool offer(Team& team, KeyBatch& batch, Key key, bool& is_new) const {
     const std::uint32_t position = lower_bound(key);
-    is_new = position == count_ || (keys_[position] & ~kExpanded) != key;
+    is_new = position == size_ || (keys_[position] & ~kExpanded) != key;
     return !is_new || batch.append(team, key, position);
   }
 
   /// The closest unexpanded entries from position `from` on.
   template <class Team>
   CONCORD_TEAM_INLINE Frontier frontier(Team& team, std::uint32_t from) const {
-    Frontier found{count_, count_};
-    for (std::uint32_t base = from; base < count_ && found.second == count_;
+    Frontier found{size_, size_};
+    for (std::uint32_t base = from; base < size_ && found.second == size_;
          base += Team::kWarpSize) {
       const std::uint32_t i = base + team.lane();
-      std::uint32_t open = team.ballot(i < count_ && (keys_[i] & kExpanded) == 0);
-      if (open != 0 && found.closest == count_) {
+      std::uint32_t open = team.ballot(i < size_ && (keys_[i] & kExpanded) == 0);
+      if (open != 0 && found.closest == size_) {
         found.closest = base + lowest_bit(open);
         open &= open - 1;
       }
@@ -149,16 +149,17 @@ class CandidateList {
     return found;
   }
 
-  /// Merges the batch and marks the entry at `expanded` (count() or more: none). After a sync that
-  /// follows the appends; to be followed by a sync.
+  /// Merges the batch and marks the entry at `expanded` (size() or more: none). After a sync that
+  /// follows the appends; to be followed by a sync. Not by cub::BlockMergeSort: a few keys go into
+  /// a list that is sorted already.
   template <class Team>
   CONCORD_TEAM_INLINE void merge(Team& team, const KeyBatch& batch, std::uint32_t expanded) {
     const std::uint32_t n = batch.size();
     if (n == 0) {
-      if (team.rank() == 0 && expanded < count_) keys_[expanded] |= kExpanded;
+      if (team.rank() == 0 && expanded < size_) keys_[expanded] |= kExpanded;
       return;
     }
-    for (std::uint32_t i = team.rank(); i < count_; i += Team::kThreads) {
+    for (std::uint32_t i = team.rank(); i < size_; i += Team::kThreads) {
       std::uint32_t place = i;
       for (std::uint32_t j = 0; j < n; ++j) place += batch.position(j) <= i ? 1 : 0;
       if (place < capacity_) spare_[place] = i == expanded ? keys_[i] | kExpanded : keys_[i];
@@ -169,7 +170,7 @@ class CandidateList {
       for (std::uint32_t other = 0; other < n; ++other) place += batch.key(other) < mine ? 1 : 0;
       if (place < capacity_) spare_[place] = mine;
     }
-    count_ = count_ + n < capacity_ ? count_ + n : capacity_;
+    size_ = size_ + n < capacity_ ? size_ + n : capacity_;
     Key* const merged = spare_;
     spare_ = keys_;
     keys_ = merged;
@@ -179,7 +180,7 @@ class CandidateList {
   Key* keys_;
   Key* spare_;
   std::uint32_t capacity_;
-  std::uint32_t count_ = 0;
+  std::uint32_t size_ = 0;
 };
 
 }  // namespace concord::cuda

@@ -8,14 +8,14 @@
 
 namespace concord::cuda {
 
-/// What a search for a usable device found.
+/// The outcome of a search for a usable device.
 struct FoundDevice {
-  std::unique_ptr<Device> device;  ///< null where there is none
-  std::string reason;              ///< which was taken, or why none
+  std::unique_ptr<Device> device;  ///< null if none is usable
+  std::string reason;              ///< the device taken, or why none was
 };
 
 /// Opens device `ordinal`, or with −1 the first usable one: compute capability 8.0 or newer.
-/// Never throws for a machine without driver or device; says so in `reason`.
+/// Does not throw on a machine without driver or device; `reason` says so.
 FoundDevice find_cuda_device(int ordinal);
 
 }  // namespace concord::cuda

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <concord/params.hpp>
 #include <cstdint>
+#include <type_traits>
 
 #include "cuda/team.hpp"
 
@@ -43,6 +44,12 @@ struct Canonical {
   }
 };
 
+/// Calls f with the kL2 of the metric's distances as a std::bool_constant; returns what f returns.
+template <class F>
+decltype(auto) with_metric(Metric metric, F&& f) {
+  return metric == Metric::l2sq ? f(std::true_type{}) : f(std::false_type{});
+}
+
 /// Squared differences for l2sq, products for inner_product and cosine.
 template <bool kL2>
 CONCORD_TEAM_INLINE float accumulate(float x, float y, float sum) {
@@ -59,7 +66,7 @@ CONCORD_TEAM_INLINE float finish_distance(float total) {
   return kL2 ? total : Canonical::subtract(1.0f, total);
 }
 
-/// Reads pieces of vectors that stand in shared memory, each when it is used.
+/// Reads pieces of vectors in shared memory, each when it is used.
 struct FromShared {
   static constexpr bool kEarly = false;
   template <class Team>
@@ -67,7 +74,7 @@ struct FromShared {
     return *reinterpret_cast<const Float4*>(p);
   }
 };
-/// Reads pieces of vectors that stand in global memory, all of a stage before the first is used.
+/// Reads pieces of vectors in global memory, all of a stage before the first is used.
 struct FromGlobal {
   static constexpr bool kEarly = true;
   template <class Team>
@@ -154,7 +161,7 @@ CONCORD_TEAM_INLINE void accumulate_tile(Team& team, std::uint32_t quads,
   }
 }
 
-/// Canonical sum of the 8 quads where one lane holds them all.
+/// Canonical sum of the 8 quads, if one lane holds them all.
 template <std::uint32_t kPairs>
 CONCORD_TEAM_INLINE float sum_of_quads(const float (&quad)[8][kPairs], std::uint32_t pair) {
   float r[4];
@@ -162,7 +169,8 @@ CONCORD_TEAM_INLINE float sum_of_quads(const float (&quad)[8][kPairs], std::uint
   return Canonical::add(Canonical::add(r[0], r[2]), Canonical::add(r[1], r[3]));
 }
 
-/// Distances of all pairs, in every lane of the group.
+/// Distances of all pairs, in every lane of the group. Not by cub::WarpReduce, which adds lanes 1,
+/// 2 and 4 apart, in this order: other bits than the canonical 4, 2, 1.
 template <bool kL2, class Team, std::uint32_t kPairs>
 CONCORD_TEAM_INLINE void reduce_to_all(Team& team, const QuadSums<Team, kPairs>& sums,
                                        float (&distances)[kPairs]) {
@@ -227,7 +235,7 @@ CONCORD_TEAM_INLINE Scattered<Team, kPairs> reduce_scattered(Team& team,
   return result;
 }
 
-/// Stage of distances whose row comes from global memory too: more registers a step.
+/// The stage of distances whose row is in global memory as well, which takes more registers a step.
 inline constexpr std::uint32_t kPairStage = 2;
 
 /// Distances of one row to kColumns vectors, in every lane of the group.

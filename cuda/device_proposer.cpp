@@ -4,7 +4,7 @@
 #include <concord/error.hpp>
 #include <cstring>
 
-#include "common/stopwatch.hpp"
+#include "common/base/stopwatch.hpp"
 
 namespace concord::cuda {
 
@@ -17,13 +17,11 @@ constexpr std::size_t kMostTailFloats = std::size_t{16} << 20;
 
 }  // namespace
 
-static_assert(sizeof(PruneRow) == sizeof(core::PruneBatch::Row));
-
-DeviceProposer::DeviceProposer(Device& device, Mirror& mirror, const core::Graph& graph,
+DeviceProposer::DeviceProposer(Device& device, Mirror& mirror, const core::Contents& contents,
                                DeviceStats& stats, BuildStats& build)
     : device_(device),
       mirror_(mirror),
-      graph_(graph),
+      graph_(contents.graph),
       stats_(stats),
       build_(build),
       copy_out_(device, Priority::normal),
@@ -37,19 +35,18 @@ DeviceProposer::DeviceProposer(Device& device, Mirror& mirror, const core::Graph
       first_list_(device),
       ids_(device),
       counters_(device),
-      d_first_list_(device),
-      d_ids_(device),
+      proposals_{Proposals(device), Proposals(device)},
       d_tail_distances_(device),
       d_counters_(device),
-      rows_(device),
-      row_ids_(device),
-      order_(device),
+      lists_(device),
+      list_ids_(device),
+      ranking_(device),
       dominators_(device),
-      d_rows_(device),
-      d_row_ids_(device),
-      d_order_(device),
+      d_lists_(device),
+      d_list_ids_(device),
+      d_ranking_(device),
       d_dominators_(device) {
-  const IndexParams& p = graph.params();
+  const IndexParams& p = graph_.params();
   if (!can_propose(p.ef_construction, p.M, p.dimension, device.shared_memory_limit())) {
     throw Error(ErrorCode::unsupported, device.name() +
                                             " has too little shared memory for ef_construction " +
@@ -63,10 +60,10 @@ DeviceProposer::DeviceProposer(Device& device, Mirror& mirror, const core::Graph
 // Memory must not go while the device works on it.
 DeviceProposer::~DeviceProposer() {
   try {
-    submitter_.settle();
+    submitter_.drain();
   } catch (...) {  // reported before, or of no more interest
   }
-  device_.drain(mirror_.compute());
+  mirror_.drain();
   device_.drain(copy_out_);
   device_.drain(urgent_);
 }
@@ -85,13 +82,35 @@ void DeviceProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
     started_ = submitter_.post([this, &batch, epoch] { submit(batch, epoch); });
     return;
   }
-  // The mirror has to be written from rows that commits change: before this returns.
-  submitter_.settle();
+  // Commits change the lists that this may read, so it is done before start() returns.
+  submitter_.drain();
   submit(batch, epoch);
 }
 
+core::LinkChanges* DeviceProposer::changes_of(const core::ProposalBatch& batch) {
+  committed_.reset();
+  const core::Epoch& epoch = graph_.epoch();
+  const bool is_ours = &batch == &batches_[0] || &batch == &batches_[1];
+  if (!is_ours || batch.begin != epoch.begin || batch.end != epoch.end) return nullptr;
+  const Proposals& proposals = proposals_[epoch.number % 2];
+  CommittedLinks links;
+  links.begin = batch.begin;
+  links.nodes = batch.end - batch.begin;
+  links.lists = static_cast<std::uint32_t>(batch.lists());
+  links.M = batch.M;
+  links.first_list = proposals.d_first_list.data();
+  links.ids = proposals.d_ids.data();
+  committed_ = {epoch.number, {links, {}}};
+  return &committed_->links.changes;
+}
+
 void DeviceProposer::sealed() {
-  mirror_.sealed();
+  std::optional<ProposedEpoch> links;
+  if (committed_ && committed_->number + 1 == graph_.epoch().number) {
+    links = std::move(committed_->links);
+  }
+  committed_.reset();
+  mirror_.sealed(std::move(links));
   submitter_.post([this] { mirror_.stage_sealed(); });
 }
 
@@ -100,42 +119,61 @@ void DeviceProposer::submit(core::ProposalBatch& batch, const core::Epoch& epoch
   make_room(batch, epoch.sealed_end);
   mirror_.upload_nodes(end);
   mirror_.hold_version(epoch);
+  Proposals& proposals = proposals_[epoch.number % 2];
+  make_room_for(proposals, batch);
   std::copy(batch.first_list.begin(), batch.first_list.end(), first_list_.data());
 
   const Stream compute = mirror_.compute();
-  device_.copy_async(d_first_list_.data(), first_list_.data(),
+  device_.copy_async(proposals.d_first_list.data(), first_list_.data(),
                      batch.first_list.size() * sizeof(std::uint32_t), compute);
   device_.fill_async(d_counters_.data(), 0, sizeof(Counters), compute);
   device_.record(propose_begin_, compute);
-  propose(batch, graph_.version_for(epoch));
+  propose(batch, proposals, graph_.version_for(epoch));
   device_.record(propose_end_, compute);
   device_.wait(copy_out_, propose_end_);
-  device_.copy_async(ids_.data(), d_ids_.data(), batch.ids.size() * sizeof(NodeId), copy_out_);
+  device_.copy_async(ids_.data(), proposals.d_ids.data(), batch.ids.size() * sizeof(NodeId),
+                     copy_out_);
   device_.copy_async(&counters_[0], d_counters_.data(), sizeof(Counters), copy_out_);
   device_.record(proposed_, copy_out_);
   stats_.bytes_in += batch.first_list.size() * sizeof(std::uint32_t);
   stats_.bytes_out += batch.ids.size() * sizeof(NodeId) + sizeof(Counters);
 }
 
+// Lists are few more than nodes; how many more depends on the batch.
+std::size_t DeviceProposer::planned_ids(const core::ProposalBatch& batch) const noexcept {
+  return std::max(batch.ids.size(), std::size_t{longest_batch()} * batch.M * 9 / 8);
+}
+
 void DeviceProposer::make_room(const core::ProposalBatch& batch, NodeId sealed_end) {
-  const NodeId longest = std::min(graph_.params().epoch_limit, graph_.announced());
+  const NodeId longest = longest_batch();
   const std::size_t largest_tail = 2 * propose_scratch_floats(0, longest, 0);
   const std::size_t tail =
       std::min(std::max(largest_tail, propose_scratch_floats(batch.begin, batch.end, sealed_end)),
                kMostTailFloats);
-  // Lists are few more than nodes; how many more depends on the batch.
-  const std::size_t lists = std::max(batch.ids.size(), std::size_t{longest} * batch.M * 9 / 8);
-  mirror_.reserve(d_tail_distances_.missing(tail) + d_ids_.missing(lists) +
-                  d_first_list_.missing(longest + 1));
+  const std::size_t ids = planned_ids(batch);
+  std::size_t scratch = d_tail_distances_.missing(tail);
+  for (const Proposals& proposals : proposals_) {
+    scratch += proposals.d_ids.missing(ids) + proposals.d_first_list.missing(longest + 1);
+  }
+  mirror_.reserve(scratch);
   first_list_.ensure(longest + 1);
-  d_first_list_.ensure(longest + 1);
-  ids_.ensure(lists);
-  d_ids_.ensure(lists);
+  ids_.ensure(ids);
   d_tail_distances_.ensure(tail);
 }
 
+// What these held, the mirror has got, or does without, but the device may still read it.
+void DeviceProposer::make_room_for(Proposals& proposals, const core::ProposalBatch& batch) {
+  const std::size_t ids = planned_ids(batch);
+  const std::size_t first_lists = longest_batch() + std::size_t{1};
+  if (proposals.d_ids.missing(ids) + proposals.d_first_list.missing(first_lists) == 0) return;
+  device_.drain(mirror_.compute());
+  proposals.d_ids.ensure(ids);
+  proposals.d_first_list.ensure(first_lists);
+}
+
 // In pieces whose tail distances fit: a node's proposals depend on no other's of the batch.
-void DeviceProposer::propose(const core::ProposalBatch& batch, const core::SealedVersion& version) {
+void DeviceProposer::propose(const core::ProposalBatch& batch, const Proposals& proposals,
+                             const core::SealedVersion& version) {
   const std::size_t stride = tail_stride(version.end, batch.end);
   const auto piece = static_cast<NodeId>(
       std::clamp<std::size_t>(d_tail_distances_.size() / stride, 1, batch.end - batch.begin));
@@ -143,12 +181,12 @@ void DeviceProposer::propose(const core::ProposalBatch& batch, const core::Seale
   task.sealed_end = version.end;
   task.entry = {version.entry.node, version.entry.level};
   task.ef_construction = graph_.params().ef_construction;
-  task.ids = d_ids_.data();
+  task.ids = proposals.d_ids.data();
   task.tail_distances = d_tail_distances_.data();
   task.counters = d_counters_.data();
   for (task.begin = batch.begin; task.begin < batch.end; task.begin = task.end) {
     task.end = std::min(batch.end, task.begin + piece);
-    task.first_list = d_first_list_.data() + (task.begin - batch.begin);
+    task.first_list = proposals.d_first_list.data() + (task.begin - batch.begin);
     device_.propose_async(mirror_.view(), task, mirror_.compute());
   }
 }
@@ -170,54 +208,55 @@ const core::ProposalBatch* DeviceProposer::finish(const core::StopRequest&) {
   return &batch;
 }
 
-const core::PruneScores& DeviceProposer::score(const core::PruneBatch& batch) {
-  scores_.words = (2 * graph_.table(0).max_degree() + 63) / 64;
+const core::ListScores& DeviceProposer::score(const core::OverfullLists& batch) {
+  scores_.words = (2 * graph_.base().max_degree() + 63) / 64;
   const std::size_t ids = batch.ids.size();
   const std::size_t bits = ids * scores_.words;
-  rows_.ensure(batch.rows.size());
-  row_ids_.ensure(ids);
-  order_.ensure(ids);
+  lists_.ensure(batch.lists.size());
+  list_ids_.ensure(ids);
+  ranking_.ensure(ids);
   dominators_.ensure(bits);
-  mirror_.reserve(d_rows_.missing(rows_.size()) + d_row_ids_.missing(row_ids_.size()) +
-                  d_order_.missing(order_.size()) + d_dominators_.missing(dominators_.size()));
-  d_rows_.ensure(rows_.size());
-  d_row_ids_.ensure(row_ids_.size());
-  d_order_.ensure(order_.size());
+  mirror_.reserve(d_lists_.missing(lists_.size()) + d_list_ids_.missing(list_ids_.size()) +
+                  d_ranking_.missing(ranking_.size()) + d_dominators_.missing(dominators_.size()));
+  d_lists_.ensure(lists_.size());
+  d_list_ids_.ensure(list_ids_.size());
+  d_ranking_.ensure(ranking_.size());
   d_dominators_.ensure(dominators_.size());
   // Small batches were proposed elsewhere: their vectors may still be missing here.
   mirror_.upload_nodes(graph_.size());
   mirror_.wait_for_nodes(urgent_);
-  std::memcpy(rows_.data(), batch.rows.data(), batch.rows.size() * sizeof(PruneRow));
-  std::memcpy(row_ids_.data(), batch.ids.data(), ids * sizeof(NodeId));
+  std::memcpy(lists_.data(), batch.lists.data(), batch.lists.size() * sizeof(core::OverfullList));
+  std::memcpy(list_ids_.data(), batch.ids.data(), ids * sizeof(NodeId));
 
-  PruneTask task;
-  task.rows = d_rows_.data();
-  task.row_count = static_cast<std::uint32_t>(batch.rows.size());
-  task.ids = d_row_ids_.data();
+  ScoreTask task;
+  task.lists = d_lists_.data();
+  task.count = static_cast<std::uint32_t>(batch.lists.size());
+  task.ids = d_list_ids_.data();
   task.words = scores_.words;
-  task.order = d_order_.data();
+  task.ranking = d_ranking_.data();
   task.dominators = d_dominators_.data();
   task.counters = d_counters_.data() + 1;
-  device_.copy_async(d_rows_.data(), rows_.data(), batch.rows.size() * sizeof(PruneRow), urgent_);
-  device_.copy_async(d_row_ids_.data(), row_ids_.data(), ids * sizeof(NodeId), urgent_);
+  device_.copy_async(d_lists_.data(), lists_.data(),
+                     batch.lists.size() * sizeof(core::OverfullList), urgent_);
+  device_.copy_async(d_list_ids_.data(), list_ids_.data(), ids * sizeof(NodeId), urgent_);
   device_.fill_async(d_counters_.data() + 1, 0, sizeof(Counters), urgent_);
   device_.record(score_begin_, urgent_);
-  device_.score_rows_async(mirror_.view(), task, urgent_);
+  device_.score_lists_async(mirror_.view(), task, urgent_);
   device_.record(score_end_, urgent_);
-  device_.copy_async(order_.data(), d_order_.data(), ids, urgent_);
+  device_.copy_async(ranking_.data(), d_ranking_.data(), ids, urgent_);
   device_.copy_async(dominators_.data(), d_dominators_.data(), bits * sizeof(std::uint64_t),
                      urgent_);
   device_.copy_async(&counters_[1], d_counters_.data() + 1, sizeof(Counters), urgent_);
   device_.record(scored_, urgent_);
   device_.synchronize(scored_);
 
-  scores_.order.assign(order_.data(), order_.data() + ids);
+  scores_.ranking.assign(ranking_.data(), ranking_.data() + ids);
   scores_.dominators.assign(dominators_.data(), dominators_.data() + bits);
-  build_.prune.count += batch.rows.size();
-  stats_.bytes_in += batch.rows.size() * sizeof(PruneRow) + ids * sizeof(NodeId);
+  build_.score.count += batch.lists.size();
+  stats_.bytes_in += batch.lists.size() * sizeof(core::OverfullList) + ids * sizeof(NodeId);
   stats_.bytes_out += ids + bits * sizeof(std::uint64_t);
   const double kernel = device_.elapsed(score_begin_, score_end_);
-  build_.prune.seconds += kernel;
+  build_.score.seconds += kernel;
   stats_.copy_out_seconds += device_.elapsed(score_end_, scored_);
   collect(kernel, counters_[1]);
   return scores_;

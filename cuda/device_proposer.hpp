@@ -1,19 +1,23 @@
 // The device's Proposer: a batch is proposed by kernels over the mirror while the calling thread
 // commits the one before.
 //
-// What a batch takes on the host (gathering changed rows, filling pinned memory, some ten calls of
-// the runtime) is done by a submitting thread; it reads rows as they were sealed while the
-// committing thread appends to them, and is done (settle) before a seal cuts any.
+// A submitting thread does a batch's work on the host: it gathers changed lists, fills pinned
+// memory and makes some ten calls of the runtime. It reads lists as they were sealed while the
+// committing thread appends to them, and drain() waits for it before a seal cuts any.
 //
-// Streams: vectors and changed rows go in on the mirror's copy stream, proposals are computed on
-// its compute stream and come out on another, and rows are scored for pruning on an urgent stream,
-// which overtakes a running proposal. Events order them; the calling thread waits in finish() and
-// score() only, and does no distance arithmetic. Thread-safety: used by the one building thread.
+// Streams: vectors and changed lists go in on the mirror's copy stream. Proposals are computed on
+// its compute stream and come out on a third. Lists are scored on an urgent stream, which overtakes
+// a running proposal. Events order them. The calling thread waits in finish() and score() only, and
+// does no distance arithmetic.
+//
+// Thread-safety: used by the one building thread.
 #pragma once
 
+#include <algorithm>
 #include <concord/stats.hpp>
+#include <optional>
 
-#include "common/proposer.hpp"
+#include "common/build/proposer.hpp"
 #include "cuda/mirror.hpp"
 #include "cuda/submitter.hpp"
 
@@ -21,27 +25,48 @@ namespace concord::cuda {
 
 class DeviceProposer final : public core::Proposer {
  public:
-  /// Borrows its arguments. Throws Error(unsupported) where the device has too little shared memory
+  /// Borrows its arguments. Throws Error(unsupported) if the device has too little shared memory
   /// for these parameters.
-  DeviceProposer(Device& device, Mirror& mirror, const core::Graph& graph, DeviceStats& stats,
+  DeviceProposer(Device& device, Mirror& mirror, const core::Contents& contents, DeviceStats& stats,
                  BuildStats& build);
   ~DeviceProposer() override;
 
   void start(const core::Epoch& epoch, NodeId begin, NodeId end,
              const core::StopRequest& stop) override;
   const core::ProposalBatch* finish(const core::StopRequest& stop) override;
-  const core::PruneScores& score(const core::PruneBatch& batch) override;
-  void settle() override { submitter_.settle(); }
-  /// Returns when its own thread does nothing: what that counts may be read. From any thread.
+  const core::ListScores& score(const core::OverfullLists& batch) override;
+  core::LinkChanges* changes_of(const core::ProposalBatch& batch) override;
+  void drain() override { submitter_.drain(); }
+  /// Returns when the submitting thread is idle, so that its counts may be read. From any thread.
   void wait_for_submitter() const { submitter_.wait_until_idle(); }
   void sealed() override;
   /// The mirror may have been changed by searches since the last addition.
   void begin_addition() noexcept { in_place_ = true; }
 
  private:
+  /// Proposals in device memory. Those of an epoch stay until the epoch after the next is proposed,
+  /// because the mirror appends them to its lists just before.
+  struct Proposals {
+    explicit Proposals(Device& device) : d_first_list(device), d_ids(device) {}
+    DeviceBuffer<std::uint32_t> d_first_list;
+    DeviceBuffer<NodeId> d_ids;
+  };
+  /// An epoch that was proposed here as one batch, from its commit to its seal.
+  struct WholeEpoch {
+    std::uint32_t number;
+    ProposedEpoch links;
+  };
+
+  [[nodiscard]] NodeId longest_batch() const noexcept {
+    return std::min(graph_.params().epoch_limit, graph_.announced());
+  }
+  /// Lists of a batch that room is made for.
+  [[nodiscard]] std::size_t planned_ids(const core::ProposalBatch& batch) const noexcept;
   /// Room for the batch's lists and tails, planned for the largest batch there can be.
   void make_room(const core::ProposalBatch& batch, NodeId sealed_end);
-  void propose(const core::ProposalBatch& batch, const core::SealedVersion& version);
+  void make_room_for(Proposals& proposals, const core::ProposalBatch& batch);
+  void propose(const core::ProposalBatch& batch, const Proposals& proposals,
+               const core::SealedVersion& version);
   /// Uploads what the batch needs and launches it.
   void submit(core::ProposalBatch& batch, const core::Epoch& epoch);
   void collect(double seconds, const Counters& counters);
@@ -62,22 +87,22 @@ class DeviceProposer final : public core::Proposer {
   PinnedBuffer<std::uint32_t> first_list_;
   PinnedBuffer<NodeId> ids_;
   PinnedBuffer<Counters> counters_;  ///< of proposals, of scores
-  DeviceBuffer<std::uint32_t> d_first_list_;
-  DeviceBuffer<NodeId> d_ids_;
+  Proposals proposals_[2];           ///< by parity of the epoch
+  std::optional<WholeEpoch> committed_;
   DeviceBuffer<float> d_tail_distances_;
   DeviceBuffer<Counters> d_counters_;
 
-  core::PruneScores scores_;
-  PinnedBuffer<PruneRow> rows_;
-  PinnedBuffer<NodeId> row_ids_;
-  PinnedBuffer<std::uint8_t> order_;
+  core::ListScores scores_;
+  PinnedBuffer<core::OverfullList> lists_;
+  PinnedBuffer<NodeId> list_ids_;
+  PinnedBuffer<std::uint8_t> ranking_;
   PinnedBuffer<std::uint64_t> dominators_;
-  DeviceBuffer<PruneRow> d_rows_;
-  DeviceBuffer<NodeId> d_row_ids_;
-  DeviceBuffer<std::uint8_t> d_order_;
+  DeviceBuffer<core::OverfullList> d_lists_;
+  DeviceBuffer<NodeId> d_list_ids_;
+  DeviceBuffer<std::uint8_t> d_ranking_;
   DeviceBuffer<std::uint64_t> d_dominators_;
 
-  bool in_place_ = true;  ///< the next start must find the mirror's state out for itself
+  bool in_place_ = true;  ///< the next start submits on the calling thread
   std::uint32_t started_epoch_ = 0;
   Submitter::Ticket started_ = 0;
   Submitter submitter_;  ///< last: its jobs use all of the above

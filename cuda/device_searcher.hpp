@@ -7,45 +7,89 @@
 #include <concord/cuda.hpp>
 #include <concord/matrix_view.hpp>
 
-#include "common/thread_pool.hpp"
+#include "common/search/results.hpp"
+#include "common/threads/thread_pool.hpp"
 #include "cuda/mirror.hpp"
 
 namespace concord::cuda {
 
+/// The queries of a search: in host memory, or in the caller's device memory, where they are read
+/// after the work that `stream` has been given.
+struct QuerySource {
+  QuerySource(MatrixView<const float> queries) : host(queries) {}
+  QuerySource(DeviceMatrixView<const float> queries, Stream after)
+      : device(queries), stream(after), is_device(true) {}
+
+  [[nodiscard]] std::size_t rows() const noexcept { return is_device ? device.rows : host.rows; }
+
+  MatrixView<const float> host;
+  DeviceMatrixView<const float> device;
+  Stream stream = nullptr;
+  bool is_device = false;
+};
+
+/// Where results go if they stay on the device: rows of k, and the number found for each query.
+struct DeviceResults {
+  DeviceMatrixView<std::uint64_t> labels;
+  DeviceMatrixView<float> distances;
+  std::uint32_t* counts = nullptr;
+};
+
 class DeviceSearcher {
  public:
-  DeviceSearcher(Device& device, Mirror& mirror, const core::Graph& graph,
-                 const core::VectorStore& vectors, core::ThreadPool& pool, DeviceStats& stats);
+  DeviceSearcher(Device& device, Mirror& mirror, const core::Contents& contents,
+                 core::ThreadPool& pool, DeviceStats& stats);
   ~DeviceSearcher();
 
-  /// Whether the device can search with such a list at all.
+  /// Whether the device can search with a candidate list of `ef`, or scan for `k` results.
   [[nodiscard]] bool can_search(std::uint32_t ef) const noexcept;
   [[nodiscard]] bool can_scan(std::uint32_t k) const noexcept;
 
-  /// Brings the mirror up to the live graph. REQUIRED before search() where the graph has changed.
+  /// Brings the mirror up to the live graph. REQUIRED before search() if the graph has changed.
   void make_ready(std::size_t queries, std::uint32_t k);
-  /// As cpu::Searcher::search and exact: sorted keys, `k` a query, and their numbers.
-  Counters search(MatrixView<const float> queries, const SearchParams& params, Key* out,
+  /// As cpu::Searcher::search and exact: sorted keys, `k` a query, and their numbers. Throws
+  /// Error(invalid_vector) if a query must be refused; if it is in device memory, without its name.
+  Counters search(const QuerySource& queries, const SearchParams& params, Key* out,
                   std::uint32_t* counts);
   Counters exact(MatrixView<const float> queries, std::uint32_t k, Key* out, std::uint32_t* counts);
-  /// Search for queries in the caller's device memory, after what was given to `stream`. Throws
-  /// Error(invalid_vector), which does not say which, where one must be refused.
-  Counters search(DeviceMatrixView<const float> queries, Stream stream, const SearchParams& params,
-                  Key* out, std::uint32_t* counts);
+  /// Brings the labels to the device. REQUIRED before search_there(). Returns false if they find no
+  /// room; the host must translate results then.
+  [[nodiscard]] bool make_labels_ready() { return mirror_.upload_labels(graph_.size()); }
+  /// As search(), with labels and distances in the caller's device memory.
+  Counters search_there(const QuerySource& queries, const SearchParams& params,
+                        const DeviceResults& results);
 
  private:
   /// How many of `queries` are answered at once, and the memory that takes beyond what is held.
   [[nodiscard]] std::size_t piece_of(std::size_t queries, std::uint32_t k) const noexcept;
   [[nodiscard]] std::size_t missing(std::size_t queries, std::uint32_t k) const noexcept;
-  /// Bring queries [first, first + count), checked and prepared, to d_queries_.
+  /// Takes that memory, for pieces of `piece` queries.
+  void ensure_room(std::size_t piece, std::uint32_t k);
+
+  /// Lets the device wait for queries that are in its memory.
+  void wait_for(const QuerySource& queries);
+  /// Brings queries [first, first + count), checked and prepared, to d_queries_, for a kernel that
+  /// follows; those in device memory are checked by check_taken().
+  void begin_piece(const QuerySource& queries, std::size_t first, std::size_t count);
   void upload_queries(MatrixView<const float> queries, std::size_t first, std::size_t count);
   void take_queries(DeviceMatrixView<const float> queries, std::size_t first, std::size_t count);
-  template <class Bring, class Launch>
-  Counters run(std::size_t queries, std::uint32_t k, Key* out, std::uint32_t* counts,
-               const Bring& bring, const Launch& launch);
-  template <class Bring>
-  Counters search_all(std::size_t queries, const SearchParams& params, Key* out,
-                      std::uint32_t* counts, const Bring& bring);
+  /// Tasks without the number of queries.
+  [[nodiscard]] SearchTask search_task(const SearchParams& params) const;
+  [[nodiscard]] ExactTask exact_task(std::uint32_t k) const;
+  /// Searches piece by piece; after the kernel of queries [first, first + count) comes
+  /// finish(first, count, total).
+  template <class Finish>
+  Counters search_pieces(const QuerySource& queries, const SearchParams& params,
+                         const Finish& finish);
+  /// Copies the results of the kernel's `count` queries to `results`, and adds its work to `total`.
+  void finish_piece(std::size_t count, const core::KNearest& results, Counters& total);
+  /// Writes them to rows [first, first + count) of `results` instead.
+  void finish_piece_there(std::size_t first, std::uint32_t count, const DeviceResults& results,
+                          Counters& total);
+  /// Waits for the kernel and what was given after end_, and adds its work to `total`.
+  void finish_work(Counters& total);
+  /// Throws Error(invalid_vector) if a query in device memory must be refused.
+  void check_taken();
 
   Device& device_;
   Mirror& mirror_;
@@ -65,6 +109,7 @@ class DeviceSearcher {
   DeviceBuffer<std::uint32_t> d_counts_;
   DeviceBuffer<Counters> d_counters_;
   DeviceBuffer<std::uint32_t> d_refused_;
+  DeviceBuffer<std::uint32_t> d_largest_;  ///< of the queries of a piece, as LargestTask finds it
   DeviceBuffer<float> d_scratch_;
 };
 

@@ -56,20 +56,16 @@ CONCORD_HD inline DistanceTask exact_distance_task(const ExactTask& task,
 template <class Team>
 CONCORD_HD void exact_merge(Team& team, const ExactTask& task, const ExactStretch& stretch,
                             std::uint32_t index, unsigned char* shared, const BeamLayout& layout) {
-  CandidateList list(reinterpret_cast<Key*>(shared),
-                     reinterpret_cast<Key*>(shared + layout.spare_list), layout.list_capacity);
-  KeyBatch batch(reinterpret_cast<Key*>(shared + layout.batch_keys),
-                 reinterpret_cast<std::uint32_t*>(shared + layout.batch_positions),
-                 reinterpret_cast<BatchState*>(shared + layout.batch_states));
+  auto [list, batch] = ListStorage(shared, layout);
   Key* const out = task.out + static_cast<std::size_t>(stretch.first_query + index) * task.k;
   list.assign(team, out, stretch.first < task.k ? stretch.first : task.k);
   batch.clear(team);
   team.sync();
   merge_distances(team, list, batch,
                   task.scratch + static_cast<std::size_t>(index) * stretch.out_stride,
-                  stretch.count, stretch.first, [](NodeId) { return true; });
+                  stretch.count, stretch.first, core::AllIds{});
   for (std::uint32_t j = team.rank(); j < task.k; j += Team::kThreads) {
-    out[j] = j < list.count() ? list.key(j) : kWorstKey;
+    out[j] = j < list.size() ? list.key(j) : kWorstKey;
   }
 }
 

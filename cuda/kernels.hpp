@@ -16,20 +16,28 @@ struct CUstream_st;
 namespace concord::cuda {
 
 using Stream = CUstream_st*;
+class Temporaries;
 
 /// Allows the kernels the current device's full shared memory; 0 or a cudaError_t.
 [[nodiscard]] int prepare_kernels();
 
 [[nodiscard]] int launch_propose_async(const MirrorView& view, const ProposeTask& task,
                                        Stream stream);
-[[nodiscard]] int launch_score_rows_async(const MirrorView& view, const PruneTask& task,
-                                          Stream stream);
+[[nodiscard]] int launch_score_lists_async(const MirrorView& view, const ScoreTask& task,
+                                           Stream stream);
 [[nodiscard]] int launch_search_async(const MirrorView& view, const SearchTask& task,
                                       Stream stream);
 [[nodiscard]] int launch_distances_async(const MirrorView& view, const DistanceTask& task,
                                          Stream stream);
 [[nodiscard]] int launch_exact_async(const MirrorView& view, const ExactTask& task, Stream stream);
 [[nodiscard]] int launch_scatter_async(const ScatterTask& task, Stream stream);
+[[nodiscard]] int launch_write_results_async(const ResultTask& task, Stream stream);
+[[nodiscard]] int launch_append_links_async(const AppendTask& task, Stream stream);
+/// These two throw what Temporaries::take throws.
+[[nodiscard]] int launch_sort_gains_async(const SortGainsTask& task, Temporaries& temporaries,
+                                          Stream stream);
+[[nodiscard]] int launch_find_largest_async(const LargestTask& task, Temporaries& temporaries,
+                                            Stream stream);
 [[nodiscard]] int launch_take_rows_async(const TakeTask& task, Stream stream);
 
 }  // namespace concord::cuda

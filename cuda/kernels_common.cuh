@@ -1,9 +1,7 @@
-// Shared by the kernel files: the metric as a constant, shared memory limits, launch results.
+// Shared by the kernel files: shared memory and its limits, launch results.
 #pragma once
 
 #include <cuda_runtime.h>
-
-#include <type_traits>
 
 #include "cuda/cuda_team.cuh"
 #include "cuda/kernels.hpp"
@@ -19,12 +17,6 @@ inline constexpr unsigned kWarpsResident = 24;
 #endif
 
 extern __shared__ __align__(16) unsigned char x_shared[];
-
-/// Calls f with std::bool_constant: squared differences (l2sq) or products.
-template <class F>
-int with_metric(Metric metric, F&& f) {
-  return metric == Metric::l2sq ? f(std::bool_constant<true>{}) : f(std::bool_constant<false>{});
-}
 
 /// Allows a kernel all the shared memory a block of the current device can have.
 template <class Kernel>

@@ -1,17 +1,31 @@
-// Upkeep of the device mirror, and the preparation of all kernels.
+// Upkeep of the device mirror, results in the caller's memory, and the preparation of all kernels.
+#include <cub/device/device_for.cuh>
+#include <cuda/std/mdspan>
+
+#include "cuda/cccl.cuh"
 #include "cuda/kernels_common.cuh"
-#include "cuda/scatter.hpp"
 #include "cuda/take_rows.hpp"
+#include "cuda/write_results.hpp"
 
 namespace concord::cuda {
 namespace {
 
-constexpr unsigned kScatterThreads = 256;
+/// Copies one id. CUB finds list and place of a position without dividing.
+struct ScatterId {
+  ScatterTask task;
 
-__global__ void __launch_bounds__(kScatterThreads) scatter_kernel(const ScatterTask task) {
-  const std::size_t position = std::size_t{blockIdx.x} * kScatterThreads + threadIdx.x;
-  if (position < std::size_t{task.count} * task.width) scatter_id(task, position);
-}
+  __device__ void operator()(std::size_t position, std::size_t list, std::size_t place) const {
+    task.links[std::size_t{task.list_index[list]} * task.width + place] = task.ids[position];
+  }
+};
+
+struct WriteResult {
+  ResultTask task;
+
+  __device__ void operator()(std::size_t, std::uint32_t query, std::uint32_t place) const {
+    write_result(task, query, place);
+  }
+};
 
 __global__ void __launch_bounds__(kTakeThreads) take_rows_kernel(const TakeTask task) {
   __shared__ double scales[kTakenRows];
@@ -27,11 +41,14 @@ int prepare_kernels() {
 }
 
 int launch_scatter_async(const ScatterTask& task, Stream stream) {
-  const std::size_t ids = std::size_t{task.count} * task.width;
-  if (ids == 0) return 0;
-  const auto blocks = static_cast<unsigned>((ids + kScatterThreads - 1) / kScatterThreads);
-  scatter_kernel<<<blocks, kScatterThreads, 0, stream>>>(task);
-  return cudaGetLastError();
+  if (task.count == 0 || task.width == 0) return 0;
+  const ::cuda::std::dextents<std::size_t, 2> ids(task.count, task.width);
+  return cub::DeviceFor::ForEachInExtents(ids, ScatterId{task}, stream);
+}
+
+int launch_write_results_async(const ResultTask& task, Stream stream) {
+  const ::cuda::std::dextents<std::uint32_t, 2> places(task.count, task.k);
+  return cub::DeviceFor::ForEachInExtents(places, WriteResult{task}, stream);
 }
 
 int launch_take_rows_async(const TakeTask& task, Stream stream) {

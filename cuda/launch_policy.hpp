@@ -7,14 +7,15 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "common/key.hpp"
+#include "common/base/key.hpp"
+#include "common/graph/overfull_list.hpp"
 
 namespace concord::cuda {
 
-inline constexpr std::uint32_t kMaxList = 4096;        ///< longest candidate list of a device
-inline constexpr std::uint32_t kMaxRowWidth = 128;     ///< 2M at M = 64
-inline constexpr std::uint32_t kMaxKept = 64;          ///< largest M
-inline constexpr std::uint32_t kMaxScoredRow = 256;    ///< core::kMaxScored
+inline constexpr std::uint32_t kMaxList = 4096;      ///< longest candidate list of a device
+inline constexpr std::uint32_t kMaxListWidth = 128;  ///< 2M at M = 64
+inline constexpr std::uint32_t kMaxKept = 64;        ///< largest M
+using core::kMaxListCapacity;
 inline constexpr std::uint32_t kBatchCapacity = 128;   ///< keys merged into a list at once
 inline constexpr std::uint32_t kSelectionWindow = 64;  ///< candidates of the heuristic at a time
 inline constexpr std::uint32_t kWarpsPerSearchBlock = 4;
@@ -30,6 +31,12 @@ constexpr std::uint32_t ceil_log2(std::uint32_t x) {
   std::uint32_t log = 0;
   while ((std::uint64_t{1} << log) < x) ++log;
   return log;
+}
+
+/// Device memory that a stable sort of so many pairs of 32 bits takes for a while at most: CUB's
+/// copies and counts, rounded up as a pool does.
+constexpr std::size_t sort_temporaries(std::size_t pairs) {
+  return std::size_t{1} << ceil_log2(static_cast<std::uint32_t>(9 * pairs + (16 << 10)));
 }
 
 /// Shared memory of one beam search: two copies of the list, the visited table, the batch of new
@@ -51,17 +58,17 @@ struct BeamLayout {
 
 /// The table holds about three ids a set; a search of list length ef scores about ef × width / 2
 /// nodes, so with ef × width / 4 sets it forgets little.
-constexpr std::uint32_t table_log2(std::uint32_t list_capacity, std::uint32_t row_width) {
-  const std::uint32_t log = ceil_log2(list_capacity * row_width / 4);
+constexpr std::uint32_t table_log2(std::uint32_t list_capacity, std::uint32_t list_width) {
+  const std::uint32_t log = ceil_log2(list_capacity * list_width / 4);
   if (log < kMinTableLog2) return kMinTableLog2;
   return log > kMaxTableLog2 ? kMaxTableLog2 : log;
 }
 
-constexpr BeamLayout beam_layout(std::uint32_t list_capacity, std::uint32_t row_width,
+constexpr BeamLayout beam_layout(std::uint32_t list_capacity, std::uint32_t list_width,
                                  std::uint32_t dimension) {
   BeamLayout layout;
   layout.list_capacity = list_capacity;
-  layout.table_log2 = table_log2(list_capacity, row_width);
+  layout.table_log2 = table_log2(list_capacity, list_width);
   layout.query_floats = (dimension + 3) / 4 * 4;
   std::size_t at = 0;
   const auto place = [&at](std::size_t bytes) {
@@ -103,8 +110,8 @@ constexpr std::size_t propose_scratch_floats(core::NodeId begin, core::NodeId en
   return std::size_t{end - begin} * tail_stride(sealed_end, end);
 }
 
-/// A warp a query where there are enough of them to fill a device and four of them fit a block,
-/// else a block a query.
+/// A warp a query if there are enough queries to fill a device and the memory of four fits a block;
+/// otherwise a block a query.
 constexpr std::uint32_t search_threads(std::uint32_t wanted, std::uint32_t queries,
                                        const BeamLayout& layout) {
   constexpr std::size_t kMostForWarps = 96 * 1024;  // of a block; every supported device has it
@@ -119,18 +126,21 @@ constexpr std::size_t search_shared_bytes(const BeamLayout& layout, std::uint32_
   return std::size_t{layout.bytes} * search_teams_per_block(threads);
 }
 
-/// Shared memory of the row scoring kernel: keys by place and by rank, dominator bits.
+/// Shared memory in which a team sorts `most` keys: CUB asks for one place more.
+CONCORD_HD constexpr std::size_t sort_bytes(std::uint32_t most) {
+  return align16((std::size_t{most} + 1) * sizeof(core::Key));
+}
+
+/// Shared memory of the list scoring kernel: keys, which a team sorts in place, dominator bits.
 struct ScoreLayout {
-  std::uint32_t sorted = 0;
   std::uint32_t bits = 0;
   std::uint32_t bytes = 0;
 };
 constexpr ScoreLayout score_layout(std::uint32_t words) {
   ScoreLayout layout;
-  layout.sorted = kMaxScoredRow * sizeof(core::Key);
-  layout.bits = 2 * layout.sorted;
+  layout.bits = static_cast<std::uint32_t>(sort_bytes(kMaxListCapacity));
   layout.bytes =
-      layout.bits + words * kMaxScoredRow * static_cast<std::uint32_t>(sizeof(std::uint64_t));
+      layout.bits + words * kMaxListCapacity * static_cast<std::uint32_t>(sizeof(std::uint64_t));
   return layout;
 }
 inline constexpr std::uint32_t kScoreThreads = 128;
@@ -170,8 +180,8 @@ constexpr ExactTile exact_tile(std::uint32_t queries, std::uint32_t n, std::size
   return tile;
 }
 
-/// Whether a device with so much shared memory a block (opt-in limit) can run a task; where it
-/// cannot, the CPU answers.
+/// Whether a device with so much shared memory a block (opt-in limit) can run a task. If it cannot,
+/// the CPU does it.
 constexpr bool can_propose(std::uint32_t ef_construction, std::uint32_t M, std::uint32_t dimension,
                            std::size_t shared_limit) {
   return ef_construction <= kMaxList && M <= kMaxKept &&

@@ -1,9 +1,9 @@
 // Merges many precomputed distances into a candidate list: tails of proposals, exact search.
 //
-// Each thread walks its own share of the distances and offers what beats the list's worst; where
-// the batch is full it waits, the batch is merged, and it goes on with the better worst. So a
-// stretch without candidates costs no sync, and one in which all pass costs one merge per full
-// batch.
+// Each thread walks its own share of the distances and offers those that beat the list's worst. If
+// the batch is full, the thread waits until the batch is merged and goes on with the better worst.
+// So a stretch without candidates costs no sync, and one in which all pass costs one merge per full
+// batch. A sort of CUB would move 8 bytes a distance several times; this reads 4 once.
 #pragma once
 
 #include "cuda/candidate_list.hpp"
@@ -45,7 +45,7 @@ CONCORD_HD void merge_distances(Team& team, CandidateList& list, KeyBatch& batch
     const bool again = team.any(full);
     const bool changed = batch.size() != 0;
     if (changed) {
-      list.merge(team, batch, list.count());
+      list.merge(team, batch, list.size());
       batch.next(team);
       team.sync();
     }

@@ -1,8 +1,9 @@
 // The proposal for one node: descent, beam searches, tail and neighbor selection, by a team.
 //
-// A pure function of (vectors, levels, sealed graph, node): see common/proposer.hpp. Distances to
-// the tail, which all nodes of an epoch share, come from the distance kernel (distance_tile.hpp),
-// which reads each vector once for several nodes; here they are only filtered and merged.
+// A pure function of (vectors, levels, sealed graph, node): see common/build/proposer.hpp.
+// Distances to the tail, which all nodes of an epoch share, come from the distance kernel
+// (distance_tile.hpp), which reads each vector once for several nodes; here they are only filtered
+// and merged.
 #pragma once
 
 #include "cuda/merge_distances.hpp"
@@ -40,7 +41,7 @@ template <bool kL2, class Team>
 CONCORD_HD void propose_node(Team& team, const MirrorView& mirror, const ProposeTask& task,
                              std::uint32_t index, unsigned char* shared, const BeamLayout& layout) {
   MirrorView view = mirror;
-  view.has_continued = false;  // sealed rows never are; so said, the compiler drops that path
+  view.has_continued = false;  // no sealed list is; said here, it makes the compiler drop that path
   BeamStorage storage(shared, layout);
   Tally tally;
   const NodeId node = task.begin + index;
@@ -60,7 +61,8 @@ CONCORD_HD void propose_node(Team& team, const MirrorView& mirror, const Propose
   for (std::uint32_t layer = level + 1; layer-- > 0;) {
     storage.list.clear();
     if (has_sealed && layer <= task.entry.level) {
-      beam_search<kL2>(team, view, layer, current, UnlimitedReach{}, storage, tally);
+      beam_search<kL2>(team, view, layer, current, core::UnlimitedReach{}, core::AllIds{}, storage,
+                       tally);
       current = storage.list.key(0);
     }
     merge_tail(team, view, task, node, layer, storage);

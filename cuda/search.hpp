@@ -1,16 +1,18 @@
 // Search of the mirror for one query, by a team: the walk of Malkov & Yashunin, Algorithm 5.
 #pragma once
 
+#include "common/search/results.hpp"
 #include "cuda/beam_search.hpp"
 
 namespace concord::cuda {
 
-/// Writes the k nearest keys found for query `index` and their number. `shared` has
-/// beam_layout(ef, …).bytes.
-template <bool kL2, class Team>
+/// Collects the results of query `index`. `shared` has beam_layout(ef, …).bytes and, where there
+/// are other ids than those accepted, merge_layout(accept.others()).bytes behind them.
+template <bool kL2, class Team, class Accept, class Results>
 CONCORD_HD void search_query(Team& team, const MirrorView& view, const SearchTask& task,
-                             std::uint32_t index, unsigned char* shared, const BeamLayout& layout) {
-  BeamStorage storage(shared, layout);
+                             const Accept& accept, const Results& results, std::uint32_t index,
+                             unsigned char* shared, const BeamLayout& layout) {
+  BeamStorage storage(shared, layout, accept.others());
   Tally tally;
   storage.load_query(team, task.queries + static_cast<std::size_t>(index) * task.query_stride,
                      view.quads());
@@ -21,16 +23,19 @@ CONCORD_HD void search_query(Team& team, const MirrorView& view, const SearchTas
     for (std::uint32_t layer = task.entry.level; layer > 0; --layer) {
       current = greedy_descent<kL2>(team, view, layer, current, storage, tally);
     }
-    const AdaptiveReach reach{task.k, task.reach_factor};
-    beam_search<kL2>(team, view, 0, current, reach, storage, tally);
+    const core::AdaptiveReach reach{task.k, task.reach_factor};
+    beam_search<kL2>(team, view, 0, current, reach, accept, storage, tally);
   }
-  const std::uint32_t found = storage.list.count() < task.k ? storage.list.count() : task.k;
-  Key* const out = task.out + static_cast<std::size_t>(index) * task.k;
-  for (std::uint32_t j = team.rank(); j < task.k; j += Team::kThreads) {
-    out[j] = j < found ? storage.list.key(j) : kWorstKey;
-  }
-  if (team.rank() == 0) task.counts[index] = found;
+  results.collect(index, storage.list, team.rank(), Team::kThreads);
   tally.report(team, task.counters);
+}
+
+/// What the kernel does: the k nearest of all ids.
+template <bool kL2, class Team>
+CONCORD_HD void search_query(Team& team, const MirrorView& view, const SearchTask& task,
+                             std::uint32_t index, unsigned char* shared, const BeamLayout& layout) {
+  const core::KNearest results{task.k, task.out, task.counts};
+  search_query<kL2>(team, view, task, core::AllIds{}, results, index, shared, layout);
 }
 
 }  // namespace concord::cuda

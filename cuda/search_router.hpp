@@ -2,9 +2,11 @@
 //
 // The time of a batch is modelled as proportional to ef: on the CPU a time per query, on the device
 // a time per launch (its latency, seen in small batches) and a time per query (seen in large ones).
-// Each answered batch updates its side's estimate. What batches on the CPU leave unmeasured is
-// believed a little less each time, so that a device whose first batch was slow gets another
-// chance. The choice never changes a result. Thread-safety: any number of threads.
+// Each answered batch updates its side's estimate. Each large CPU batch lowers the device's
+// estimate slightly, so that a device whose first batch was slow gets another chance. The choice
+// never changes a result.
+//
+// Thread-safety: any number of threads.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +18,7 @@ namespace concord::cuda {
 
 class SearchRouter {
  public:
-  /// Below this a batch is small, until both sides have been measured.
+  /// Until both sides have been measured, batches below this go to the CPU.
   static constexpr std::size_t kFirstGuess = 64;
 
   [[nodiscard]] bool prefers_device(std::size_t queries, std::uint32_t ef) const {
@@ -37,7 +39,7 @@ class SearchRouter {
   void note_device(std::size_t queries, std::uint32_t ef, double seconds) {
     const std::lock_guard lock(mutex_);
     const double n = static_cast<double>(queries);
-    // A batch of unknown cost counts half as latency, half as work; later ones settle the parts.
+    // A batch of unknown cost counts half as latency, half as work; later ones correct the parts.
     if (device_latency_ == 0) {
       device_latency_ = seconds / 2 / ef;
       device_per_query_ = seconds / 2 / n / ef;
@@ -45,7 +47,7 @@ class SearchRouter {
     }
     const double latency = std::max(0.0, seconds / ef - n * device_per_query_);
     const double per_query = std::max(0.0, seconds / ef - device_latency_) / n;
-    // The larger part of the batch's predicted time is the one it tells most about.
+    // A batch tells most about the larger part of its predicted time.
     if (device_latency_ > n * device_per_query_) {
       update(device_latency_, std::max(latency, 1e-12));
     } else {

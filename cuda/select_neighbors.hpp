@@ -1,11 +1,11 @@
 // The neighbor selection heuristic (Malkov & Yashunin, Algorithm 4, without extensions) by a team.
 //
-// Candidates are dealt with in windows of 64. First those dominated by a neighbor kept in an
-// earlier window fall; then, again and again, the first one alive is kept and all later ones of the
-// window are scored against it in parallel. This does the comparisons of the sequential loop in
-// another order: a candidate is compared with the kept ones in order of their being kept, until the
-// first that dominates it. Sets of the alive are three rotating bit masks, so a round costs one
-// sync.
+// Candidates are taken in windows of 64. First, those that a neighbor kept in an earlier window
+// dominates are dropped. Then, round by round, the first one alive is kept and all later ones of
+// the window are scored against it in parallel. This does the comparisons of the sequential loop in
+// another order: a candidate is compared with the kept neighbors in the order in which they were
+// kept, until the first that dominates it. The sets of those alive are three rotating bit masks, so
+// a round costs one sync.
 #pragma once
 
 #include "cuda/beam_search.hpp"
@@ -25,7 +25,7 @@ class NeighborSelection {
       : team_(team),
         view_(view),
         keys_(storage.list.keys()),
-        count_(storage.list.count()),
+        count_(storage.list.size()),
         kept_(storage.kept),
         alive_(storage.alive),
         tally_(tally) {}

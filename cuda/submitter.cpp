@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "common/start_thread.hpp"
+#include "common/threads/start_thread.hpp"
 
 namespace concord::cuda {
 

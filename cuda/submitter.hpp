@@ -1,8 +1,9 @@
 // One thread that does small jobs in order, so that the committing thread need not wait for them.
 //
-// The first job that throws stops the queue: later jobs are dropped until the error was taken by
-// wait() or settle(), which rethrow it.
-// Thread-safety: post, wait and settle are called from one thread, wait_until_idle from any.
+// The first job that throws stops the queue: later jobs are dropped until wait() or drain()
+// rethrows the error.
+//
+// Thread-safety: post, wait and drain are called from one thread, wait_until_idle from any.
 #pragma once
 
 #include <condition_variable>
@@ -25,14 +26,14 @@ class Submitter {
   Submitter(const Submitter&) = delete;
   Submitter& operator=(const Submitter&) = delete;
 
-  /// Queues a job and returns its ticket. The thread is started by the first; where the system
-  /// gives none, the job is done before this returns.
+  /// Queues a job and returns its ticket. The first job starts the thread. If the system gives
+  /// none, the job is done before this returns.
   Ticket post(std::function<void()> job);
   /// Waits for a job and those before it; rethrows their error.
   void wait(Ticket ticket);
   /// Waits for all jobs; rethrows their error.
-  void settle() { wait(posted_); }
-  /// Waits for all jobs; an error stays for settle.
+  void drain() { wait(posted_); }
+  /// Waits for all jobs; an error stays for drain.
   void wait_until_idle() const;
 
  private:

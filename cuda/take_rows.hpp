@@ -2,10 +2,12 @@
 // with zeros and, for cosine, normalised, to the bit as VectorStore writes them on the host.
 //
 // The squared norm is summed in double and in order by one thread a row: the product of two floats
-// is exact in double, and sums, divisions and roots of doubles are rounded the same everywhere.
+// is exact in double, and sums, divisions and roots of doubles are rounded the same everywhere. So
+// CUB, which adds in another order, does not sum them.
 #pragma once
 
 #include <cmath>
+#include <cstring>
 
 #include "cuda/launch_policy.hpp"
 #include "cuda/team.hpp"
@@ -13,8 +15,17 @@
 
 namespace concord::cuda {
 
-/// What the row's elements are multiplied by where they are normalised; −1 where the row must be
-/// refused.
+/// Whether all elements are so small that no row can be refused: nearly always, if they were
+/// looked at. Rounding adds less than the factor 2 leaves.
+CONCORD_TEAM_INLINE bool all_are_small(const TakeTask& task) {
+  if (task.largest == nullptr) return false;
+  float largest;
+  memcpy(&largest, task.largest, sizeof largest);
+  const double square = static_cast<double>(largest) * static_cast<double>(largest);
+  return 2.0 * task.dimension * square <= task.most_squared_norm;
+}
+
+/// The factor that normalises the row; −1 if the row must be refused.
 CONCORD_TEAM_INLINE double row_scale(const TakeTask& task, std::uint32_t row) {
   const float* const from = task.from + row * task.from_stride;
   double squared_norm = 0;
@@ -31,7 +42,7 @@ CONCORD_HD void take_rows_block(Team& team, const TakeTask& task, std::uint32_t 
                                 double* scales) {
   const std::uint32_t first = block * kTakenRows;
   const std::uint32_t count = task.count - first < kTakenRows ? task.count - first : kTakenRows;
-  const bool scaled = task.normalise || task.refused != nullptr;
+  const bool scaled = task.normalise || (task.refused != nullptr && !all_are_small(task));
   if (scaled) {
     for (std::uint32_t r = team.rank(); r < count; r += Team::kThreads) {
       scales[r] = row_scale(task, first + r);

@@ -1,4 +1,4 @@
-// The team: the threads that work on one node, query or row together.
+// The team: the threads that work on one node, query or list together.
 //
 // Every device algorithm is one SPMD source, a function template over a Team: each thread of the
 // team runs it with its own registers, and the team's members exchange values through the
@@ -20,13 +20,24 @@
 //   load_relaxed/store_relaxed  shared memory that other threads may be writing; 8 bytes, untorn
 //   prefetch(p)           hint that global memory at p will be read
 //   load4(p)              16 aligned bytes of global memory that no one writes meanwhile
-// sync and any are called by all threads of the team, ballot and shuffles by all lanes of a warp.
+//   min(key)              the smallest of the warp's keys, in every lane
+//   sort<kMost>(keys, n, moved)  the n ≤ kMost keys in shared memory ascend; none occurs twice. For
+//                         each, one thread calls moved(place, place before). `keys` has
+//                         sort_bytes(kMost). A sync was before; one is to follow
+// sync, any and sort are called by all threads of the team, ballot, min and shuffles by all lanes
+// of a warp. CudaTeam's min and sort are CUB's. CUB does not run on fibers, so these two alone have
+// another source in the emulation; the conformance program compares them on a device.
+//
+// The rest stays ours. A ballot and a count of bits replace what a scan of the warp would do in
+// several shuffles. cuda::atomic_ref on shared memory compiled to generic atomics.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
 
-#include "common/key.hpp"
+#include "common/base/key.hpp"
 
 #if defined(__CUDACC__)
 #define CONCORD_TEAM_INLINE __host__ __device__ __forceinline__
@@ -90,6 +101,20 @@ class HostTeam {
   static CONCORD_TEAM_INLINE Float4 load4(const float* p) {
     return *reinterpret_cast<const Float4*>(p);
   }
+
+  static CONCORD_TEAM_INLINE core::Key min(core::Key key) { return key; }
+  template <std::uint32_t kMost, class Moved>
+  static void sort(core::Key* keys, std::uint32_t n, Moved&& moved) {
+    core::Key unsorted[kMost];
+    std::uint32_t order[kMost];
+    std::copy_n(keys, n, unsorted);
+    std::iota(order, order + n, 0u);
+    std::sort(order, order + n, [&](auto a, auto b) { return unsorted[a] < unsorted[b]; });
+    for (std::uint32_t place = 0; place < n; ++place) {
+      keys[place] = unsorted[order[place]];
+      moved(place, order[place]);
+    }
+  }
 };
 
 // --- bits of a ballot ---
@@ -139,17 +164,6 @@ CONCORD_TEAM_INLINE std::uint32_t select_bit(std::uint32_t low, std::uint32_t hi
     }
   }
   return position;
-}
-
-/// The smallest of the warp's keys, in every lane.
-template <class Team>
-CONCORD_TEAM_INLINE core::Key warp_min(Team& team, core::Key key) {
-  CONCORD_UNROLL
-  for (std::uint32_t mask = Team::kWarpSize / 2; mask != 0; mask /= 2) {
-    const core::Key other = team.shuffle_xor(key, mask);
-    if (other < key) key = other;
-  }
-  return key;
 }
 
 }  // namespace concord::cuda

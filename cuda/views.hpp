@@ -1,23 +1,25 @@
 // What the device algorithms read and write: trivially copyable views, passed to kernels by value.
 //
-// The same views describe device memory (kernels_*.cu) and host memory (host_kernels.cpp). A view
-// owns nothing. Compiles without CUDA headers.
+// The same views describe device memory (kernels_*.cu) and host memory
+// (tests/support/host_kernels.cpp). A view owns nothing. Compiles without CUDA headers.
 //
-// A live row may hold more ids than its width while an epoch is open: then its last place holds
-// kContinued | p, and it goes on in piece p of the continuations, which is as wide as the row and
-// may itself be continued.
+// While an epoch is open, a live list may hold more ids than its width. Its last place then holds
+// kContinued | p, and the list goes on in piece p of the continuations. A piece is as wide as the
+// list and may itself be continued.
 //
-// Alignment: vectors and queries stand in rows of `stride` floats, stride a multiple of 4, rows
-// 16-byte aligned, floats beyond the dimension zero. Rows of ids are packed: ids first, then
-// kNoNode up to the row's width.
+// Alignment: vectors and queries are rows of `stride` floats. The stride is a multiple of 4, rows
+// are 16-byte aligned, floats beyond the dimension are zero. Lists are packed: ids first, then
+// kNoNode up to the list's width.
 #pragma once
 
 #include <concord/params.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
-#include "common/key.hpp"
-#include "common/reach.hpp"
+#include "common/base/key.hpp"
+#include "common/graph/overfull_list.hpp"
+#include "common/search/reach.hpp"
 
 namespace concord::cuda {
 
@@ -26,7 +28,10 @@ using core::kNoNode;
 using core::kWorstKey;
 using core::NodeId;
 
-/// Marks the last place of a row that goes on elsewhere; ids are below it.
+/// The link tables of a graph: of layer 0, of the layers above.
+inline constexpr unsigned kTables = 2;
+
+/// Marks the last place of a list that goes on elsewhere; ids are below it.
 inline constexpr std::uint32_t kContinued = 0x80000000u;
 
 /// Work done, added up over queries. May differ between runs: the visited table forgets.
@@ -40,18 +45,18 @@ struct EntryView {
   std::uint32_t level = 0;
 };
 
-/// Vectors and the sealed graph.
+/// Vectors, levels and links of one version of the graph: sealed, or live.
 struct MirrorView {
   const float* vectors = nullptr;  ///< [n × stride]
   std::uint32_t stride = 0;        ///< floats
   std::uint32_t dimension = 0;
-  const NodeId* rows = nullptr;                 ///< layer 0: [n × 2M]
-  const NodeId* upper_rows = nullptr;           ///< layers above: [upper × M]
-  const std::uint32_t* upper_offset = nullptr;  ///< [n]: row of layer 1 in upper_rows
+  const NodeId* links = nullptr;                ///< layer 0: [n × 2M]
+  const NodeId* upper_links = nullptr;          ///< layers above: [upper × M]
+  const std::uint32_t* upper_offset = nullptr;  ///< [n]: list of layer 1 in upper_links
   const std::uint8_t* levels = nullptr;         ///< [n]
-  const NodeId* more_rows = nullptr;            ///< continuations of layer 0: [pieces × 2M]
-  const NodeId* more_upper_rows = nullptr;      ///< of the layers above: [pieces × M]
-  bool has_continued = false;                   ///< some row is continued
+  const NodeId* more_links = nullptr;           ///< continuations of layer 0: [pieces × 2M]
+  const NodeId* more_upper_links = nullptr;     ///< of the layers above: [pieces × M]
+  bool has_continued = false;                   ///< some list is continued
   std::uint32_t M = 0;
   Metric metric = Metric::l2sq;
   NodeId n = 0;
@@ -59,19 +64,19 @@ struct MirrorView {
   CONCORD_HD const float* vector(NodeId node) const {
     return vectors + static_cast<std::size_t>(node) * stride;
   }
-  CONCORD_HD std::uint32_t row_width(std::uint32_t layer) const { return layer == 0 ? 2 * M : M; }
+  CONCORD_HD std::uint32_t list_width(std::uint32_t layer) const { return layer == 0 ? 2 * M : M; }
   /// REQUIRES layer ≤ levels[node].
-  CONCORD_HD const NodeId* row(NodeId node, std::uint32_t layer) const {
-    if (layer == 0) return rows + static_cast<std::size_t>(node) * (2 * M);
-    return upper_rows + static_cast<std::size_t>(upper_offset[node] + (layer - 1)) * M;
+  CONCORD_HD const NodeId* links_of(NodeId node, std::uint32_t layer) const {
+    if (layer == 0) return links + static_cast<std::size_t>(node) * (2 * M);
+    return upper_links + static_cast<std::size_t>(upper_offset[node] + (layer - 1)) * M;
   }
-  /// The piece after `row`, null where it ends.
-  CONCORD_HD const NodeId* continuation(const NodeId* row, std::uint32_t layer) const {
+  /// The piece after `list`, null at its end.
+  CONCORD_HD const NodeId* continuation(const NodeId* list, std::uint32_t layer) const {
     if (!has_continued) return nullptr;
-    const NodeId last = row[row_width(layer) - 1];
+    const NodeId last = list[list_width(layer) - 1];
     if (last < kContinued || last == kNoNode) return nullptr;
     const std::size_t piece = last & ~kContinued;
-    return layer == 0 ? more_rows + piece * (2 * M) : more_upper_rows + piece * M;
+    return layer == 0 ? more_links + piece * (2 * M) : more_upper_links + piece * M;
   }
   /// 16-byte pieces of a vector.
   CONCORD_HD std::uint32_t quads() const { return (dimension + 3) / 4; }
@@ -83,30 +88,22 @@ struct ProposeTask {
   NodeId begin = 0;
   NodeId end = 0;
   NodeId sealed_end = 0;
-  EntryView entry;  ///< of the sealed graph; ignored where sealed_end is 0
+  EntryView entry;  ///< of the sealed graph; ignored if sealed_end is 0
   std::uint32_t ef_construction = 0;
   const std::uint32_t* first_list = nullptr;  ///< [end − begin + 1], as in core::ProposalBatch
-  NodeId* ids = nullptr;                      ///< list l stands at ids + l × M
+  NodeId* ids = nullptr;                      ///< list l is at ids + l × M
   float* tail_distances = nullptr;            ///< scratch [(end − begin) × tail_stride(…)]
   Counters* counters = nullptr;               ///< may be null
   std::uint32_t threads = 0;  ///< of a node: 64, 128; 0 = the launch policy's choice
 };
 
-/// Layout of core::PruneBatch::Row.
-struct PruneRow {
-  NodeId node;
-  std::uint32_t layer;
-  std::uint32_t first;
-  std::uint32_t count;  ///< at most kMaxScoredRow
-};
-
-/// core::PruneBatch in, core::PruneScores out.
-struct PruneTask {
-  const PruneRow* rows = nullptr;
-  std::uint32_t row_count = 0;
+/// core::OverfullLists in, core::ListScores out.
+struct ScoreTask {
+  const core::OverfullList* lists = nullptr;
+  std::uint32_t count = 0;
   const NodeId* ids = nullptr;
-  std::uint32_t words = 1;              ///< REQUIRES 64 × words ≥ count of every row
-  std::uint8_t* order = nullptr;        ///< [ids]
+  std::uint32_t words = 1;              ///< REQUIRES 64 × words ≥ count of every list
+  std::uint8_t* ranking = nullptr;      ///< [ids]
   std::uint64_t* dominators = nullptr;  ///< [ids × words]
   Counters* counters = nullptr;         ///< may be null
 };
@@ -124,6 +121,20 @@ struct SearchTask {
   std::uint32_t* counts = nullptr;             ///< [count]: keys found
   Counters* counters = nullptr;                ///< may be null
   std::uint32_t threads = 0;  ///< of a query: 32 or 128; 0 = the launch policy's choice
+};
+
+/// Writes what a search has found to the caller's device memory, as labels and distances.
+struct ResultTask {
+  const Key* keys = nullptr;             ///< [count × k]
+  const std::uint32_t* found = nullptr;  ///< [count]: keys of each query
+  std::uint32_t count = 0;
+  std::uint32_t k = 0;
+  const std::uint64_t* label_of = nullptr;  ///< [n]
+  std::uint64_t* labels = nullptr;          ///< rows of k; kNoLabel behind the last found
+  std::size_t labels_stride = 0;
+  float* distances = nullptr;  ///< rows of k; infinity behind the last found
+  std::size_t distances_stride = 0;
+  std::uint32_t* counts = nullptr;  ///< [count]
 };
 
 /// The k nearest of all n vectors for each query.
@@ -146,19 +157,80 @@ struct DistanceTask {
   std::uint32_t count = 0;
   float* out = nullptr;  ///< [query_count × out_stride]
   std::uint32_t out_stride = 0;
-  /// Where not kNoNode, query j is node causal_begin + j and only distances to nodes before it are
-  /// wanted; the others may or may not be written.
+  /// If not kNoNode, query j is node causal_begin + j, and only distances to nodes before it are
+  /// wanted. The others may or may not be written.
   NodeId causal_begin = kNoNode;
 };
 
-/// Overwrites rows of one row table: row_index[j] becomes ids[j × width …].
+/// Overwrites lists of one link table: list_index[j] becomes ids[j × width …].
 struct ScatterTask {
-  const std::uint32_t* row_index = nullptr;  ///< [count], distinct
-  const NodeId* ids = nullptr;               ///< [count × width], packed and padded
+  const std::uint32_t* list_index = nullptr;  ///< [count], distinct
+  const NodeId* ids = nullptr;                ///< [count × width], packed and padded
   std::uint32_t count = 0;
   std::uint32_t width = 0;
-  NodeId* rows = nullptr;
+  NodeId* links = nullptr;
 };
+
+/// The links of nodes [begin, begin + nodes) as they were committed, in the places of their
+/// proposals. A place that holds kNoNode made no link; others of its list may come after it.
+struct CommittedLinks {
+  NodeId begin = 0;
+  std::uint32_t nodes = 0;
+  std::uint32_t lists = 0;  ///< first_list[nodes]
+  std::uint32_t M = 0;
+  const std::uint32_t* first_list = nullptr;  ///< [nodes + 1], as in core::ProposalBatch
+  NodeId* ids = nullptr;                      ///< [lists × M]
+
+  /// Places in lists of a table.
+  CONCORD_HD std::uint32_t places(unsigned table) const {
+    return (table == 0 ? nodes : lists - nodes) * M;
+  }
+};
+
+/// Ids that lists of one table gain: id[j] at the end of list[j].
+struct Gains {
+  std::uint32_t* list = nullptr;  ///< [count]; `none`: no list gains this id
+  NodeId* id = nullptr;           ///< [count]
+  std::uint32_t count = 0;
+  std::uint32_t none = 0;  ///< above every list
+};
+
+/// Finds what the lists of each table gain by links, and sorts it by list. Ids of one list stay in
+/// the order of the nodes.
+struct SortGainsTask {
+  CommittedLinks links;
+  const std::uint32_t* upper_offset = nullptr;  ///< as in MirrorView
+  Gains found[kTables];
+  Gains sorted[kTables];
+};
+
+/// Writes the lists of the links' nodes, and then appends what all lists gain, as far as they have
+/// places. REQUIRES that no list of another node holds one of the nodes.
+struct AppendTask {
+  CommittedLinks links;
+  const std::uint32_t* upper_offset = nullptr;
+  Gains sorted[kTables];
+  NodeId* tables[kTables] = {};  ///< lists, packed and padded
+  CONCORD_HD std::uint32_t width(unsigned table) const {
+    return table == 0 ? 2 * links.M : links.M;
+  }
+};
+
+/// Finds the largest magnitude of rows of floats in device memory.
+struct LargestTask {
+  const float* from = nullptr;
+  std::size_t from_stride = 0;  ///< floats
+  std::uint32_t dimension = 0;
+  std::uint32_t count = 0;       ///< rows. REQUIRES count × dimension < 2^32
+  std::uint32_t* out = nullptr;  ///< becomes magnitude_bits() of the largest
+};
+
+/// Ordered as the magnitudes are. Those of a NaN are above those of infinity.
+CONCORD_HD inline std::uint32_t magnitude_bits(float value) {
+  std::uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits & 0x7FFFFFFFu;
+}
 
 /// Copies rows of floats from the caller's device memory into padded rows (take_rows.hpp).
 struct TakeTask {
@@ -169,8 +241,9 @@ struct TakeTask {
   float* to = nullptr;      ///< [count × stride]
   std::uint32_t stride = 0;
   bool normalise = false;
-  double most_squared_norm = 0;      ///< rows beyond it, or with a NaN, become zeros
-  std::uint32_t* refused = nullptr;  ///< becomes 1 where there is such a row; null: there is none
+  double most_squared_norm = 0;            ///< rows beyond it, or with a NaN, become zeros
+  std::uint32_t* refused = nullptr;        ///< becomes 1 at such a row; null: all rows are valid
+  const std::uint32_t* largest = nullptr;  ///< what LargestTask found in the rows, or null
 };
 
 }  // namespace concord::cuda

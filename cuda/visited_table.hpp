@@ -32,7 +32,7 @@ class VisitedTable {
     }
   }
 
-  /// True where the id is known to have been seen; otherwise notes it.
+  /// True if the id is known to have been seen; otherwise notes it.
   template <class Team>
   CONCORD_TEAM_INLINE bool seen(Team& team, core::NodeId id) {
     const std::uint32_t tag_bits = kIdBits - log2_sets_;

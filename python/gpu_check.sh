@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Tests the Python package on a GPU, in two steps that may run on two machines.
 #
-#   python/gpu_check.sh prepare DIR [--python PYTHON] [--archs LIST]
+#   python/gpu_check.sh prepare DIR [--python PYTHON] [--archs LIST] [--no-numpy]
 #       On a build machine with nvcc: puts a wheel with CUDA, the tests, and wheels of numpy and pytest
 #       into the folder DIR, at most 60 MB, with this script. DIR can be carried anywhere.
 #         --python PYTHON  of the version that the GPU machine has (default python3)
 #         --archs LIST     CMAKE_CUDA_ARCHITECTURES (default 90-real)
+#         --no-numpy       the GPU machine has numpy
 #
 #   DIR/gpu_check.sh run DIR [OUT] [option of pytest ...]
 #       On the GPU machine: installs into DIR/site what python3 there lacks, and runs the tests, with
@@ -18,17 +19,18 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 max_megabytes=60
 
-usage() { sed -n '2,17s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,18s/^# \{0,1\}//p' "$0"; }
 fail() { echo "gpu_check.sh: $*" >&2; exit 2; }
 
 prepare() {
-  local directory=${1:-} python=python3 archs=90-real build root options launcher megabytes
+  local directory=${1:-} python=python3 archs=90-real needed=(numpy pytest) build root options launcher megabytes
   [ -n "$directory" ] || { usage >&2; exit 2; }
   shift
   while [ $# -gt 0 ]; do
     case $1 in
       --python) python=${2:?--python needs a program}; shift 2 ;;
       --archs) archs=${2:?--archs needs a list}; shift 2 ;;
+      --no-numpy) needed=(pytest); shift ;;
       *) fail "unknown option $1" ;;
     esac
   done
@@ -59,7 +61,7 @@ prepare() {
   PATH=$build/venv/bin:$PATH "${pip[@]}" wheel -q --no-build-isolation --no-deps "${options[@]}" \
     -w "$directory/wheels" "$here"
   wanted=()
-  for package in numpy pytest; do
+  for package in "${needed[@]}"; do
     wanted+=("$(grep -o "^$package==.*" "$here/requirements-test.txt")")
   done
   "${pip[@]}" download -q --only-binary=:all: -d "$directory/wheels" "${wanted[@]}"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The tests of what bench/ has in Python: the peers suite, and the report, which a headless browser looks at.
+# The tests of what bench/ has in Python: the peers suite, tables for concord-bench, and the report, which a headless
+# browser looks at.
 #
 #   tests/bench.sh [option of pytest ...]        e.g. tests/bench.sh -k page
 #
@@ -9,7 +10,7 @@
 #              BUILD_DIR-bench/screenshots; the report of the tests is BUILD_DIR/bench-tests.xml
 set -euo pipefail
 
-case ${1:-} in -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+case ${1:-} in -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_dir=$(realpath -m "${BUILD_DIR:-$root/build/tests}")
@@ -17,10 +18,10 @@ work=$build_dir-bench
 report=$build_dir/bench-tests.xml
 mkdir -p "$build_dir" "$work/screenshots"
 rm -rf "$report"
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONPYCACHEPREFIX=$work/bytecode
 
 "$root/docker/install-deps.sh" --browser
-"$root/docker/python-env.sh" "$work" "$root"/{tests/bench,bench/report}/requirements.txt
+"$root/docker/python-env.sh" "$work" "$root"/{tests/bench,bench/page}/requirements.txt
 export PATH=$work/venv/bin:$PATH
 
 shopt -s nullglob
@@ -28,10 +29,10 @@ wheels=("$build_dir"-python/dist/*manylinux*.whl)
 python -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$root/python}"
 
 echo "bench: format, lint, types"
-python_files=("$root/bench/peers" "$root/bench/report" "$root/tests/bench/conftest.py" "$root"/tests/bench/test_*.py)
-ruff format -q --no-cache --check --config "$root/bench/ruff.toml" "${python_files[@]}"
-ruff check -q --no-cache --config "$root/bench/ruff.toml" "${python_files[@]}"
-(cd "$root/bench" && mypy -p peers -p report --strict --ignore-missing-imports --no-warn-return-any \
+python_files=("$root/bench/peers" "$root/bench/page" "$root/bench/tool/read_table.py" "$root/tests/bench/conftest.py" "$root"/tests/bench/test_*.py)
+ruff format -q --no-cache --check --config "$root/bench/page/ruff.toml" "${python_files[@]}"
+ruff check -q --no-cache --config "$root/bench/page/ruff.toml" "${python_files[@]}"
+(cd "$root/bench" && mypy -p peers -p page --strict --ignore-missing-imports --no-warn-return-any \
   --cache-dir "$work/mypy" --no-error-summary)
 
 echo "bench: tests"

@@ -44,9 +44,12 @@ python -m pip wheel -q --no-build-isolation --no-deps "${options[@]}" -w "$work/
 wheel=$(echo "$work"/dist/*manylinux*.whl)
 
 echo "python: a fresh environment without a compiler"
-python3 -m venv "$work/fresh"
-"$work/fresh/bin/python" -m pip install -q "$(grep '^numpy==' "$requirements")" "$wheel"
-(cd "$work" && env -i "$work/fresh/bin/python" -m doctest "$root/python/README.md")
+grep '^numpy==' "$requirements" >"$work/numpy.txt"
+"$root/docker/python-env.sh" "$work/fresh" "$work/numpy.txt"
+"$work/fresh/venv/bin/python" -m pip install -q --no-index "$wheel"
+for page in README.md python/README.md; do
+  (cd "$work/fresh" && env -i venv/bin/python -m doctest "$root/$page")
+done
 
 echo "python: tests"
 python -m pip install -q --no-deps --force-reinstall "$wheel"

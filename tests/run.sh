@@ -41,5 +41,5 @@ if [ $# -eq 0 ]; then
   reports+=("$build_dir/bench-tests.xml")
   BUILD_DIR=$build_dir "$root/tests/bench.sh" || status=$?
 fi
-echo "tests: $("$root/tests/count_results.sh" "${reports[@]}")"
+echo "tests: $("$root/tests/count_results.py" "${reports[@]}")"
 exit $status

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Fails where a change costs more than 1 % in counts that do not depend on the machine.
+"""Fails if a change raises a count by more than 1%. The counts do not depend on the machine.
 
     gate.py --build DIR            the library in DIR against the recorded figures (recorded.json)
-    gate.py --build DIR --record   writes them anew: on purpose, with the reason in the commit
+    gate.py --build DIR --record   writes them anew; the commit must say why
     gate.py BASE [COMMIT]          two commits, or a commit and the working tree, both built here
 
-Counted on fixed work (probe.cpp), with one thread and AVX2: distances and hops per insertion and query,
-bytes allocated, bytes kept, instructions (callgrind), and the digest, which must be the same. Standard
-library only; valgrind for the instructions. Exit code 0 = no worse, 1 = worse, 2 = cannot tell.
+One thread with AVX2 does fixed work (probe.cpp). The gate counts distances and hops per insertion and query,
+bytes allocated, bytes kept and instructions (callgrind), and compares the digest, which must be the same. It needs
+only the standard library, and valgrind for the instructions. Exit code 0 = no worse, 1 = worse, 2 = cannot tell.
 """
 
 import argparse

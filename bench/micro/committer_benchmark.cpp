@@ -1,4 +1,4 @@
-// The committer alone: proposals and prune scores are recorded once and replayed, so that the time
+// The committer alone: proposals and scores are recorded once and replayed, so that the time
 // is that of the one thread that changes the graph; also with a journal, and then what that costs
 // this thread (journal_ns of its processor time for each vector, of the run that took least).
 
@@ -13,10 +13,10 @@
 #include <optional>
 #include <vector>
 
-#include "bench/synthetic.hpp"
-#include "common/builder.hpp"
-#include "common/committer.hpp"
-#include "common/journal.hpp"
+#include "bench/tool/synthetic.hpp"
+#include "common/build/builder.hpp"
+#include "common/build/committer.hpp"
+#include "common/journal/journal.hpp"
 #include "cpu/isa.hpp"
 #include "cpu/proposer.hpp"
 
@@ -27,38 +27,43 @@ using core::Epoch;
 using core::NodeId;
 
 /// Keeps what another proposer answers.
-class Recorder final : public core::Proposer {
+class Recorder final : public core::RepairingProposer {
  public:
   Recorder(core::Proposer& proposer, std::vector<core::ProposalBatch>& batches,
-           std::vector<core::PruneScores>& scores)
+           std::vector<core::ListScores>& scores)
       : proposer_(proposer), batches_(batches), scores_(scores) {}
   void start(const Epoch& epoch, NodeId begin, NodeId end, const core::StopRequest& stop) override {
     proposer_.start(epoch, begin, end, stop);
     batches_.push_back(*proposer_.finish(stop));
   }
   const core::ProposalBatch* finish(const core::StopRequest&) override { return &batches_.back(); }
-  const core::PruneScores& score(const core::PruneBatch& batch) override {
+  const core::ListScores& score(const core::OverfullLists& batch) override {
     return scores_.emplace_back(proposer_.score(batch));
   }
+  // No vector dies here.
+  std::span<const core::Edge> relate(const core::Neighborhoods&) override { return {}; }
+  std::span<const NodeId> propose_again(std::span<const core::ListName>) override { return {}; }
   void sealed() override { proposer_.sealed(); }
 
  private:
   core::Proposer& proposer_;
   std::vector<core::ProposalBatch>& batches_;
-  std::vector<core::PruneScores>& scores_;
+  std::vector<core::ListScores>& scores_;
 };
 
 /// Answers with what was recorded.
-class Replayer final : public core::Proposer {
+class Replayer final : public core::RepairingProposer {
  public:
-  explicit Replayer(const std::vector<core::PruneScores>& scores) : scores_(scores) {}
+  explicit Replayer(const std::vector<core::ListScores>& scores) : scores_(scores) {}
   void start(const Epoch&, NodeId, NodeId, const core::StopRequest&) override {}
   const core::ProposalBatch* finish(const core::StopRequest&) override { return nullptr; }
-  const core::PruneScores& score(const core::PruneBatch&) override { return scores_[next_++]; }
+  const core::ListScores& score(const core::OverfullLists&) override { return scores_[next_++]; }
+  std::span<const core::Edge> relate(const core::Neighborhoods&) override { return {}; }
+  std::span<const NodeId> propose_again(std::span<const core::ListName>) override { return {}; }
   void sealed() override {}
 
  private:
-  const std::vector<core::PruneScores>& scores_;
+  const std::vector<core::ListScores>& scores_;
   std::size_t next_ = 0;
 };
 
@@ -68,31 +73,30 @@ IndexParams params_of(std::uint32_t dimension) {
   return params;
 }
 
-/// Vectors and labels of an index, and what a proposer answered while it was built.
+/// An index, and what a proposer answered while it was built.
 struct Recording {
   Recording(NodeId n, std::uint32_t dimension);
 
   IndexParams params;
   NodeId size;
-  core::VectorStore vectors;
-  core::LabelMap labels;
+  core::Contents contents;
   std::vector<core::ProposalBatch> batches;
-  std::vector<core::PruneScores> scores;
+  std::vector<core::ListScores> scores;
 };
 
 Recording::Recording(NodeId n, std::uint32_t dimension)
-    : params(params_of(dimension)), size(n), vectors(params) {
+    : params(params_of(dimension)), size(n), contents(params) {
   const FloatMatrix data = synthetic_vectors({size, dimension, 1}, 0, size, 0);
   core::ThreadPool pool(0);
-  vectors.resize(size);
-  vectors.write(0, {data.values.data(), data.rows, data.cols}, pool);
-  labels.append({}, size);
-  core::Graph graph(params);
+  contents.vectors.resize(size);
+  contents.vectors.write(0, {data.values.data(), data.rows, data.cols}, pool);
+  contents.labels.append({}, size, 0);
+  core::Graph& graph = contents.graph;
   graph.announce(size);
   BuildStats stats;
   core::Committer committer(graph, stats);
-  cpu::CpuProposer proposer(graph, vectors, cpu::for_metric(cpu::choose_kernels(), params.metric),
-                            pool, stats);
+  cpu::CpuProposer proposer(contents, cpu::for_metric(cpu::choose_kernels(), params.metric), pool,
+                            stats);
   Recorder recorder(proposer, batches, scores);
   // One batch at a time: each is committed before the next is proposed.
   while (graph.size() < size) {
@@ -151,13 +155,13 @@ void commit_and_seal(benchmark::State& state) {
     std::optional<core::Journal> journal;
     if (with_journal) {
       journal.emplace(place.path(), Durability::system);
-      journal->restart(recording.params, 0, {});
+      journal->restart(recording.params, {}, {});
     }
     state.ResumeTiming();
     for (const core::ProposalBatch& batch : recording.batches) {
       if (journal) {
         const double before = thread_seconds();
-        journal->append(batch, recording.vectors, recording.labels, batch.end < recording.size);
+        journal->append(batch, recording.contents, batch.end < recording.size);
         journal_seconds += thread_seconds() - before;
       }
       committer.commit(batch);

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/synthetic.hpp"
+#include "bench/tool/synthetic.hpp"
 #include "cpu/isa.hpp"
 
 namespace concord::bench {

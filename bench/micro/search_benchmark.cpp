@@ -8,7 +8,7 @@
 #include <map>
 #include <memory>
 
-#include "bench/synthetic.hpp"
+#include "bench/tool/synthetic.hpp"
 
 namespace concord::bench {
 namespace {

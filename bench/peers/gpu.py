@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .libraries import ConcordGpu, Floats, Library, unit
+from .libraries import ConcordGpu, Floats, Library
 
 
 def missing() -> str | None:
@@ -47,9 +47,6 @@ class Cagra(Library):
 
     def _metric(self) -> str:
         return {"l2sq": "sqeuclidean", "cosine": "inner_product"}[self.p.metric]
-
-    def _input(self, vectors: Floats) -> Floats:
-        return vectors if self.p.metric == "l2sq" else unit(vectors)
 
     def _to_device(self, vectors: Floats) -> Any:
         cupy: Any = importlib.import_module("cupy")

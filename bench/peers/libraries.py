@@ -8,6 +8,7 @@ neither is said by ``mapping``, word by word in the results.
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import importlib
 import importlib.metadata
@@ -16,6 +17,7 @@ import pathlib
 import pickle
 import re
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -30,7 +32,7 @@ Labels = npt.NDArray[np.int64]
 EFS = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640, 896)
 # In thousandths:
 SLACKS: tuple[int, ...] = (0, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 100, 120, 150, 200, 300)
-EPSILONS = (0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
+EPSILONS: tuple[int, ...] = (0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,20 @@ class Library(abc.ABC):
             return f"{type(error).__name__}: {error}"
         return None
 
+    def _input(self, vectors: Floats) -> Floats:
+        """Rows of length 1 for cosine, for libraries that have it only as an inner product."""
+        if self.p.metric == "l2sq":
+            return vectors
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
+
+    @contextlib.contextmanager
+    def _saved(self) -> Iterator[pathlib.Path]:
+        """The index in a file, or a folder, that is gone after the block."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "index")
+            self.save(path)
+            yield path
+
     @abc.abstractmethod
     def build(self, vectors: Floats) -> None:
         """Index all vectors; labels are the numbers of the rows."""
@@ -104,11 +120,6 @@ class Library(abc.ABC):
             "knob": cls.knob,
             "about": " ".join(str(cls.__doc__).split()),
         }
-
-
-def unit(vectors: Floats) -> Floats:
-    """Rows of length 1, for libraries whose cosine is an inner product."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
 
 
 class Concord(Library):
@@ -211,9 +222,6 @@ class Faiss(Library):
         faiss = self.lib
         return faiss.METRIC_L2 if self.p.metric == "l2sq" else faiss.METRIC_INNER_PRODUCT
 
-    def _input(self, vectors: Floats) -> Floats:
-        return vectors if self.p.metric == "l2sq" else unit(vectors)
-
     def build(self, vectors: Floats) -> None:
         self.lib.omp_set_num_threads(self.p.threads)
         self.index = self._new()
@@ -289,9 +297,7 @@ class Usearch(Library):
         self.index.load(str(path))
 
     def unreachable(self) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder, "index")
-            self.save(path)
+        with self._saved() as path:
             return link_files.unreachable_of_usearch(path)
 
 
@@ -316,9 +322,7 @@ class Voyager(Library):
         self.index = self.lib.Index.load(str(path))
 
     def unreachable(self) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder, "index")
-            self.save(path)
+        with self._saved() as path:
             return link_files.unreachable_of_voyager(path)
 
 
@@ -377,9 +381,6 @@ class Svs(Library):
         distance = self.lib.DistanceType
         return {"l2sq": distance.L2, "cosine": distance.MIP}[self.p.metric]
 
-    def _input(self, vectors: Floats) -> Floats:
-        return vectors if self.p.metric == "l2sq" else unit(vectors)
-
     def build(self, vectors: Floats) -> None:
         parameters = self.lib.VamanaBuildParameters(
             alpha=1.2 if self.p.metric == "l2sq" else 0.95,
@@ -410,9 +411,7 @@ class Svs(Library):
 
     def unreachable(self) -> int:
         """Of the saved graph: after 1,024 bytes, for each node a count and so many places."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder, "index")
-            self.save(path)
+        with self._saved() as path:
             rows = np.fromfile(path / "graph" / "graph_0.svs", np.uint32, offset=1024)
             entry = re.search(
                 r"entry_point = (\d+)", (path / "config" / "svs_config.toml").read_text()
@@ -429,9 +428,6 @@ class Deglib(Library):
     name, module, package = "deglib DEG", "deglib", "deglib"
     mapping = "edges_per_vertex = 2 M, extend_k and extend_eps as by default (4 M, 0.1), eps in thousandths"
     knob, efforts = "eps in thousandths", EPSILONS
-
-    def _input(self, vectors: Floats) -> Floats:
-        return vectors if self.p.metric == "l2sq" else unit(vectors)
 
     def build(self, vectors: Floats) -> None:
         metric = self.lib.Metric

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Concord beside hnswlib, FAISS, USearch, Voyager, VSAG, SVS, DEG and PyNNDescent on the same data and cores:
-# installs them and this checkout's own wheel in a virtual environment, measures, and makes the report.
+# installs them and this checkout's own wheel in a virtual environment, measures, and writes the report.
 #
 #   bench/peers/run.sh [--data sift words fashion] [--limit N] [--out FILE.json] ...
-#   bench/peers/run.sh --data ... --out FOLDER     # a file for each data set; what is there is kept
-#   bench/peers/run.sh --quick                     # 5,000 vectors: minutes, and no figures to quote
-#   bench/peers/run.sh --prepare                   # installs and compiles, and that is all
+#   bench/peers/run.sh --data ... --out FOLDER     # a file for each data set; keeps existing files
+#   bench/peers/run.sh --quick                     # 5,000 vectors: a few minutes, too small to quote
+#   bench/peers/run.sh --prepare                   # only installs and compiles
 #   bench/peers/run.sh --help                      # all options
 #
-# BUILD_DIR (default build/peers) is where the environment is; CONCORD_DATA the folder of the data sets
-# (bench/peers/README.md). A library that cannot be installed or fails is named and left out.
+# BUILD_DIR (default build/peers) is the folder of the environment, CONCORD_DATA that of the data sets
+# (bench/peers/README.md). If a library cannot be installed or fails, the script names it and continues.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$roo
 mkdir -p "$build_dir"
 
 "$root/docker/install-deps.sh"
-requirements=("$here/requirements.txt" "$root/bench/report/requirements.txt")
+requirements=("$here/requirements.txt" "$root/bench/page/requirements.txt")
 if ! cat "${requirements[@]}" | cmp -s - "$build_dir/installed.txt"; then
   python3 -m venv --clear "$build_dir/venv"
   while read -r package; do
@@ -29,7 +29,7 @@ if ! cat "${requirements[@]}" | cmp -s - "$build_dir/installed.txt"; then
 fi
 export PATH=$build_dir/venv/bin:$PATH
 
-# The wheel of this checkout; an unchanged source is not compiled again.
+# The wheel of this checkout. Unchanged sources are not compiled again.
 options=(-C build-dir="$build_dir/wheel")
 if command -v ccache >/dev/null; then options+=(-C cmake.define.CMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
 if ! nvidia-smi -L >/dev/null 2>&1; then options+=(-C cmake.define.CONCORD_CUDA=OFF); fi
@@ -47,6 +47,6 @@ for ((i = 0; i < $#; i++)); do
 done
 python -m peers "$@"
 case $out in
-  *.json) python -m report "$out" --out "${out%.json}.html" ;;
-  *) python -m report "$out"/*.json --out "$out/report.html" ;;
+  *.json) python -m page "$out" --out "${out%.json}.html" ;;
+  *) python -m page "$out"/*.json --out "$out/report.html" ;;
 esac

@@ -58,12 +58,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", default=["sample"], help="names of peers.data")
     parser.add_argument("--limit", type=int, default=0, help="first rows of each data set (0: all)")
     parser.add_argument("--queries", type=int, default=data.QUERIES)
-    parser.add_argument("--libraries", nargs="+", help="default: all but pynndescent; or 'all'")
+    parser.add_argument(
+        "--libraries", nargs="+", help="'all', or names; default: all but pynndescent"
+    )
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, cores}))
     parser.add_argument("--M", type=int, default=16)
     parser.add_argument("--ef-construction", type=int, default=200)
     parser.add_argument(
-        "--builds", type=int, default=2, help="with the most threads; 2 show determinism"
+        "--builds",
+        type=int,
+        default=2,
+        help="with the largest number of threads; 2 show determinism",
     )
     parser.add_argument("--rounds", type=int, default=3, help="of searches")
     parser.add_argument(
@@ -74,7 +79,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--out",
         type=pathlib.Path,
         default=pathlib.Path("peers.json"),
-        help="a file that ends in .json; or a folder: a file for each data set, and what is there is kept",
+        help="a file that ends in .json, or a folder for a file of each data set, which keeps existing files",
     )
     parser.add_argument(
         "--quick", action="store_true", help="5,000 vectors of the sample, for tests"

@@ -1,10 +1,9 @@
-// From a foreign index to an Index, with all invariants.
+// Turns a foreign index into an Index with all invariants.
 //
-// How a graph is adopted: its vectors are inserted in the order of the file, by the one writer
-// there is, with the file's links in place of proposals (LinkedProposer). So edges become two-sided
-// and anchored as they are written, rows are cut at seals by the selection heuristic, and nothing
-// of the file has to be believed: a file whose links are useless gives a valid index that finds
-// little.
+// The writer inserts the vectors in the order of the file, with the file's links in place of
+// proposals (LinkedProposer). So edges become two-sided and anchored as they are written, and seals
+// cut long lists by the selection heuristic. Nothing in the file is trusted: a file whose links are
+// useless gives a valid index that finds little.
 #pragma once
 
 #include "common/interchange/foreign_index.hpp"

@@ -8,6 +8,9 @@
 //   entry point, max_level, efConstruction, efSearch, 1: i32
 //   "IxF2", "IxFI" or "IxFl", index header, vectors f32[n × dimension]
 //   labels i64[n]                       (only within an IndexIDMap)
+//
+// Around either may be "IxPT", index header, the number of transforms i32 and the transforms, which
+// must be the identity.
 
 #include <algorithm>
 #include <array>
@@ -15,12 +18,14 @@
 #include <concord/interchange.hpp>
 #include <limits>
 #include <numeric>
+#include <optional>
 
-#include "common/index_access.hpp"
+#include "common/index/index_access.hpp"
 #include "common/interchange/adopt_graph.hpp"
 #include "common/interchange/input_file.hpp"
+#include "common/interchange/list_width.hpp"
+#include "common/interchange/living_copy.hpp"
 #include "common/interchange/output_file.hpp"
-#include "common/interchange/row_width.hpp"
 
 namespace concord::interchange {
 namespace {
@@ -30,6 +35,11 @@ using core::NodeId;
 using FourCc = std::array<char, 4>;
 constexpr FourCc kIdMap = {'I', 'x', 'M', 'p'};
 constexpr FourCc kIdMap2 = {'I', 'x', 'M', '2'};
+constexpr FourCc kPreTransform = {'I', 'x', 'P', 'T'};
+constexpr FourCc kRemap = {'R', 'm', 'D', 'T'};
+constexpr FourCc kCentering = {'V', 'C', 'n', 't'};
+constexpr FourCc kLinear = {'L', 'T', 'r', 'a'};
+constexpr FourCc kRotation = {'r', 'r', 'o', 't'};
 constexpr FourCc kHnswFlat = {'I', 'H', 'N', 'f'};
 constexpr FourCc kFlatL2 = {'I', 'x', 'F', '2'};
 constexpr FourCc kFlatInnerProduct = {'I', 'x', 'F', 'I'};
@@ -48,12 +58,12 @@ class Writer {
   Writer(const Index& index, const std::filesystem::path& path)
       : file_(path),
         index_(index),
-        content_(IndexAccess::content(index)),
-        graph_(content_.graph),
-        labels_(content_.labels) {
+        still_(IndexAccess::stand_still(index)),
+        graph_(still_.contents.graph),
+        labels_(still_.contents.labels) {
     const bool l2 = graph_.params().metric == Metric::l2sq;
     metric_ = l2 ? kL2 : kInnerProduct;
-    widths_ = {row_width(graph_, 0), row_width(graph_, 1)};
+    widths_ = {list_width(graph_, 0), list_width(graph_, 1)};
     layers_ = std::max(default_layers(), graph_.entry_point().level + 1);
   }
 
@@ -138,7 +148,7 @@ class Writer {
       file_.write(offset);
     }
     file_.write(offset);  // the number of ids
-    std::array<NodeId, core::kMaxScored> ids{};
+    std::array<NodeId, core::kMaxListCapacity> ids{};
     for (NodeId node = 0; node < graph_.size(); ++node) {
       for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
         const std::uint32_t degree = graph_.read(node, layer, ids.data());
@@ -166,7 +176,7 @@ class Writer {
 
   OutputFile file_;
   const Index& index_;
-  IndexAccess::Content content_;
+  IndexAccess::StandingStill still_;
   const core::Graph& graph_;
   const core::LabelMap& labels_;
   std::int32_t metric_ = kL2;
@@ -181,18 +191,10 @@ class Reader {
   explicit Reader(const std::filesystem::path& path) : file_(path, "FAISS") {}
 
   Index run(Adopt adopt, RuntimeOptions options) {
-    auto kind = file_.read<FourCc>();
-    const bool with_labels = kind == kIdMap || kind == kIdMap2;
-    if (with_labels) {
-      read_first_header();
-      kind = file_.read<FourCc>();
-    }
-    expect_kind(kind, kind == kHnswFlat, "an IndexHNSWFlat");
-    if (with_labels) {
-      expect_same_header();
-    } else {
-      read_first_header();
-    }
+    adopt_ = adopt;
+    const bool with_labels = read_wrappers();
+    expect_kind(kind_, kind_ == kHnswFlat, "an IndexHNSWFlat");
+    read_next_header();
     read_graph();
     read_vectors();
     read_labels(with_labels);
@@ -219,6 +221,67 @@ class Reader {
                              what);
   }
 
+  /// Reads what is around the IndexHNSWFlat, each kind once at most, in either order; `kind_` is
+  /// what comes then. True if an IndexIDMap is among it.
+  bool read_wrappers() {
+    bool with_labels = false;
+    bool transformed = false;
+    for (;;) {
+      kind_ = file_.read<FourCc>();
+      if (!with_labels && (kind_ == kIdMap || kind_ == kIdMap2)) {
+        with_labels = true;
+        read_next_header();
+      } else if (!transformed && kind_ == kPreTransform) {
+        transformed = true;
+        read_next_header();
+        read_transforms();
+      } else {
+        return with_labels;
+      }
+    }
+  }
+
+  void read_transforms() {
+    for (auto left = file_.read<std::int32_t>(); left > 0; --left) {
+      const auto kind = file_.read<FourCc>();
+      const bool identity = is_identity(kind);
+      const auto from = file_.read<std::int32_t>();
+      const auto to = file_.read<std::int32_t>();
+      file_.read<std::uint8_t>();  // trained
+      if (identity && from == header_->dimension && to == from) continue;
+      file_.refuse_unsupported("its transform '" + std::string(kind.data(), kind.size()) +
+                               "' changes vectors, and Concord transforms none");
+    }
+  }
+
+  /// Reads what a transform of this kind has of its own. Refuses kinds that always change vectors.
+  bool is_identity(const FourCc& kind) {
+    const auto dimension = static_cast<std::size_t>(header_->dimension);
+    if (kind == kRemap) {
+      const auto map = read_array<std::int32_t>();
+      std::vector<std::int32_t> in_order(dimension);
+      std::iota(in_order.begin(), in_order.end(), 0);
+      return map == in_order;
+    }
+    if (kind == kCentering) return read_array<float>() == std::vector<float>(dimension);
+    if (kind == kLinear || kind == kRotation) {
+      const bool has_bias = file_.read<std::uint8_t>() != 0;
+      const auto matrix = read_array<float>();
+      const auto bias = read_array<float>();
+      return is_identity(matrix, dimension) && (!has_bias || bias == std::vector<float>(dimension));
+    }
+    file_.refuse_unsupported("its transform '" + std::string(kind.data(), kind.size()) +
+                             "' is none of those that may be the identity");
+  }
+
+  static bool is_identity(const std::vector<float>& matrix, std::size_t dimension) {
+    if (matrix.size() != dimension * dimension) return false;
+    for (std::size_t i = 0; i < matrix.size(); ++i) {
+      if (matrix[i] != (i % (dimension + 1) == 0 ? 1.0F : 0.0F)) return false;
+    }
+    return true;
+  }
+
   Header read_header() {
     Header header{};
     header.dimension = file_.read<std::int32_t>();
@@ -230,23 +293,25 @@ class Reader {
     return header;
   }
 
-  void read_first_header() {
+  /// That of a part: the first one is looked at, the others must equal it.
+  void read_next_header() {
+    if (header_.has_value()) return expect_same_header();
     header_ = read_header();
-    if (header_.n < 0 || header_.n > std::int64_t{core::kMaxNodes} || header_.dimension < 1 ||
-        header_.dimension > 65536) {
-      file_.refuse("it claims " + std::to_string(header_.n) + " vectors of dimension " +
-                   std::to_string(header_.dimension));
+    if (header_->n < 0 || header_->n > std::int64_t{core::kMaxNodes} || header_->dimension < 1 ||
+        header_->dimension > 65536) {
+      file_.refuse("it claims " + std::to_string(header_->n) + " vectors of dimension " +
+                   std::to_string(header_->dimension));
     }
-    if (header_.metric != kL2 && header_.metric != kInnerProduct) {
-      file_.refuse_unsupported("its metric is number " + std::to_string(header_.metric) +
+    if (header_->metric != kL2 && header_->metric != kInnerProduct) {
+      file_.refuse_unsupported("its metric is number " + std::to_string(header_->metric) +
                                "; allowed are METRIC_INNER_PRODUCT (0) and METRIC_L2 (1)");
     }
-    foreign_.params.dimension = static_cast<std::uint32_t>(header_.dimension);
-    foreign_.params.metric = header_.metric == kL2 ? Metric::l2sq : Metric::inner_product;
-    n_ = static_cast<NodeId>(header_.n);
+    foreign_.params.dimension = static_cast<std::uint32_t>(header_->dimension);
+    foreign_.params.metric = header_->metric == kL2 ? Metric::l2sq : Metric::inner_product;
+    n_ = static_cast<NodeId>(header_->n);
   }
   void expect_same_header() {
-    if (read_header() != header_) file_.refuse("its parts disagree on dimension, size or metric");
+    if (read_header() != *header_) file_.refuse("its parts disagree on dimension, size or metric");
   }
 
   template <class T>
@@ -302,7 +367,7 @@ class Reader {
     }
   }
 
-  // A row ends at the first -1.
+  // A list ends at the first -1.
   void take_lists(NodeId node, const std::vector<std::int32_t>& widths,
                   const std::vector<std::int32_t>& levels, std::span<const std::int32_t> ids) {
     for (std::size_t layer = 0; layer < static_cast<std::size_t>(levels[node]); ++layer) {
@@ -338,9 +403,9 @@ class Reader {
     }
     const std::uint64_t M = M_of(probabilities);
     set_build_params(foreign_.params, M, static_cast<std::uint64_t>(std::max(ef_construction, 0)),
-                     file_);
+                     adopt_, file_);
     if (static_cast<std::uint64_t>(widths[1]) < M)
-      file_.refuse("its rows have room for fewer than M links");
+      file_.refuse("its lists have room for fewer than M links");
   }
 
   // The file has no M; P(level = 0) is 1 - 1/M.
@@ -355,7 +420,7 @@ class Reader {
     const auto kind = file_.read<FourCc>();
     expect_kind(kind, kind == kFlatL2 || kind == kFlatInnerProduct || kind == kFlat,
                 "an IndexFlat as storage");
-    const bool fits = kind == kFlat || (kind == kFlatL2) == (header_.metric == kL2);
+    const bool fits = kind == kFlat || (kind == kFlatL2) == (header_->metric == kL2);
     if (!fits) file_.refuse("its parts disagree on dimension, size or metric");
     expect_same_header();
     foreign_.vectors =
@@ -371,14 +436,27 @@ class Reader {
                                    " is negative");
         }
       }
+      refuse_repeated_labels();
     } else {
       foreign_.labels.resize(n_);
       std::iota(foreign_.labels.begin(), foreign_.labels.end(), std::uint64_t{0});
     }
   }
 
+  /// An IndexIDMap may give one id to several vectors.
+  void refuse_repeated_labels() const {
+    std::vector<std::uint64_t> sorted = foreign_.labels;
+    std::sort(sorted.begin(), sorted.end());
+    const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+    if (twice == sorted.end()) return;
+    file_.refuse_unsupported("several of its vectors have the id " + std::to_string(*twice) +
+                             "; labels of Concord are unique");
+  }
+
   InputFile file_;
-  Header header_{};
+  std::optional<Header> header_;
+  FourCc kind_{};
+  Adopt adopt_ = Adopt::graph;
   NodeId n_ = 0;
   ForeignIndex foreign_;
   std::vector<NodeId> row_;
@@ -388,7 +466,7 @@ class Reader {
 
 void save_faiss(const Index& index, const std::filesystem::path& path) {
   IndexAccess::expect_not_its_own(index, path);
-  Writer(index, path).run();
+  interchange::write_living<Writer>(index, path);
 }
 
 Index load_faiss(const std::filesystem::path& path, Adopt adopt, RuntimeOptions options) {

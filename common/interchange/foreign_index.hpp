@@ -1,4 +1,4 @@
-// An index as another library's file holds it, read and checked, and not yet an Index.
+// An index of another library's file, read and checked, but not yet an Index.
 //
 // Invariants, once a reader returns it: all arrays fit one another; every link of a list (node,
 // layer) is an id whose level reaches the layer. A link may be one-sided, doubled or lead to its
@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-#include "common/key.hpp"
+#include "common/base/key.hpp"
 
 namespace concord::interchange {
 
@@ -35,6 +35,7 @@ struct ForeignIndex {
   IdLists base;                             ///< layer 0 of each node
   std::vector<std::size_t> first_upper{0};  ///< [n + 1]: Σ level before each node
   IdLists upper;                            ///< layers 1 … level of each node
+  std::vector<std::uint64_t> removed;       ///< labels of nodes that the file marks as deleted
 
   [[nodiscard]] core::NodeId size() const noexcept {
     return static_cast<core::NodeId>(labels.size());
@@ -46,9 +47,6 @@ struct ForeignIndex {
                                                     std::size_t layer) const noexcept {
     return layer == 0 ? base[node] : upper[first_upper[node] + layer - 1];
   }
-
-  /// The index without the nodes that `is_left_out` names, and without links to them.
-  [[nodiscard]] ForeignIndex without(const std::vector<bool>& is_left_out) const;
 };
 
 }  // namespace concord::interchange

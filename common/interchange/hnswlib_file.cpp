@@ -5,17 +5,19 @@
 //   n upper lists    bytes u32, then for each layer from 1: count u16, 0 u16; maxM ids u32
 //
 // Places behind `count` hold nothing. The dimension is only known from offset_label - offset_data.
+// Chroma's fork writes the norms f32[n] before the upper lists, and no mark of it.
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <concord/interchange.hpp>
 
-#include "common/index_access.hpp"
+#include "common/index/index_access.hpp"
 #include "common/interchange/adopt_graph.hpp"
 #include "common/interchange/input_file.hpp"
+#include "common/interchange/list_width.hpp"
+#include "common/interchange/living_copy.hpp"
 #include "common/interchange/output_file.hpp"
-#include "common/interchange/row_width.hpp"
 
 namespace concord::interchange {
 namespace {
@@ -47,7 +49,7 @@ struct RowHead {
 static_assert(sizeof(RowHead) == 4);
 
 constexpr std::uint8_t kDeletedMark = 1;
-constexpr std::uint64_t kMaxWidth = 0xFFFF;  // a row's count is 16 bits
+constexpr std::uint64_t kMaxWidth = 0xFFFF;  // a list's count has 16 bits
 
 // --------------------------------------------------------------------------------------- writing
 
@@ -56,23 +58,23 @@ class Writer {
   Writer(const Index& index, const std::filesystem::path& path)
       : file_(path),
         index_(index),
-        content_(IndexAccess::content(index)),
-        base_width_(row_width(content_.graph, 0)),
-        upper_width_(row_width(content_.graph, 1)) {}
+        still_(IndexAccess::stand_still(index)),
+        base_width_(list_width(still_.contents.graph, 0)),
+        upper_width_(list_width(still_.contents.graph, 1)) {}
 
   void run() {
-    const core::Graph& graph = content_.graph;
+    const core::Graph& graph = still_.contents.graph;
     file_.write(header());
     for (NodeId node = 0; node < graph.size(); ++node) {
-      write_row(node, 0, base_width_);
-      const std::uint64_t label = content_.labels.label(node);
+      write_list(node, 0, base_width_);
+      const std::uint64_t label = still_.contents.labels.label(node);
       file_.write(std::span<const float>(index_.vector(label)));
       file_.write(label);
     }
     for (NodeId node = 0; node < graph.size(); ++node) {
       file_.write(static_cast<std::uint32_t>(graph.level(node) * row_bytes(upper_width_)));
       for (std::uint32_t layer = 1; layer <= graph.level(node); ++layer)
-        write_row(node, layer, upper_width_);
+        write_list(node, layer, upper_width_);
     }
     file_.commit();
   }
@@ -83,7 +85,7 @@ class Writer {
   }
 
   [[nodiscard]] Header header() const {
-    const core::Graph& graph = content_.graph;
+    const core::Graph& graph = still_.contents.graph;
     const IndexParams& params = graph.params();
     Header header;
     header.max_elements = graph.size();
@@ -101,9 +103,9 @@ class Writer {
     return header;
   }
 
-  void write_row(NodeId node, std::uint32_t layer, std::uint32_t width) {
-    std::array<NodeId, core::kMaxScored> ids{};
-    const std::uint32_t degree = content_.graph.read(node, layer, ids.data());
+  void write_list(NodeId node, std::uint32_t layer, std::uint32_t width) {
+    std::array<NodeId, core::kMaxListCapacity> ids{};
+    const std::uint32_t degree = still_.contents.graph.read(node, layer, ids.data());
     std::fill(ids.begin() + degree, ids.end(), 0);
     file_.write(RowHead{static_cast<std::uint16_t>(degree)});
     file_.write(std::span<const NodeId>(ids.data(), width));
@@ -111,7 +113,7 @@ class Writer {
 
   OutputFile file_;
   const Index& index_;
-  IndexAccess::Content content_;
+  IndexAccess::StandingStill still_;
   std::uint32_t base_width_;
   std::uint32_t upper_width_;
 };
@@ -126,33 +128,46 @@ class Reader {
   }
 
   Index run(Adopt adopt, RuntimeOptions options) {
+    refuse_header_of_chroma();
     header_ = file_.read<Header>();
-    check_header();
+    check_header(adopt);
     read_elements();
     read_upper_lists();
     file_.expect_end();
     check_levels();
     if (foreign_.params.metric == Metric::cosine) check_norms();
-    if (any_deleted_) foreign_ = foreign_.without(deleted_);
     return make_index(foreign_, adopt, std::move(options), file_);
   }
 
  private:
   static std::string text(std::uint64_t number) { return std::to_string(number); }
 
-  void check_header() {
+  /// Chroma persists an index in four files, of which header.bin is a version and the header.
+  void refuse_header_of_chroma() {
+    const std::uint64_t whole = file_.left();
+    if (whole != sizeof(std::uint32_t) + sizeof(Header)) return;
+    const auto version = file_.read<std::uint32_t>();
+    const bool begins_there = file_.read<std::uint64_t>() == 0;  // offset_level_0
+    file_.return_to(whole);
+    if (version == 0 || !begins_there) return;
+    file_.refuse_unsupported(
+        "it is header.bin of an index that Chroma persisted in four files; write one file with "
+        "save_index of its hnswlib");
+  }
+
+  void check_header(Adopt adopt) {
     const Header& h = header_;
     if (h.n > core::kMaxNodes) file_.refuse("it claims " + text(h.n) + " elements");
     if (h.n > h.max_elements) file_.refuse("it claims more elements than max_elements");
-    if (std::max(h.max_M0, h.max_M) > kMaxWidth) file_.refuse("its rows are too long");
+    if (std::max(h.max_M0, h.max_M) > kMaxWidth) file_.refuse("its lists are too long");
     if (h.offset_level_0 != 0 || h.offset_data != sizeof(RowHead) + h.max_M0 * sizeof(NodeId) ||
         h.offset_label < h.offset_data ||
         h.element_bytes - sizeof(std::uint64_t) != h.offset_label) {
       file_.refuse("its offsets are not those of its maxM0");
     }
     check_dimension(h.offset_label - h.offset_data);
-    set_build_params(foreign_.params, h.M, h.ef_construction, file_);
-    if (h.max_M < h.M || h.max_M0 < h.M) file_.refuse("its rows have room for fewer than M links");
+    set_build_params(foreign_.params, h.M, h.ef_construction, adopt, file_);
+    if (h.max_M < h.M || h.max_M0 < h.M) file_.refuse("its lists have room for fewer than M links");
     if (h.n > file_.left() / h.element_bytes) file_.refuse("it ends early");
   }
 
@@ -169,18 +184,41 @@ class Reader {
     const std::uint32_t dimension = foreign_.params.dimension;
     foreign_.vectors.resize(std::size_t{n} * dimension);
     foreign_.labels.resize(n);
-    deleted_.assign(n, false);
     for (NodeId node = 0; node < n; ++node) {
       const RowHead head = read_row(foreign_.base, header_.max_M0, node);
-      deleted_[node] = (head.deleted & kDeletedMark) != 0;
-      any_deleted_ |= deleted_[node];
       file_.read(&foreign_.vectors[std::size_t{node} * dimension], dimension * sizeof(float));
       foreign_.labels[node] = file_.read<std::uint64_t>();
+      if ((head.deleted & kDeletedMark) != 0) foreign_.removed.push_back(foreign_.labels[node]);
     }
+  }
+
+  /// Whether upper lists of all elements, and nothing else, are what is left. Reads them.
+  bool upper_lists_follow(std::uint64_t list_bytes) {
+    for (NodeId node = 0; node < foreign_.size(); ++node) {
+      if (file_.left() < sizeof(std::uint32_t)) return false;
+      const auto bytes = file_.read<std::uint32_t>();
+      if (bytes % list_bytes != 0 || bytes > file_.left()) return false;
+      for (std::uint64_t list = 0; list < bytes / list_bytes; ++list) {
+        row_.resize(list_bytes / sizeof(NodeId));
+        file_.read(row_.data(), list_bytes);
+      }
+    }
+    return file_.left() == 0;
+  }
+
+  /// Passes over the norms of a file of Chroma, which is one if upper lists follow behind them
+  /// only.
+  void pass_norms_of_chroma(std::uint64_t list_bytes) {
+    const std::uint64_t here = file_.left();
+    const std::uint64_t norms = std::uint64_t{foreign_.size()} * sizeof(float);
+    if (upper_lists_follow(list_bytes) || here < norms) return file_.return_to(here);
+    file_.return_to(here - norms);
+    file_.return_to(upper_lists_follow(list_bytes) ? here - norms : here);
   }
 
   void read_upper_lists() {
     const std::uint64_t list_bytes = sizeof(RowHead) + header_.max_M * sizeof(NodeId);
+    pass_norms_of_chroma(list_bytes);
     for (NodeId node = 0; node < foreign_.size(); ++node) {
       const auto bytes = file_.read<std::uint32_t>();
       if (bytes % list_bytes != 0 || bytes > file_.left())
@@ -242,8 +280,6 @@ class Reader {
   InputFile file_;
   Header header_;
   ForeignIndex foreign_;
-  std::vector<bool> deleted_;
-  bool any_deleted_ = false;
   std::vector<NodeId> row_;
 };
 
@@ -251,7 +287,7 @@ class Reader {
 
 void save_hnswlib(const Index& index, const std::filesystem::path& path) {
   IndexAccess::expect_not_its_own(index, path);
-  Writer(index, path).run();
+  interchange::write_living<Writer>(index, path);
 }
 
 Index load_hnswlib(const std::filesystem::path& path, HnswlibSpace space, Adopt adopt,
@@ -260,6 +296,12 @@ Index load_hnswlib(const std::filesystem::path& path, HnswlibSpace space, Adopt 
   params.dimension = space.dimension;
   params.metric = space.metric;
   params.validate();
+  if (std::filesystem::exists(path / "link_lists.bin")) {
+    throw Error(ErrorCode::unsupported,
+                "'" + path.string() +
+                    "' is a folder in which Chroma persisted an index; write one file with "
+                    "save_index of its hnswlib");
+  }
   return Reader(path, space).run(adopt, std::move(options));
 }
 

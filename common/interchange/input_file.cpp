@@ -12,11 +12,14 @@
 namespace concord::interchange {
 namespace {
 
+constexpr std::uint64_t kMaxM = 64;
 constexpr std::uint64_t kMaxEfConstruction = 1024;
 
 [[noreturn]] void fail(const char* action, const std::filesystem::path& path, int reason) {
-  throw Error(ErrorCode::io, std::string("cannot ") + action + " '" + path.string() +
-                                 "': " + std::strerror(reason));
+  throw Error(
+      ErrorCode::io,
+      std::string("cannot ") + action + " '" + path.string() + "': " + std::strerror(reason),
+      reason);
 }
 
 }  // namespace
@@ -57,17 +60,25 @@ void InputFile::read(void* to, std::uint64_t bytes) {
   left_ -= bytes;
 }
 
+void InputFile::return_to(std::uint64_t left) {
+  if (std::fseek(file_.get(), -static_cast<long>(left - left_), SEEK_CUR) != 0) {
+    fail("read", path_, errno);
+  }
+  left_ = left;
+}
+
 void InputFile::expect_end() const {
   if (left_ > 0) refuse(std::to_string(left_) + " bytes follow its end");
 }
 
 void set_build_params(IndexParams& params, std::uint64_t M, std::uint64_t ef_construction,
-                      const InputFile& file) {
-  if (M < 2 || M > 64) {
-    file.refuse_unsupported("its M is " + std::to_string(M) + "; allowed are 2 to 64");
+                      Adopt adopt, const InputFile& file) {
+  if (M < 2 || (M > kMaxM && adopt == Adopt::graph)) {
+    file.refuse_unsupported("its M is " + std::to_string(M) + "; allowed are 2 to 64" +
+                            (M > kMaxM ? ", or its vectors alone (adopt \"vectors\")" : ""));
   }
   if (ef_construction == 0) file.refuse("its ef_construction is 0");
-  params.M = static_cast<std::uint32_t>(M);
+  params.M = static_cast<std::uint32_t>(std::min(M, kMaxM));
   params.ef_construction =
       static_cast<std::uint32_t>(std::min(ef_construction, kMaxEfConstruction));
 }

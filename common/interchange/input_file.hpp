@@ -1,11 +1,12 @@
-// Sequential reading of a file that is not to be trusted.
+// Sequential reading of an untrusted file.
 //
-// Nothing is read beyond the file's length as it was opened, and no array is allocated whose
+// Reads nothing beyond the length that the file had when it was opened. Allocates no array whose
 // elements the rest of the file could not hold.
 // Thread-safety: one thread.
 #pragma once
 
 #include <concord/error.hpp>
+#include <concord/interchange.hpp>
 #include <concord/params.hpp>
 #include <cstdint>
 #include <cstdio>
@@ -32,6 +33,8 @@ class InputFile {
   /// Bytes not read yet.
   [[nodiscard]] std::uint64_t left() const noexcept { return left_; }
   void read(void* to, std::uint64_t bytes);
+  /// Goes to where so many bytes are left, before or behind.
+  void return_to(std::uint64_t left);
 
   template <class T>
   T read() {
@@ -62,8 +65,9 @@ class InputFile {
   std::uint64_t left_ = 0;
 };
 
-/// Sets params.M and params.ef_construction as a file has them. Refuses an M outside 2 … 64.
+/// Sets params.M and params.ef_construction as a file has them. Refuses an M outside 2 … 64, but
+/// that one above becomes 64 where the file's links are not adopted.
 void set_build_params(IndexParams& params, std::uint64_t M, std::uint64_t ef_construction,
-                      const InputFile& file);
+                      Adopt adopt, const InputFile& file);
 
 }  // namespace concord::interchange

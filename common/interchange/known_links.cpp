@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/level.hpp"
+#include "common/graph/level.hpp"
 
 namespace concord::interchange {
 

@@ -1,9 +1,9 @@
-// The links of a foreign index as proposals: two-sided, so that each is known to its later end.
+// The links of a foreign index as proposals. Each link is known to its later end.
 //
-// List (node, layer) names earlier nodes of the layer: first those that the node's own row in the
-// file names, in the row's order, then those whose rows name the node, by id. No id stands twice,
-// and a list is no longer than max_degree (2·M in layer 0, M above), which leaves room in every row
-// for the committer. Thread-safety: immutable.
+// List (node, layer) names earlier nodes of the layer: first those in the node's own list in the
+// file, in its order, then those whose lists name the node, by id. No id occurs twice. A list has
+// at most max_degree ids (2·M in layer 0, M above), which leaves room for the committer.
+// Thread-safety: immutable.
 #pragma once
 
 #include <span>
@@ -15,7 +15,7 @@ namespace concord::interchange {
 
 class KnownLinks {
  public:
-  /// Layers above 0 are known only where all levels of `file` are those that Concord gives.
+  /// Layers above 0 are known only if all levels of `file` are those that Concord gives.
   explicit KnownLinks(const ForeignIndex& file);
 
   /// Earlier neighbors of the node; empty where the file gives none.

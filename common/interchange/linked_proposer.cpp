@@ -8,7 +8,7 @@ using core::NodeId;
 using core::ProposalBatch;
 
 LinkedProposer::LinkedProposer(const IndexAccess::Construction& parts, const KnownLinks& links)
-    : graph_(parts.graph),
+    : graph_(parts.contents.graph),
       links_(links),
       pool_(parts.pool),
       stats_(parts.stats),
@@ -68,8 +68,16 @@ const ProposalBatch* LinkedProposer::finish(const core::StopRequest&) {
   return complete_ ? &batches_[current_] : nullptr;
 }
 
-const core::PruneScores& LinkedProposer::score(const core::PruneBatch& batch) {
+const core::ListScores& LinkedProposer::score(const core::OverfullLists& batch) {
   return scorer_->score(batch);
+}
+
+std::span<const core::Edge> LinkedProposer::relate(const core::Neighborhoods& sets) {
+  return scorer_->relate(sets);
+}
+
+std::span<const core::NodeId> LinkedProposer::propose_again(std::span<const core::ListName> lists) {
+  return scorer_->propose_again(lists);
 }
 
 void LinkedProposer::sealed() {

@@ -1,23 +1,23 @@
-// A Proposer for vectors whose neighbors are in part known: what is known is the proposal, the CPU
-// proposes the rest. Rows to be cut are scored by the CPU as ever.
+// A Proposer for vectors whose neighbors are partly known. Known links are the proposal; the CPU
+// proposes for the other nodes and scores all lists.
 //
-// What it proposes is a pure function of the known links and of what the CPU would propose, so it
-// is the same for every number of threads. Thread-safety: used by the one building thread; works on
-// the pool's threads.
+// A proposal is a pure function of the known links and of the CPU's proposal, so it is the same for
+// every number of threads.
+// Thread-safety: used by the one building thread; works on the pool's threads.
 #pragma once
 
 #include <concord/stats.hpp>
 #include <memory>
 #include <vector>
 
-#include "common/index_access.hpp"
+#include "common/build/proposer.hpp"
+#include "common/index/index_access.hpp"
 #include "common/interchange/known_links.hpp"
-#include "common/proposer.hpp"
-#include "common/thread_pool.hpp"
+#include "common/threads/thread_pool.hpp"
 
 namespace concord::interchange {
 
-class LinkedProposer final : public core::Proposer {
+class LinkedProposer final : public core::RepairingProposer {
  public:
   /// Borrows `parts`' index and `links`.
   LinkedProposer(const IndexAccess::Construction& parts, const KnownLinks& links);
@@ -25,7 +25,9 @@ class LinkedProposer final : public core::Proposer {
   void start(const core::Epoch& epoch, core::NodeId begin, core::NodeId end,
              const core::StopRequest& stop) override;
   const core::ProposalBatch* finish(const core::StopRequest& stop) override;
-  const core::PruneScores& score(const core::PruneBatch& batch) override;
+  const core::ListScores& score(const core::OverfullLists& batch) override;
+  std::span<const core::Edge> relate(const core::Neighborhoods& sets) override;
+  std::span<const core::NodeId> propose_again(std::span<const core::ListName> lists) override;
   void sealed() override;
 
  private:
@@ -46,7 +48,7 @@ class LinkedProposer final : public core::Proposer {
   const KnownLinks& links_;
   core::ThreadPool& pool_;
   BuildStats& stats_;
-  std::unique_ptr<core::Proposer> scorer_;
+  std::unique_ptr<core::RepairingProposer> scorer_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<core::NodeId> unknown_;  ///< nodes of the batch that the CPU proposes for
   core::ProposalBatch batches_[2];     ///< one may still be read while the other is filled

@@ -1,4 +1,5 @@
-// Sequential writing of small records, whole or not at all (AtomicFile). Thread-safety: one thread.
+// Sequential writing of small records to an AtomicFile.
+// Thread-safety: one thread.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "common/atomic_file.hpp"
+#include "common/system/atomic_file.hpp"
 
 namespace concord::interchange {
 

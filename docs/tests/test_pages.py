@@ -10,9 +10,11 @@ import subprocess
 import sys
 
 import pytest
+from test_wording import MOST_WORDS, sentences_of
 
 DOCS = pathlib.Path(__file__).parent.parent
-EXAMPLE = DOCS.parent / "examples" / "stdlib_search"
+ROOT = DOCS.parent
+EXAMPLE = ROOT / "examples" / "stdlib_search"
 
 
 def run(*arguments: str | pathlib.Path, **variables: str) -> str:
@@ -25,19 +27,79 @@ def run(*arguments: str | pathlib.Path, **variables: str) -> str:
     return result.stdout
 
 
-def test_links_and_pictures_exist() -> None:
-    pages = [*DOCS.glob("*.md"), *DOCS.glob("migration/*.md")]
-    links = [
-        (page, link) for page in pages for link in re.findall(r"\]\(([^):#]+)\)", page.read_text())
+def text_of(page: pathlib.Path) -> str:
+    """A page without its code blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors_of(page: pathlib.Path) -> set[str]:
+    """What ``#...`` may name on a page: its headings, as GitHub and MyST write them."""
+    headings = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links_of(page: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
+    """Where a page leads within the repository: files, with what stands behind ``#``."""
+    text = text_of(page)
+    links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    parts = [link.partition("#") for link in links if not re.match(r"https?://|mailto:", link)]
+    return [(page.parent / file if file else page, anchor) for file, _, anchor in parts]
+
+
+ROOT_PAGES = [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+]
+PAGES = [*ROOT_PAGES, ROOT / "python" / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def test_pages_have_links() -> None:
+    assert sum(len(links_of(page)) for page in PAGES) > 40
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_pictures_exist(page: pathlib.Path) -> None:
+    missing = [
+        f"{file}#{anchor}"
+        for file, anchor in links_of(page)
+        if not file.exists() or (anchor and anchor not in anchors_of(file))
     ]
-    assert len(links) > 5
-    missing = [(page.name, link) for page, link in links if not (page.parent / link).exists()]
     assert not missing
 
 
-def test_quick_start() -> None:
-    result = doctest.testfile(str(DOCS / "quickstart.md"), module_relative=False)
-    assert result.failed == 0 and result.attempted > 20
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_sentences_are_short(page: pathlib.Path) -> None:
+    if page.name == "decisions.md":
+        pytest.skip("a record of measurements")
+    text = re.sub(
+        r"<!-- (un)?measured.*?<!-- /(un)?measured -->", "", text_of(page), flags=re.DOTALL
+    )
+    text = re.sub(r"^\|.*$", "", text, flags=re.MULTILINE)  # tables
+    text = re.sub(r"\]\([^)]*\)|[\[\]*_]", "", text)  # emphasis, and where links lead
+    long = [
+        sentence
+        for paragraph in re.split(r"\n\s*\n|\n(?=[-#*] |\d\. )", text)
+        for sentence in sentences_of(" ".join(paragraph.split()))
+        if len(sentence.split()) > MOST_WORDS
+    ]
+    assert not long
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 160
+
+
+def test_the_program_of_the_first_page() -> None:
+    (program,) = re.findall(
+        r"^```python\n(.*?)^```", (DOCS / "index.md").read_text(), re.DOTALL | re.M
+    )
+    shown = run("-c", program + "print(labels[:, 0].tolist())")
+    assert shown == "[0, 1, 2, 3, 4]\n"
+
+
+@pytest.mark.parametrize(("page", "least"), [("quickstart.md", 20), ("store.md", 12)])
+def test_examples_of_a_page(page: str, least: int) -> None:
+    result = doctest.testfile(str(DOCS / page), module_relative=False)
+    assert result.failed == 0 and result.attempted > least
 
 
 @pytest.mark.parametrize("variables", [{}, {"CONCORD_ISA": "scalar"}])

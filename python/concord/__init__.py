@@ -1,7 +1,7 @@
-"""Concord: a vector index (HNSW) built by CPU and GPU.
+"""Concord: an HNSW vector index for CPU and GPU that gives the same bytes on both.
 
-One graph, defined by the data, whoever computed it: the same vectors in the same order give the same
-file and the same answers on every processor, with any number of threads and on any GPU.
+The same vectors in the same order give the same graph, file and answers on every processor, with any
+number of threads and on any GPU.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from importlib.metadata import version as _version
 
 from concord._concord import built_with_cuda
 from concord.errors import (
+    AccessError,
     ArrayTypeError,
     BusyError,
     CapacityError,
@@ -18,13 +19,18 @@ from concord.errors import (
     DimensionMismatchError,
     DuplicateLabelError,
     Error,
+    ExistsError,
+    FolderError,
     InvalidParameterError,
     InvalidVectorError,
     IoError,
+    MissingFileError,
+    NotAFolderError,
     OutOfMemoryError,
     UnknownLabelError,
     UnsupportedError,
 )
+from concord.filters import Filter
 from concord.index import NO_LABEL, Index, isa, load
 from concord.interchange import load_faiss, load_hnswlib, save_faiss, save_hnswlib
 from concord.reports import (
@@ -37,11 +43,14 @@ from concord.reports import (
     SearchStats,
     Stats,
 )
+from concord.sharded import ShardedIndex
+from concord.store import Hit, Item, Store
 
 __version__ = _version("concord-ann")
 
 __all__ = [
     "NO_LABEL",
+    "AccessError",
     "ArrayTypeError",
     "AuditReport",
     "BuildStats",
@@ -53,16 +62,25 @@ __all__ = [
     "DimensionMismatchError",
     "DuplicateLabelError",
     "Error",
+    "ExistsError",
+    "Filter",
+    "FolderError",
+    "Hit",
     "Index",
     "InvalidParameterError",
     "InvalidVectorError",
     "IoError",
+    "Item",
     "JournalStats",
     "MemoryUse",
+    "MissingFileError",
+    "NotAFolderError",
     "OutOfMemoryError",
     "PhaseStats",
     "SearchStats",
+    "ShardedIndex",
     "Stats",
+    "Store",
     "UnknownLabelError",
     "UnsupportedError",
     "__version__",

@@ -1,16 +1,18 @@
-"""From the argument ``progress`` to the callable that the extension module asks."""
+"""Turns the argument ``progress`` into the callable that the extension module calls."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
 
+from concord import _extras
+
 
 @contextlib.contextmanager
 def callback(
     progress: bool | Callable[[int, int], object] | None,
 ) -> Iterator[Callable[[int, int], object] | None]:
-    """``None`` for no report, the caller's callable, or a tqdm bar that shows vectors per second."""
+    """``None`` for no report, the callable of the caller, or a tqdm bar that shows vectors per second."""
     if progress is None or progress is False:
         yield None
     elif progress is not True:
@@ -18,7 +20,8 @@ def callback(
             raise TypeError(f"progress must be a bool or a callable, not {type(progress).__name__}")
         yield progress
     else:
-        from tqdm.auto import tqdm
+        with _extras.needed("progress", "progress=True"):
+            from tqdm.auto import tqdm
 
         with tqdm(unit=" vectors", unit_scale=True) as bar:
 

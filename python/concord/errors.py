@@ -11,7 +11,7 @@ from typing import ClassVar
 
 
 class Error(Exception):
-    """What every exception of concord derives from."""
+    """The base class of every exception of concord."""
 
     code: ClassVar[str] = "error"
     """The name of the kind of error, as in the C++ library."""
@@ -26,7 +26,7 @@ class InvalidParameterError(Error, ValueError):
 
 
 class DimensionMismatchError(Error, ValueError):
-    """An array has another shape than the index or its companion arrays."""
+    """The shape of an array does not fit the index or the other arrays of the call."""
 
     code = "dimension_mismatch"
 
@@ -38,13 +38,13 @@ class InvalidVectorError(Error, ValueError):
 
 
 class ArrayTypeError(Error, TypeError):
-    """Not an array, or of an element type that is neither read in place nor converted."""
+    """Not an array, or an array of an element type that is neither read in place nor converted."""
 
     code = "array_type"
 
 
 class DuplicateLabelError(Error, ValueError):
-    """A label is in the index already, or twice in the call."""
+    """A label is already in the index, or occurs twice in the call."""
 
     code = "duplicate_label"
 
@@ -68,13 +68,41 @@ class OutOfMemoryError(Error, MemoryError):
 
 
 class IoError(Error, OSError):
-    """The file system refused: path, permission, space, a closed file."""
+    """The file system refused: path, permission, space, a closed file.
+
+    ``errno`` and ``filename`` are set where a system call failed. If Python has a class for the errno, the
+    exception is of that class too: ``except FileNotFoundError`` catches a file that is missing.
+    """
 
     code = "io"
 
+    def __str__(self) -> str:
+        """The text of the library, which has the path and the reason."""
+        return str(self.strerror or Exception.__str__(self))
+
+
+class MissingFileError(IoError, FileNotFoundError):
+    """There is no such file or folder."""
+
+
+class AccessError(IoError, PermissionError):
+    """The process may not do that with the file or folder."""
+
+
+class FolderError(IoError, IsADirectoryError):
+    """A folder is where a file is needed."""
+
+
+class NotAFolderError(IoError, NotADirectoryError):
+    """A part of the path is not a folder."""
+
+
+class ExistsError(IoError, FileExistsError):
+    """The file or folder is there already."""
+
 
 class CorruptFileError(Error, ValueError):
-    """The file is no Concord index, is damaged, or is of a newer version."""
+    """The file is not a Concord index, is damaged, or has a newer version."""
 
     code = "corrupt_file"
 
@@ -92,7 +120,7 @@ class CudaError(Error, RuntimeError):
 
 
 class BusyError(Error, RuntimeError):
-    """An index was used from a callback or signal handler that it was waiting for itself."""
+    """A callback or signal handler used the index that was waiting for it."""
 
     code = "busy"
 
@@ -115,4 +143,14 @@ BY_CODE: dict[str, type[Error]] = {
         BusyError,
     )
 }
-"""The class for each code of the library; the extension module looks here."""
+"""The class of each code of the library, for the extension module."""
+
+
+def io_error(message: str, errno: int, filename: str | None) -> IoError:
+    """The exception of a failed call to the file system; ``errno`` is 0 if none failed."""
+    if errno == 0:
+        return IoError(message)
+    kinds = (MissingFileError, AccessError, FolderError, NotAFolderError, ExistsError)
+    builtin = type(OSError(errno, message))
+    kind = next((kind for kind in kinds if builtin in kind.__bases__), IoError)
+    return kind(errno, message, filename)

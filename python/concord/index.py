@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
+import copy
 import math
 import operator
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from typing import IO, Any, Protocol, SupportsIndex, TypeAlias, cast
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, SupportsIndex, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from concord import _concord, _progress
-from concord.errors import ArrayTypeError, IoError, UnknownLabelError
-from concord.reports import AuditReport, MemoryUse, Stats, stats_from
+from concord import _concord, _progress, _vectors
+from concord._labels import MOST_LABEL, labels_of
+from concord.errors import IoError, UnknownLabelError
+from concord.filters import Filter, Which, filter_of, filters_of
+from concord.reports import AuditReport, MemoryUse, Stats, stats_from, table
 
-NO_LABEL = 2**64 - 1
-"""Stands in the places of a search that found fewer than ``k``; as int64 it is -1."""
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+NO_LABEL = -1
+"""The label that pads results with fewer than ``k`` neighbors. In uint64 it is 2**64 - 1.
+
+Labels come back as int64, so they index arrays. Only an index that has had a label from 2**63 on since it was
+made or read gives uint64; there, compare ``labels.astype(np.int64)`` with ``NO_LABEL``.
+"""
 
 
 class SupportsDLPack(Protocol):
@@ -36,42 +44,80 @@ class SupportsCudaArray(Protocol):
     def __cuda_array_interface__(self) -> dict[str, Any]: ...
 
 
-Vectors: TypeAlias = "npt.ArrayLike | SupportsDLPack | SupportsCudaArray"
-"""What holds vectors, an array ``[n, dim]``, or ``[dim]`` for a single one, of any library.
+class SupportsArray(Protocol):
+    """Arrays of numpy, columns of pandas, polars and pyarrow, data sets of h5py, and others."""
 
-float32 arrays whose rows have their elements side by side are read where they stand. float64,
-float16, bfloat16, int8 and uint8, and other layouts, are converted a piece of at most 1 MiB at a time. Lists of
-numbers are turned into arrays first.
+    def __array__(self, *args: Any, **kwargs: Any) -> npt.NDArray[Any]: ...
+
+
+Vectors: TypeAlias = (
+    "SupportsArray | SupportsDLPack | SupportsCudaArray | "
+    "Sequence[float | Sequence[float] | SupportsArray]"
+)
+"""Vectors: an array ``[n, dim]`` of any library, or ``[dim]`` for a single vector.
+
+float32 arrays with contiguous rows are read in place. float64, float16, bfloat16, int8 and uint8, and
+other layouts, are converted in pieces of at most 1 MiB. Lists hold numbers, or arrays of one dimension;
+integers must be ones that float32 has. Columns of pandas, polars and pyarrow hold lists, best of a fixed
+size, which are not copied. Masked elements and nulls are refused.
 """
 
+Labels: TypeAlias = "SupportsArray | Sequence[SupportsIndex] | SupportsIndex"
+"""Labels ``[n]``: integers in a list or an array, or one integer."""
+
 Progress: TypeAlias = "bool | Callable[[int, int], object] | None"
-"""``True`` shows a tqdm bar; a callable gets ``(done, total)`` and stops the work by ``False``."""
+"""``True`` shows a tqdm bar. A callable gets ``(done, total)`` and stops the work by returning ``False``."""
 
 Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 
-Answers: TypeAlias = "tuple[npt.NDArray[Any], npt.NDArray[Any]]"
+Metric: TypeAlias = 'Literal["l2sq", "ip", "cosine"] | str'
+"""The name of a metric."""
+
+Device: TypeAlias = 'Literal["auto", "cpu", "cuda"] | str'
+"""The name of a device."""
+
+Durability: TypeAlias = 'Literal["synced", "system"] | str'
+"""What survives: see :meth:`Index.open`."""
+
+Answers: TypeAlias = "tuple[npt.NDArray[np.int64 | np.uint64], npt.NDArray[np.float32]]"
+"""Labels and distances; see :data:`NO_LABEL` for the type of labels."""
+
+Out: TypeAlias = "tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.float32]]"
+"""Arrays that an answer is written to: labels of int64 or uint64, and distances."""
+
+
+def warn_of_cut(path: Path, stats: Stats) -> None:
+    """Warn the caller of ``open`` if opening cut something off a journal."""
+    journal = stats.journal
+    if journal.cut_bytes == 0:
+        return
+    text = f"{journal.cut_bytes} bytes were cut off the journal of {os.fsdecode(path)!r}: an incomplete record"
+    if journal.dropped > 0:
+        text += f", and {journal.dropped} vectors behind it; a file beside the journal keeps them"
+    warnings.warn(text + ", as a crash leaves it", RuntimeWarning, stacklevel=3)
 
 
 class Index:
-    """A vector index that is the same to the last byte whoever built it.
+    """A vector index whose bytes do not depend on who builds it.
 
-    The parameters up to ``epoch_limit``, the vectors and their order define the graph; ``threads``
-    and ``device`` only decide how fast it is made.
+    The parameters up to ``epoch_limit``, the vectors and their order define the graph. ``threads`` and
+    ``device`` decide only how fast it is built and searched.
 
     Args:
         dim: elements of a vector, 1 to 65,536.
-        metric: ``"l2sq"`` (squared Euclidean distance; also ``"l2"``, ``"euclidean"``), ``"ip"``
+        metric: ``"l2sq"`` (squared Euclidean distance; also ``"l2"``, ``"sqeuclidean"``), ``"ip"``
             (1 - inner product; also ``"inner_product"``, ``"dot"``) or ``"cosine"`` (1 - cosine; also
-            ``"angular"``). Smaller is nearer for all of them.
+            ``"cos"``, ``"angular"``), in upper or lower case. Smaller is nearer for all of them.
         M: links a vector makes in each layer, 2 to 64.
         ef_construction: candidates examined per insertion and layer, 1 to 1,024.
-        seed: of the levels.
-        epoch_limit: most insertions between two seals of the graph, 1 to 65,536.
-        threads: 0 means one per hardware thread.
-        device: ``"auto"`` (a CUDA device if there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        seed: seed of the levels.
+        epoch_limit: how many vectors at most are proposed against the same older graph, 1 to 65,536.
+        threads: number of threads; 0 means one per hardware thread.
+        device: ``"auto"`` (a CUDA device if there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"`` (also
+            ``"gpu"``, ``"gpu:1"``).
 
-    Many threads may search one index at a time, also beside an addition; additions take turns. All
-    long work releases the GIL and heeds Ctrl-C.
+    Many threads may search an index at once, even while it changes. Changes take turns. All long
+    work releases the GIL and can be interrupted by Ctrl-C.
 
     >>> import concord, numpy as np
     >>> vectors = np.random.default_rng(1).normal(size=(1000, 16)).astype(np.float32)
@@ -90,21 +136,21 @@ class Index:
     def __init__(
         self,
         dim: int,
-        metric: str = "l2sq",
+        metric: Metric = "l2sq",
         M: int = 16,
         ef_construction: int = 200,
         *,
         seed: int = 42,
         epoch_limit: int = 1024,
         threads: int = 0,
-        device: str = "auto",
+        device: Device = "auto",
     ) -> None:
         self._core = _concord.Index(
             dim, metric, M, ef_construction, seed, epoch_limit, threads, device
         )
 
     @classmethod
-    def _of(cls, core: _concord.Index) -> Index:
+    def _of(cls, core: _concord.Index) -> Self:
         index = cls.__new__(cls)
         index._core = core
         return index
@@ -112,21 +158,21 @@ class Index:
     # ------------------------------------------------------------------------------------- content
 
     def add(
-        self, vectors: Vectors, labels: npt.ArrayLike | None = None, *, progress: Progress = None
+        self, vectors: Vectors, labels: Labels | None = None, *, progress: Progress = None
     ) -> int:
         """Insert vectors, in order.
 
         Args:
             vectors: ``[n, dim]``, or ``[dim]`` for one vector.
-            labels: ``[n]`` integers from 0 to 2**64 - 2, each new. Without them the vectors are numbered
-                on from ``len(index)``.
+            labels: ``[n]`` integers from 0 to 2**64 - 2 that are not in the index yet. Without them,
+                numbers count the vectors ever inserted, from 0 on; a label that is taken is refused.
             progress: see :data:`Progress`.
 
         Returns:
-            How many were inserted, n, or fewer where ``progress`` stopped the work.
+            The number inserted, which is n unless ``progress`` stopped the work.
 
-        What is refused leaves the index as it was. What ends the work in the middle, be it
-        ``progress`` or Ctrl-C, leaves a valid index with what was inserted by then.
+        A call that is refused leaves the index as it was. If ``progress`` or Ctrl-C ends the work early,
+        the index is valid and holds the vectors inserted so far.
 
         >>> import concord
         >>> index = concord.Index(dim=2)
@@ -136,7 +182,80 @@ class Index:
         [10]
         """
         with _progress.callback(progress) as callback:
-            return self._core.add(_array(vectors), _labels(labels), callback)
+            rows = _vectors.readable(vectors, "vectors", self.dim)
+            given = None if labels is None else labels_of(labels, _vectors.count(rows))
+            return self._core.add(rows, given, callback)
+
+    def remove(self, labels: Labels) -> int:
+        """Remove the vectors of these labels, in order.
+
+        Returns:
+            How many there were, which is all of them.
+
+        No search that begins afterwards finds them, and their labels can be used again. A label without a
+        vector raises :exc:`UnknownLabelError`, and one that stands twice :exc:`DuplicateLabelError`; then
+        nothing is removed. If Ctrl-C ends the work early, a first part of them is removed.
+
+        A mapped index raises :exc:`UnsupportedError`, also in :meth:`update`, :meth:`upsert` and :meth:`flush`.
+        After the first removal an index works on the CPU alone.
+
+        >>> import concord
+        >>> index = concord.Index(dim=2)
+        >>> index.add([[0, 0], [3, 4], [6, 8]])
+        3
+        >>> index.remove([0, 2])
+        2
+        >>> len(index), index.search([0, 0], k=1)[0].tolist()
+        (1, [1])
+        """
+        return self._core.remove(labels_of(labels, None))
+
+    def __delitem__(self, label: SupportsIndex) -> None:
+        """Remove the vector of a label; see :meth:`remove`."""
+        self.remove(self._number(label))
+
+    def update(self, vectors: Vectors, labels: Labels, *, progress: Progress = None) -> int:
+        """Replace the vectors of these labels, in order.
+
+        Args:
+            vectors: ``[n, dim]``, or ``[dim]`` for one vector, in host memory.
+            labels: ``[n]`` integers that have a vector each.
+            progress: see :data:`Progress`.
+
+        Returns:
+            The number replaced, which is n unless ``progress`` stopped the work.
+
+        In one instant the new vector can be found and the old one no more. The new one is the latest in the
+        order of insertion. Refusals are those of :meth:`add` and :meth:`remove`, and leave the index as it
+        was. Vectors that are not read in place are converted all at once.
+
+        >>> import concord
+        >>> index = concord.Index(dim=2)
+        >>> index.add([[0, 0], [3, 4]])
+        2
+        >>> index.update([[6, 8]], labels=[0])
+        1
+        >>> index[0].tolist(), index.labels().tolist()
+        ([6.0, 8.0], [1, 0])
+        """
+        with _progress.callback(progress) as callback:
+            rows = _vectors.readable(vectors, "vectors", self.dim)
+            return self._core.update(rows, labels_of(labels, _vectors.count(rows)), callback)
+
+    def upsert(self, vectors: Vectors, labels: Labels, *, progress: Progress = None) -> int:
+        """As :meth:`update`, but a label without a vector is added."""
+        with _progress.callback(progress) as callback:
+            rows = _vectors.readable(vectors, "vectors", self.dim)
+            return self._core.upsert(rows, labels_of(labels, _vectors.count(rows)), callback)
+
+    def flush(self) -> None:
+        """Unlink all removed vectors from the graph now, as the end of the epoch would, and give memory back
+        if unlinked vectors hold a sixteenth of it.
+
+        If a vector was removed, it counts as an operation: the same sequence with and without it may end in
+        other graphs.
+        """
+        self._core.flush()
 
     def __len__(self) -> int:
         """The number of vectors."""
@@ -145,7 +264,7 @@ class Index:
     def __contains__(self, label: object) -> bool:
         """Whether a vector has this label."""
         number = operator.index(cast(SupportsIndex, label))
-        return 0 <= number < NO_LABEL and self._core.contains(number)
+        return 0 <= number <= MOST_LABEL and self._core.contains(number)
 
     def __getitem__(self, label: SupportsIndex) -> npt.NDArray[np.float32]:
         """The stored vector ``[dim]`` of a label, normalised for cosine.
@@ -157,17 +276,22 @@ class Index:
         >>> index[7].round(2).tolist()
         [0.6000000238418579, 0.800000011920929]
         """
+        return self._core.vector(self._number(label))
+
+    @staticmethod
+    def _number(label: SupportsIndex) -> int:
+        """A label of one vector; what can be none is unknown."""
         number = operator.index(label)
-        if not 0 <= number < NO_LABEL:
+        if not 0 <= number <= MOST_LABEL:
             raise UnknownLabelError(f"no vector has label {number}")
-        return self._core.vector(number)
+        return number
 
     def __iter__(self) -> Iterator[int]:
         """Labels in the order of insertion."""
         return iter(self.labels().tolist())
 
-    def labels(self) -> npt.NDArray[np.uint64]:
-        """All labels ``[n]`` in the order of insertion."""
+    def labels(self) -> npt.NDArray[np.int64 | np.uint64]:
+        """All labels ``[n]`` in the order of insertion: int64, or uint64 if one is above 2**63 - 1."""
         return self._core.labels()
 
     # -------------------------------------------------------------------------------------- search
@@ -179,30 +303,32 @@ class Index:
         ef: int = 64,
         *,
         slack: float = math.inf,
-        out: Answers | None = None,
+        filter: Which | Sequence[Which | None] | None = None,
+        out: Out | None = None,
     ) -> Answers:
         """Find the (approximate) ``k`` nearest vectors of each query.
 
         Args:
             queries: ``[q, dim]``, or ``[dim]`` for one query.
-            k: 0 to 65,536.
-            ef: candidates kept, 1 to 65,536, at least ``k``: more find more of the true neighbors and
-                take longer.
-            slack: 0 or more: the search also ends when the nearest candidate is farther than
-                ``1 + slack`` times the ``k``-th nearest found, in Euclidean distance. With a large ``ef``
-                easy queries then end early and hard ones go on (adaptive beam search, arXiv 2505.15636):
-                fewer distances for the same recall. Infinity: ``ef`` alone decides, the only choice for
-                ``"inner_product"``.
+            k: neighbors wanted, 0 to 65,536.
+            ef: candidates kept, 1 to 65,536; raised to ``k`` if it is smaller. More candidates find more
+                of the true neighbors and take longer.
+            slack: 0 or more. The search also ends when the nearest unvisited candidate is farther than
+                ``1 + slack`` times the ``k``-th nearest found, in Euclidean distance. With a large ``ef``,
+                easy queries then end early and hard ones go on (adaptive beam search, arXiv 2505.15636),
+                so the same recall takes fewer distances. With infinity ``ef`` alone decides, which is the
+                only choice for ``"inner_product"``.
+            filter: which vectors may be found: whatever :meth:`filter` takes, or a list with one of these or
+                ``None`` for each query. Then ``min(k, matches)`` are found, always. Queries are in host memory.
             out: arrays to write the answer to, ``labels`` of uint64 or int64 and ``distances`` of
                 float32.
 
         Returns:
-            ``(labels, distances)``, uint64 and float32, ``[q, k]``, or ``[k]`` for one query; nearest
-            first, ties in the order of insertion. Places beyond what was found hold
+            ``(labels, distances)``, int64 and float32, ``[q, k]``, or ``[k]`` for one query; nearest
+            first, ties in the order of insertion. If fewer than ``k`` are found, the rest is
             :data:`NO_LABEL` and infinity.
 
-        The answer depends neither on the number of threads, nor on the device, nor on how the
-        queries are cut into batches.
+        The answer does not depend on the number of threads, the device, or the size of batches.
 
         >>> import concord, numpy as np
         >>> index = concord.Index(dim=2)
@@ -215,18 +341,65 @@ class Index:
         >>> index.search([[0, 0]], k=4, out=out)[0].tolist()
         [[0, 1, 2, -1]]
         """
-        return self._core.search(_array(queries), k, ef, slack, out)
+        rows = _vectors.readable(queries, "queries", self.dim)
+        if filter is None:
+            return self._core.search(rows, k, ef, slack, out)
+        filters = filters_of(self._core, filter)
+        return self._core.search_among(rows, k, ef, slack, filters, out)
 
-    def exact_search(self, queries: Vectors, k: int = 10, *, out: Answers | None = None) -> Answers:
-        """The true ``k`` nearest by scanning every vector; arguments and result as of :meth:`search`."""
-        return self._core.exact_search(_array(queries), k, out)
+    def exact_search(
+        self,
+        queries: Vectors,
+        k: int = 10,
+        *,
+        filter: Which | Sequence[Which | None] | None = None,
+        out: Out | None = None,
+    ) -> Answers:
+        """The true ``k`` nearest, found by scanning every vector; otherwise like :meth:`search`."""
+        rows = _vectors.readable(queries, "queries", self.dim)
+        if filter is None:
+            return self._core.exact_search(rows, k, out)
+        filters = filters_of(self._core, filter)
+        return self._core.exact_search_among(rows, k, filters, out)
+
+    def filter(self, which: Which) -> Filter:
+        """Make a filter for many searches: a part of the vectors that are there now.
+
+        Args:
+            which: one of
+
+                - a mask ``[len(index)]`` in the order of :meth:`labels`: booleans, or uint8 of which those that
+                  are not 0 match. A numpy array, a list, or a column of pandas, polars or pyarrow, where null
+                  does not match.
+                - labels ``[n]``: integers of any other type. Unknown ones are counted in
+                  :attr:`Filter.unknown`.
+                - a slice of the order of insertion: ``slice(-1000, None)`` is the latest thousand.
+                - a callable that gets the array of all labels, read-only, and returns a mask of booleans. It is
+                  called once.
+                - a :class:`Filter` of this index, which is returned.
+
+        A mask of another length raises :exc:`InvalidParameterError`.
+
+        >>> import concord
+        >>> index = concord.Index(dim=2)
+        >>> index.add([[0, 0], [3, 4], [6, 8]])
+        3
+        >>> later = index.filter(slice(1, None))
+        >>> index.search([0, 0], k=2, filter=later)[0].tolist()
+        [1, 2]
+        >>> index.search([0, 0], k=2, filter=later & ~index.filter([2]))[0].tolist()
+        [1, -1]
+        >>> index.search([[0, 0], [0, 0]], k=1, filter=[later, None])[0].tolist()
+        [[1], [0]]
+        """
+        return filter_of(self._core, which)
 
     # --------------------------------------------------------------------------------------- files
 
     def save(self, file: Path | IO[bytes]) -> None:
         """Write the index to a path, or to a binary file open for writing.
 
-        A path is replaced whole or not at all: what stood there stays until the new file is safe.
+        A path is replaced atomically: the old file stays until the new one is complete and on disk.
 
         >>> import concord, os, tempfile
         >>> index = concord.Index(dim=2)
@@ -242,32 +415,45 @@ class Index:
             self._core.save(_path(file))
             return
         _refuse_unless(file, "write")
-        with _scratch_file() as path:
-            self._core.save(os.fsencode(path))
-            with open(path, "rb") as saved:
-                shutil.copyfileobj(saved, file)
+        self._core.write(lambda piece: _write_all(file, piece))
 
     @classmethod
-    def load(cls, file: Path | IO[bytes], *, threads: int = 0, device: str = "auto") -> Index:
-        """Read what :meth:`save` wrote; every checksum and link is checked first."""
+    def load(cls, file: Path | IO[bytes], *, threads: int = 0, device: Device = "auto") -> Index:
+        """Read a file that :meth:`save` wrote, checking every checksum and link first."""
         if isinstance(file, (str, bytes, os.PathLike)):
             return cls._of(_concord.load(_path(file), threads, device))
         _refuse_unless(file, "read")
-        with _scratch_file() as path:
-            with open(path, "wb") as copy:
-                shutil.copyfileobj(file, copy)
-            return cls._of(_concord.load(os.fsencode(path), threads, device))
+        return cls.from_bytes(file.read(), threads=threads, device=device)
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the file that :meth:`save` writes.
+
+        >>> import concord
+        >>> index = concord.Index(dim=2)
+        >>> index.add([[0, 0], [3, 4]])
+        2
+        >>> concord.Index.from_bytes(index.to_bytes()).digest() == index.digest()
+        True
+        """
+        return self._core.to_bytes()
+
+    @classmethod
+    def from_bytes(
+        cls, content: bytes | bytearray | memoryview, *, threads: int = 0, device: Device = "auto"
+    ) -> Self:
+        """Read what :meth:`to_bytes` gave, checking it as :meth:`load` does."""
+        return cls._of(_concord.from_bytes(content, threads, device))
 
     @classmethod
     def map(
-        cls, path: Path, *, check: bool = False, threads: int = 0, device: str = "auto"
+        cls, path: Path, *, check: bool = False, threads: int = 0, device: Device = "auto"
     ) -> Index:
-        """Open what :meth:`save` wrote without reading it: pages come in as they are used.
+        """Open a file that :meth:`save` wrote without reading it: pages are loaded as they are used.
 
-        Processes that map one file share its pages. The index can only be read; ``add`` raises
-        UnsupportedError. What :meth:`load` checks is checked by the first call that needs content,
-        or at once with ``check=True``; CorruptFileError tells of damage. The file must not be changed
-        in place meanwhile; :meth:`save`, which replaces it, may.
+        Processes that map one file share its pages. The index is read-only; changes raise
+        UnsupportedError. The first call that needs a part of the file checks it as :meth:`load` does;
+        with ``check=True`` all is checked at once. Damage raises CorruptFileError. The file must not be
+        changed in place while it is mapped; :meth:`save` may replace it.
 
         >>> import tempfile
         >>> index = Index(dim=2)
@@ -285,35 +471,38 @@ class Index:
         cls,
         path: Path,
         dim: int | None = None,
-        metric: str = "l2sq",
+        metric: Metric = "l2sq",
         M: int = 16,
         ef_construction: int = 200,
         *,
         seed: int = 42,
         epoch_limit: int = 1024,
-        durability: str = "synced",
+        durability: Durability = "synced",
         threads: int = 0,
-        device: str = "auto",
+        device: Device = "auto",
     ) -> Index:
-        """Open an index whose additions survive: what :meth:`add` has returned from is there again,
-        with the same digest, after the process ended in any way.
+        """Open an index whose additions survive a crash: once :meth:`add` returns, its vectors are found
+        again, with the same digest, however the process ends.
 
-        The index is the file ``path`` and the journal ``path`` + ``".journal"``; where neither is
-        there, it is empty. Of an addition that was interrupted the first so many vectors are there,
-        so a build is resumed by adding the rest, from ``len(index)`` on.
+        The index is the file ``path`` and the journal ``path`` + ``".journal"``. If neither exists, the
+        index is empty. If an addition was interrupted, a prefix of its vectors is there. So a build
+        resumes by adding the rest, from ``len(index)`` on.
+
+        If a crash has left an incomplete record at the journal's end, it is cut off with a
+        :class:`RuntimeWarning` that counts what was lost. A damaged journal raises
+        :class:`CorruptFileError` and is left as it is.
 
         Args:
-            path: of the index file.
-            dim: elements of a vector. Without it the files must be there and say all parameters; with
-                it the parameters are those of an index that is made, and must be those of files
-                that are there.
+            path: path of the index file.
+            dim: elements of a vector. Without it the files must exist, and hold all parameters. With it
+                the parameters are those of a new index, and must equal those of existing files.
             metric: as for :class:`Index`.
             M: as for :class:`Index`.
             ef_construction: as for :class:`Index`.
             seed: as for :class:`Index`.
             epoch_limit: as for :class:`Index`.
-            durability: ``"synced"`` survives a power cut too; ``"system"`` leaves writing to disk to
-                the operating system.
+            durability: ``"synced"`` survives a power cut. ``"system"`` survives the end of the process; the
+                operating system decides when to write to disk, until the index is closed.
             threads: as for :class:`Index`.
             device: as for :class:`Index`.
 
@@ -327,24 +516,48 @@ class Index:
         2
         """
         parameters = (dim, metric, M, ef_construction, seed, epoch_limit)
-        return cls._of(_concord.open(_path(path), *parameters, durability, threads, device))
+        index = cls._of(_concord.open(_path(path), *parameters, durability, threads, device))
+        warn_of_cut(path, index.stats())
+        return index
 
     def compact(self) -> None:
-        """Fold the journal of an index made by :meth:`open` into its file."""
+        """Write the file of an index made by :meth:`open` anew, and empty its journal."""
         self._core.compact()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles, and copies, are the saved file, with threads and device."""
-        with _scratch_file() as path:
-            self._core.save(os.fsencode(path))
-            with open(path, "rb") as saved:
-                content = saved.read()
-        return _from_bytes, (type(self), content, self.threads, self.device)
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        """A pickle is the saved file, and the state of a subclass; threads and device stay here."""
+        return _unpickled, (type(self), self.to_bytes()), self._own_state()
+
+    def __copy__(self) -> Self:
+        """An equal index with the threads, the device and the attributes of this one."""
+        twin = self._twin()
+        _set_own_state(twin, self._own_state())
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """As ``copy``, with deep copies of the attributes of a subclass."""
+        memo[id(self)] = twin = self._twin()
+        _set_own_state(twin, copy.deepcopy(self._own_state(), memo))
+        return twin
+
+    def _twin(self) -> Self:
+        twin = self.from_bytes(self.to_bytes(), threads=self.threads, device=self.device)
+        twin.certificates = self.certificates
+        return twin
+
+    def _own_state(self) -> Any:
+        """What a subclass adds, in the form of pickle."""
+        state = object.__reduce_ex__(self, 2)[2]
+        if isinstance(state, tuple):  # attributes and slots
+            attributes, slots = state
+            slots = {name: value for name, value in slots.items() if name != "_core"}
+            return (attributes, slots) if slots else attributes
+        return state
 
     # ---------------------------------------------------------------------------------- inspection
 
     def digest(self) -> str:
-        """32 hexadecimal digits over parameters, graph, vectors and labels: equal for equal indexes."""
+        """32 hexadecimal digits over parameters, graph, vectors and labels; equal for equal indexes."""
         return self._core.digest()
 
     def audit(self) -> AuditReport:
@@ -386,40 +599,69 @@ class Index:
 
     @property
     def epoch_limit(self) -> int:
-        """Most insertions between two seals."""
+        """How many vectors at most are proposed against the same older graph."""
         return self._core.epoch_limit
 
     def __repr__(self) -> str:
-        """The parameters, the size and how it runs."""
+        """The parameters, threads, device and size."""
         return (
             f"concord.Index(dim={self.dim}, metric={self.metric!r}, M={self.M}, "
             f"ef_construction={self.ef_construction}, threads={self.threads}, "
             f"device={self.device!r}): {len(self)} vectors"
         )
 
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        names = (
+            "dim",
+            "metric",
+            "M",
+            "ef_construction",
+            "seed",
+            "epoch_limit",
+            "threads",
+            "device",
+        )
+        rows = [
+            ("vectors", f"{len(self):,}"),
+            *((name, str(getattr(self, name))) for name in names),
+        ]
+        return table(f"concord.{type(self).__name__}", rows)
+
     # ------------------------------------------------------------------------------------- runtime
 
     @property
     def threads(self) -> int:
-        """How many threads work, 0 for one per hardware thread; may be set."""
+        """The number of threads, 0 for one per hardware thread; can be set."""
         return self._core.threads
 
     @threads.setter
     def threads(self, value: int) -> None:
-        self._core.set_runtime(value, self.device)
+        self._core.set_runtime(value, self.device, self.certificates)
 
     @property
     def device(self) -> str:
-        """``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; may be set."""
+        """``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; can be set."""
         return self._core.device
 
     @device.setter
     def device(self, value: str) -> None:
-        self._core.set_runtime(self.threads, value)
+        self._core.set_runtime(self.threads, value, self.certificates)
+
+    @property
+    def certificates(self) -> bool:
+        """Whether :meth:`add` rejects far vectors by 8-bit codes, which never changes the index; can be set."""
+        return self._core.certificates
+
+    @certificates.setter
+    def certificates(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise TypeError(f"certificates is {value!r}; allowed are True and False")
+        self._core.set_runtime(self.threads, self.device, value)
 
     @contextlib.contextmanager
-    def using(self, *, threads: int | None = None, device: str | None = None) -> Iterator[Index]:
-        """Other threads or another device for the length of a ``with`` statement.
+    def using(self, *, threads: int | None = None, device: Device | None = None) -> Iterator[Index]:
+        """Use other threads or another device within a ``with`` statement.
 
         >>> import concord
         >>> index = concord.Index(dim=2, threads=2)
@@ -429,9 +671,11 @@ class Index:
         >>> index.threads, index.device
         (2, 'auto')
         """
-        before = self.threads, self.device
+        before = self.threads, self.device, self.certificates
         self._core.set_runtime(
-            before[0] if threads is None else threads, before[1] if device is None else device
+            before[0] if threads is None else threads,
+            before[1] if device is None else device,
+            before[2],
         )
         try:
             yield self
@@ -439,43 +683,14 @@ class Index:
             self._core.set_runtime(*before)
 
 
-def load(file: Path | IO[bytes], *, threads: int = 0, device: str = "auto") -> Index:
-    """Read an index that :meth:`Index.save` wrote."""
+def load(file: Path | IO[bytes], *, threads: int = 0, device: Device = "auto") -> Index:
+    """Read a file that :meth:`Index.save` wrote."""
     return Index.load(file, threads=threads, device=device)
 
 
 def isa() -> str:
-    """The instruction set that distances are computed with here: scalar, avx2 or avx512."""
+    """The instruction set that computes distances on this machine: scalar, avx2 or avx512."""
     return Index(1, threads=1, device="cpu").stats().isa
-
-
-def _array(vectors: Vectors) -> object:
-    """Lists of numbers as an array; arrays as they are."""
-    if isinstance(vectors, (list, tuple)):
-        try:
-            return np.asarray(vectors, np.float32)
-        except (TypeError, ValueError) as error:
-            raise ArrayTypeError(f"the list is no array of numbers: {error}") from None
-    return vectors
-
-
-def _labels(labels: npt.ArrayLike | None) -> npt.NDArray[np.uint64] | None:
-    """Labels as the extension module reads them, refused where a cast would change one."""
-    if labels is None:
-        return None
-    allowed = "allowed are integers from 0 to 2**64 - 2, in one dimension"
-    try:
-        exact = array.array("Q", labels) if isinstance(labels, (list, tuple)) else labels
-    except (TypeError, OverflowError) as error:
-        raise ArrayTypeError(f"labels do not fit: {error}; {allowed}") from None
-    numbers = np.asarray(exact)
-    if numbers.size == 0:
-        return np.empty(0, np.uint64)
-    if numbers.ndim > 1 or numbers.dtype.kind not in "iu":
-        raise ArrayTypeError(f"labels are {numbers.dtype} of shape {numbers.shape}; {allowed}")
-    if numbers.min() < 0 or numbers.max() == NO_LABEL:
-        raise ArrayTypeError(f"labels are {numbers.min()} to {numbers.max()}; {allowed}")
-    return np.ascontiguousarray(numbers, np.uint64).reshape(-1)
 
 
 def _path(path: Path) -> bytes:
@@ -485,13 +700,6 @@ def _path(path: Path) -> bytes:
     return name
 
 
-@contextlib.contextmanager
-def _scratch_file() -> Iterator[str]:
-    """A path in a folder of its own, which goes with what is in it."""
-    with tempfile.TemporaryDirectory(prefix="concord-") as folder:
-        yield os.path.join(folder, "index")
-
-
 def _refuse_unless(file: IO[bytes], method: str) -> None:
     if not hasattr(file, method):
         raise TypeError(f"a path or a binary file is needed, not {type(file).__name__}")
@@ -499,8 +707,27 @@ def _refuse_unless(file: IO[bytes], method: str) -> None:
         raise IoError("the file is closed")
 
 
-def _from_bytes(cls: type[Index], content: bytes, threads: int, device: str) -> Index:
-    with _scratch_file() as path:
-        with open(path, "wb") as file:
-            file.write(content)
-        return cls.load(path, threads=threads, device=device)
+def _write_all(file: IO[bytes], piece: bytes) -> None:
+    """Write a piece; raw files may take less at once."""
+    view = memoryview(piece)
+    while view:
+        written = file.write(view)
+        view = view[len(view) if written is None else written :]
+
+
+def _unpickled(cls: type[Index], content: bytes) -> Index:
+    return cls.from_bytes(content)
+
+
+def _set_own_state(index: Index, state: Any) -> None:
+    """As pickle sets it."""
+    if state is None:
+        return
+    if hasattr(index, "__setstate__"):
+        index.__setstate__(state)
+        return
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    if attributes:
+        index.__dict__.update(attributes)
+    for name, value in (slots or {}).items():
+        setattr(index, name, value)

@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from concord import _concord
-from concord.index import Index, Path, _path
+from concord.index import Device, Index, Metric, Path, _path
 
 Adopt: TypeAlias = Literal["graph", "vectors"]
-"""What is taken over from a file.
+"""Which part of a file is adopted.
 
-``"graph"``: the links of layer 0, made two-sided; Concord's own layers above. ``"vectors"``: vectors and
-labels alone, so that the index is the one that :meth:`Index.add` builds. Both are valid in every way
-and grow on; the first is several times as fast to load.
+``"graph"`` adopts vectors, labels and the links of layer 0, and makes the links two-sided; the layers above
+are those of Concord. ``"vectors"`` adopts vectors and labels alone, so that the index is the one that
+:meth:`Index.add` builds, with M 64 where the file's is larger. Both give a valid index that can grow. The
+first is several times as fast.
 """
 
 
 def save_hnswlib(index: Index, path: Path) -> None:
     """Write a file for ``hnswlib.Index(space, dim).load_index(path)``.
 
-    The space is ``"l2"`` for l2sq, ``"ip"`` for inner_product, ``"cosine"`` for cosine. A search there
-    with the same ``ef`` walks the same graph.
+    The space is ``"l2"`` for l2sq, ``"ip"`` for inner_product, ``"cosine"`` for cosine. A search of
+    hnswlib with the same ``ef`` walks the same graph.
 
     >>> import concord, os, tempfile
     >>> index = concord.Index(dim=2)
@@ -39,25 +40,25 @@ def save_hnswlib(index: Index, path: Path) -> None:
 def load_hnswlib(
     path: Path,
     dim: int,
-    metric: str = "l2sq",
+    metric: Metric = "l2sq",
     *,
     adopt: Adopt = "graph",
     threads: int = 0,
-    device: str = "auto",
+    device: Device = "auto",
 ) -> Index:
-    """Read what ``hnswlib.Index.save_index`` wrote.
+    """Read a file that ``hnswlib.Index.save_index`` wrote, also that of Chroma's ``chroma-hnswlib``.
 
     Args:
-        path: of the file.
-        dim: elements of a vector, and
-        metric: as for :class:`Index`: a file does not say them.
+        path: path of the file.
+        dim: elements of a vector, which the file does not hold.
+        metric: as for :class:`Index`; the file does not hold it.
         adopt: see :data:`Adopt`.
         threads: as for :class:`Index`.
         device: as for :class:`Index`.
 
-    Elements that are marked as deleted are left out. A damaged file raises :exc:`CorruptFileError`, one
-    whose M is not from 2 to 64 :exc:`UnsupportedError`, vectors of another dimension
-    :exc:`DimensionMismatchError`; each says what was wrong.
+    Elements that are marked as deleted are not in the index. A damaged file raises :exc:`CorruptFileError`.
+    An M outside 2 to 64 or a folder that Chroma persisted raises :exc:`UnsupportedError`, and vectors of
+    another dimension :exc:`DimensionMismatchError`. The message says what was wrong.
     """
     return Index._of(_concord.load_hnswlib(_path(path), dim, metric, adopt, threads, device))
 
@@ -65,17 +66,19 @@ def load_hnswlib(
 def save_faiss(index: Index, path: Path) -> None:
     """Write a file for ``faiss.read_index(path)``.
 
-    It holds an ``IndexHNSWFlat``: METRIC_L2 for l2sq, otherwise METRIC_INNER_PRODUCT (with normalised
-    vectors for cosine; FAISS wants queries normalised then). It is within an ``IndexIDMap`` where the
-    labels are not 0, 1, ….
+    It holds an ``IndexHNSWFlat`` with METRIC_L2 for l2sq, otherwise METRIC_INNER_PRODUCT. For cosine the
+    vectors are normalised, and FAISS expects normalised queries. If the labels are not 0, 1, …, an
+    ``IndexIDMap`` contains it.
     """
     _concord.save_faiss(index._core, _path(path))
 
 
 def load_faiss(
-    path: Path, *, adopt: Adopt = "graph", threads: int = 0, device: str = "auto"
+    path: Path, *, adopt: Adopt = "graph", threads: int = 0, device: Device = "auto"
 ) -> Index:
-    """Read what ``faiss.write_index`` wrote of an ``IndexHNSWFlat``, alone or in an ``IndexIDMap``.
+    """Read a file that ``faiss.write_index`` wrote: an ``IndexHNSWFlat``, alone or in an ``IndexIDMap``.
+
+    An ``IndexPreTransform`` around it must be the identity, and each id of an ``IndexIDMap`` unique.
 
     The metric is l2sq or inner_product. Arguments and errors are those of :func:`load_hnswlib`; another
     kind of index, another metric and negative ids raise :exc:`UnsupportedError`.

@@ -1,44 +1,53 @@
-"""A LangChain vector store. Needs ``concord-ann[langchain]``.
+"""A LangChain vector store over :class:`concord.Store`. Needs ``concord-ann[langchain]``.
 
-Documents are in memory, their vectors in an index. Many threads may use a store; additions and
-deletions wait for one another, searches wait for none. The asynchronous methods are LangChain's own:
-they run these in threads, and all long work releases the GIL.
+Documents are kept in memory, their vectors in an index. Many threads may use a store, as they may use a
+:class:`concord.Store`. The asynchronous methods are those of LangChain, which run these in threads; all
+long work releases the GIL.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
-from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
-from langchain_core.vectorstores import VectorStore
-from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
-from concord._keyed_index import KeyedIndex
+from concord import _extras, _keywords
+from concord.index import Device, Metric
+from concord.store import Hit, Item, Store, checked_items, checked_keys
 
-Filter = Callable[[Document], bool]
-"""Says of a document whether it may be found."""
+with _extras.needed("langchain", "concord.langchain"):
+    from langchain_core.documents import Document
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.vectorstores import VectorStore
+    from langchain_core.vectorstores.utils import maximal_marginal_relevance
+
+Filter: TypeAlias = "Mapping[str, Any] | Callable[[Document], object]"
+"""Which documents a search may return. It is a dictionary over metadata, as for ``concord.Store``, or a
+callable that gets each document.
+"""
 
 
 class ConcordVectorStore(VectorStore):
-    """Documents found by the nearness of their embeddings.
+    """Documents that are searched by their embeddings.
 
     Args:
         embedding: turns texts into vectors; the first texts decide the dimension.
         metric: as for :class:`concord.Index`.
         ef: candidates of a search, as for :meth:`concord.Index.search`.
-        parameters: other parameters of :class:`concord.Index`: ``M``, ``ef_construction``, ``threads``, ….
+        M: as for :class:`concord.Index`.
+        ef_construction: as for :class:`concord.Index`.
+        seed: as for :class:`concord.Index`.
+        epoch_limit: as for :class:`concord.Index`.
+        threads: as for :class:`concord.Index`.
+        device: as for :class:`concord.Index`.
 
-    Scores are distances, nearest first. Adding under an id that is there replaces its document. ``delete``
-    takes documents away at once; the graph forgets their vectors, and is built anew from the rest
-    when more than half of it is forgotten. A ``filter`` is asked of documents in the order of their
-    nearness until enough have passed.
+    Ids are strings. Scores are distances, nearest first. Adding under an existing id replaces its document.
+    An addition happens wholly or not at all. A keyword that no method knows is refused.
 
     >>> from concord.langchain import ConcordVectorStore
     >>> from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -47,26 +56,55 @@ class ConcordVectorStore(VectorStore):
     ['a', 'b', 'c']
     >>> [document.page_content for document in store.similarity_search("two", k=1)]
     ['two']
+    >>> [document.id for document in store.similarity_search("two", k=3, filter={"n": {"$gt": 2}})]
+    ['c']
     >>> odd = store.similarity_search("two", k=3, filter=lambda document: document.metadata["n"] % 2)
     >>> sorted(document.id for document in odd)
     ['a', 'c']
     """
 
     def __init__(
-        self, embedding: Embeddings, *, metric: str = "cosine", ef: int = 64, **parameters: Any
+        self,
+        embedding: Embeddings,
+        *,
+        metric: Metric = "cosine",
+        ef: int = 64,
+        M: int = 16,
+        ef_construction: int = 200,
+        seed: int = 42,
+        epoch_limit: int = 1024,
+        threads: int = 0,
+        device: Device = "auto",
     ) -> None:
         self._embedding = embedding
-        self._vectors = KeyedIndex(ef, metric=metric, **parameters)
-        self._documents: dict[str, Document] = {}
+        self._store = Store(
+            metric=metric,
+            ef=ef,
+            M=M,
+            ef_construction=ef_construction,
+            seed=seed,
+            epoch_limit=epoch_limit,
+            threads=threads,
+            device=device,
+        )
 
     @property
     def embeddings(self) -> Embeddings:
-        """What turns texts into vectors."""
+        """The embedding that turns texts into vectors."""
         return self._embedding
+
+    @property
+    def store(self) -> Store:
+        """Texts with metadata, under their ids."""
+        return self._store
 
     def __len__(self) -> int:
         """Documents."""
-        return len(self._documents)
+        return len(self._store)
+
+    def __repr__(self) -> str:
+        """The metric and the number of documents."""
+        return f"ConcordVectorStore(metric={self._store.metric!r}): {len(self)} documents"
 
     # ------------------------------------------------------------------------------------- content
 
@@ -78,53 +116,56 @@ class ConcordVectorStore(VectorStore):
         ids: Sequence[str | None] | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Embed and add texts; those without an id get one. Returns the ids."""
+        """Embed and add texts. Texts without an id get one. Returns the ids."""
+        _keywords.refuse(kwargs, "add_texts", ("metadatas", "ids"))
         texts = list(texts)
-        metadatas = metadatas if metadatas is not None else [{} for _ in texts]
-        ids = ids if ids is not None else [None] * len(texts)
-        if not len(texts) == len(metadatas) == len(ids):
-            raise ValueError(
-                f"{len(texts)} texts came with {len(metadatas)} metadatas and {len(ids)} ids"
-            )
-        keys = [key or str(uuid.uuid4()) for key in ids]
+        for name, given in (("metadatas", metadatas), ("ids", ids)):
+            if given is not None and len(given) != len(texts):
+                raise ValueError(f"{len(texts)} texts came with {len(given)} {name}")
+        keys = [str(uuid.uuid4()) if key is None else key for key in ids or [None] * len(texts)]
+        # Refused before the embedding works.
+        for item in checked_items(checked_keys(keys), texts, metadatas):
+            _document(item)
         if keys:
-            self._vectors.put(keys, self._embedding.embed_documents(texts))
-        for key, text, metadata in zip(keys, texts, metadatas, strict=True):
-            self._documents[key] = Document(id=key, page_content=text, metadata=dict(metadata))
+            self._store.upsert(keys, self._embedding.embed_documents(texts), texts, metadatas)
         return keys
 
     def delete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> bool | None:
-        """Delete the documents with these ids, or all; ids that are not there are passed over."""
+        """Delete the documents with these ids, or all. Unknown ids are ignored."""
+        _keywords.refuse(kwargs, "delete", ("ids",))
         if ids is None:
-            self._documents = {}
-            self._vectors.clear()
+            self._store.clear()
         else:
-            for key in ids:
-                self._documents.pop(key, None)
-            self._vectors.remove(ids)
+            self._store.delete(ids)
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """The documents with these ids, in their order, without those that are not there."""
-        return [_copy(self._documents[key]) for key in ids if key in self._documents]
+        """The documents with these ids, in their order. Unknown ids are left out."""
+        return [_document(item) for key in ids if (item := self._store.get(key))]
 
     # -------------------------------------------------------------------------------------- search
 
     def similarity_search_with_score_by_vector(
-        self, embedding: list[float], k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+        self,
+        embedding: list[float],
+        k: int = 4,
+        *,
+        filter: Filter | None = None,
+        ef: int | None = None,
+        slack: float = math.inf,
+        **kwargs: Any,
     ) -> list[tuple[Document, float]]:
-        """The ``k`` nearest documents of a vector and their distances."""
-        documents = self._documents
+        """The ``k`` nearest documents of a vector and their distances.
 
-        def allowed(key: str) -> bool:
-            document = documents.get(key)
-            return document is not None and (filter is None or bool(filter(document)))
-
-        return [
-            (_copy(document), found.distance)
-            for found in self._vectors.search(embedding, k, allowed)
-            if (document := documents.get(found.key)) is not None
-        ]
+        ``ef`` and ``slack`` are those of :meth:`concord.Index.search`; all searches take them.
+        """
+        _keywords.refuse(kwargs, "a search", ("k", "filter", "ef", "slack"))
+        accept: Any = filter
+        if callable(filter):
+            asked = filter
+            accept = lambda item: asked(_document(item))  # noqa: E731
+        found = self._store.search(embedding, max(k, 0), filter=accept, ef=ef, slack=slack)
+        return [(_document(hit), hit.distance) for hit in found]
 
     def similarity_search_with_score(
         self, query: str, k: int = 4, **kwargs: Any
@@ -147,7 +188,7 @@ class ConcordVectorStore(VectorStore):
     def max_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
-        """Near a text and unlike one another: see :meth:`max_marginal_relevance_search_by_vector`."""
+        """As :meth:`max_marginal_relevance_search_by_vector`, for a text."""
         vector = self._embedding.embed_query(query)
         return self.max_marginal_relevance_search_by_vector(
             vector, k, fetch_k, lambda_mult, **kwargs
@@ -161,21 +202,25 @@ class ConcordVectorStore(VectorStore):
         lambda_mult: float = 0.5,
         **kwargs: Any,
     ) -> list[Document]:
-        """Of the ``fetch_k`` nearest the ``k`` that are near and unlike one another.
+        """From the ``fetch_k`` nearest, ``k`` that are near and differ from one another.
 
-        ``lambda_mult`` goes from 0, most unlike, to 1, nearest.
+        ``lambda_mult`` runs from 0 (most different) to 1 (nearest).
         """
         near = self.similarity_search_by_vector(embedding, max(k, fetch_k), **kwargs)
-        if not near:
+        vectors = {}
+        for place, document in enumerate(near):
+            with contextlib.suppress(KeyError):  # of one that was deleted meanwhile
+                vectors[place] = self._store.vector(str(document.id)).tolist()
+        if not vectors:
             return []
-        vectors = [self._vectors.vector(str(document.id)).tolist() for document in near]
+        near = [near[place] for place in vectors]
         query = np.asarray(embedding, np.float32)
-        chosen = maximal_marginal_relevance(query, vectors, lambda_mult, k)
+        chosen = maximal_marginal_relevance(query, list(vectors.values()), lambda_mult, k)
         return [near[place] for place in chosen]
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         """1 for the same vector: the cosine, the inner product, or LangChain's scale for L2."""
-        if self._vectors.metric == "l2sq":
+        if self._store.metric == "l2sq":
             return lambda distance: self._euclidean_relevance_score_fn(math.sqrt(distance))
         return lambda distance: 1.0 - distance
 
@@ -197,33 +242,23 @@ class ConcordVectorStore(VectorStore):
         return store
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the store to one file, whole or not at all; metadata has to be JSON."""
-        documents = {
-            key: [document.page_content, document.metadata]
-            for key, document in list(self._documents.items())
-        }
-        folder, name = os.path.split(os.fspath(path))
-        with tempfile.NamedTemporaryFile(dir=folder or ".", prefix=name, delete=False) as file:
-            try:
-                self._vectors.save(file, documents)
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        """Write the store to one file, as :meth:`concord.Store.save`. Metadata must be JSON."""
+        self._store.save(path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], embedding: Embeddings) -> ConcordVectorStore:
-        """Read what :meth:`save` wrote; ``embedding`` is not in the file."""
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        embedding: Embeddings,
+        *,
+        threads: int = 0,
+        device: Device = "auto",
+    ) -> ConcordVectorStore:
+        """Read a file that :meth:`save` wrote. ``embedding`` is not in the file."""
         store = cls(embedding)
-        with open(path, "rb") as file:
-            store._vectors, documents = KeyedIndex.load(file)
-        store._documents = {
-            key: Document(id=key, page_content=text, metadata=metadata)
-            for key, (text, metadata) in documents.items()
-        }
+        store._store = Store.load(path, threads=threads, device=device)
         return store
 
 
-def _copy(document: Document) -> Document:
-    """So that a caller who changes what was found does not change the store."""
-    return document.model_copy(update={"metadata": dict(document.metadata)})
+def _document(item: Item | Hit) -> Document:
+    return Document(id=item.key, page_content=item.document, metadata=item.metadata)

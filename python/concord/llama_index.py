@@ -1,56 +1,65 @@
-"""A LlamaIndex vector store. Needs ``concord-ann[llama-index]``.
+"""A LlamaIndex vector store over :class:`concord.Store`. Needs ``concord-ann[llama-index]``.
 
-Nodes are in memory, their vectors in an index. Many threads may use a store; additions and deletions
-wait for one another, searches wait for none. The asynchronous methods are LlamaIndex's own, which call
-these.
+Nodes are kept in memory, their vectors in an index. Many threads may use a store, as they may use a
+:class:`concord.Store`. The asynchronous methods are those of LlamaIndex, which call these.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import fsspec  # type: ignore[import-untyped]
-from llama_index.core.bridge.pydantic import PrivateAttr
-from llama_index.core.indices.query.embedding_utils import get_top_k_mmr_embeddings
-from llama_index.core.schema import BaseNode
-from llama_index.core.storage.docstore.utils import doc_to_json, json_to_doc
-from llama_index.core.vector_stores.simple import DEFAULT_VECTOR_STORE, NAMESPACE_SEP
-from llama_index.core.vector_stores.types import (
-    DEFAULT_PERSIST_DIR,
-    DEFAULT_PERSIST_FNAME,
-    BasePydanticVectorStore,
-    FilterCondition,
-    MetadataFilters,
-    VectorStoreQuery,
-    VectorStoreQueryMode,
-    VectorStoreQueryResult,
-)
-from llama_index.core.vector_stores.utils import build_metadata_filter_fn
+from concord import _extras, _files, _keywords
+from concord.index import Device, Index, Metric
+from concord.store import Hit, Item, Store
 
-from concord._keyed_index import Found, KeyedIndex
-from concord.index import Index
+with _extras.needed("llama-index", "concord.llama_index"):
+    import fsspec  # type: ignore[import-untyped]
+    from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+    from llama_index.core.bridge.pydantic import PrivateAttr
+    from llama_index.core.indices.query.embedding_utils import get_top_k_mmr_embeddings
+    from llama_index.core.schema import BaseNode
+    from llama_index.core.storage.docstore.utils import doc_to_json, json_to_doc
+    from llama_index.core.vector_stores.simple import DEFAULT_VECTOR_STORE, NAMESPACE_SEP
+    from llama_index.core.vector_stores.types import (
+        DEFAULT_PERSIST_DIR,
+        DEFAULT_PERSIST_FNAME,
+        BasePydanticVectorStore,
+        FilterCondition,
+        MetadataFilters,
+        VectorStoreQuery,
+        VectorStoreQueryMode,
+        VectorStoreQueryResult,
+    )
+    from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 
 PERSIST_PATH = f"{DEFAULT_PERSIST_DIR}/{DEFAULT_PERSIST_FNAME}"
-"""Where LlamaIndex keeps stores unless told otherwise."""
+"""Where LlamaIndex keeps stores by default."""
 
 MMR_PREFETCH = 4
-"""In mode MMR, how many times the nodes that are wanted are looked at."""
+"""Mode MMR chooses among so many times the nodes wanted."""
 
 
 class ConcordVectorStore(BasePydanticVectorStore):
-    """Nodes found by the nearness of their embeddings.
+    """Nodes that are searched by their embeddings.
 
     Args:
         metric: as for :class:`concord.Index`.
         ef: candidates of a search, as for :meth:`concord.Index.search`.
-        parameters: other parameters of :class:`concord.Index`: ``M``, ``ef_construction``, ``threads``, ….
+        M: as for :class:`concord.Index`.
+        ef_construction: as for :class:`concord.Index`.
+        seed: as for :class:`concord.Index`.
+        epoch_limit: as for :class:`concord.Index`.
+        threads: as for :class:`concord.Index`.
+        device: as for :class:`concord.Index`.
 
     Query modes are ``DEFAULT`` and ``MMR``. Similarities are cosines, inner products, or
-    1 / (1 + squared distance). Filters may be nested; they are asked of nodes in the order of nearness until
-    enough have passed. What is deleted is gone at once; the graph forgets its vectors, and is built anew
-    from the rest when more than half of it is forgotten.
+    1 / (1 + squared distance). Filters may be nested. A query asks its filters once for each node, and then
+    the graph for the nearest of those that pass. An addition happens wholly or not at all. A keyword that no
+    method knows is refused.
 
     >>> from concord.llama_index import ConcordVectorStore
     >>> from llama_index.core.schema import TextNode
@@ -63,44 +72,65 @@ class ConcordVectorStore(BasePydanticVectorStore):
     """
 
     stores_text: bool = True
-    _vectors: KeyedIndex = PrivateAttr()
-    _nodes: dict[str, BaseNode] = PrivateAttr()
+    _store: Store = PrivateAttr()
 
-    def __init__(self, *, metric: str = "cosine", ef: int = 64, **parameters: Any) -> None:
+    def __init__(
+        self,
+        *,
+        metric: Metric = "cosine",
+        ef: int = 64,
+        M: int = 16,
+        ef_construction: int = 200,
+        seed: int = 42,
+        epoch_limit: int = 1024,
+        threads: int = 0,
+        device: Device = "auto",
+    ) -> None:
         super().__init__(stores_text=True)
-        self._vectors = KeyedIndex(ef, metric=metric, **parameters)
-        self._nodes = {}
+        self._store = Store(
+            metric=metric,
+            ef=ef,
+            M=M,
+            ef_construction=ef_construction,
+            seed=seed,
+            epoch_limit=epoch_limit,
+            threads=threads,
+            device=device,
+        )
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in LlamaIndex's own files."""
+        """The name in files of LlamaIndex."""
         return "ConcordVectorStore"
 
     @property
     def client(self) -> Index | None:
         """The index; ``None`` before the first node."""
-        return self._vectors.index
+        return self._store.index
 
     # ------------------------------------------------------------------------------------- content
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-        """Add nodes with their embeddings; a node whose id is there is replaced. Returns the ids."""
+        """Add nodes with their embeddings. A node with an existing id replaces the old one. Returns the ids."""
+        _keywords.refuse(kwargs, "add", ("nodes",))
         ids = [node.node_id for node in nodes]
-        if ids:
-            self._vectors.put(ids, [node.get_embedding() for node in nodes])
-        for node in nodes:  # the vector is in the index already
-            self._nodes[node.node_id] = node.model_copy(deep=True, update={"embedding": None})
+        vectors = [node.get_embedding() for node in nodes]
+        # The vector is in the index already.
+        bare = [node.model_copy(update={"embedding": None}) for node in nodes]
+        self._store.upsert(ids, vectors, bare)
         return ids
 
     def get_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> list[BaseNode]:
-        """The nodes with these ids, or all, that pass the filters; without their embeddings."""
-        return [self._nodes[key].model_copy(deep=True) for key in self._chosen(node_ids, filters)]
+        """The nodes with these ids, or all, that pass the filters, without their embeddings."""
+        return [item.document for item in self._chosen(node_ids, filters)]
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete the nodes of a document."""
-        self._forget(key for key, node in self._nodes.items() if node.ref_doc_id == ref_doc_id)
+        _keywords.refuse(delete_kwargs, "delete", ("ref_doc_id",))
+        of_document = self._store.items(lambda item: item.document.ref_doc_id == ref_doc_id)
+        self._store.delete(item.key for item in of_document)
 
     def delete_nodes(
         self,
@@ -109,76 +139,82 @@ class ConcordVectorStore(BasePydanticVectorStore):
         **delete_kwargs: Any,
     ) -> None:
         """Delete the nodes with these ids, or all, that pass the filters."""
-        self._forget(self._chosen(node_ids, filters))
+        _keywords.refuse(delete_kwargs, "delete_nodes", ("node_ids", "filters"))
+        self._store.delete(item.key for item in self._chosen(node_ids, filters))
 
     def clear(self) -> None:
         """Delete everything."""
-        self._nodes = {}
-        self._vectors.clear()
+        self._store.clear()
 
-    def _chosen(self, node_ids: list[str] | None, filters: MetadataFilters | None) -> list[str]:
-        passes = _filter(self._nodes, filters)
-        among = list(self._nodes) if node_ids is None else dict.fromkeys(node_ids)
-        return [key for key in among if key in self._nodes and passes(key)]
-
-    def _forget(self, keys: Iterable[str]) -> None:
-        keys = list(keys)
-        for key in keys:
-            self._nodes.pop(key, None)
-        self._vectors.remove(keys)
+    def _chosen(self, node_ids: list[str] | None, filters: MetadataFilters | None) -> list[Item]:
+        passes = _filter(filters)
+        if node_ids is None:
+            return self._store.items(lambda item: passes(item.document))
+        found = map(self._store.get, dict.fromkeys(node_ids))
+        return [item for item in found if item is not None and passes(item.document)]
 
     # -------------------------------------------------------------------------------------- search
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """The nearest nodes of ``query.query_embedding``, within its ids and filters."""
+        """The nearest nodes of ``query.query_embedding``, within its ids and filters.
+
+        ``kwargs`` may hold ``ef`` and ``slack`` of :meth:`concord.Index.search`, and ``mmr_threshold``.
+        """
+        known = ("ef", "slack", "mmr_threshold")
+        _keywords.refuse({name: None for name in kwargs if name not in known}, "query", known)
         if query.mode not in (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR):
             raise ValueError(f"query mode is {query.mode}; allowed are DEFAULT and MMR")
         if query.query_embedding is None:
             raise ValueError("the query has no embedding")
-        nodes = self._nodes
-        passes = _filter(nodes, query.filters)
+        passes = _filter(query.filters)
         # LlamaIndex's own retriever gives an empty list where it means no restriction.
         node_ids, doc_ids = set(query.node_ids or ()), set(query.doc_ids or ())
 
-        def allowed(key: str) -> bool:
-            node = nodes.get(key)
+        def allowed(item: Item) -> bool:
             return (
-                node is not None
-                and (not node_ids or key in node_ids)
-                and (not doc_ids or node.ref_doc_id in doc_ids)
-                and passes(key)
+                (not node_ids or item.key in node_ids)
+                and (not doc_ids or item.document.ref_doc_id in doc_ids)
+                and passes(item.document)
             )
 
         wanted = query.similarity_top_k
-        if query.mode == VectorStoreQueryMode.MMR:
-            found = self._vectors.search(query.query_embedding, MMR_PREFETCH * wanted, allowed)
-            found = self._unlike_one_another(found, query, kwargs.get("mmr_threshold"))
-        else:
-            found = self._vectors.search(query.query_embedding, wanted, allowed)
-        found = [one for one in found if one.key in nodes]
+        is_mmr = query.mode == VectorStoreQueryMode.MMR
+        threshold = kwargs.pop("mmr_threshold", None)
+        found = self._store.search(
+            query.query_embedding,
+            MMR_PREFETCH * wanted if is_mmr else wanted,
+            filter=allowed,
+            **kwargs,
+        )
+        if is_mmr:
+            found = self._unlike_one_another(found, query, threshold)
         return VectorStoreQueryResult(
-            nodes=[nodes[one.key].model_copy(deep=True) for one in found],
-            similarities=[self._similarity(one.distance) for one in found],
-            ids=[one.key for one in found],
+            nodes=[hit.document for hit in found],
+            similarities=[self._similarity(hit.distance) for hit in found],
+            ids=[hit.key for hit in found],
         )
 
     def _unlike_one_another(
-        self, found: list[Found], query: VectorStoreQuery, threshold: float | None
-    ) -> list[Found]:
-        if not found:
+        self, found: list[Hit], query: VectorStoreQuery, threshold: float | None
+    ) -> list[Hit]:
+        vectors = {}
+        for one in found:
+            with contextlib.suppress(KeyError):  # of one that was deleted meanwhile
+                vectors[one.key] = self._store.vector(one.key).tolist()
+        if not vectors:
             return []
         by_key = {one.key: one for one in found}
         _, chosen = get_top_k_mmr_embeddings(
             query.query_embedding or [],
-            [self._vectors.vector(key).tolist() for key in by_key],
+            list(vectors.values()),
             similarity_top_k=query.similarity_top_k,
-            embedding_ids=list(by_key),
+            embedding_ids=list(vectors),
             mmr_threshold=query.mmr_threshold if threshold is None else threshold,
         )
         return [by_key[key] for key in chosen]
 
     def _similarity(self, distance: float) -> float:
-        return 1 / (1 + distance) if self._vectors.metric == "l2sq" else 1 - distance
+        return 1 / (1 + distance) if self._store.metric == "l2sq" else 1 - distance
 
     # --------------------------------------------------------------------------------------- files
 
@@ -187,21 +223,36 @@ class ConcordVectorStore(BasePydanticVectorStore):
         persist_path: str = PERSIST_PATH,
         fs: fsspec.AbstractFileSystem | None = None,
     ) -> None:
-        """Write the store to one file; ``StorageContext.persist`` calls this."""
-        fs = fs or fsspec.filesystem("file")
+        """Write the store to one file; ``StorageContext.persist`` calls this.
+
+        A file on disk stays until the new one is whole. Other file systems get the content in one piece.
+        """
+        fs = fs or LocalFileSystem()
         fs.makedirs(os.path.dirname(persist_path) or ".", exist_ok=True)
-        with fs.open(persist_path, "wb") as file:
-            self._vectors.save(file, [doc_to_json(node) for node in self._nodes.values()])
+        if isinstance(fs, LocalFileSystem):
+            with _files.replacing(fs._strip_protocol(persist_path)) as file:
+                self._store._write(file, doc_to_json)
+            return
+        content = io.BytesIO()
+        self._store._write(content, doc_to_json)
+        fs.pipe_file(persist_path, content.getvalue())
 
     @classmethod
     def from_persist_path(
-        cls, persist_path: str, fs: fsspec.AbstractFileSystem | None = None
+        cls,
+        persist_path: str,
+        fs: fsspec.AbstractFileSystem | None = None,
+        *,
+        threads: int = 0,
+        device: Device = "auto",
     ) -> ConcordVectorStore:
-        """Read what :meth:`persist` wrote."""
+        """Read a file that :meth:`persist` wrote."""
         store = cls()
-        with (fs or fsspec.filesystem("file")).open(persist_path, "rb") as file:
-            store._vectors, nodes = KeyedIndex.load(file)
-        store._nodes = {node.node_id: node for node in map(json_to_doc, nodes)}
+        with (
+            _files.failures_at(persist_path),
+            (fs or LocalFileSystem()).open(persist_path, "rb") as file,
+        ):
+            store._store = Store._read(file, json_to_doc, threads=threads, device=device)
         return store
 
     @classmethod
@@ -216,24 +267,25 @@ class ConcordVectorStore(BasePydanticVectorStore):
         return cls.from_persist_path(os.path.join(persist_dir, name), fs)
 
 
-def _filter(nodes: dict[str, BaseNode], filters: MetadataFilters | None) -> Callable[[str], bool]:
-    """LlamaIndex's own filters, over a node's metadata and the id of its document; nested ones too."""
+def _filter(filters: MetadataFilters | None) -> Callable[[BaseNode], bool]:
+    """LlamaIndex's own filters, nested or not, over a node's metadata and the id of its document."""
     if filters is None or not filters.filters:
-        return lambda key: True
+        return lambda node: True
 
-    def metadata(key: str) -> dict[str, Any]:
-        document = nodes[key].ref_doc_id
-        of_document = dict.fromkeys(("document_id", "doc_id", "ref_doc_id"), document)
-        return {**of_document, **nodes[key].metadata}
+    def condition(part: Any) -> Callable[[BaseNode], bool]:
+        if isinstance(part, MetadataFilters):
+            return _filter(part)
+        # It asks for metadata by id, and is given a node as the id.
+        return build_metadata_filter_fn(_metadata, MetadataFilters(filters=[part]))  # type: ignore[arg-type, return-value]
 
-    parts = [
-        _filter(nodes, part)
-        if isinstance(part, MetadataFilters)
-        else build_metadata_filter_fn(metadata, MetadataFilters(filters=[part]))
-        for part in filters.filters
-    ]
+    parts = [condition(part) for part in filters.filters]
     if filters.condition == FilterCondition.OR:
-        return lambda key: any(part(key) for part in parts)
+        return lambda node: any(part(node) for part in parts)
     if filters.condition == FilterCondition.NOT:
-        return lambda key: not any(part(key) for part in parts)
-    return lambda key: all(part(key) for part in parts)
+        return lambda node: not any(part(node) for part in parts)
+    return lambda node: all(part(node) for part in parts)
+
+
+def _metadata(node: BaseNode) -> dict[str, Any]:
+    of_document = dict.fromkeys(("document_id", "doc_id", "ref_doc_id"), node.ref_doc_id)
+    return {**of_document, **node.metadata}

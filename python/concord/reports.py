@@ -1,16 +1,61 @@
-"""What an index tells of itself: statistics, memory use, the findings of an audit.
+"""What an index reports: statistics, memory use, the findings of an audit.
 
-``dataclasses.asdict`` turns any of them into what ``json.dumps`` takes.
+``dataclasses.asdict`` turns any of them into something that ``json.dumps`` accepts. ``print`` shows one line
+for each figure, a notebook a table.
 """
 
 from __future__ import annotations
 
+import html
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
 
+def table(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    """Names and figures as HTML, for a notebook."""
+    lines = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+        f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+        for name, text in rows
+    )
+    return f"<table><caption>{html.escape(title)}</caption>{lines}</table>"
+
+
+class Report:
+    """How reports are shown."""
+
+    def _rows(self, prefix: str = "") -> list[tuple[str, str]]:
+        """Names and figures; those of a part have its name before theirs."""
+        rows = []
+        for part in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, part.name)
+            if isinstance(value, PhaseStats):
+                rows.append((prefix + part.name, f"{value.count:,} in {value.seconds:.3g} s"))
+            elif isinstance(value, Report):
+                rows += value._rows(f"{prefix}{part.name}.")
+            else:
+                rows.append((prefix + part.name, _shown(value)))
+        return rows
+
+    def __str__(self) -> str:
+        """One line for each figure."""
+        rows = self._rows()
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:{width}}  {text}" for name, text in rows)
+
+    def _repr_html_(self) -> str:
+        return table(type(self).__name__, self._rows())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+
+
 @dataclass(frozen=True)
-class PhaseStats:
+class PhaseStats(Report):
     """Time and number of one phase of construction."""
 
     seconds: float
@@ -19,8 +64,8 @@ class PhaseStats:
 
 
 @dataclass(frozen=True)
-class BuildStats:
-    """Work of construction since the object was made; a loaded index starts at zero."""
+class BuildStats(Report):
+    """Work of construction since the object was created; a loaded index starts at zero."""
 
     ingest: PhaseStats
     """Vectors validated and copied."""
@@ -34,25 +79,27 @@ class BuildStats:
     """Layers whose neighbors were selected."""
     commit: PhaseStats
     """Vectors committed (sequential)."""
-    prune: PhaseStats
-    """Rows scored for pruning."""
+    score: PhaseStats
+    """Neighbor lists scored at seals."""
     seal: PhaseStats
     """Edges cut at seals (sequential)."""
+    repair: PhaseStats
+    """Removed vectors unlinked at seals, and their neighbors linked."""
     propose_wall_seconds: float
     """Wall time waiting for proposals."""
     score_wall_seconds: float
-    """Wall time waiting for row scores."""
+    """Wall time waiting for the scores of lists."""
     distances: int
     hops: int
     refused_links: int
-    """Proposed links that met a full row."""
+    """Proposed links that a full neighbor list refused."""
     reanchored: int
     """Protected edges moved to another anchor at a seal."""
 
 
 @dataclass(frozen=True)
-class SearchStats:
-    """Work of all searches since the object was made."""
+class SearchStats(Report):
+    """Work of all searches since the object was created."""
 
     queries: int
     distances: int
@@ -60,45 +107,53 @@ class SearchStats:
 
 
 @dataclass(frozen=True)
-class DeviceStats:
-    """What a CUDA device did; zero where none was used."""
+class DeviceStats(Report):
+    """Work of a CUDA device; zero if none was used."""
 
     name: str
     """"cpu" or the name of the device."""
     reason: str
-    """Why this device was taken, or why it was given up."""
+    """Why this device is used, or why it is no longer used."""
     kernel_seconds: float
     copy_in_seconds: float
     copy_out_seconds: float
     overlap_seconds: float
-    """Device work that ran while the committing thread worked."""
+    """Time in which the device and the committing thread worked at once."""
     bytes_in: int
     bytes_out: int
     memory_bytes: int
 
 
 @dataclass(frozen=True)
-class JournalStats:
+class JournalStats(Report):
     """The journal of an index made by ``Index.open``; zero for others."""
 
     bytes: int
-    """Its length now."""
+    """Length of the journal now."""
     recovered: int
-    """Vectors that opening took from it."""
+    """Vectors that opening read from the journal."""
     cut_bytes: int
-    """Of an incomplete record that opening cut off its end."""
+    """Length of what opening cut off the end, as a crash leaves it."""
+    dropped: int
+    """Vectors in whole records that were cut off with it."""
     recovery_seconds: float
     write_seconds: float
     sync_seconds: float
     wait_seconds: float
-    """Of additions, for handing records over and for the two before."""
+    """All time that additions spent waiting for the journal, handing records over included."""
 
 
 @dataclass(frozen=True)
-class Stats:
+class Stats(Report):
     """Size and shape of the graph, and the work done for it."""
 
     size: int
+    insertions: int
+    """Vectors ever inserted, replacements included."""
+    removals: int
+    """Vectors ever removed or replaced."""
+    tombstones: int
+    """Of them, those that the graph still walks through."""
     max_level: int
     isa: str
     """scalar, avx2 or avx512."""
@@ -108,20 +163,20 @@ class Stats:
     device: DeviceStats
     journal: JournalStats
     level_histogram: list[int]
-    """Place i counts the vectors of level i."""
+    """Element i is the number of vectors of level i."""
     degree_histogram: list[int]
-    """Place i counts the rows of layer 0 with i neighbors."""
+    """Element i is the number of vectors with i neighbors in layer 0."""
 
 
 @dataclass(frozen=True)
-class MemoryUse:
+class MemoryUse(Report):
     """Resident bytes by part."""
 
     vectors: int
-    rows: int
-    """Layer 0."""
+    links: int
+    """Neighbor lists of layer 0."""
     upper: int
-    """The layers above."""
+    """Neighbor lists of the layers above."""
     labels: int
     nodes: int
     epoch: int
@@ -132,10 +187,13 @@ class MemoryUse:
         """The sum of all parts."""
         return sum(getattr(self, part.name) for part in fields(self))
 
+    def _rows(self, prefix: str = "") -> list[tuple[str, str]]:
+        return [*super()._rows(prefix), (f"{prefix}total", _shown(self.total))]
+
 
 @dataclass(frozen=True)
-class AuditReport:
-    """Findings of an audit of the graph; ``ok`` if every count of errors is zero."""
+class AuditReport(Report):
+    """Findings of an audit; ``ok`` means that every count of errors is zero."""
 
     ok: bool
     nodes: int

@@ -1,8 +1,8 @@
 """A scikit-learn transformer: vectors in, the sparse graph of their nearest neighbors out.
 
-Stands where ``sklearn.neighbors.KNeighborsTransformer`` stands, in front of estimators that take
-``metric="precomputed"``. Needs ``concord-ann[sklearn]``. An estimator may transform in many threads at a
-time; fitting needs it alone, as everywhere in scikit-learn.
+Replaces ``sklearn.neighbors.KNeighborsTransformer`` in front of estimators that take
+``metric="precomputed"``. Needs ``concord-ann[sklearn]``. An estimator may transform in many threads at
+once; while it is fitted no other thread may use it, as everywhere in scikit-learn.
 """
 
 from __future__ import annotations
@@ -10,24 +10,35 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-import joblib  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
-from sklearn.base import (  # type: ignore[import-untyped]
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
-from sklearn.utils.validation import (  # type: ignore[import-untyped]
-    check_is_fitted,
-    validate_data,
-)
 
+from concord import _extras
 from concord.index import Index
 
-METRICS = {"euclidean": "l2sq", "sqeuclidean": "l2sq", "cosine": "cosine"}
-"""scikit-learn's names, and what an index measures for them."""
+with _extras.needed("sklearn", "concord.sklearn"):
+    import joblib  # type: ignore[import-untyped]
+    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+    from sklearn.base import (  # type: ignore[import-untyped]
+        BaseEstimator,
+        ClassNamePrefixFeaturesOutMixin,
+        TransformerMixin,
+    )
+    from sklearn.utils.validation import (  # type: ignore[import-untyped]
+        check_is_fitted,
+        validate_data,
+    )
+
+MODES = ("distance", "connectivity")
+
+METRICS = {
+    "euclidean": "l2sq",
+    "sqeuclidean": "l2sq",
+    "l2sq": "l2sq",
+    "cosine": "cosine",
+    "cos": "cosine",
+}
+"""The metric of an index for each name. ``"l2"`` is none: it is squared in Concord, a root in scikit-learn."""
 
 
 class ConcordTransformer(
@@ -38,15 +49,15 @@ class ConcordTransformer(
     """Approximate nearest neighbors of each sample, as ``KNeighborsTransformer`` gives exact ones.
 
     Args:
-        n_neighbors: neighbors of a sample. In mode ``"distance"`` one more is given, since a sample that
-            was fitted is its own first neighbor.
+        n_neighbors: neighbors of a sample. In mode ``"distance"`` there is one more, because a fitted
+            sample is its own first neighbor.
         mode: ``"distance"``, or ``"connectivity"`` for ones.
-        metric: ``"euclidean"``, ``"sqeuclidean"`` or ``"cosine"``.
-        M: as for :class:`concord.Index`,
-        ef_construction: as there,
-        seed: as there.
+        metric: ``"euclidean"``, ``"sqeuclidean"`` (also ``"l2sq"``) or ``"cosine"`` (also ``"cos"``).
+        M: as for :class:`concord.Index`.
+        ef_construction: as for :class:`concord.Index`.
+        seed: as for :class:`concord.Index`.
         ef: candidates of a search, as for :meth:`concord.Index.search`.
-        n_jobs: threads; ``None`` means 1 outside of a joblib context, -1 all. It changes no result.
+        n_jobs: threads; ``None`` means 1 outside a joblib context, -1 all. It changes no result.
         device: as for :class:`concord.Index`.
 
     Attributes:
@@ -97,7 +108,7 @@ class ConcordTransformer(
         samples = validate_data(self, X, dtype=[np.float64, np.float32])
         index = Index(
             samples.shape[1],
-            METRICS[self.metric],
+            METRICS[self.metric.lower()],
             self.M,
             self.ef_construction,
             seed=self.seed,
@@ -114,7 +125,50 @@ class ConcordTransformer(
         check_is_fitted(self)
         self._check_parameters()
         samples = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        k = self.n_neighbors + (self.mode == "distance")
+        distances, indices = self._search(samples, self.n_neighbors + (self.mode == "distance"))
+        return self._graph(distances.astype(samples.dtype), indices, self.mode)
+
+    def kneighbors(
+        self,
+        X: npt.ArrayLike | None = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+    ) -> Any:
+        """The nearest fitted samples of each sample: ``(distances, indices)``, or ``indices`` alone.
+
+        Without ``X`` the samples are the fitted ones, and none is its own neighbor.
+        """
+        distances, indices = self._neighbors(X, n_neighbors)
+        return (distances, indices) if return_distance else indices
+
+    def kneighbors_graph(
+        self,
+        X: npt.ArrayLike | None = None,
+        n_neighbors: int | None = None,
+        mode: str = "connectivity",
+    ) -> csr_matrix:
+        """As :meth:`kneighbors`, as a sparse matrix of ones or, in mode ``"distance"``, of distances."""
+        return self._graph(*self._neighbors(X, n_neighbors), mode)
+
+    def _neighbors(
+        self, X: npt.ArrayLike | None, n_neighbors: int | None
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        check_is_fitted(self)
+        self._check_parameters()
+        k = self.n_neighbors if n_neighbors is None else n_neighbors
+        if X is not None:
+            samples = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+            distances, indices = self._search(samples, k)
+            return distances.astype(samples.dtype), indices
+        samples = np.stack([self.index_[label] for label in range(self.n_samples_fit_)])
+        distances, indices = self._search(samples, k + 1)
+        others = indices != np.arange(len(samples))[:, None]
+        others[others.all(axis=1), -1] = False  # among copies of it, a sample may not be there
+        return distances[others].reshape(-1, k), indices[others].reshape(-1, k)
+
+    def _search(
+        self, samples: npt.NDArray[Any], k: int
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         if k > self.n_samples_fit_:
             raise ValueError(
                 f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {k} (with the sample itself), "
@@ -125,26 +179,30 @@ class ConcordTransformer(
             self.index_.threads = threads
         # Every vector can be reached, so each row has k labels.
         labels, distances = self.index_.search(samples, k, max(self.ef, k))
-        values = self._values(distances).astype(samples.dtype)
-        rows = np.arange(0, labels.size + 1, k)
-        return csr_matrix(
-            (values.ravel(), labels.astype(np.int64).ravel(), rows),
-            shape=(len(samples), self.n_samples_fit_),
-        )
+        return self._values(distances), labels
+
+    def _graph(
+        self, distances: npt.NDArray[Any], indices: npt.NDArray[Any], mode: str
+    ) -> csr_matrix:
+        if mode not in MODES:
+            raise ValueError(f"mode is {mode!r}; allowed are {', '.join(map(repr, MODES))}")
+        values = np.ones_like(distances) if mode == "connectivity" else distances
+        samples, k = indices.shape
+        rows = np.arange(0, samples * k + 1, k)
+        shape = (samples, self.n_samples_fit_)
+        return csr_matrix((values.ravel(), indices.ravel(), rows), shape=shape)
 
     def _values(self, distances: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        if self.mode == "connectivity":
-            return np.ones_like(distances)
         # 1 - cosine may be rounded to just below zero, which precomputed distances must not be.
         distances = np.maximum(distances, 0)
-        return np.sqrt(distances) if self.metric == "euclidean" else distances
+        return np.sqrt(distances) if self.metric.lower() == "euclidean" else distances
 
     def _check_parameters(self) -> None:
         if not isinstance(self.n_neighbors, numbers.Integral) or self.n_neighbors < 1:
             raise ValueError(f"n_neighbors is {self.n_neighbors!r}; allowed are integers from 1")
-        if self.mode not in ("distance", "connectivity"):
-            raise ValueError(f"mode is {self.mode!r}; allowed are 'distance' and 'connectivity'")
-        if self.metric not in METRICS:
+        if self.mode not in MODES:
+            raise ValueError(f"mode is {self.mode!r}; allowed are {', '.join(map(repr, MODES))}")
+        if not isinstance(self.metric, str) or self.metric.lower() not in METRICS:
             raise ValueError(f"metric is {self.metric!r}; allowed are {', '.join(METRICS)}")
 
     @property
@@ -152,7 +210,7 @@ class ConcordTransformer(
         return int(self.n_samples_fit_)
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn wants to know: dense float32 and float64 are kept as they are."""
+        """Tags for scikit-learn: float32 and float64 keep their type."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -20,10 +20,10 @@ nb::object empty_array(std::size_t queries, std::size_t k, bool flat, const char
 }  // namespace
 
 Answers::Answers(std::size_t queries, std::size_t k, bool flat, nb::handle out)
-    : queries_(queries), k_(k) {
-  if (out.is_none()) {
+    : queries_(queries), k_(k), are_new_(out.is_none()) {
+  if (are_new_) {
     pair_ =
-        nb::make_tuple(empty_array(queries, k, flat, "u8"), empty_array(queries, k, flat, "f4"));
+        nb::make_tuple(empty_array(queries, k, flat, "i8"), empty_array(queries, k, flat, "f4"));
   } else {
     if (!nb::isinstance<nb::tuple>(out) || nb::len(out) != 2) {
       throw ArrayTypeError("out must be a tuple (labels, distances) of arrays");
@@ -32,10 +32,10 @@ Answers::Answers(std::size_t queries, std::size_t k, bool flat, nb::handle out)
   }
   labels_.emplace(nb::object(pair_[0]), "labels of out", true);
   distances_.emplace(nb::object(pair_[1]), "distances of out", true);
-  if (out.is_none()) return;
-  check(*labels_, labels_->is_matrix_of(Element::uint64) || labels_->is_matrix_of(Element::int64),
+  if (are_new_) return;
+  check(*labels_, labels_->is_matrix_of(DType::uint64) || labels_->is_matrix_of(DType::int64),
         "uint64 or int64");
-  check(*distances_, distances_->is_matrix_of(Element::float32), "float32");
+  check(*distances_, distances_->is_matrix_of(DType::float32), "float32");
 }
 
 void Answers::check(const Array& array, bool has_type, const char* types) const {
@@ -58,6 +58,11 @@ MatrixView<std::uint64_t> Answers::labels() const noexcept {
 
 MatrixView<float> Answers::distances() const noexcept {
   return {reinterpret_cast<float*>(distances_->data()), queries_, k_, distances_->matrix_stride()};
+}
+
+nb::object Answers::arrays(bool labels_fit) const {
+  if (labels_fit || !are_new_) return pair_;
+  return nb::make_tuple(pair_[0].attr("view")("u8"), pair_[1]);
 }
 
 void Answers::put(const SearchResult& result, std::size_t first) const noexcept {

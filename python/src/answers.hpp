@@ -1,7 +1,8 @@
 // Where the answers of a search go: new numpy arrays, or the caller's.
 //
-// Labels are uint64; the caller's array may be int64 too, which shows "no label" as -1.
-// Thread-safety: make and destroy with the GIL held; views may be written without it.
+// New labels are int64 if all labels of the index fit, else uint64; the caller's array may be
+// either. "No label" is -1 in int64. Thread-safety: make and destroy with the GIL held; views may
+// be written without it.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -24,13 +25,15 @@ class Answers {
   [[nodiscard]] MatrixView<float> distances() const noexcept;
   /// Writes `result` to rows from `first` on.
   void put(const SearchResult& result, std::size_t first) const noexcept;
-  [[nodiscard]] nanobind::object arrays() const { return pair_; }
+  /// The caller's arrays, or new ones; `labels_fit` int64.
+  [[nodiscard]] nanobind::object arrays(bool labels_fit) const;
 
  private:
   void check(const Array& array, bool has_type, const char* types) const;
 
   std::size_t queries_;
   std::size_t k_;
+  const bool are_new_;
   nanobind::object pair_;
   std::optional<Array> labels_;
   std::optional<Array> distances_;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "errors.hpp"
+#include "gil.hpp"
 
 namespace nb = nanobind;
 
@@ -15,47 +16,47 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 /// Of a format of the struct module; item sizes tell l from q.
-Element element_of_format(std::string_view format, std::size_t size) {
+DType dtype_of_format(std::string_view format, std::size_t size) {
   if (!format.empty() && std::string_view("@=<").find(format[0]) != format.npos) {
     format.remove_prefix(1);
   }
-  if (format.size() != 1) return Element::other;
+  if (format.size() != 1) return DType::other;
   switch (format[0]) {
     case 'f':
-      return Element::float32;
+      return DType::float32;
     case 'd':
-      return Element::float64;
+      return DType::float64;
     case 'e':
-      return Element::float16;
+      return DType::float16;
     case 'b':
-      return Element::int8;
+      return DType::int8;
     case 'B':
-      return Element::uint8;
+      return DType::uint8;
     case 'l':
     case 'q':
-      return size == 8 ? Element::int64 : Element::other;
+      return size == 8 ? DType::int64 : DType::other;
     case 'L':
     case 'Q':
-      return size == 8 ? Element::uint64 : Element::other;
+      return size == 8 ? DType::uint64 : DType::other;
     default:
-      return Element::other;
+      return DType::other;
   }
 }
 
-Element element_of(nb::dlpack::dtype type) {
+DType dtype_of(nb::dlpack::dtype type) {
   using nb::dlpack::dtype_code;
   const auto is = [&](dtype_code code, int bits) {
     return type.code == static_cast<std::uint8_t>(code) && type.bits == bits && type.lanes == 1;
   };
-  if (is(dtype_code::Float, 32)) return Element::float32;
-  if (is(dtype_code::Float, 64)) return Element::float64;
-  if (is(dtype_code::Float, 16)) return Element::float16;
-  if (is(dtype_code::Bfloat, 16)) return Element::bfloat16;
-  if (is(dtype_code::Int, 8)) return Element::int8;
-  if (is(dtype_code::UInt, 8)) return Element::uint8;
-  if (is(dtype_code::Int, 64)) return Element::int64;
-  if (is(dtype_code::UInt, 64)) return Element::uint64;
-  return Element::other;
+  if (is(dtype_code::Float, 32)) return DType::float32;
+  if (is(dtype_code::Float, 64)) return DType::float64;
+  if (is(dtype_code::Float, 16)) return DType::float16;
+  if (is(dtype_code::Bfloat, 16)) return DType::bfloat16;
+  if (is(dtype_code::Int, 8)) return DType::int8;
+  if (is(dtype_code::UInt, 8)) return DType::uint8;
+  if (is(dtype_code::Int, 64)) return DType::int64;
+  if (is(dtype_code::UInt, 64)) return DType::uint64;
+  return DType::other;
 }
 
 // DLPack's device types.
@@ -69,17 +70,40 @@ bool only_dlpack_can(nb::handle object) {
          !nb::isinstance(object, nb::module_::import_("numpy").attr("ndarray"));
 }
 
+/// The capsule of a tensor. DLPack before 1.0 knows no max_version, and cannot export what is
+/// read-only. Throws ArrayTypeError with the tensor's reason, for example that it requires grad.
+nb::object exported(nb::handle object, const char* name) {
+  nb::dict how;
+  how["max_version"] = nb::make_tuple(1, 0);
+  try {
+    // Work on the tensor may be pending on a stream of its library, which does nothing about it
+    // unless told where it will be read: on stream 1, the default one.
+    if (is_cuda(nb::cast<int>(object.attr("__dlpack_device__")()[0]))) how["stream"] = 1;
+    try {
+      return object.attr("__dlpack__")(**how);
+    } catch (nb::python_error& error) {
+      if (!error.matches(PyExc_TypeError)) throw;
+    }
+    nb::del(how["max_version"]);
+    return object.attr("__dlpack__")(**how);
+  } catch (nb::python_error& error) {
+    if (!error.matches(PyExc_Exception) || error.matches(PyExc_MemoryError)) throw;
+    throw ArrayTypeError(std::string(name) +
+                         " cannot be read through DLPack: " + nb::str(error.value()).c_str());
+  }
+}
+
 }  // namespace
 
-std::size_t size_of(Element element) noexcept {
-  switch (element) {
-    case Element::float32:
+std::size_t size_of(DType dtype) noexcept {
+  switch (dtype) {
+    case DType::float32:
       return 4;
-    case Element::float16:
-    case Element::bfloat16:
+    case DType::float16:
+    case DType::bfloat16:
       return 2;
-    case Element::int8:
-    case Element::uint8:
+    case DType::int8:
+    case DType::uint8:
       return 1;
     default:
       return 8;
@@ -88,6 +112,7 @@ std::size_t size_of(Element element) noexcept {
 
 Array::Array(nb::handle object, const char* name, bool writable)
     : name_(name), object_(nb::borrow(object)) {
+  const StaysInside scope;
   if (take_buffer(object, writable)) return;
   if (!writable && (take_dlpack(object) || take_cuda_array_interface(object))) return;
   throw ArrayTypeError(std::string(name) + " must be " +
@@ -101,7 +126,7 @@ Array::~Array() {
   if (buffer_.obj != nullptr) PyBuffer_Release(&buffer_);
 }
 
-std::string Array::element_name() const {
+std::string Array::dtype_name() const {
   const nb::object dtype = nb::getattr(object_, "dtype", nb::none());
   if (!dtype.is_none()) return nb::str(dtype).c_str();
   if (buffer_.obj != nullptr && buffer_.format != nullptr) return buffer_.format;
@@ -125,7 +150,7 @@ bool Array::take_buffer(nb::handle object, bool writable) {
     nb::python_error error;
     if (error.matches(PyExc_MemoryError)) throw error;
     if (!writable && only_dlpack_can(object)) return false;
-    throw ArrayTypeError(std::string(name_) + " of type " + element_name() +
+    throw ArrayTypeError(std::string(name_) + " of type " + dtype_name() +
                          " cannot be read: " + nb::str(error.value()).c_str());
   }
   try {
@@ -137,21 +162,14 @@ bool Array::take_buffer(nb::handle object, bool writable) {
   std::copy_n(buffer_.strides, ndim_, stride_);
   data_ = static_cast<std::byte*>(buffer_.buf);
   const std::string_view format = buffer_.format == nullptr ? "B" : buffer_.format;
-  element_ = element_of_format(format, static_cast<std::size_t>(buffer_.itemsize));
+  dtype_ = dtype_of_format(format, static_cast<std::size_t>(buffer_.itemsize));
   return true;
 }
 
 bool Array::take_dlpack(nb::handle object) {
   if (!nb::hasattr(object, "__dlpack__")) return false;
-  nb::object source = nb::borrow(object);
-  // Work on the tensor may be pending on a stream of its library, which does nothing about it
-  // unless told where it will be read: on stream 1, the default one.
-  if (is_cuda(nb::cast<int>(object.attr("__dlpack_device__")()[0]))) {
-    source = object.attr("__dlpack__")(nb::arg("stream") = 1);
-  }
   nb::ndarray<nb::ro> tensor;
-  if (!nb::try_cast(source, tensor, false)) {
-    object.attr("__dlpack__")();  // says why, for example that the tensor requires grad
+  if (!nb::try_cast(exported(object, name_), tensor, false)) {
     throw ArrayTypeError(std::string(name_) + " cannot be read through DLPack");
   }
   set_shape(tensor.ndim(), tensor.shape_ptr());
@@ -161,7 +179,7 @@ bool Array::take_dlpack(nb::handle object) {
     throw ArrayTypeError(std::string(name_) + " are on DLPack device type " +
                          std::to_string(device) + "; allowed are the host and CUDA");
   }
-  element_ = element_of(tensor.dtype());
+  dtype_ = dtype_of(tensor.dtype());
   for (std::size_t i = 0; i < ndim_; ++i) {
     stride_[i] = tensor.stride(i) * static_cast<std::ptrdiff_t>(tensor.itemsize());
   }
@@ -184,7 +202,7 @@ bool Array::take_cuda_array_interface(nb::handle object) {
   }
   set_shape(shape.size(), extents);
   on_device_ = true;
-  if (value("typestr").equal(nb::str("<f4"))) element_ = Element::float32;
+  if (value("typestr").equal(nb::str("<f4"))) dtype_ = DType::float32;
   const nb::object strides = value("strides");
   stride_[ndim_ - 1] = 4;
   if (ndim_ == 2) stride_[0] = 4 * static_cast<std::ptrdiff_t>(shape_[1]);
@@ -199,9 +217,9 @@ bool Array::take_cuda_array_interface(nb::handle object) {
   return true;
 }
 
-bool Array::is_matrix_of(Element element) const noexcept {
-  const auto size = static_cast<std::ptrdiff_t>(size_of(element));
-  if (element_ != element) return false;
+bool Array::is_matrix_of(DType dtype) const noexcept {
+  const auto size = static_cast<std::ptrdiff_t>(size_of(dtype));
+  if (dtype_ != dtype) return false;
   if (rows() == 0 || cols() == 0) return true;
   return reinterpret_cast<std::uintptr_t>(data_) % static_cast<std::size_t>(size) == 0 &&
          (cols() == 1 || col_stride() == size) &&
@@ -211,7 +229,7 @@ bool Array::is_matrix_of(Element element) const noexcept {
 
 std::size_t Array::matrix_stride() const noexcept {
   if (rows() < 2) return cols();
-  return static_cast<std::size_t>(row_stride()) / size_of(element_);
+  return static_cast<std::size_t>(row_stride()) / size_of(dtype_);
 }
 
 }  // namespace concord::python

@@ -17,9 +17,9 @@
 namespace concord::python {
 
 /// Those before int64 are elements of vectors, float32 in place; int64 and uint64 are labels.
-enum class Element { float32, float64, float16, bfloat16, int8, uint8, int64, uint64, other };
+enum class DType { float32, float64, float16, bfloat16, int8, uint8, int64, uint64, other };
 
-std::size_t size_of(Element element) noexcept;
+std::size_t size_of(DType dtype) noexcept;
 
 /// One- or two-dimensional; strides in bytes, negative ones included. A one-dimensional array is
 /// one row.
@@ -39,9 +39,9 @@ class Array {
   [[nodiscard]] std::ptrdiff_t row_stride() const noexcept { return ndim_ == 1 ? 0 : stride_[0]; }
   [[nodiscard]] std::ptrdiff_t col_stride() const noexcept { return stride_[ndim_ - 1]; }
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
-  [[nodiscard]] Element element() const noexcept { return element_; }
+  [[nodiscard]] DType dtype() const noexcept { return dtype_; }
   /// What the caller's library calls the element type; with the GIL held.
-  [[nodiscard]] std::string element_name() const;
+  [[nodiscard]] std::string dtype_name() const;
   [[nodiscard]] const char* name() const noexcept { return name_; }
 
   /// In CUDA memory; work given to stream() before is to be waited for.
@@ -50,7 +50,7 @@ class Array {
 
   /// Elements of this type, aligned, side by side within a row, and rows in ascending order that do
   /// not overlap: a MatrixView can say it.
-  [[nodiscard]] bool is_matrix_of(Element element) const noexcept;
+  [[nodiscard]] bool is_matrix_of(DType dtype) const noexcept;
   /// Elements from one row to the next; for arrays of which is_matrix_of is true.
   [[nodiscard]] std::size_t matrix_stride() const noexcept;
 
@@ -68,7 +68,7 @@ class Array {
   std::size_t ndim_ = 0;
   std::size_t shape_[2] = {};
   std::ptrdiff_t stride_[2] = {};
-  Element element_ = Element::other;
+  DType dtype_ = DType::other;
   bool on_device_ = false;
   cuda::CudaStream stream_ = nullptr;
 };

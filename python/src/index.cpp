@@ -4,12 +4,19 @@
 #include <chrono>
 #include <concord/cuda.hpp>
 #include <filesystem>
+#include <new>
+#include <span>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "answers.hpp"
+#include "changes.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "number.hpp"
+#include "pieces.hpp"
 #include "reports.hpp"
 #include "row_reader.hpp"
 
@@ -20,27 +27,39 @@ namespace {
 
 struct Stopped {};
 
-constexpr double kPieceSeconds = 0.03;  // of a search, between two looks at signals
 constexpr std::size_t kIngestBytes = 4 << 20;
 
 // What the library tells goes to Python's logging, logger "concord".
 void log(LogLevel level, std::string_view message) noexcept {
-  const nb::gil_scoped_acquire gil;
+  const WithGil gil;
   try {
+    const StaysInside scope;
     nb::module_::import_("logging").attr("getLogger")("concord").attr(
-        level == LogLevel::warning ? "warning" : "info")("%s",
-                                                         nb::str(message.data(), message.size()));
+        level == LogLevel::warning ? "warning" : "info")("%s", to_text(message));
   } catch (nb::python_error& error) {
     error.discard_as_unraisable("concord's log");
   }
 }
 
-RuntimeOptions options(unsigned threads, const std::string& device) {
+/// Several devices, which only shards have, are separated by commas.
+template <class Core>
+RuntimeOf<Core> runtime(unsigned threads, const std::string& device, bool certificates = true) {
   RuntimeOptions options;
   options.threads = threads;
-  options.device = device;
+  options.certificates = certificates;
   options.log = log;
-  return options;
+  if constexpr (std::is_same_v<Core, Index>) {
+    options.device = device;
+    return options;
+  } else {
+    ShardRuntime shards{std::move(options), {}};
+    for (std::size_t begin = 0; begin <= device.size();) {
+      const std::size_t end = std::min(device.find(',', begin), device.size());
+      shards.devices.push_back(device.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    return shards;
+  }
 }
 
 std::filesystem::path to_path(const nb::bytes& path) {
@@ -48,30 +67,13 @@ std::filesystem::path to_path(const nb::bytes& path) {
 }
 
 cuda::DeviceMatrixView<const float> device_view(const Array& array) {
-  if (!array.is_matrix_of(Element::float32)) {
+  if (!array.is_matrix_of(DType::float32)) {
     throw ArrayTypeError(std::string(array.name()) + " in device memory must be float32 with the " +
-                         "elements of a row side by side; these are " + array.element_name());
+                         "elements of a row side by side; these are " + array.dtype_name());
   }
   return {reinterpret_cast<const float*>(array.data()), array.rows(), array.cols(),
           array.matrix_stride()};
 }
-
-/// Queries of the next piece of an exact search, by what the last one took: its speed depends on
-/// the index's size and on the device.
-class Pace {
- public:
-  /// Fewer than `least` at a time would read the vectors too often.
-  explicit Pace(std::size_t least) : least_(least), queries_(least) {}
-  [[nodiscard]] std::size_t queries() const noexcept { return queries_; }
-  void took(std::size_t queries, std::chrono::duration<double> time) noexcept {
-    const double factor = std::clamp(kPieceSeconds / std::max(time.count(), 1e-6), 0.25, 4.0);
-    queries_ = std::max(least_, static_cast<std::size_t>(factor * static_cast<double>(queries)));
-  }
-
- private:
-  const std::size_t least_;
-  std::size_t queries_;
-};
 
 template <class T>
 nb::object to_numpy(const std::vector<T>& values, const char* type) {
@@ -81,82 +83,189 @@ nb::object to_numpy(const std::vector<T>& values, const char* type) {
   return array;
 }
 
+// Vectors in device memory go to one index; shards take theirs from the host.
+[[noreturn]] void refuse_device_memory() {
+  throw Error(ErrorCode::unsupported,
+              "a ShardedIndex reads vectors and queries from host memory only");
+}
+
+std::size_t add_there(Index& index, cuda::DeviceMatrixView<const float> rows,
+                      std::span<const std::uint64_t> labels, cuda::CudaStream stream,
+                      const ProgressCallback& progress) {
+  return cuda::add(index, rows, labels, stream, progress);
+}
+std::size_t add_there(ShardedIndex&, cuda::DeviceMatrixView<const float>,
+                      std::span<const std::uint64_t>, cuda::CudaStream, const ProgressCallback&) {
+  refuse_device_memory();
+}
+
+SearchResult search_there(const Index& index, cuda::DeviceMatrixView<const float> rows,
+                          const SearchParams& how, cuda::CudaStream stream) {
+  return cuda::search(index, rows, how, stream);
+}
+SearchResult search_there(const ShardedIndex&, cuda::DeviceMatrixView<const float>,
+                          const SearchParams&, cuda::CudaStream) {
+  refuse_device_memory();
+}
+
 }  // namespace
 
 /// `work` beside other readers, without the GIL.
+template <class Core>
 template <class Work>
-auto PythonIndex::read(const Work& work) const {
-  const Reading reading(lock_);
-  const nb::gil_scoped_release released;
+auto PythonIndexOf<Core>::read(const Work& work) const {
+  const Reading reading(*lock_);
+  const WithoutGil released;
   return work();
 }
 
-template <class Use>
-void PythonIndex::use_first(bool& was_used, const Use& use) const {
-  if (was_used) return;
-  {
-    const nb::gil_scoped_release released;
-    use();
-  }
-  was_used = true;
-}
+template <class Core>
+PythonIndexOf<Core>::PythonIndexOf(const IndexParams& params, unsigned threads,
+                                   const std::string& device) requires std::is_same_v<Core, Index>
+    : PythonIndexOf(Core(params, runtime<Core>(threads, device)), threads, device) {}
 
-PythonIndex::PythonIndex(const IndexParams& params, unsigned threads, const std::string& device)
-    : index_(params, options(threads, device)), threads_(threads), device_(device) {}
+template <class Core>
+PythonIndexOf<Core>::PythonIndexOf(
+    const IndexParams& params, const ShardParams& shards, unsigned threads,
+    const std::string& device) requires std::is_same_v<Core, ShardedIndex>
+    : PythonIndexOf(Core(params, shards, runtime<Core>(threads, device)), threads, device) {}
 
-PythonIndex* PythonIndex::load(nb::bytes path, unsigned threads, const std::string& device,
-                               const Loader& loader) {
+template <class Core>
+PythonIndexOf<Core>* PythonIndexOf<Core>::load(nb::bytes path, unsigned threads,
+                                               const std::string& device, const Loader& loader) {
   const std::filesystem::path from = to_path(path);
-  const nb::gil_scoped_release released;
-  return new PythonIndex(loader(from, options(threads, device)), threads, device);
+  const WithoutGil released;
+  return with_path(from.string(), [&] {
+    return new PythonIndexOf(loader(from, runtime<Core>(threads, device)), threads, device);
+  });
 }
 
-void PythonIndex::save(nb::bytes path, const Saver& saver) const {
+template <class Core>
+void PythonIndexOf<Core>::save(nb::bytes path, const Saver& saver) const {
   const std::filesystem::path to = to_path(path);
-  read([&] { saver(index_, to); });
+  with_path(to.string(), [&] { read([&] { saver(*index_, to); }); });
 }
 
-void PythonIndex::compact() {
-  const Writing turn(adding_);
-  const Reading beside_readers(lock_);
-  const nb::gil_scoped_release released;
-  index_.compact();
+template <class Core>
+nb::object PythonIndexOf<Core>::to_bytes() const requires std::is_same_v<Core, Index> {
+  nb::object bytes;
+  char* next = nullptr;
+  read([&] {
+    index_->write([&](std::span<const std::byte> piece, std::uint64_t left) {
+      if (next == nullptr) {
+        const WithGil gil;
+        bytes = nb::steal(
+            PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(piece.size() + left)));
+        if (!bytes.is_valid()) {
+          PyErr_Clear();
+          throw std::bad_alloc();
+        }
+        next = PyBytes_AS_STRING(bytes.ptr());
+      }
+      next = std::copy_n(reinterpret_cast<const char*>(piece.data()), piece.size(), next);
+    });
+  });
+  return bytes;
+}
+
+template <class Core>
+void PythonIndexOf<Core>::write(nb::object put) const requires std::is_same_v<Core, Index> {
+  Watch watch(std::move(put));
+  read([&] {
+    try {
+      index_->write([&](std::span<const std::byte> piece, std::uint64_t) {
+        while (!piece.empty()) {
+          const auto some = piece.first(std::min(piece.size(), kPieceBytes));
+          if (!watch.take(some.data(), some.size())) throw Stopped();
+          piece = piece.subspan(some.size());
+        }
+      });
+    } catch (const Stopped&) {
+    }
+  });
+  watch.rethrow();
+}
+
+template <class Core>
+PythonIndexOf<Core>* PythonIndexOf<Core>::from_bytes(
+    nb::handle content, unsigned threads,
+    const std::string& device) requires std::is_same_v<Core, Index> {
+  const Array bytes(content, "bytes of an index");
+  if (bytes.dtype() != DType::uint8 || !bytes.is_matrix_of(DType::uint8) || bytes.ndim() != 1) {
+    throw ArrayTypeError("an index is read from bytes, a bytearray or a memoryview of bytes");
+  }
+  const WithoutGil released;
+  return new PythonIndexOf(
+      Index::from_bytes({bytes.data(), bytes.cols()}, runtime<Core>(threads, device)), threads,
+      device);
+}
+
+template <class Core>
+void PythonIndexOf<Core>::expect_own() const {
+  if (!of_shards_) return;
+  throw Error(ErrorCode::unsupported,
+              "the index is a shard of a ShardedIndex and can only be read; add to the whole");
+}
+
+template <class Core>
+void PythonIndexOf<Core>::compact() {
+  expect_own();
+  const Writing turn(changing_);
+  const Reading beside_readers(*lock_);
+  const WithoutGil released;
+  index_->compact();
 }
 
 // ------------------------------------------------------------------------------------------- add
 
-std::size_t PythonIndex::add(nb::handle vectors, nb::handle labels, nb::object progress) {
+template <class Core>
+bool PythonIndexOf<Core>::labels_fit() const {
+  if (range_->is_known) return range_->fits;
+  bool fits = true;
+  {
+    const WithoutGil released;
+    fits = fit_int64(index_->labels());
+  }
+  if (!range_->is_known) *range_ = {true, fits};  // else an addition knows better
+  return range_->fits;
+}
+
+template <class Core>
+std::size_t PythonIndexOf<Core>::add(nb::handle vectors, nb::handle labels, nb::object progress) {
+  expect_own();
   const Array rows(vectors, "vectors");
   std::optional<Array> label_array;
   std::span<const std::uint64_t> label_span;
   if (!labels.is_none()) {
     label_array.emplace(labels, "labels");
-    label_span = {reinterpret_cast<const std::uint64_t*>(label_array->data()), label_array->cols()};
-    if (label_span.size() != rows.rows()) {
-      throw Error(ErrorCode::dimension_mismatch, std::to_string(label_span.size()) +
-                                                     " labels for " + std::to_string(rows.rows()) +
-                                                     " vectors; there must be one each");
-    }
+    label_span = labels_of(*label_array);
+    expect_one_each(label_span, rows);
   }
-  const Writing turn(adding_);
-  const Reading beside_readers(lock_);
   Watch watch(std::move(progress));
+  return change(label_span, [&] { return insert(rows, label_span, watch); });
+}
+
+template <class Core>
+std::size_t PythonIndexOf<Core>::insert(const Array& vectors, std::span<const std::uint64_t> labels,
+                                        Watch& watch) {
   std::size_t added = 0;
-  if (rows.on_device()) {
-    const auto view = device_view(rows);
-    const nb::gil_scoped_release released;
-    added = cuda::add(
-        index_, view, label_span, rows.stream(),
+  if (vectors.on_device()) {
+    const auto view = device_view(vectors);
+    const WithoutGil released;
+    added = add_there(
+        *index_, view, labels, vectors.stream(),
         [&](std::uint64_t done, std::uint64_t total) { return watch.go_on(done, total); });
   } else {
-    added = add_from_host(rows, label_span, watch);
+    added = add_from_host(vectors, labels, watch);
   }
   watch.rethrow();
   return added;
 }
 
-std::size_t PythonIndex::add_from_host(const Array& vectors, std::span<const std::uint64_t> labels,
-                                       Watch& watch) {
+template <class Core>
+std::size_t PythonIndexOf<Core>::add_from_host(const Array& vectors,
+                                               std::span<const std::uint64_t> labels,
+                                               Watch& watch) {
   RowReader reader(vectors);
   const std::size_t most = std::max<std::size_t>(
       kIngestBytes / sizeof(float) / std::max<std::size_t>(vectors.cols(), 1), 1);
@@ -167,9 +276,9 @@ std::size_t PythonIndex::add_from_host(const Array& vectors, std::span<const std
   const auto progress = [&](std::uint64_t done, std::uint64_t total) {
     return watch.go_on(done, total);
   };
-  const nb::gil_scoped_release released;
+  const WithoutGil released;
   try {
-    return index_.add_from(source, vectors.rows(), labels, progress);
+    return index_->add_from(source, vectors.rows(), labels, progress);
   } catch (const Stopped&) {
     return 0;
   }
@@ -177,56 +286,36 @@ std::size_t PythonIndex::add_from_host(const Array& vectors, std::span<const std
 
 // ---------------------------------------------------------------------------------------- search
 
-std::size_t PythonIndex::workers() const {
+template <class Core>
+std::size_t PythonIndexOf<Core>::workers() const {
   static const unsigned hardware =
       std::max(std::thread::hardware_concurrency(), 1U);  // asks the system
   return threads_ == 0 ? hardware : threads_;
 }
 
-// By the distances that a search of README.md's sample takes and what one costs.
-std::size_t PythonIndex::queries_per_piece(std::uint32_t ef) const {
+// By the distances that a search of the built-in sample takes and what one costs.
+template <class Core>
+std::size_t PythonIndexOf<Core>::queries_per_piece(std::uint32_t ef) const {
   const std::size_t nanoseconds = (200 + std::size_t{11} * ef) * (20 + params().dimension / 8);
   return std::max(static_cast<std::size_t>(kPieceSeconds * 1e9) / nanoseconds, std::size_t{1}) *
          workers();
 }
 
-/// Calls run(first, rows) for pieces of `queries`, of piece() each, one after the other.
-template <class Piece, class Run>
-void PythonIndex::in_pieces(const Array& queries, const Piece& piece, const Run& run) const {
-  RowReader reader(queries);
-  Watch watch{nb::none()};
-  {
-    const nb::gil_scoped_release released;
-    std::size_t first = 0;
-    do {
-      const MatrixView<const float> rows = reader.read(first, piece());
-      try {
-        run(first, rows);
-      } catch (const Error& error) {
-        if (first == 0 || error.code() != ErrorCode::invalid_vector) throw;
-        throw Error(error.code(),
-                    "counted from query " + std::to_string(first) + ": " + error.what());
-      }
-      first += rows.rows;
-    } while (first < queries.rows() && watch.go_on());
-  }
-  watch.rethrow();
-}
-
-nb::object PythonIndex::search(nb::handle queries, nb::handle k, nb::handle ef, nb::handle slack,
-                               nb::handle out) const {
+template <class Core>
+nb::object PythonIndexOf<Core>::search(nb::handle queries, nb::handle k, nb::handle ef,
+                                       nb::handle slack, nb::handle out) const {
   const Array rows(queries, "queries");
   const SearchParams how{number32(k, "k"), number32(ef, "ef"), real_number(slack, "slack")};
-  const Reading reading(lock_);
-  use_first(used_links_, [&] { (void)index_.search({}, how); });
-  (void)index_.search({},
-                      how);  // refuses what is not allowed before any memory is taken for answers
+  const Reading reading(*lock_);
+  use_first(used_links_, [&] { (void)index_->search({}, how); });
+  (void)index_->search({},
+                       how);  // refuses what is not allowed before any memory is taken for answers
   const Answers answers(rows.rows(), how.k, rows.ndim() == 1, out);
   if (rows.on_device()) {
     const auto view = device_view(rows);
-    const nb::gil_scoped_release released;
-    answers.put(cuda::search(index_, view, how, rows.stream()), 0);
-    return answers.arrays();
+    const WithoutGil released;
+    answers.put(search_there(*index_, view, how, rows.stream()), 0);
+    return answers.arrays(labels_fit());
   }
   std::vector<std::uint32_t> counts;
   const std::size_t most = queries_per_piece(std::max(how.ef, how.k));
@@ -234,80 +323,111 @@ nb::object PythonIndex::search(nb::handle queries, nb::handle k, nb::handle ef, 
       rows, [&] { return most; },
       [&](std::size_t first, MatrixView<const float> piece) {
         counts.resize(piece.rows);
-        index_.search(piece, how, answers.labels().rows_from(first, piece.rows),
-                      answers.distances().rows_from(first, piece.rows), counts);
+        index_->search(piece, how, answers.labels().rows_from(first, piece.rows),
+                       answers.distances().rows_from(first, piece.rows), counts);
       });
-  return answers.arrays();
+  return answers.arrays(labels_fit());
 }
 
-nb::object PythonIndex::exact_search(nb::handle queries, nb::handle k, nb::handle out) const {
+template <class Core>
+nb::object PythonIndexOf<Core>::exact_search(nb::handle queries, nb::handle k,
+                                             nb::handle out) const {
   const Array rows(queries, "queries");
   if (rows.on_device()) {
     throw Error(ErrorCode::unsupported, "exact_search reads queries from host memory only");
   }
   const std::uint32_t width = number32(k, "k");
-  const Reading reading(lock_);
-  use_first(used_vectors_, [&] { (void)index_.exact_search({}, width); });
-  (void)index_.exact_search({}, width);
+  const Reading reading(*lock_);
+  use_first(used_vectors_, [&] { (void)index_->exact_search({}, width); });
+  (void)index_->exact_search({}, width);
   const Answers answers(rows.rows(), width, rows.ndim() == 1, out);
   Pace pace(4 * workers());
   in_pieces(
       rows, [&] { return pace.queries(); },
       [&](std::size_t first, MatrixView<const float> piece) {
         const auto start = std::chrono::steady_clock::now();
-        answers.put(index_.exact_search(piece, width), first);
+        answers.put(index_->exact_search(piece, width), first);
         pace.took(piece.rows, std::chrono::steady_clock::now() - start);
       });
-  return answers.arrays();
+  return answers.arrays(labels_fit());
 }
 
 // --------------------------------------------------------------------------------------- content
 
-std::size_t PythonIndex::size() const {
-  const Reading reading(lock_);
-  return index_.size();
+template <class Core>
+std::size_t PythonIndexOf<Core>::size() const {
+  const Reading reading(*lock_);
+  return index_->size();
 }
 
-bool PythonIndex::contains(std::uint64_t label) const {
-  const Reading reading(lock_);
-  use_first(used_labels_, [&] { (void)index_.contains(label); });
-  return index_.contains(label);
+template <class Core>
+bool PythonIndexOf<Core>::contains(std::uint64_t label) const {
+  const Reading reading(*lock_);
+  use_first(used_labels_, [&] { (void)index_->contains(label); });
+  return index_->contains(label);
 }
 
-nb::object PythonIndex::vector(std::uint64_t label) const {
-  const Reading reading(lock_);
-  use_first(used_vectors_, [&] { (void)index_.exact_search({}, 0); });
-  return to_numpy(index_.vector(label), "f4");
+template <class Core>
+nb::object PythonIndexOf<Core>::vector(std::uint64_t label) const {
+  const Reading reading(*lock_);
+  use_first(used_vectors_, [&] { (void)index_->exact_search({}, 0); });
+  return to_numpy(index_->vector(label), "f4");
 }
 
-nb::object PythonIndex::labels() const {
-  return to_numpy(read([&] { return index_.labels(); }), "u8");
-}
-
-std::string PythonIndex::digest() const {
-  return read([&] { return index_.digest(); });
-}
-
-nb::dict PythonIndex::audit() const {
-  return to_dict(read([&] { return index_.audit(); }));
-}
-
-nb::dict PythonIndex::stats() const {
-  return to_dict(read([&] { return index_.stats(); }));
-}
-
-nb::dict PythonIndex::memory() const {
-  return to_dict(read([&] { return index_.memory(); }));
-}
-
-void PythonIndex::set_runtime(unsigned threads, const std::string& device) {
-  const Writing writing(lock_);
+template <class Core>
+nb::object PythonIndexOf<Core>::labels() const {
+  const Reading reading(*lock_);
+  std::vector<std::uint64_t> labels;
   {
-    const nb::gil_scoped_release released;
-    index_.set_runtime(options(threads, device));
+    const WithoutGil released;
+    labels = index_->labels();
+  }
+  return to_numpy(labels, labels_fit() ? "i8" : "u8");
+}
+
+template <class Core>
+std::string PythonIndexOf<Core>::digest() const {
+  return read([&] { return index_->digest(); });
+}
+
+template <class Core>
+nb::dict PythonIndexOf<Core>::audit() const {
+  return to_dict(read([&] { return index_->audit(); }));
+}
+
+template <class Core>
+nb::dict PythonIndexOf<Core>::stats() const {
+  return to_dict(read([&] { return index_->stats(); }));
+}
+
+template <class Core>
+nb::dict PythonIndexOf<Core>::memory() const {
+  return to_dict(read([&] { return index_->memory(); }));
+}
+
+template <class Core>
+void PythonIndexOf<Core>::set_runtime(unsigned threads, const std::string& device,
+                                      bool certificates) {
+  expect_own();
+  const Writing writing(*lock_);
+  {
+    const WithoutGil released;
+    index_->set_runtime(runtime<Core>(threads, device, certificates));
   }
   threads_ = threads;
   device_ = device;
+  certificates_ = certificates;
+}
+
+template class PythonIndexOf<Index>;
+template class PythonIndexOf<ShardedIndex>;
+
+PythonIndex* shard_of(const PythonShardedIndex& whole, std::uint32_t number) {
+  const Index& shard = whole.index_->shard(number);
+  // It keeps the whole alive, and is only read.
+  std::shared_ptr<Index> shared(whole.index_, const_cast<Index*>(&shard));
+  return new PythonIndex(std::move(shared), whole.lock_, whole.range_, whole.threads_,
+                         whole.device_, true);
 }
 
 }  // namespace concord::python

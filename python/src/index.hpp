@@ -1,5 +1,5 @@
-// A concord::Index that no Python program can use wrongly: arguments are checked, members take
-// turns, long work releases the GIL and heeds Ctrl-C.
+// A concord::Index or ShardedIndex that no Python program can use wrongly: arguments are checked,
+// members take turns, long work releases the GIL and heeds Ctrl-C.
 //
 // Thread-safety: all members, called with the GIL held.
 #pragma once
@@ -7,11 +7,15 @@
 #include <nanobind/nanobind.h>
 
 #include <concord/index.hpp>
+#include <concord/sharded_index.hpp>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <span>
 #include <string>
+#include <type_traits>
 
 #include "array.hpp"
 #include "index_lock.hpp"
@@ -19,22 +23,72 @@
 
 namespace concord::python {
 
-class PythonIndex {
+template <class Core>
+class PythonIndexOf;
+using PythonIndex = PythonIndexOf<Index>;
+using PythonShardedIndex = PythonIndexOf<ShardedIndex>;
+
+template <class Core>
+using RuntimeOf = std::conditional_t<std::is_same_v<Core, Index>, RuntimeOptions, ShardRuntime>;
+
+/// Whether all labels that an index has had since it was made or read fit int64.
+struct LabelRange {
+  bool is_known = false;
+  bool fits = true;
+};
+
+constexpr std::size_t kPieceBytes = 1 << 20;
+
+/// `Core` is Index or ShardedIndex.
+template <class Core>
+class PythonIndexOf {
  public:
-  PythonIndex(const IndexParams& params, unsigned threads, const std::string& device);
+  PythonIndexOf(const IndexParams& params, unsigned threads,
+                const std::string& device) requires std::is_same_v<Core, Index>;
+  PythonIndexOf(const IndexParams& params, const ShardParams& shards, unsigned threads,
+                const std::string& device) requires std::is_same_v<Core, ShardedIndex>;
   /// Reads and writes files: Concord's own, or those of another library.
-  using Loader = std::function<Index(const std::filesystem::path&, RuntimeOptions)>;
-  using Saver = std::function<void(const Index&, const std::filesystem::path&)>;
-  static PythonIndex* load(nanobind::bytes path, unsigned threads, const std::string& device,
-                           const Loader& loader);
+  using Loader = std::function<Core(const std::filesystem::path&, RuntimeOf<Core>)>;
+  using Saver = std::function<void(const Core&, const std::filesystem::path&)>;
+  static PythonIndexOf* load(nanobind::bytes path, unsigned threads, const std::string& device,
+                             const Loader& loader);
 
   /// `labels`: None or a one-dimensional array of uint64.
   std::size_t add(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress);
+  /// Index::update or Index::upsert.
+  using Replacement = std::size_t (Index::*)(MatrixView<const float>,
+                                             std::span<const std::uint64_t>,
+                                             const ProgressCallback&);
+  std::size_t replace(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress,
+                      Replacement member) requires std::is_same_v<Core, Index>;
+  std::size_t remove(nanobind::handle labels) requires std::is_same_v<Core, Index>;
+  void flush() requires std::is_same_v<Core, Index>;
   nanobind::object search(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
                           nanobind::handle slack, nanobind::handle out) const;
   nanobind::object exact_search(nanobind::handle queries, nanobind::handle k,
                                 nanobind::handle out) const;
+  /// As search and exact_search, among the vectors that filters let match: a Filter for all
+  /// queries, or a list with a Filter or None for each.
+  nanobind::object search_among(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
+                                nanobind::handle slack, nanobind::handle filters,
+                                nanobind::handle out) const requires std::is_same_v<Core, Index>;
+  nanobind::object exact_search_among(
+      nanobind::handle queries, nanobind::handle k, nanobind::handle filters,
+      nanobind::handle out) const requires std::is_same_v<Core, Index>;
+  /// Filters of arrays with one dimension: a byte a vector, bits from number `offset` on, labels.
+  Filter filter_of_mask(nanobind::handle mask) const requires std::is_same_v<Core, Index>;
+  Filter filter_of_bits(nanobind::handle bits, std::size_t count,
+                        std::size_t offset) const requires std::is_same_v<Core, Index>;
+  Filter filter_of_labels(nanobind::handle labels) const requires std::is_same_v<Core, Index>;
+  Filter filter_of_range(std::size_t first,
+                         std::size_t last) const requires std::is_same_v<Core, Index>;
   void save(nanobind::bytes path, const Saver& saver) const;
+  /// The bytes that save writes.
+  [[nodiscard]] nanobind::object to_bytes() const requires std::is_same_v<Core, Index>;
+  /// Calls `put` with them in pieces of at most kPieceBytes.
+  void write(nanobind::object put) const requires std::is_same_v<Core, Index>;
+  static PythonIndexOf* from_bytes(nanobind::handle content, unsigned threads,
+                                   const std::string& device) requires std::is_same_v<Core, Index>;
   void compact();
 
   [[nodiscard]] std::size_t size() const;
@@ -46,38 +100,74 @@ class PythonIndex {
   [[nodiscard]] nanobind::dict stats() const;
   [[nodiscard]] nanobind::dict memory() const;
 
-  [[nodiscard]] const IndexParams& params() const { return index_.params(); }  // never change
+  [[nodiscard]] const IndexParams& params() const { return index_->params(); }  // never change
+  /// For what only one kind of index has, and what needs no lock.
+  [[nodiscard]] const Core& core() const { return *index_; }
   [[nodiscard]] unsigned threads() const { return threads_; }
   [[nodiscard]] const std::string& device() const { return device_; }
-  void set_runtime(unsigned threads, const std::string& device);
+  [[nodiscard]] bool certificates() const { return certificates_; }
+  void set_runtime(unsigned threads, const std::string& device, bool certificates);
 
  private:
   using Reading = std::shared_lock<IndexLock>;
   using Writing = std::unique_lock<IndexLock>;
 
-  PythonIndex(Index index, unsigned threads, std::string device)
-      : index_(std::move(index)), threads_(threads), device_(std::move(device)) {}
+  friend PythonIndex* shard_of(const PythonShardedIndex& whole, std::uint32_t number);
 
+  PythonIndexOf(Core index, unsigned threads, std::string device)
+      : PythonIndexOf(std::make_shared<Core>(std::move(index)), std::make_shared<IndexLock>(),
+                      std::make_shared<LabelRange>(), threads, std::move(device), false) {
+    range_->is_known = index_->size() == 0;
+  }
+  PythonIndexOf(std::shared_ptr<Core> index, std::shared_ptr<IndexLock> lock,
+                std::shared_ptr<LabelRange> range, unsigned threads, std::string device,
+                bool of_shards)
+      : lock_(std::move(lock)),
+        index_(std::move(index)),
+        range_(std::move(range)),
+        of_shards_(of_shards),
+        threads_(threads),
+        device_(std::move(device)) {}
+  /// Throws Error(unsupported) for a shard of another index.
+  void expect_own() const;
+
+  std::size_t insert(const Array& vectors, std::span<const std::uint64_t> labels, Watch& watch);
   std::size_t add_from_host(const Array& vectors, std::span<const std::uint64_t> labels,
                             Watch& watch);
+  template <class Work>
+  std::size_t change(std::span<const std::uint64_t> labels, const Work& work);
   template <class Piece, class Run>
   void in_pieces(const Array& queries, const Piece& piece, const Run& run) const;
   [[nodiscard]] std::size_t workers() const;
   [[nodiscard]] std::size_t queries_per_piece(std::uint32_t ef) const;
+  template <class Search>
+  nanobind::object among(const Array& queries, std::uint32_t k, nanobind::handle filters,
+                         nanobind::handle out, std::size_t piece, const Search& search) const;
   template <class Work>
   auto read(const Work& work) const;
+  /// Whether all labels are, and were, below 2^63; for members that hold the lock. One that is
+  /// removed beside a search may be in its answer.
+  [[nodiscard]] bool labels_fit() const;
   /// Does `use`, without the GIL, unless it was done before: the first use of each part of a mapped
   /// file checks it, which takes long, and members that keep the GIL must not be the first.
   template <class Use>
   void use_first(bool& was_used, const Use& use) const;
 
-  mutable IndexLock lock_;  ///< shared by all calls but those that need the index to themselves
-  IndexLock adding_;        ///< additions take turns; taken before lock_
-  Index index_;
+  /// Shared by all calls but those that need the index to themselves; a shard has that of the
+  /// whole.
+  std::shared_ptr<IndexLock> lock_;
+  IndexLock changing_;  ///< changes take turns; taken before lock_
+  std::shared_ptr<Core> index_;
+  std::shared_ptr<LabelRange> range_;  ///< guarded by the GIL; a shard has that of the whole
+  const bool of_shards_;               ///< a shard of a ShardedIndex, for reading
   // Guarded by the GIL.
   mutable bool used_links_ = false, used_vectors_ = false, used_labels_ = false;
   unsigned threads_;
   std::string device_;
+  bool certificates_ = true;
 };
+
+/// Shard `number`, for reading; it keeps the whole alive. Throws Error(invalid_parameter).
+PythonIndex* shard_of(const PythonShardedIndex& whole, std::uint32_t number);
 
 }  // namespace concord::python

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <vector>
 
 #include "errors.hpp"
+#include "gil.hpp"
 
 namespace nb = nanobind;
 
@@ -27,6 +29,18 @@ void refuse_if_held(const IndexLock* lock) {
 
 }  // namespace
 
+/// Called with the GIL held, so that one thread of the child is the first.
+void IndexLock::expect_own_process() {
+  if (process_ == getpid()) return;
+  const bool is_held = std::find(held.begin(), held.end(), this) != held.end();
+  new (&mutex_) std::mutex;
+  new (&changed_) std::condition_variable;
+  writing_ = writing_ && is_held;
+  readers_ = is_held && !writing_ ? 1 : 0;
+  waiting_writers_ = 0;
+  process_ = getpid();
+}
+
 /// Waits for free(), calls enter(); both with the mutex held, which nobody holds while he waits for
 /// the GIL.
 template <class Free, class Enter>
@@ -39,8 +53,11 @@ void IndexLock::acquire(const Free& free, const Enter& enter) {
         const std::lock_guard guard(mutex_);
         if (free()) return enter();
       }
-      if (PyErr_CheckSignals() != 0) nb::raise_python_error();
-      const nb::gil_scoped_release released;
+      {
+        const StaysInside scope;
+        if (PyErr_CheckSignals() != 0) nb::raise_python_error();
+      }
+      const WithoutGil released;
       std::unique_lock guard(mutex_);
       entered = changed_.wait_for(guard, std::chrono::milliseconds(20), free);
       if (entered) enter();
@@ -52,6 +69,7 @@ void IndexLock::acquire(const Free& free, const Enter& enter) {
 }
 
 void IndexLock::lock() {
+  expect_own_process();
   {
     const std::lock_guard guard(mutex_);
     ++waiting_writers_;
@@ -78,6 +96,7 @@ void IndexLock::unlock() noexcept {
 }
 
 void IndexLock::lock_shared() {
+  expect_own_process();
   acquire([&] { return !writing_ && waiting_writers_ == 0; }, [&] { ++readers_; });
 }
 

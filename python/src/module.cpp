@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 
 #include <optional>
+#include <utility>
 
 #include "errors.hpp"
 #include "index.hpp"
@@ -60,6 +61,10 @@ PythonIndex* load(const nb::bytes& path, nb::handle threads, const std::string& 
   return PythonIndex::load(path, number32(threads, "threads"), device, Index::load);
 }
 
+PythonIndex* from_bytes(nb::handle content, nb::handle threads, const std::string& device) {
+  return PythonIndex::from_bytes(content, number32(threads, "threads"), device);
+}
+
 PythonIndex* map(const nb::bytes& path, bool check, nb::handle threads, const std::string& device) {
   return PythonIndex::load(path, number32(threads, "threads"), device,
                            [&](const std::filesystem::path& from, RuntimeOptions options) {
@@ -69,56 +74,169 @@ PythonIndex* map(const nb::bytes& path, bool check, nb::handle threads, const st
                            });
 }
 
-void save(const PythonIndex& self, const nb::bytes& path) {
-  self.save(path, [](const Index& index, const std::filesystem::path& to) { index.save(to); });
+ShardParams make_shards(nb::handle shards, nb::handle block) {
+  return {number32(shards, "shards"), number32(block, "block")};
 }
 
-void set_runtime(PythonIndex& self, nb::handle threads, const std::string& device) {
-  self.set_runtime(number32(threads, "threads"), device);
+void make_sharded_index(PythonShardedIndex* self, nb::handle dim, const std::string& metric,
+                        nb::handle M, nb::handle ef_construction, nb::handle seed,
+                        nb::handle epoch_limit, nb::handle shards, nb::handle block,
+                        nb::handle threads, const std::string& device) {
+  const IndexParams params = make_params(dim, metric, M, ef_construction, seed, epoch_limit);
+  new (self)
+      PythonShardedIndex(params, make_shards(shards, block), number32(threads, "threads"), device);
+}
+
+PythonShardedIndex* open_shards(const nb::bytes& folder, nb::handle dim, const std::string& metric,
+                                nb::handle M, nb::handle ef_construction, nb::handle seed,
+                                nb::handle epoch_limit, nb::handle shards, nb::handle block,
+                                const std::string& durability, nb::handle threads,
+                                const std::string& device) {
+  const Durability level = to_durability(durability);
+  std::optional<IndexParams> params;
+  ShardParams layout;
+  if (!dim.is_none()) {
+    params = make_params(dim, metric, M, ef_construction, seed, epoch_limit);
+    layout = make_shards(shards, block);
+  }
+  return PythonShardedIndex::load(
+      folder, number32(threads, "threads"), device,
+      [&](const std::filesystem::path& from, ShardRuntime runtime) {
+        return params ? ShardedIndex::open(from, *params, layout, level, std::move(runtime))
+                      : ShardedIndex::open(from, level, std::move(runtime));
+      });
+}
+
+PythonShardedIndex* load_shards(const nb::bytes& folder, nb::handle threads,
+                                const std::string& device) {
+  return PythonShardedIndex::load(folder, number32(threads, "threads"), device, ShardedIndex::load);
+}
+
+PythonShardedIndex* map_shards(const nb::bytes& folder, bool check, nb::handle threads,
+                               const std::string& device) {
+  return PythonShardedIndex::load(folder, number32(threads, "threads"), device,
+                                  [&](const std::filesystem::path& from, ShardRuntime runtime) {
+                                    return ShardedIndex::map(
+                                        from, check ? MapCheck::on_open : MapCheck::on_first_use,
+                                        std::move(runtime));
+                                  });
+}
+
+template <class Core>
+void save(const PythonIndexOf<Core>& self, const nb::bytes& path) {
+  self.save(path, [](const Core& index, const std::filesystem::path& to) { index.save(to); });
+}
+
+template <class Core>
+void set_runtime(PythonIndexOf<Core>& self, nb::handle threads, const std::string& device,
+                 bool certificates) {
+  self.set_runtime(number32(threads, "threads"), device, certificates);
+}
+
+template <PythonIndex::Replacement member>
+std::size_t replace(PythonIndex& self, nb::handle vectors, nb::handle labels, nb::object progress) {
+  return self.replace(vectors, labels, std::move(progress), member);
+}
+
+/// What both kinds of index have.
+template <class Core>
+void define_members(nb::class_<PythonIndexOf<Core>>& index) {
+  using Self = PythonIndexOf<Core>;
+  index.def("save", save<Core>, "path"_a)
+      .def("compact", &Self::compact)
+      .def("add", &Self::add, "vectors"_a.none(), "labels"_a.none(), "progress"_a.none())
+      .def("search", &Self::search, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
+           "slack"_a.none(), "out"_a.none())
+      .def("exact_search", &Self::exact_search, "queries"_a.none(), "k"_a.none(), "out"_a.none())
+      .def("size", &Self::size)
+      .def("contains", &Self::contains, "label"_a)
+      .def("vector", &Self::vector, "label"_a)
+      .def("labels", &Self::labels)
+      .def("digest", &Self::digest)
+      .def("audit", &Self::audit)
+      .def("stats", &Self::stats)
+      .def("memory", &Self::memory)
+      .def("set_runtime", set_runtime<Core>, "threads"_a.none(), "device"_a, "certificates"_a)
+      .def_prop_ro("certificates", &Self::certificates)
+      .def_prop_ro("dim", [](const Self& self) { return self.params().dimension; })
+      .def_prop_ro("metric", [](const Self& self) { return to_string(self.params().metric); })
+      .def_prop_ro("M", [](const Self& self) { return self.params().M; })
+      .def_prop_ro("ef_construction",
+                   [](const Self& self) { return self.params().ef_construction; })
+      .def_prop_ro("seed", [](const Self& self) { return self.params().seed; })
+      .def_prop_ro("epoch_limit", [](const Self& self) { return self.params().epoch_limit; })
+      .def_prop_ro("threads", &Self::threads)
+      .def_prop_ro("device", &Self::device);
 }
 
 }  // namespace
 
 NB_MODULE(_concord, m) {
   translate_errors();
+  // A daemon thread may be inside a call when the interpreter ends, and keeps what it uses.
+  nb::set_leak_warnings(false);
   m.attr("built_with_cuda") = bool{CONCORD_PYTHON_CUDA};
 
   m.def("load", load, "path"_a, "threads"_a.none(), "device"_a);
+  m.def("from_bytes", from_bytes, "content"_a.none(), "threads"_a.none(), "device"_a);
   m.def("map", map, "path"_a, "check"_a, "threads"_a.none(), "device"_a);
   m.def("open", open_index, "path"_a, "dim"_a.none(), "metric"_a, "M"_a.none(),
         "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "durability"_a,
         "threads"_a.none(), "device"_a);
 
-  nb::class_<PythonIndex>(m, "Index")
-      .def("__init__", make_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
-           "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "threads"_a.none(),
-           "device"_a)
-      .def("save", save, "path"_a)
-      .def("compact", &PythonIndex::compact)
-      .def("add", &PythonIndex::add, "vectors"_a.none(), "labels"_a.none(), "progress"_a.none())
-      .def("search", &PythonIndex::search, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
-           "slack"_a.none(), "out"_a.none())
-      .def("exact_search", &PythonIndex::exact_search, "queries"_a.none(), "k"_a.none(),
-           "out"_a.none())
-      .def("size", &PythonIndex::size)
-      .def("contains", &PythonIndex::contains, "label"_a)
-      .def("vector", &PythonIndex::vector, "label"_a)
-      .def("labels", &PythonIndex::labels)
-      .def("digest", &PythonIndex::digest)
-      .def("audit", &PythonIndex::audit)
-      .def("stats", &PythonIndex::stats)
-      .def("memory", &PythonIndex::memory)
-      .def("set_runtime", set_runtime, "threads"_a.none(), "device"_a)
-      .def_prop_ro("dim", [](const PythonIndex& self) { return self.params().dimension; })
-      .def_prop_ro("metric",
-                   [](const PythonIndex& self) { return to_string(self.params().metric); })
-      .def_prop_ro("M", [](const PythonIndex& self) { return self.params().M; })
-      .def_prop_ro("ef_construction",
-                   [](const PythonIndex& self) { return self.params().ef_construction; })
-      .def_prop_ro("seed", [](const PythonIndex& self) { return self.params().seed; })
-      .def_prop_ro("epoch_limit", [](const PythonIndex& self) { return self.params().epoch_limit; })
-      .def_prop_ro("threads", &PythonIndex::threads)
-      .def_prop_ro("device", &PythonIndex::device);
+  m.def("open_shards", open_shards, "folder"_a, "dim"_a.none(), "metric"_a, "M"_a.none(),
+        "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "shards"_a.none(),
+        "block"_a.none(), "durability"_a, "threads"_a.none(), "device"_a);
+  m.def("load_shards", load_shards, "folder"_a, "threads"_a.none(), "device"_a);
+  m.def("map_shards", map_shards, "folder"_a, "check"_a, "threads"_a.none(), "device"_a);
+
+  nb::class_<Filter>(m, "Filter")
+      .def("__and__", &Filter::operator&, "other"_a)
+      .def("__or__", &Filter::operator|, "other"_a)
+      .def("__invert__", &Filter::operator~)
+      .def_prop_ro("matches", &Filter::matches)
+      .def_prop_ro("size", &Filter::size)
+      .def_prop_ro("nbytes", &Filter::bytes)
+      .def_prop_ro("unknown", &Filter::unknown);
+
+  nb::class_<PythonIndex> index(m, "Index");
+  index.def("__init__", make_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
+            "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "threads"_a.none(),
+            "device"_a);
+  define_members(index);
+  index.def("to_bytes", &PythonIndex::to_bytes)
+      .def("write", &PythonIndex::write, "put"_a)
+      .def("remove", &PythonIndex::remove, "labels"_a)
+      .def("update", replace<&Index::update>, "vectors"_a, "labels"_a, "progress"_a.none())
+      .def("upsert", replace<&Index::upsert>, "vectors"_a, "labels"_a, "progress"_a.none())
+      .def("flush", &PythonIndex::flush)
+      .def("search_among", &PythonIndex::search_among, "queries"_a.none(), "k"_a.none(),
+           "ef"_a.none(), "slack"_a.none(), "filters"_a, "out"_a.none())
+      .def("exact_search_among", &PythonIndex::exact_search_among, "queries"_a.none(), "k"_a.none(),
+           "filters"_a, "out"_a.none())
+      .def("filter_of_mask", &PythonIndex::filter_of_mask, "mask"_a)
+      .def("filter_of_bits", &PythonIndex::filter_of_bits, "bits"_a, "count"_a, "offset"_a)
+      .def("filter_of_labels", &PythonIndex::filter_of_labels, "labels"_a)
+      .def("filter_of_range", &PythonIndex::filter_of_range, "first"_a, "last"_a);
+
+  nb::class_<PythonShardedIndex> sharded(m, "ShardedIndex");
+  sharded.def("__init__", make_sharded_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
+              "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(),
+              "shards"_a.none(), "block"_a.none(), "threads"_a.none(), "device"_a);
+  define_members(sharded);
+  sharded
+      .def(
+          "shard",
+          [](const PythonShardedIndex& self, nb::handle number) {
+            return shard_of(self, number32(number, "number"));
+          },
+          "number"_a.none())
+      .def_prop_ro("shards",
+                   [](const PythonShardedIndex& self) { return self.core().shard_params().shards; })
+      .def_prop_ro("block",
+                   [](const PythonShardedIndex& self) { return self.core().shard_params().block; })
+      .def_prop_ro("resume_at",
+                   [](const PythonShardedIndex& self) { return self.core().resume_at(); });
   add_interchange(m);
 }
 

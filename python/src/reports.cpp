@@ -23,8 +23,9 @@ nb::dict to_dict(const BuildStats& build) {
   d["tail"] = to_dict(build.tail);
   d["selection"] = to_dict(build.selection);
   d["commit"] = to_dict(build.commit);
-  d["prune"] = to_dict(build.prune);
+  d["score"] = to_dict(build.score);
   d["seal"] = to_dict(build.seal);
+  d["repair"] = to_dict(build.repair);
   d["propose_wall_seconds"] = build.propose_wall_seconds;
   d["score_wall_seconds"] = build.score_wall_seconds;
   d["distances"] = build.distances;
@@ -47,6 +48,7 @@ nb::dict to_dict(const JournalStats& journal) {
   d["bytes"] = journal.bytes;
   d["recovered"] = journal.recovered;
   d["cut_bytes"] = journal.cut_bytes;
+  d["dropped"] = journal.dropped;
   d["recovery_seconds"] = journal.recovery_seconds;
   d["write_seconds"] = journal.write_seconds;
   d["sync_seconds"] = journal.sync_seconds;
@@ -73,6 +75,9 @@ nb::dict to_dict(const DeviceStats& device) {
 nb::dict to_dict(const Stats& stats) {
   nb::dict d;
   d["size"] = stats.size;
+  d["insertions"] = stats.insertions;
+  d["removals"] = stats.removals;
+  d["tombstones"] = stats.tombstones;
   d["max_level"] = stats.max_level;
   d["isa"] = stats.isa;
   d["threads"] = stats.threads;
@@ -88,7 +93,7 @@ nb::dict to_dict(const Stats& stats) {
 nb::dict to_dict(const MemoryUse& use) {
   nb::dict d;
   d["vectors"] = use.vectors;
-  d["rows"] = use.rows;
+  d["links"] = use.links;
   d["upper"] = use.upper;
   d["labels"] = use.labels;
   d["nodes"] = use.nodes;

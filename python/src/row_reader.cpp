@@ -58,19 +58,19 @@ void convert_row(const std::byte* from, std::ptrdiff_t stride, std::size_t n, fl
 
 using ConvertRow = void (*)(const std::byte*, std::ptrdiff_t, std::size_t, float*);
 
-ConvertRow converter(Element element) {
-  switch (element) {
-    case Element::float32:
+ConvertRow converter(DType dtype) {
+  switch (dtype) {
+    case DType::float32:
       return convert_row<float>;
-    case Element::float64:
+    case DType::float64:
       return convert_row<double>;
-    case Element::float16:
+    case DType::float16:
       return convert_row<Half>;
-    case Element::bfloat16:
+    case DType::bfloat16:
       return convert_row<Bfloat>;
-    case Element::int8:
+    case DType::int8:
       return convert_row<std::int8_t>;
-    case Element::uint8:
+    case DType::uint8:
       return convert_row<std::uint8_t>;
     default:
       return nullptr;
@@ -80,9 +80,9 @@ ConvertRow converter(Element element) {
 }  // namespace
 
 RowReader::RowReader(const Array& array)
-    : array_(array), in_place_(array.is_matrix_of(Element::float32)) {
-  if (converter(array.element()) != nullptr) return;
-  throw ArrayTypeError(std::string(array.name()) + " are " + array.element_name() +
+    : array_(array), in_place_(array.is_matrix_of(DType::float32)) {
+  if (converter(array.dtype()) != nullptr) return;
+  throw ArrayTypeError(std::string(array.name()) + " are " + array.dtype_name() +
                        "; allowed are float32, read in place, and float64, float16, bfloat16, int8 "
                        "and uint8, converted");
 }
@@ -98,12 +98,24 @@ MatrixView<const float> RowReader::read(std::size_t first, std::size_t most) {
   const std::size_t rows = std::min(count, std::max<std::size_t>(fit, 1));
   buffer_.resize(rows * cols);
   const DefaultFloatEnvironment environment;
-  const ConvertRow convert = converter(array_.element());
+  const ConvertRow convert = converter(array_.dtype());
   for (std::size_t r = 0; r < rows; ++r) {
     convert(from + static_cast<std::ptrdiff_t>(r) * array_.row_stride(), array_.col_stride(), cols,
             buffer_.data() + r * cols);
   }
   return {buffer_.data(), rows, cols};
+}
+
+MatrixView<const float> RowReader::read_all() {
+  const std::size_t rows = array_.rows(), cols = array_.cols();
+  if (in_place_) return read(0, rows);
+  all_.resize(rows * cols);
+  for (std::size_t first = 0; first < rows;) {
+    const MatrixView<const float> piece = read(first, rows);
+    std::copy_n(piece.data, piece.rows * cols, all_.data() + first * cols);
+    first += piece.rows;
+  }
+  return {all_.data(), rows, cols};
 }
 
 }  // namespace concord::python

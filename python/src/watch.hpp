@@ -9,6 +9,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 
@@ -16,13 +17,15 @@ namespace concord::python {
 
 class Watch {
  public:
-  /// `progress` is None or a callable (done, total) whose False means stop.
+  /// `progress` is None or a callable (done, total); False, also numpy's, means stop.
   explicit Watch(nanobind::object progress) : progress_(std::move(progress)) {}
 
   /// False if the work is to stop; for a thread without the GIL.
   bool go_on(std::uint64_t done, std::uint64_t total) noexcept;
   /// The same where there is nothing to report.
   bool go_on() noexcept;
+  /// The callable takes bytes instead; false if it raised. For a thread without the GIL.
+  bool take(const void* data, std::size_t bytes) noexcept;
   /// Raises what stopped the work, if it was an exception; for a thread with the GIL.
   void rethrow() const {
     if (raised_) std::rethrow_exception(raised_);

@@ -12,7 +12,7 @@ from conftest import make_vectors
 
 import concord
 
-RUN = pathlib.Path(__file__).parents[2] / "bench" / "ann_benchmarks" / "run.py"
+RUN = pathlib.Path(__file__).parents[2] / "bench" / "adapters" / "ann_benchmarks" / "run.py"
 
 
 def load_runner() -> Any:

@@ -142,11 +142,11 @@ REFUSED: dict[str, tuple[Any, type[concord.Error], str]] = {
     "bool": (np.zeros((2, 16), bool), concord.ArrayTypeError, "are bool"),
     "complex": (np.zeros((2, 16), np.complex64), concord.ArrayTypeError, "are complex64"),
     "byte order": (np.zeros((2, 16), ">f4"), concord.ArrayTypeError, "are >f4"),
-    "objects": (np.zeros((2, 16), object), concord.ArrayTypeError, "are object"),
+    "objects": (np.full((2, 16), None), concord.ArrayTypeError, "None, NoneType"),
     "dates": (np.zeros((2, 16), "M8[s]"), concord.ArrayTypeError, "datetime64"),
     "records": (np.zeros((2, 16), [("a", "f4")]), concord.ArrayTypeError, "a"),
-    "ragged list": ([[1.0, 2.0], [3.0]], concord.ArrayTypeError, "no array of numbers"),
-    "list of text": (["a", "b"], concord.ArrayTypeError, "no array of numbers"),
+    "ragged list": ([[1.0, 2.0], [3.0]], concord.DimensionMismatchError, "row 1 of"),
+    "list of text": (["a", "b"], concord.ArrayTypeError, "is .a., str"),
     "complex DLPack": (
         dlpack.Tensor(np.zeros((2, 16), np.complex64), dlpack.COMPLEX),
         concord.ArrayTypeError,
@@ -161,7 +161,6 @@ REFUSED: dict[str, tuple[Any, type[concord.Error], str]] = {
     "three dimensions": (np.zeros((2, 2, 16), np.float32), concord.DimensionMismatchError, "3 dim"),
     "too wide": (np.zeros((2, 17), np.float32), concord.DimensionMismatchError, "17 columns"),
     "too narrow": (np.zeros(15, np.float32), concord.DimensionMismatchError, "15 columns"),
-    "empty list": ([], concord.DimensionMismatchError, "0 columns"),
     "too wide, converted": (np.zeros((2, 17)), concord.DimensionMismatchError, "17 columns"),
     "NaN": (np.full((2, 16), np.nan, np.float32), concord.InvalidVectorError, "NaN"),
     "infinity": (np.full((2, 16), np.inf), concord.InvalidVectorError, "infinity"),
@@ -182,7 +181,7 @@ def test_refused_and_nothing_changes(index: concord.Index, what: str) -> None:
 
 
 def test_a_tensor_that_is_not_exported_says_why(index: concord.Index) -> None:
-    with pytest.raises(BufferError, match="detach"):
+    with pytest.raises(concord.ArrayTypeError, match="detach"):
         index.add(dlpack.Refusing())
 
 

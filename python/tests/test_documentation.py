@@ -22,6 +22,7 @@ MODULES = [
     "concord.llama_index",
     "concord.reports",
     "concord.sklearn",
+    "concord.store",
 ]
 
 
@@ -60,10 +61,61 @@ def test_the_package_and_the_tests_are_typed(tmp_path: pathlib.Path) -> None:
     mypy("--cache-dir", tmp_path, here.parent / "gpu_tests", here / "dlpack.py")
 
 
+USER = """
+import numpy as np
+import numpy.typing as npt
+import concord
+
+index = concord.Index(2, "cosine", device="cpu")
+name: str = "l2sq"
+concord.Index(2, metric=name)
+index.add([[1, 2], [3, 4.5]], labels=[1, 2])
+index.add(np.zeros((2, 2)), labels=np.arange(2))
+index.add([np.zeros(2)], labels=range(9, 10))
+index.add(memoryview(b"ab"))
+labels, distances = index.search([1, 2], k=1)
+texts: npt.NDArray[np.str_] = np.array(["a", "b", "c"])
+texts[labels]
+single: np.float32 = distances[0]
+index.search([1.0, 2], out=(np.empty(3, np.int64), np.empty(3, np.float32)))
+store = concord.Store()
+store.add(["a"], [[1, 0]], ["text"], [{"year": 2020}])
+hits = store.search([1, 0], k=1, filter={"year": {"$gt": 2000}})
+key: str = hits[0].key
+store.search([1, 0], filter=lambda item: item.metadata["year"] > 2000)
+"""
+WRONG = """
+index.search("abc")  # wrong
+index.add(["a", "b"])  # wrong
+index.add([[1, 2]], labels=["a"])  # wrong
+index.add([[1, 2]], label=[1])  # wrong
+text: str = labels  # wrong
+store.add([1], [[1, 0]])  # wrong
+store.search([1, 0], filter=3)  # wrong
+number: int = hits[0].key  # wrong
+"""
+
+
+def test_type_checkers_take_what_is_right_and_only_that(tmp_path: pathlib.Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(USER)
+    mypy("--cache-dir", tmp_path, program)
+    program.write_text(USER + WRONG)
+    result = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path, program],
+        capture_output=True,
+        text=True,
+    )
+    found = {int(line.split(":")[1]) for line in result.stdout.splitlines() if ": error:" in line}
+    lines = (USER + WRONG).splitlines()
+    assert found == {number for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
+
+
 def test_the_stub_says_what_the_module_has(tmp_path: pathlib.Path) -> None:
     allowed = tmp_path / "allowed"
     allowed.write_text(
-        "concord\\._concord\\.(Index|open|map|load\\w*|save_\\w*)\n"
+        "concord\\._concord\\.(Filter(\\.__init__)?|Index|ShardedIndex)\n"
+        "concord\\._concord\\.(open\\w*|map\\w*|load\\w*|save_\\w*|from_bytes)\n"
     )  # of nanobind's own types
     result = subprocess.run(
         [sys.executable, "-m", "mypy.stubtest", "concord._concord", "--allowlist", str(allowed)],

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import pathlib
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +63,7 @@ def test_builtins_catch_them(kind: type[concord.Error], builtin: type[Exception]
         {"seed": 2**64},
         {"threads": 1025},
         {"threads": -1},
-        {"device": "gpu"},
+        {"device": "gpux"},
     ],
 )
 def test_parameters_out_of_range(arguments: dict[str, Any]) -> None:
@@ -197,3 +202,137 @@ def test_an_index_goes_on_after_a_refusal(
         refused(index)
     assert index.add(vectors + 1) == 500
     assert index.audit().ok
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        concord.load,
+        concord.Index.map,
+        concord.Index.open,
+        concord.load_faiss,
+        lambda path: concord.load_hnswlib(path, 4),
+        concord.ShardedIndex.load,
+        concord.ShardedIndex.map,
+        concord.ShardedIndex.open,
+        lambda path: concord.Index(2).save(path / "below"),
+    ],
+)
+def test_a_missing_file_is_caught_as_such(
+    call: Callable[[pathlib.Path], object], tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(FileNotFoundError) as raised:
+        call(tmp_path / "none")
+    error = raised.value
+    assert isinstance(error, concord.IoError) and isinstance(error, concord.MissingFileError)
+    assert error.errno == errno.ENOENT and str(error.filename).startswith(str(tmp_path / "none"))
+    assert "none" in str(error)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), copy.errno) == (type(error), str(error), error.errno)
+    assert copy.filename == error.filename
+
+
+def test_other_failures_of_the_file_system_are_caught_as_such(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError):
+        concord.load(tmp_path / "file" / "below")
+    with pytest.raises(NotADirectoryError):
+        concord.Index(2).save(tmp_path / "file" / "below")
+    with pytest.raises(concord.IoError) as raised:
+        concord.load(tmp_path / ("x" * 256))
+    assert raised.value.errno == errno.ENAMETOOLONG
+    program = f"""
+import os, concord
+os.setuid(65534)
+try:
+    concord.load({str(tmp_path / "closed" / "index")!r})
+except PermissionError as error:
+    assert isinstance(error, concord.AccessError) and error.filename.endswith("index")
+    print("caught")
+"""
+    (tmp_path / "closed").mkdir(mode=0o700)
+    if os.getuid() == 0:
+        caught = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert caught.stdout == "caught\n", caught.stderr
+
+
+def test_paths_that_are_not_utf8_are_named_as_python_names_them(tmp_path: pathlib.Path) -> None:
+    missing, damaged = (os.fsencode(tmp_path) + b"/" + name for name in (b"\xfe", b"\xff"))
+    pathlib.Path(os.fsdecode(damaged)).write_bytes(b"junk")
+    with pytest.raises(concord.MissingFileError) as raised:
+        concord.load(missing)
+    assert raised.value.filename == os.fsdecode(missing) and "\udcfe" in str(raised.value)
+    with pytest.raises(concord.CorruptFileError, match="\udcff"):
+        concord.load(damaged)
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("cos", "cosine"),
+        ("Cosine", "cosine"),
+        ("IP", "inner_product"),
+        ("L2", "l2sq"),
+        ("sqEuclidean", "l2sq"),
+    ],
+)
+def test_names_of_metrics_in_any_case(name: str, metric: str) -> None:
+    assert concord.Index(2, name).metric == metric
+
+
+def test_euclidean_distances_are_not_promised_where_they_are_squared() -> None:
+    with pytest.raises(concord.InvalidParameterError, match="squared distances"):
+        concord.Index(2, "euclidean")
+
+
+def test_gpu_is_a_name_of_cuda() -> None:
+    if concord.built_with_cuda:
+        pytest.skip("there may be a device")
+    for name in ("cuda", "gpu", "GPU:0"):
+        with pytest.raises(concord.UnsupportedError):
+            concord.Index(2, device=name)
+    assert concord.Index(2, device="CPU").stats().device.name == "cpu"
+
+
+def test_a_clash_of_automatic_labels_says_which_to_give(vectors: Floats) -> None:
+    index = concord.Index(16)
+    index.add(vectors[:3], labels=[1, 2, 3])
+    with pytest.raises(concord.DuplicateLabelError, match="automatic labels begin at 3.* from 4"):
+        index.add(vectors[3:5])
+    index.add(vectors[3:5], labels=[4, 5])
+
+
+@pytest.mark.parametrize(
+    ("module", "missing", "extra"),
+    [
+        ("concord.sklearn", "joblib", "sklearn"),
+        ("concord.sklearn", "sklearn", "sklearn"),
+        ("concord.langchain", "langchain_core", "langchain"),
+        ("concord.llama_index", "fsspec", "llama-index"),
+        ("concord.llama_index", "llama_index", "llama-index"),
+        ("progress=True", "tqdm", "progress"),
+    ],
+)
+def test_a_missing_package_names_its_extra(module: str, missing: str, extra: str) -> None:
+    use = (
+        "concord.Index(1).add([[1]], progress=True)"
+        if module.startswith("progress")
+        else f"import {module}"
+    )
+    program = f"""
+import sys, concord
+for name in [name for name in sys.modules if name.partition(".")[0] == {missing!r}]:
+    del sys.modules[name]
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {missing!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+try:
+    {use}
+except ImportError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout
+    assert module in said and missing in said
+    assert f"pip install 'concord-ann[{extra}]'" in said

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pathlib
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -79,6 +80,32 @@ def test_open_files(index: concord.Index, tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "path").read_bytes() == memory.getvalue()
 
 
+class Slow(io.RawIOBase):
+    """A raw file that takes a few bytes at once, and none after so many."""
+
+    def __init__(self, most: int) -> None:
+        self.content = bytearray()
+        self.most = most
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        if len(self.content) >= self.most:
+            raise OSError(errno.ENOSPC, "no space left")
+        self.content += piece[:999]
+        return min(len(piece), 999)
+
+
+def test_raw_files_that_take_less_at_once_or_fail(index: concord.Index) -> None:
+    slow: Any = Slow(2**30)
+    index.save(slow)
+    assert bytes(slow.content) == index.to_bytes()
+    with pytest.raises(OSError, match="no space left"):
+        index.save(cast(Any, Slow(5000)))
+    assert concord.load(io.BytesIO(slow.content)).digest() == index.digest()
+
+
 def test_closed_files(index: concord.Index, tmp_path: pathlib.Path) -> None:
     before = index.digest()
     with open(tmp_path / "file", "wb") as file:
@@ -142,3 +169,16 @@ def test_a_loaded_index_grows_as_the_saved_one(vectors: Floats, tmp_path: pathli
     for one in (index, loaded):
         one.add(vectors[333:])
     assert loaded.digest() == index.digest()
+
+
+def test_saving_follows_links_and_takes_long_names(
+    index: concord.Index, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "link").symlink_to("real")
+    for _ in range(2):
+        index.save(tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        assert concord.load(tmp_path / "real").digest() == index.digest()
+    name = "索" * 80 + ".idx12"
+    index.save(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["link", "real", name])

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import io
 import logging
+import pathlib
 import pickle
+import tempfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +60,6 @@ def test_labels_are_numbers_or_the_callers(vectors: Floats) -> None:
     assert index.add(vectors[:5]) == 5
     assert index.add(vectors[5:8], labels=[100, 2**64 - 2, 50]) == 3
     assert index.add(vectors[8]) == 1
-    assert index.labels().dtype == np.uint64
     assert list(index) == [0, 1, 2, 3, 4, 100, 2**64 - 2, 50, 8]
     assert len(index) == 9
     assert 100 in index and np.uint64(2**64 - 2) in index
@@ -75,7 +79,7 @@ def test_labels_of_any_integer_type(vectors: Floats, dtype: str) -> None:
 def test_answers_have_the_shape_of_the_question(index: concord.Index, vectors: Floats) -> None:
     labels, distances = index.search(vectors[:4], k=3)
     assert labels.shape == distances.shape == (4, 3)
-    assert labels.dtype == np.uint64 and distances.dtype == np.float32
+    assert labels.dtype == np.int64 and distances.dtype == np.float32
     assert labels[:, 0].tolist() == [0, 1, 2, 3]
     one = index.search(vectors[2], k=3)
     assert one[0].shape == one[1].shape == (3,)
@@ -92,6 +96,56 @@ def test_places_without_an_answer_are_marked(vectors: Floats) -> None:
         labels, distances = search(vectors[:1], k=4)
         assert labels.tolist() == [[0, 1, concord.NO_LABEL, concord.NO_LABEL]]
         assert np.isinf(distances[0, 2:]).all()
+
+
+def test_labels_index_arrays(vectors: Floats) -> None:
+    index = make_index(vectors[:3])
+    names = ["a", "b", "c"]
+    labels, _ = index.search(vectors[:3], k=1)
+    assert np.array(names)[labels[:, 0]].tolist() == names
+    assert [names[label] for label in labels[:, 0]] == names
+    padded, _ = index.search(vectors[0], k=4)
+    assert (padded == concord.NO_LABEL).tolist() == [False, False, False, True]
+
+
+def type_of_labels(index: concord.Index, query: Floats) -> str:
+    found = {
+        str(index.search(query, k=2)[0].dtype),
+        str(index.exact_search(query, k=2)[0].dtype),
+        str(index.search(query[None], k=0)[0].dtype),
+        str(index.labels().dtype),
+    }
+    (same,) = found
+    return same
+
+
+def test_labels_are_int64_unless_one_does_not_fit(vectors: Floats, tmp_path: pathlib.Path) -> None:
+    index, path = concord.Index(16), tmp_path / "index"
+    assert type_of_labels(index, vectors[0]) == "int64"
+    index.add(vectors[:5])
+    index.add(vectors[5:7], labels=[2**63 - 1, 70])
+    assert type_of_labels(index, vectors[0]) == "int64"
+    with pytest.raises(concord.DuplicateLabelError):
+        index.add(vectors[7:9], labels=[2**63, 70])  # refused: nothing changes
+    assert type_of_labels(index, vectors[0]) == "int64"
+    index.save(path)
+    index.add(vectors[7:9], labels=[2**63, 71])
+    assert type_of_labels(index, vectors[0]) == "uint64"
+    assert index.search(vectors[7], k=1)[0].tolist() == [2**63]
+    padded = index.search(vectors[7], k=20)[0]
+    assert (padded.astype(np.int64) == concord.NO_LABEL).sum() == 11
+    assert int(padded[-1]) == 2**64 - 1
+    ways: list[Any] = [concord.load, concord.Index.map, concord.Index.open]
+    for open_ in ways:
+        assert type_of_labels(open_(path), vectors[0]) == "int64"
+    index.save(path)
+    for open_ in ways:
+        assert type_of_labels(open_(path), vectors[0]) == "uint64"
+    assert type_of_labels(pickle.loads(pickle.dumps(index)), vectors[0]) == "uint64"
+    shards = concord.ShardedIndex(16, shards=2)
+    shards.add(vectors[:5], labels=[1, 2, 3, 4, 2**63])
+    assert type_of_labels(shards, vectors[0]) == "uint64"
+    assert type_of_labels(shards.shard(1), vectors[0]) == "uint64"  # as the whole
 
 
 def test_out_is_written_and_returned(index: concord.Index, vectors: Floats) -> None:
@@ -150,12 +204,39 @@ def test_runtime_can_be_changed_for_a_while(index: concord.Index, vectors: Float
     assert index.digest() == before
 
 
+def test_certificates_change_no_index() -> None:
+    vectors = np.random.default_rng(1).normal(size=(600, 130)).astype(np.float32)
+    digests = set()
+    for certificates in (True, False):
+        index = concord.Index(
+            130, M=8, ef_construction=20, epoch_limit=128, threads=1, device="cpu"
+        )
+        assert index.certificates is True
+        index.certificates = certificates
+        with index.using(threads=2):
+            index.add(vectors)
+            assert index.certificates is certificates
+        digests.add(index.digest())
+    assert len(digests) == 1
+    index.threads, index.device = 2, "auto"
+    assert index.certificates is False
+    assert copy.copy(index).certificates is False
+    with pytest.raises(TypeError, match="allowed are True and False"):
+        index.certificates = 1  # type: ignore[assignment]
+    assert index.certificates is False
+
+
 def test_pickles_and_copies_are_the_same_index(index: concord.Index, vectors: Floats) -> None:
     index.threads = 1
-    for other in (pickle.loads(pickle.dumps(index)), copy.copy(index), copy.deepcopy(index)):
+    index.device = "cpu"
+    for other, runtime in (
+        *((pickle.loads(pickle.dumps(index, how)), (0, "auto")) for how in range(6)),
+        (copy.copy(index), (1, "cpu")),
+        (copy.deepcopy(index), (1, "cpu")),
+    ):
         assert other is not index and type(other) is concord.Index
         assert other.digest() == index.digest()
-        assert (other.threads, other.device) == (1, "auto")
+        assert (other.threads, other.device) == runtime
         other.add(vectors[:1] + 1)
         assert len(other) == len(index) + 1
 
@@ -163,11 +244,89 @@ def test_pickles_and_copies_are_the_same_index(index: concord.Index, vectors: Fl
 class Named(concord.Index):
     """A subclass with a __dict__."""
 
+    def __init__(self, *args: Any, names: list[str], **parameters: Any) -> None:
+        super().__init__(*args, **parameters)
+        self.names = names
 
-def test_subclasses_survive_pickling_and_loading() -> None:
-    index = Named(2)
-    index.add([[1, 2]])
-    assert type(pickle.loads(pickle.dumps(index))) is Named
+
+class Slotted(concord.Index):
+    """A subclass without one."""
+
+    __slots__ = ("names",)
+
+
+class Stateful(Named):
+    """A subclass that says what its state is."""
+
+    def __getstate__(self) -> object:
+        return {"joined": ",".join(self.names)}
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        self.names = state["joined"].split(",")
+
+
+def twins(index: concord.Index) -> list[Any]:
+    return [
+        *(pickle.loads(pickle.dumps(index, how)) for how in range(6)),
+        copy.copy(index),
+        copy.deepcopy(index),
+    ]
+
+
+def test_subclasses_keep_their_state_in_pickles_and_copies() -> None:
+    slotted: Any = Slotted(2)
+    slotted.names = ["a", "b"]
+    index: Any
+    for index in (Named(2, names=["a", "b"]), Stateful(2, names=["a", "b"]), slotted):
+        index.add([[1, 2]])
+        for twin in twins(index):
+            assert type(twin) is type(index) and twin.digest() == index.digest()
+            assert twin.names == ["a", "b"]
+    index = Named(2, names=["a"])
+    index.itself = index
+    deep = copy.deepcopy(index)
+    assert deep.names is not index.names and copy.copy(index).names is index.names
+    assert deep.itself is deep
+    with pytest.raises(AttributeError):
+        twins(Slotted(2))[0].names  # noqa: B018
+
+
+def test_a_pickle_needs_no_folder_for_temporary_files(
+    index: concord.Index, vectors: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    memory = io.BytesIO()
+    index.save(memory)
+    memory.seek(0)
+    for other in (*twins(index), concord.load(memory), concord.Index.from_bytes(index.to_bytes())):
+        assert other.digest() == index.digest()
+
+
+def test_a_pickle_that_was_damaged_is_refused(index: concord.Index) -> None:
+    content = bytearray(index.to_bytes())
+    content[len(content) // 2] ^= 1
+    with pytest.raises(concord.CorruptFileError, match="the content is not a sound"):
+        concord.Index.from_bytes(content)
+    for nothing in (b"", "text", None, np.zeros((2, 2), np.uint8), np.zeros(9, np.int64)):
+        with pytest.raises((concord.CorruptFileError, concord.ArrayTypeError)):
+            concord.Index.from_bytes(nothing)  # type: ignore[arg-type]
+
+
+def test_how_reports_are_shown(index: concord.Index, vectors: Floats) -> None:
+    index.search(vectors[:9])
+    lines = str(index.stats()).splitlines()
+    assert len(lines) > 30 and all(len(line) < 100 for line in lines if "histogram" not in line)
+    assert "size                        500" in lines and "search.queries              9" in lines
+    assert str(index.memory()).splitlines()[-1] == f"total    {index.memory().total:,}"
+    assert str(index.audit()).startswith("ok                  True\n")
+    for shown in (index, index.stats(), index.memory(), index.audit(), index.stats().build):
+        html = shown._repr_html_()
+        assert html.startswith("<table>") and html.count("<tr>") == html.count("</tr>") > 3
+    assert "<td style='text-align:left'>500</td>" in index._repr_html_()
+    shards = concord.ShardedIndex(2, shards=3)._repr_html_()
+    assert "concord.ShardedIndex" in shards
+    bad = dataclasses.replace(index.audit(), messages=["<b>"])
+    assert "&lt;b&gt;" in bad._repr_html_() and "<b>" not in bad._repr_html_()
 
 
 def test_reports(index: concord.Index, vectors: Floats) -> None:
@@ -203,3 +362,14 @@ def test_a_build_says_whether_it_has_cuda() -> None:
     index.add(make_vectors(1100, 4))  # enough to look for a device
     without = "built without CUDA" in index.stats().device.reason
     assert concord.built_with_cuda is not without
+
+
+def test_the_number_of_labels_is_compared_before_any_is_read() -> None:
+    index = concord.Index(2)
+    endless = np.broadcast_to(np.uint64(1), 2**40)
+    for vectors, count in (([[0, 0], [1, 1], [2, 2]], 3), (np.zeros(2, np.float32), 1)):
+        with pytest.raises(
+            concord.DimensionMismatchError, match=f"1099511627776 labels for {count} vec"
+        ):
+            index.add(vectors, endless)
+    assert len(index) == 0

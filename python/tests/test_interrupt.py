@@ -47,6 +47,17 @@ def test_false_cancels_and_keeps_what_was_committed() -> None:
     expect_a_prefix(index, vectors)
 
 
+def test_false_of_numpy_cancels_and_what_is_only_falsy_does_not() -> None:
+    vectors = make_vectors(20_000, 64)
+    index = concord.Index(64)
+    limit = np.float32(1000)
+    added = index.add(vectors, progress=lambda done, total: np.float32(done) < limit)
+    assert 1000 <= added < 20_000
+    falsies: tuple[object, ...] = (None, 0, "", [])
+    for falsy in falsies:
+        assert concord.Index(64).add(vectors[:3000], progress=lambda *_: falsy) == 3000  # noqa: B023
+
+
 def test_what_a_callable_raises_comes_out() -> None:
     vectors = make_vectors(20_000, 64)
     index = concord.Index(64)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import os
 import pathlib
+import pickle
+import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +85,7 @@ def test_filters_and_deletions_never_shorten_the_answer() -> None:
     assert len(store.similarity_search("3 4", k=100)) == 10
     store.add_texts(["3 3"], ids=["93"])
     assert ids(store.similarity_search("3 4", k=1)) == ["93"] and len(store) == 10
+    assert store.store.index is not None and len(store.store.index) == 10  # the others are removed
     assert store.get_by_ids(["93"])[0].metadata == {}
     store.delete()
     assert store.similarity_search("3 4") == [] and len(store) == 0
@@ -136,6 +143,112 @@ def test_save_and_load(tmp_path: pathlib.Path) -> None:
     path.write_bytes(before[:100])
     with pytest.raises(concord.CorruptFileError):
         ConcordVectorStore.load(path, Plane())
+
+
+def test_ids_are_strings() -> None:
+    with pytest.raises(TypeError, match="key 0 is 7, int; keys are strings"):
+        ConcordVectorStore.from_texts(["1 0", "0 1"], Plane(), ids=[7, 8])  # type: ignore[list-item]
+    store = ConcordVectorStore.from_texts(["1 0", "0 1"], Plane(), ids=["7", "8"])
+    assert [document.id for document in store.get_by_ids(["7"])] == ["7"]
+    assert len(store.max_marginal_relevance_search("1 0", k=2)) == 2
+
+
+class Counting(Plane):
+    calls = 0
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.calls += 1
+        return super().embed_documents(texts)
+
+
+@pytest.mark.parametrize(
+    ("texts", "metadatas", "kind"),
+    [
+        (["1 0", "0 1"], [{}, None], TypeError),
+        (["1 0", "0 1"], [{}, {1: 2}], TypeError),
+        (["1 0", 3], [{}, {}], ValueError),
+        (["1 0", None], None, ValueError),
+    ],
+)
+def test_an_addition_happens_wholly_or_not(texts: Any, metadatas: Any, kind: type) -> None:
+    embedding = Counting()
+    store = ConcordVectorStore.from_texts(["0 1"], embedding, ids=["k"])
+    with pytest.raises(kind):
+        store.add_texts(texts, metadatas, ids=["k", "new"])
+    ((document, distance),) = store.similarity_search_with_score("0 1", k=5)
+    assert (document.page_content, document.id) == ("0 1", "k") and distance < 1e-6
+    assert embedding.calls == 1  # refused before the embedding works, which may cost money
+
+
+def test_filters_may_be_dictionaries() -> None:
+    store = grid()
+    even = store.similarity_search("3 4", k=50, filter={"even": True})
+    assert sorted(map(int, ids(even))) == list(range(0, 100, 2))
+    found = store.similarity_search("3 4", k=2, filter={"i": {"$gte": 40, "$lt": 44}})
+    assert ids(found) == ["43", "42"]
+    retriever = store.as_retriever(search_kwargs={"k": 1, "filter": {"i": {"$gt": 90}}})
+    assert ids(retriever.invoke("3 4")) == ["93"]
+    found = store.max_marginal_relevance_search("3 4", k=3, filter={"even": False})
+    assert all(int(i) % 2 for i in ids(found))
+    assert (
+        len(store.similarity_search_with_relevance_scores("3 4", k=3, filter={"even": True})) == 3
+    )
+
+
+def test_keywords_that_no_method_knows_are_refused() -> None:
+    store = grid()
+    assert ids(store.similarity_search("3 4", k=1, ef=200, slack=0.5)) == ["43"]
+    for call in (
+        lambda: store.similarity_search("3 4", where={}),
+        lambda: store.similarity_search("3 4", score_threshold=0.5),
+        lambda: store.max_marginal_relevance_search("3 4", progress=True),
+        lambda: store.add_texts(["1 1"], progress=True),
+        lambda: store.delete(["1"], force=True),
+        lambda: ConcordVectorStore(Plane(), efc=1),  # type: ignore[call-arg]
+        lambda: ConcordVectorStore.from_texts(["1 1"], Plane(), efc=1),
+    ):
+        with pytest.raises(TypeError, match="keyword"):
+            call()
+    with pytest.raises(TypeError, match="did you mean filter"):
+        store.similarity_search("3 4", filters={})
+    assert len(store) == 100
+    above = store.as_retriever(
+        search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.99, "k": 9}
+    )
+    assert ids(above.invoke("3 4")) == ["43"]
+
+
+def test_a_store_is_pickled_and_copied() -> None:
+    store = grid()
+    for other in (pickle.loads(pickle.dumps(store)), copy.deepcopy(store)):
+        assert ids(other.similarity_search("3 4", k=3)) == ids(store.similarity_search("3 4", k=3))
+        other.delete()
+        assert len(store) == 100 and "100 documents" in repr(store)
+
+
+def test_a_file_made_with_a_device_is_loaded_without_it(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "store"
+    grid().save(path)
+    with zipfile.ZipFile(path) as archive:
+        parameters = json.loads(archive.read("content.json"))["parameters"]
+    assert not {"device", "threads"} & set(parameters)
+    loaded = ConcordVectorStore.load(path, Plane(), threads=1, device="cpu")
+    assert loaded.store.index is not None
+    assert (loaded.store.index.threads, loaded.store.index.device) == (1, "cpu")
+    assert concord.Store.load(path)["43"].metadata == {"i": 43, "even": False}
+
+
+def test_a_saved_file_has_the_mode_of_a_plain_one(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "store"
+    old = os.umask(0o022)
+    try:
+        grid().save(path)
+        assert path.stat().st_mode & 0o777 == 0o644
+        path.chmod(0o664)
+        grid().save(path)
+        assert path.stat().st_mode & 0o777 == 0o664
+    finally:
+        os.umask(old)
 
 
 async def test_asynchronous_construction() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import pathlib
+import pickle
+import zipfile
 from typing import Any
 
+import fsspec  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from llama_index.core import (
@@ -14,6 +19,7 @@ from llama_index.core import (
     load_index_from_storage,
 )
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.storage.docstore.utils import doc_to_json
 from llama_index.core.vector_stores.simple import SimpleVectorStore
 from llama_index.core.vector_stores.types import (
     FilterCondition,
@@ -140,6 +146,7 @@ def test_deletions() -> None:
     assert (
         len(ask(store, 60).ids) == 39 and store.get_nodes(["node 30"])[0].get_content() == "another"
     )
+    assert store.client is not None and len(store.client) == 39  # no others
     store.clear()
     assert store.client is None and ask(store).ids == []
 
@@ -212,3 +219,90 @@ async def test_under_a_vector_store_index(tmp_path: pathlib.Path) -> None:
     )
     again = load_index_from_storage(context, embed_model=embedding)
     assert len(again.as_retriever(similarity_top_k=50).retrieve("anything")) == 40
+
+
+def test_persist_that_fails_leaves_the_store_that_was_there(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "store"
+    make_store().persist(str(path))
+    before = path.read_bytes()
+    bad = ConcordVectorStore()
+    bad.add([TextNode(id_="b", embedding=[0, 1], metadata={"when": object()})])
+    with pytest.raises(TypeError):
+        bad.persist(str(path))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    assert len(ConcordVectorStore.from_persist_path(str(path)).get_nodes()) == 60
+    with pytest.raises(FileNotFoundError) as raised:
+        ConcordVectorStore.from_persist_path(str(tmp_path / "none"))
+    assert isinstance(raised.value, concord.IoError)
+
+
+def test_other_file_systems(tmp_path: pathlib.Path) -> None:
+    memory = fsspec.filesystem("memory")
+    store = make_store()
+    store.persist("/folder/store", memory)
+    before = memory.cat_file("/folder/store")
+    loaded = ConcordVectorStore.from_persist_path("/folder/store", memory, threads=1, device="cpu")
+    assert loaded.client is not None and loaded.client.threads == 1
+    assert ask(loaded).ids == ask(store).ids
+    store.add([TextNode(id_="b", embedding=[1.0] * 8, metadata={"when": object()})])
+    with pytest.raises(TypeError):
+        store.persist("/folder/store", memory)
+    assert memory.cat_file("/folder/store") == before
+    memory.rm("/folder", recursive=True)
+    make_store().persist(f"file://{tmp_path}/store")
+    assert (tmp_path / "store").exists()
+
+
+def test_an_addition_happens_wholly_or_not() -> None:
+    store = make_store()
+    nodes = make_nodes()[:3]
+    for node in nodes:
+        node.text = "another"
+    nodes[2].embedding = None
+    with pytest.raises(ValueError, match="embedding"):
+        store.add(nodes)
+    nodes[2].embedding = [1.0]
+    with pytest.raises(concord.Error):
+        store.add(nodes)
+    assert {node.get_content() for node in store.get_nodes()} == {f"text {i}" for i in range(60)}
+
+
+def test_a_store_is_pickled_and_copied() -> None:
+    store = make_store()
+    for other in (pickle.loads(pickle.dumps(store)), copy.deepcopy(store)):
+        assert ask(other).ids == ask(store).ids and ask(other).nodes == ask(store).nodes
+        other.clear()
+        assert len(store.get_nodes()) == 60
+
+
+def test_keywords_that_no_method_knows_are_refused() -> None:
+    store = make_store()
+    query = VectorStoreQuery(query_embedding=make_nodes()[7].get_embedding(), similarity_top_k=1)
+    assert store.query(query, ef=200, slack=0.5).ids == ["node 7"]
+    for call in (
+        lambda: store.query(query, eff=200),
+        lambda: store.add([], batch=3),
+        lambda: store.delete("document 0", force=True),
+        lambda: store.delete_nodes(["node 1"], force=True),
+        lambda: ConcordVectorStore(efc=1),  # type: ignore[call-arg]
+    ):
+        with pytest.raises(TypeError, match="keyword"):
+            call()
+    assert len(store.get_nodes()) == 60
+
+
+def test_files_of_version_1_are_read(tmp_path: pathlib.Path) -> None:
+    nodes = make_nodes()
+    index = concord.Index(8, "cosine")
+    index.add([node.get_embedding() for node in nodes])
+    with zipfile.ZipFile(tmp_path / "store", "w") as archive:
+        saved = {
+            "keys": [(i, node.node_id) for i, node in enumerate(nodes)],
+            "ef": 64,
+            "parameters": {"metric": "cosine", "device": "cuda"},
+            "content": [doc_to_json(node.model_copy(update={"embedding": None})) for node in nodes],
+        }
+        archive.writestr("content.json", json.dumps(saved))
+        archive.writestr("vectors.concord", index.to_bytes())
+    loaded = ConcordVectorStore.from_persist_path(str(tmp_path / "store"))
+    assert ask(loaded).nodes == ask(make_store()).nodes

@@ -52,6 +52,10 @@ class Model:
         self.vectors = np.concatenate([self.vectors, vectors.astype(np.float64)])
         self.labels += labels
 
+    def remove(self, labels: list[int]) -> None:
+        self.vectors = self.vectors[[label not in labels for label in self.labels]]
+        self.labels = [label for label in self.labels if label not in labels]
+
     def nearest(self, query: npt.NDArray[Any], k: int) -> tuple[list[int], list[float]]:
         query = query.astype(np.float64)
         if self.metric == "l2sq":
@@ -75,12 +79,14 @@ class AnySequence(RuleBasedStateMachine):
         self.index = concord.Index(dim, metric, device="cpu", **arguments)
         self.arguments = arguments
         self.model = Model(dim, metric)
+        self.inserted = 0
+        self.history: list[tuple[str, tuple[Any, ...]]] = []
 
     @rule(data=st.data(), layout=LAYOUTS, with_labels=st.booleans())
     def add(self, data: st.DataObject, layout: Any, with_labels: bool) -> None:
         vectors = data.draw(matrices(self.index.dim))
-        n, size = len(vectors), len(self.model.labels)
-        labels = [*range(size, size + n)]
+        n = len(vectors)
+        labels = [*range(self.inserted, self.inserted + n)]
         if with_labels:
             fresh = st.integers(0, 2**64 - 2).filter(lambda x: x not in self.model.labels)
             labels = data.draw(st.lists(fresh, min_size=n, max_size=n, unique=True))
@@ -90,6 +96,53 @@ class AnySequence(RuleBasedStateMachine):
         else:
             assert self.index.add(layout(vectors), labels if with_labels else None) == n
             self.model.add(vectors, labels)
+            self.inserted += n
+            self.history.append(("add", (vectors, labels)))
+
+    def some_labels(self, data: st.DataObject, most: int) -> list[int]:
+        if not self.model.labels:
+            return []
+        known = st.sampled_from(self.model.labels)
+        return data.draw(st.lists(known, max_size=most, unique=True))
+
+    @rule(data=st.data(), as_array=st.booleans())
+    def remove(self, data: st.DataObject, as_array: bool) -> None:
+        labels = self.some_labels(data, 40)
+        assert self.index.remove(np.array(labels, np.uint64) if as_array else labels) == len(labels)
+        self.model.remove(labels)
+        self.history.append(("remove", (labels,)))
+
+    @rule(data=st.data(), layout=LAYOUTS, with_new=st.booleans())
+    def replace(self, data: st.DataObject, layout: Any, with_new: bool) -> None:
+        labels = self.some_labels(data, 10)
+        if with_new:
+            fresh = st.integers(0, 2**64 - 2).filter(lambda x: x not in self.model.labels)
+            labels += data.draw(st.lists(fresh, max_size=5, unique=True))
+        shape = (len(labels), self.index.dim)
+        vectors = data.draw(hnp.arrays(data.draw(st.sampled_from(TYPES)), shape, elements=ELEMENTS))
+        name = "upsert" if with_new else "update"
+        assert getattr(self.index, name)(layout(vectors), labels) == len(labels)
+        self.model.remove(labels)
+        self.model.add(vectors, labels)
+        self.inserted += len(labels)
+        self.history.append((name, (vectors, labels)))
+
+    @rule()
+    def flush(self) -> None:
+        self.index.flush()
+        self.history.append(("flush", ()))
+
+    @rule(data=st.data())
+    def remove_what_is_refused(self, data: st.DataObject) -> None:
+        labels = self.some_labels(data, 10)
+        unknown = next(label for label in range(2**20) if label not in self.model.labels)
+        before = self.index.digest()
+        with pytest.raises(concord.UnknownLabelError):
+            self.index.remove([*labels, unknown])
+        if labels:
+            with pytest.raises(concord.DuplicateLabelError):
+                self.index.remove([*labels, labels[0]])
+        assert self.index.digest() == before
 
     @rule(data=st.data())
     def add_what_is_refused(self, data: st.DataObject) -> None:
@@ -150,13 +203,17 @@ class AnySequence(RuleBasedStateMachine):
         self.index.threads = threads
 
     @rule()
-    def one_call_gives_the_same_bytes(self) -> None:
+    def the_same_operations_give_the_same_bytes(self) -> None:
         fresh = concord.Index(self.index.dim, self.index.metric, device="cpu", **self.arguments)
-        fresh.add(self.model.vectors, self.model.labels)
+        if all(name in ("add", "flush") for name, _ in self.history):
+            fresh.add(self.model.vectors, self.model.labels)  # in one call
+        else:
+            for name, arguments in self.history:
+                getattr(fresh, name)(*arguments)
         assert fresh.digest() == self.index.digest()
 
     @invariant()
-    def content_is_what_was_added(self) -> None:
+    def content_is_that_of_the_model(self) -> None:
         if not hasattr(self, "index"):
             return
         assert len(self.index) == len(self.model.labels)

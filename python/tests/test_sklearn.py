@@ -55,6 +55,39 @@ def test_the_graph_is_that_of_scikit_learn(mode: str, metric: str) -> None:
         assert found.data.min() >= 0 and (np.diff(rows) >= 0).all()
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "cosine", "COS", "l2sq"])
+def test_kneighbors_are_those_of_scikit_learn(metric: str) -> None:
+    X = np.unique(digits()[0], axis=0)
+    theirs = {"COS": "cosine", "l2sq": "sqeuclidean"}.get(metric, metric)
+    ours = ConcordTransformer(n_neighbors=7, metric=metric, ef=200).fit(X[:1500])
+    exact = KNeighborsTransformer(n_neighbors=7, metric=theirs, algorithm="brute").fit(X[:1500])
+    for samples in (X[1500:], None):
+        for k in (None, 3):
+            distances, indices = ours.kneighbors(samples, k)
+            true_distances, true = exact.kneighbors(samples, k)
+            assert (distances.shape, indices.shape) == (true_distances.shape, true.shape)
+            assert (indices == true).mean() > 0.98  # the rest are ties
+            np.testing.assert_allclose(distances, true_distances, rtol=1e-3, atol=1e-3)
+            np.testing.assert_array_equal(ours.kneighbors(samples, k, False), indices)
+            for mode in ("connectivity", "distance"):
+                graph = ours.kneighbors_graph(samples, k, mode)
+                expected = exact.kneighbors_graph(samples, k, mode)
+                assert graph.shape == expected.shape
+                np.testing.assert_allclose(graph.sum(1), expected.sum(1), rtol=1e-3)
+    with pytest.raises(ValueError, match="n_neighbors"):
+        ours.kneighbors(X[:2], 1501)
+    with pytest.raises(ValueError, match="mode is 'x'"):
+        ours.kneighbors_graph(X[:2], mode="x")
+
+
+def test_no_sample_is_its_own_neighbor_even_among_copies() -> None:
+    X = np.repeat(np.eye(4), 20, axis=0)
+    indices = ConcordTransformer(n_neighbors=5).fit(X).kneighbors(return_distance=False)
+    assert indices.shape == (80, 5)
+    assert (indices != np.arange(80)[:, None]).all()
+    assert all(len(set(row)) == 5 for row in indices.tolist())
+
+
 def test_each_fitted_sample_is_its_own_neighbor() -> None:
     X = np.unique(digits()[0], axis=0)
     for metric in ("euclidean", "cosine"):

@@ -2,11 +2,14 @@
 // what it was, or holds a prefix of the addition, and goes on.
 
 #include <atomic>
+#include <concord/sharded_index.hpp>
 #include <cstdlib>
 #include <new>
 
-#include "common/epoch.hpp"
-#include "common/file_layout.hpp"
+#include "common/contents/digest.hpp"
+#include "common/contents/slide.hpp"
+#include "common/file/file_layout.hpp"
+#include "common/graph/epoch.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/index_file.hpp"
@@ -31,6 +34,14 @@ void* take(std::size_t bytes, std::size_t alignment) {
 void* operator new(std::size_t bytes) { return take(bytes, alignof(std::max_align_t)); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
   return take(bytes, static_cast<std::size_t>(alignment));
+}
+// A sanitizer has its own, which does not come here.
+void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  try {
+    return take(bytes, static_cast<std::size_t>(alignment));
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
@@ -154,11 +165,28 @@ TEST(AllocationFailure, AtEveryAllocationOfAnAddition) {
   }
 }
 
+// Vectors of so many dimensions have codes, where the processor has instructions for them.
+TEST(AllocationFailure, OfCodesChangesNoIndex) {
+  constexpr std::size_t kHalf = 120;
+  const Matrix data = make_data(Shape::random, 2 * kHalf, 130);
+  const IndexParams params = make_params(130, 3, 12, 32, Metric::l2sq);
+  Index all(params, one_thread());
+  all.add(data.view());
+  bool done = false;
+  for (std::int64_t n = 0; !done; ++n) {
+    Index index(params, one_thread());
+    index.add(data.slice(0, kHalf));
+    done = ends_before(n, [&] { index.add(data.slice(kHalf, kHalf)); });
+    if (index.size() < data.rows) index.add(data.slice(index.size(), data.rows - index.size()));
+    ASSERT_EQ(index.digest(), all.digest()) << "allocation " << n;
+  }
+}
+
 // In the upper layers of the last epoch, every node links to the one before the one before: at the
 // seal one child of the layer's first node is too many, and from there on each moves on to the end.
 class ZipProposer final : public RelayingProposer {
  public:
-  ZipProposer(Proposer& below, const core::Graph& graph, core::NodeId last_epoch)
+  ZipProposer(core::RepairingProposer& below, const core::Graph& graph, core::NodeId last_epoch)
       : RelayingProposer(below), graph_(graph), last_epoch_(last_epoch) {}
 
   void start(const core::Epoch&, core::NodeId begin, core::NodeId end,
@@ -189,13 +217,39 @@ class ZipProposer final : public RelayingProposer {
   std::vector<core::NodeId> layers_[core::kMaxLevel + 1];
 };
 
-// Rows change only once all memory is there: searches beside a seal, and its repetition, rely on
+// Links change only once all memory is there: searches beside a seal, and its repetition, rely on
 // it.
+// Shards may then be ahead of others, and the same vectors come again.
+TEST(AllocationFailure, AtEveryAllocationOfAShardedAddition) {
+  const Matrix data = mixed_data();
+  const ShardParams shards{.shards = 2, .block = 8};
+  for (const unsigned threads : {1u, 3u}) {
+    RuntimeOptions options = one_thread();
+    options.threads = threads;
+    ShardedIndex undisturbed(params_of(Metric::l2sq), shards, {one_thread(), {}});
+    undisturbed.add(data.view());
+    std::int64_t n = 0;
+    for (bool done = false; !done; n += threads) {
+      SCOPED_TRACE("allocation " + std::to_string(n) + ", threads " + std::to_string(threads));
+      ShardedIndex index(params_of(Metric::l2sq), shards, {options, {}});
+      index.add(data.slice(0, kBefore));
+      done = ends_before(n, [&] { index.add(data.slice(kBefore, kAfter - kBefore)); });
+      ASSERT_GE(index.resume_at(), kBefore);
+      ASSERT_LE(index.resume_at(), index.size());
+      expect_sound(index.audit());
+      const std::size_t from = index.resume_at();
+      ASSERT_EQ(index.add(data.slice(from, kAfter - from)), kAfter - from);
+      ASSERT_EQ(index.digest(), undisturbed.digest());
+    }
+    EXPECT_GT(n, 50);
+  }
+}
+
 TEST(AllocationFailure, AtEveryAllocationOfASealInWhichChildrenMoveOn) {
   constexpr std::uint32_t kEpochLimit = 4096;
   const core::NodeId size = core::Epoch::of(400, kEpochLimit).end;
   const Matrix data = make_data(Shape::random, size, 2);
-  Rows expected;
+  Links expected;
   std::int64_t n = -1;  // none fails
   for (bool done = false; !done; ++n) {
     SCOPED_TRACE("allocation " + std::to_string(n));
@@ -207,17 +261,17 @@ TEST(AllocationFailure, AtEveryAllocationOfASealInWhichChildrenMoveOn) {
       proposer.start(built.graph.epoch(), node, node + 1, {});
       built.committer.commit(*proposer.finish({}));
     }
-    const Rows before = all_rows(built.graph);
+    const Links before = all_links(built.graph);
     done = n >= 0 && ends_before(n, [&] { built.committer.seal(proposer); });
     if (built.committer.seal_is_due()) {
       ASSERT_EQ(built.graph.epoch().begin, core::Epoch::of(400, kEpochLimit).begin);
       ASSERT_EQ(built.graph.seals() % 2, 0u);
-      ASSERT_EQ(all_rows(built.graph), before);
+      ASSERT_EQ(all_links(built.graph), before);
       built.committer.seal(proposer);
     }
     expect_sound(built.audit());
-    if (n < 0) expected = all_rows(built.graph);
-    ASSERT_EQ(all_rows(built.graph), expected);
+    if (n < 0) expected = all_links(built.graph);
+    ASSERT_EQ(all_links(built.graph), expected);
     EXPECT_GT(built.stats.reanchored, 50u);
   }
   EXPECT_GT(n, 3);
@@ -305,6 +359,85 @@ TEST(AllocationFailure, AtEveryAllocationOfADurableAddition) {
     ASSERT_EQ(open_durable(path).digest(), digests[kAfter]);
   }
   EXPECT_GT(n, 10);
+}
+
+/// What is left of three calls: a removal, an upsert of old and new labels, and a flush.
+void change(Index& index, const Matrix& data) {
+  std::vector<std::uint64_t> doomed;
+  for (const std::uint64_t label : labels_of(0, 10)) {
+    if (index.contains(label)) doomed.push_back(label);
+  }
+  if (index.stats().insertions == kBefore) index.remove(doomed);
+  const std::size_t done = index.stats().insertions - kBefore;
+  index.upsert(data.slice(kBefore + done, 12 - done), labels_of(kBefore - 6 + done, kBefore + 6));
+  index.flush();
+}
+
+// Whatever fails: a sound graph in memory, a prefix in the files, and it goes on, at the latest
+// after compact().
+TEST(AllocationFailure, AtEveryAllocationOfDurableRemovals) {
+  const Matrix data = mixed_data();
+  Index expected(params_of(Metric::l2sq), one_thread());
+  add(expected, data, 0, kBefore, true);
+  change(expected, data);
+  std::int64_t n = 0;
+  for (bool done = false; !done; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n));
+    const TempPath path;
+    {
+      Index index = open_durable(path);
+      add(index, data, 0, kBefore, true);
+      done = ends_before(n, [&] { change(index, data); });
+      expect_sound(index.audit());
+      try {
+        change(index, data);
+      } catch (const Error& error) {
+        ASSERT_EQ(error.code(), ErrorCode::io) << error.what();
+        index.compact();
+        change(index, data);
+      }
+      ASSERT_EQ(index.digest(), expected.digest());
+    }
+    ASSERT_EQ(open_durable(path).digest(), expected.digest());
+  }
+  EXPECT_GT(n, 10);
+}
+
+// A slide that lacks the memory to begin leaves all as it is; the next one goes on.
+TEST(AllocationFailure, AtEveryAllocationOfASlide) {
+  const Matrix data = mixed_data();
+  for (const bool has_numbers : {false, true}) {
+    GraphBuilder built(params_of(Metric::l2sq), data);
+    core::Contents& contents = built.contents;
+    contents.labels.append(labels_of(0, kAfter), kAfter, 0);
+    while (built.graph.size() < kAfter) built.step();
+    const auto remove_some = [&](core::NodeId first) {
+      built.graph.reserve_deaths(kAfter);
+      for (core::NodeId node = first; node < built.graph.size(); node += 3) {
+        built.graph.remove(node);
+      }
+      built.committer.seal(built.proposer);
+    };
+    remove_some(1);
+    if (has_numbers) {
+      core::slide(contents);
+      remove_some(2);
+    }
+    const std::uint64_t slides = built.graph.slides();
+    const core::NodeId size = built.graph.size();
+    const core::Digest digest = core::Digester(contents).finish();
+    std::int64_t n = 0;
+    for (; !ends_before(n, [&] { core::slide(contents); }); ++n) {
+      ASSERT_EQ(built.graph.slides(), slides);
+      ASSERT_EQ(built.graph.size(), size);
+      ASSERT_FALSE(built.graph.is_sliding());
+      ASSERT_EQ(core::Digester(contents).finish(), digest);
+    }
+    EXPECT_GE(n, 2);
+    EXPECT_EQ(built.graph.unlinked(), 0u);
+    EXPECT_EQ(core::Digester(contents).finish(), digest);
+    expect_sound(built.audit());
+  }
 }
 
 // A seal that failed leaves rows above max_degree at an epoch's end. What is folded into the file

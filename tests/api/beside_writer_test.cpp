@@ -11,7 +11,7 @@
 #include <mutex>
 #include <thread>
 
-#include "common/index_access.hpp"
+#include "common/index/index_access.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
@@ -242,6 +242,12 @@ TEST(BesideTheWriter, SavesAndAuditsSeeOneMoment) {
       const Index loaded = Index::load(file);  // which audits and compares the digest
       findings.expect(loaded.size() >= before && loaded.size() <= after, "size of a save");
       digests[loaded.size()] = loaded.digest();
+      std::vector<std::byte> bytes;
+      index.write([&](std::span<const std::byte> piece, std::uint64_t) {
+        bytes.insert(bytes.end(), piece.begin(), piece.end());
+      });
+      const Index copy = Index::from_bytes(bytes);
+      findings.expect(copy.size() >= after && copy.size() <= index.size(), "size of a copy");
       findings.expect(index.audit().ok, "audit");
       findings.expect(index.stats().size >= after, "stats");
       findings.expect(index.memory().total() > 0, "memory");

@@ -280,7 +280,7 @@ TEST(BadParameters, UnknownDevicesAreRefused) {
   const IndexParams params = make_params(3, 4, 10, 16);
   Index index(params);
   for (const char* device :
-       {"", "nonsense", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda:99999999999"}) {
+       {"", "nonsense", "gpu1", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda:99999999999"}) {
     RuntimeOptions options;
     options.device = device;
     const std::vector<std::string> words = {"device '" + std::string(device) + "'",
@@ -301,13 +301,21 @@ TEST(BadParameters, UnknownKernelsAreRefused) {
 
 TEST(BadParameters, MetricNames) {
   for (const Metric metric : kAllMetrics) EXPECT_EQ(metric_from_string(to_string(metric)), metric);
-  EXPECT_EQ(metric_from_string("l2"), Metric::l2sq);
-  EXPECT_EQ(metric_from_string("ip"), Metric::inner_product);
-  EXPECT_EQ(metric_from_string("angular"), Metric::cosine);
-  for (const char* name : {"", "L2", "hamming"}) {
+  for (const char* name : {"l2", "L2", "SqEuclidean", "L2SQ"}) {
+    EXPECT_EQ(metric_from_string(name), Metric::l2sq);
+  }
+  for (const char* name : {"ip", "IP", "Dot"}) {
+    EXPECT_EQ(metric_from_string(name), Metric::inner_product);
+  }
+  for (const char* name : {"angular", "cos", "COSINE"}) {
+    EXPECT_EQ(metric_from_string(name), Metric::cosine);
+  }
+  for (const char* name : {"", "hamming", "l2 ", "Euclidean"}) {
     expect_error(ErrorCode::invalid_parameter, {"metric", "l2sq, inner_product and cosine"},
                  [&] { metric_from_string(name); });
   }
+  expect_error(ErrorCode::invalid_parameter, {"euclidean", "squared distances"},
+               [&] { metric_from_string("euclidean"); });
 }
 
 // ------------------------------------------------------------------------------------ refused
@@ -387,6 +395,42 @@ TEST_P(BadInput, NormsThatWouldOverflow) {
   expect_unharmed();
 }
 
+// Squares of 1e-25 are no floats: all distances would be 0.
+TEST_P(BadInput, NormsThatWouldUnderflow) {
+  Matrix more = make_data(Shape::random, 3, 4, 3);
+  for (float& x : more.values) x *= 1e-25f;
+  if (GetParam() != Metric::l2sq) {  // 1 - x·y is right
+    Index index(make_params(4, 3, 20, 40, GetParam()));
+    EXPECT_EQ(index.add(more.view()), 3u);
+    return;
+  }
+  std::fill(more.row(0), more.row(0) + 4, 0.0f);
+  expect_refused(ErrorCode::invalid_vector, {"vector 1 ", "squared norm below 1e-30", "scale"},
+                 [&] { index_.add(more.view()); });
+  expect_unharmed();
+  const SearchResult found = index_.search(more.view());  // as queries they are right
+  EXPECT_GT(found.distances[0], 0.0f);
+}
+
+// What is not refused has the distances of the same data at another scale, to the last bit.
+TEST(SmallNorms, KeepTheirDistances) {
+  const Matrix data = make_data(Shape::random, 400, 8, 3);
+  Matrix small = data;
+  const float scale = std::ldexp(1.0f, -50);
+  for (float& x : small.values) x *= scale;
+  Index index(make_params(8, 4, 20, 40));
+  Index other(make_params(8, 4, 20, 40));
+  index.add(data.view());
+  other.add(small.view());
+  const SearchResult expected = index.exact_search(data.view(), 10);
+  const SearchResult found = other.exact_search(small.view(), 10);
+  EXPECT_EQ(found.labels, expected.labels);
+  EXPECT_EQ(other.search(small.view()).labels, index.search(data.view()).labels);
+  for (std::size_t i = 0; i < found.distances.size(); ++i) {
+    ASSERT_EQ(found.distances[i], expected.distances[i] * scale * scale);
+  }
+}
+
 TEST_P(BadInput, OtherDimensions) {
   for (const std::size_t columns : {0u, 1u, 3u, 5u, 400u}) {
     const Matrix more = make_data(Shape::random, 2, std::max<std::size_t>(1, columns), 3);
@@ -453,6 +497,8 @@ TEST_P(BadInput, ImplicitLabelsThatExplicitOnesTook) {
   index.add(data_.slice(0, 2), std::vector<std::uint64_t>{3, 70});
   const std::string digest = index.digest();
   expect_error(ErrorCode::duplicate_label, {"label 3", "already in the index"},
+               [&] { index.add(data_.slice(2, 5)); });
+  expect_error(ErrorCode::duplicate_label, {"automatic labels begin at 2", "from 71 on"},
                [&] { index.add(data_.slice(2, 5)); });
   EXPECT_EQ(index.digest(), digest);
   index.add(data_.slice(2, 1));  // takes label 2

@@ -139,16 +139,17 @@ INSTANTIATE_TEST_SUITE_P(Metrics, Determinism, testing::ValuesIn(kAllMetrics),
 #if defined(__x86_64__)
 // A caller that flushes denormals or rounds up, as after -ffast-math, gets the same graph.
 TEST(Determinism, AcrossTheCallersFloatEnvironment) {
-  Matrix data = make_data(Shape::random, 600, 4);
-  for (float& x : data.values) x *= 0x1p-70f;  // squares are denormal
-  Index usual(make_params(4, 4, 20, 64), threads(2));
+  Matrix data = make_data(Shape::random, 600, 5);
+  for (float& x : data.values) x *= 0x1p-70f;                      // squares are denormal
+  for (std::size_t r = 0; r < data.rows; ++r) data.row(r)[4] = 1;  // but those of no norm
+  Index usual(make_params(5, 4, 20, 64), threads(2));
   usual.add(data.view());
   const std::string digest = usual.digest();
   const SearchResult found = usual.search(data.view());
   const unsigned saved = _mm_getcsr();
   const unsigned odd = saved | 0x8040u | 0x4000u;  // flush to zero, denormals are zero, round up
   _mm_setcsr(odd);
-  Index index(make_params(4, 4, 20, 64), threads(3));
+  Index index(make_params(5, 4, 20, 64), threads(3));
   index.add(data.view());
   const SearchResult again = index.search(data.view());
   const SearchResult alone = index.search(data.slice(0, 1));

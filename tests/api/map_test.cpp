@@ -294,9 +294,9 @@ TEST(Map, FiguresMayBeAskedForBesideTheFirstUse) {
   const Index mapped = Index::map(saved.file);
   std::thread first([&] { (void)mapped.search(saved.data.slice(0, 1)); });
   std::uint64_t rows = 0;
-  for (int i = 0; i < 100; ++i) rows = mapped.memory().rows;
+  for (int i = 0; i < 100; ++i) rows = mapped.memory().links;
   first.join();
-  EXPECT_EQ(rows, Index::load(saved.file).memory().rows);
+  EXPECT_EQ(rows, Index::load(saved.file).memory().links);
 }
 
 // The first use takes seconds where the file is large; it is a call under way like any other.

@@ -25,7 +25,7 @@ TEST(Stats, AgreeWithTheGraph) {
   EXPECT_EQ(stats.build.ingest.count, n);
   EXPECT_EQ(stats.build.commit.count, n);
   EXPECT_GT(stats.build.distances, n * 30);
-  EXPECT_GT(stats.build.prune.count, 0u);
+  EXPECT_GT(stats.build.score.count, 0u);
 
   const SearchResult result = index.search(data.slice(0, 30));
   const Stats after = index.stats();
@@ -43,7 +43,7 @@ TEST(Stats, AnEmptyIndexHasNone) {
   EXPECT_EQ(stats.max_level, 0u);
   EXPECT_TRUE(stats.level_histogram.empty());
   EXPECT_EQ(index.memory().vectors, 0u);
-  EXPECT_EQ(index.memory().rows, 0u);
+  EXPECT_EQ(index.memory().links, 0u);
 }
 
 // Between epochs a vector costs its padded floats, 16 + 8·M bytes of row and 17 of the rest.
@@ -53,11 +53,11 @@ TEST(Stats, MemoryIsWhatTheLayoutSays) {
   index.add(make_data(Shape::random, 500, 20).view());
   const MemoryUse use = index.memory();
   EXPECT_EQ(use.vectors, 500u * 24 * 4);
-  EXPECT_EQ(use.rows, 500u * (16 + 4 * 32));
+  EXPECT_EQ(use.links, 500u * (16 + 4 * 32));
   EXPECT_LE(use.upper, 500u * (16 + 4 * 16) / 10);
   EXPECT_EQ(use.labels, 500u * 8);
   EXPECT_EQ(use.total(),
-            use.vectors + use.rows + use.upper + use.labels + use.nodes + use.epoch + use.scratch);
+            use.vectors + use.links + use.upper + use.labels + use.nodes + use.epoch + use.scratch);
   EXPECT_LT(use.epoch, 1u << 20);
 }
 

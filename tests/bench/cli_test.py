@@ -5,12 +5,14 @@ Usage: cli_test.py CONCORD_BENCH
 import json
 import os
 import pathlib
+import re
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
 
-BENCH = sys.argv.pop()
+BENCH = os.path.abspath(sys.argv.pop())
 DATA = ["--synthetic", "3000,16"]
 QUICK = ["--ef", "20,40", "--threads", "1"]
 
@@ -138,6 +140,77 @@ class Cli(unittest.TestCase):
         self.assertEqual(len(report["build"]["rounds"]), 3)
         self.assertEqual(report["build"]["rounds"][2], report["build"]["seconds"])
 
+    def test_churn(self):
+        for pattern in ("random", "fifo", "clusters", "update"):
+            report = self.report("churn", *DATA, *QUICK, "--limit", "500", "--turnovers", "0.5",
+                                 "--round", "0.05", "--pattern", pattern)
+            self.assertTrue(report["audit"]["ok"])
+            self.assertEqual([point["size"] for point in report["churn"]], [500] * 5)
+            last = report["churn"][-1]
+            self.assertAlmostEqual(last["turnovers"], 0.5)
+            for point, anew in zip(last["search"], report["fresh"]["search"], strict=True):
+                self.assertGreater(point["recall"], anew["recall"] - 0.05)
+        self.bench("churn", *DATA, "--limit", "1000000", code=2)
+
+    def test_filter(self):
+        wide = ["--synthetic", "3000,256", "--limit-queries", "50"]
+        report = self.report("filter", *wide, *QUICK, "--kind", "random,window,near,far,cells",
+                             "--selectivity", "1,0.3,0.01", "--rounds", "1", "--slack", "0.1,inf")
+        points = report["filter"]
+        self.assertEqual(len(points), 5 * 3 * 2 * 2)
+        for point in points:
+            self.assertEqual(point["returned_min"], 1)
+            self.assertGreater(point["recall"], 0.7)
+            self.assertLessEqual(point["recall_worst"], point["recall"])
+            self.assertGreater(point["qps"], 0)
+            self.assertGreater(point["qps_ratio_to_unfiltered"], 0)
+            if point["selectivity"] == 0.01 and point["kind"] != "cells":  # scanned
+                self.assertEqual(point["recall"], 1)
+                self.assertEqual(point["rows_per_query"], 0)
+                self.assertAlmostEqual(point["distances_per_query"], point["matches"])
+            if (point["selectivity"], point["ef"], point["kind"]) == (0.3, 20, "random"):  # walked
+                self.assertGreater(point["rows_per_query"], 20)
+        self.bench("filter", *DATA, "--attribute", "section", code=2)
+        self.bench("filter", *DATA, "--selectivity", "1.5", code=2)
+
+    def test_shards(self):
+        report = self.report("shards", *DATA, *QUICK, "--shards", "1,3", "--block", "2")
+        self.assertEqual([part["count"] for part in report["shards"]], [1, 3])
+        one, three = report["shards"]
+        self.assertGreater(one["build_distances_per_vector"], three["build_distances_per_vector"])
+        for part in report["shards"]:
+            self.assertGreater(part["build_seconds"], 0)
+            self.assertEqual([point["ef"] for point in part["search"]], [20, 40])
+            for point in part["search"]:
+                self.assertGreater(point["recall"], 0.8)
+                self.assertGreater(point["qps"], 0)
+        # At an equal ef several graphs find more, for more distances.
+        for alone, together in zip(one["search"], three["search"]):
+            self.assertGreaterEqual(together["recall"], alone["recall"])
+            self.assertGreater(together["distances_per_query"], alone["distances_per_query"])
+
+    def test_shards_are_built_together_or_one_by_one(self):
+        together, apart = self.path("together"), self.path("apart")
+        shards = ["--shards", "3", "--block", "4"]
+        whole = self.report("build", *DATA, *shards, "--out", together)
+        for shard in "201":  # in any order
+            self.assertFalse(os.path.exists(apart + "/manifest"))
+            one = self.report("build", *DATA, *shards, "--only", shard, "--out", apart)
+            self.assertEqual(one["index"]["digest"], whole["shards"][int(shard)]["digest"])
+        for name in ("shard-0000.concord", "shard-0001.concord", "shard-0002.concord", "manifest"):
+            with open(f"{together}/{name}", "rb") as a, open(f"{apart}/{name}", "rb") as b:
+                self.assertEqual(a.read(), b.read(), name)
+        self.bench("audit", "--index", together + "/shard-0001.concord")
+        journaled = self.report("build", *DATA, *shards, "--journal", "system", "--out",
+                                self.path("journaled"))
+        self.assertEqual(journaled["index"]["digest"], whole["index"]["digest"])
+        again = self.report("build", *DATA, *shards, "--journal", "system", "--out",
+                            self.path("journaled"))
+        self.assertEqual(again["index"]["digest"], whole["index"]["digest"])
+        for bad in (["--shards", "3"], ["--only", "0"], [*shards, "--only", "3", "--out", apart],
+                    [*shards, "--out", together]):
+            self.bench("build", *DATA, *bad, code=2)
+
     def test_isa_changes_nothing(self):
         scalar = self.report("build", *DATA, "--isa", "scalar")
         best = self.report("build", *DATA)
@@ -165,6 +238,82 @@ class Cli(unittest.TestCase):
         self.bench("convert", vectors, self.path("v.u8bin"), "--limit", "3")
         with open(self.path("v.u8bin"), "rb") as file:
             self.assertEqual(file.read(), b"\3\0\0\0\2\0\0\0" + b"\0\1" * 3)
+
+    def test_version_and_help(self):
+        self.assertRegex(self.bench("--version").stdout, r"^concord-bench \d+\.\d+\.\d+, commit ")
+        commands = re.findall(r"^  ([a-z-]+) ", self.bench("--help").stdout.split("Subcommands:")[1], re.M)
+        self.assertIn("query", commands)
+        for command in commands:
+            text = self.bench(command, "--help").stdout
+            for part in ("Options:\n", "Examples:\n  concord-bench " + command, "Exit codes: "):
+                self.assertIn(part, text)
+        groups = re.findall(r"^(\w+):$", self.bench("run", "--help").stdout, re.M)
+        self.assertEqual(groups, ["Options", "Data", "Graph", "Machine", "Search", "Files", "Examples"])
+
+    def test_examples_of_the_help_parse(self):
+        """They are refused, if at all, for a file that is not here, not for their words."""
+        commands = re.findall(r"^  ([a-z-]+) ", self.bench("--help").stdout.split("Subcommands:")[1], re.M)
+        for command in commands:
+            examples = re.findall(r"^  concord-bench (.*)", self.bench(command, "--help").stdout, re.M)
+            for example in examples:
+                if "--synthetic 1000000" in example:
+                    continue
+                done = subprocess.run([BENCH, *example.split(" > ")[0].split()], cwd=self.folder.name,
+                                      capture_output=True, text=True)
+                self.assertIn(done.returncode, (0, 2), example)
+                self.assertNotRegex(done.stderr, "not expected|no option|required|must be", example)
+
+    def test_mistyped_words(self):
+        for arguments, meant in ((["rnu"], "run"), (["serch"], "search"), (["servemix"], "serve-mix"),
+                                 (["run", "--dataest", "x"], "--dataset"),
+                                 (["build", "--ef_construction=9"], "--ef-construction"),
+                                 (["search", "--metrics", "l2"], "--metric")):
+            self.assertIn(f"did you mean {meant}?", self.bench(*arguments, code=2).stderr)
+        for arguments in (["frobnicate"], ["run", "--frobnicate"]):
+            self.assertNotIn("did you mean", self.bench(*arguments, code=2).stderr)
+
+    def test_completion_in_bash(self):
+        with open(self.path("completion"), "w") as file:
+            file.write(self.bench("completion").stdout)
+
+        def completed(*words):
+            program = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _concord_bench; echo "${COMPREPLY[@]}"'
+            done = subprocess.run(["bash", "-c", program, "bash", self.path("completion"), *words],
+                                  capture_output=True, text=True, check=True)
+            return done.stdout.split()
+
+        self.assertEqual(completed("concord-bench", "se"), ["search", "serve-mix"])
+        self.assertEqual(completed("concord-bench", "run", "--verify"), ["--verify-threads"])
+        self.assertEqual(completed("concord-bench", "info", "--i"), ["--index"])
+        self.assertEqual(completed("concord-bench", "run", "file"), [])
+
+    def test_query(self):
+        index, names, vectors = self.path("i.concord"), self.path("names.txt"), self.path("V.FBIN")
+        with open(vectors, "wb") as file:
+            file.write((6).to_bytes(4, "little") + (1).to_bytes(4, "little"))
+            file.write(struct.pack("<6f", 0, 1, 2, 4, 8, 16))
+        with open(names, "w") as file:
+            file.write("zero\none\ntwo\nfour\neight\nsixteen\n")
+        self.bench("build", "--dataset", vectors, "--out", index)
+
+        def nearest(*arguments):
+            found = self.report("query", "--index", index, "--k", "3", *arguments)["neighbors"]
+            return [(neighbor["label"], neighbor["distance"]) for neighbor in found]
+
+        self.assertEqual(nearest("--vector", "7"), [(4, 1), (3, 9), (2, 25)])
+        self.assertEqual(nearest("--vector", "-1", "--exact"), [(0, 1), (1, 4), (2, 9)])
+        self.assertEqual(nearest("--label", "5"), [(5, 0), (4, 64), (3, 144)])
+        self.assertEqual(nearest("--dataset", vectors, "--row", "1")[0], (1, 0))
+        self.assertEqual(nearest("--names", names, "--name", "sixteen"), nearest("--label", "5"))
+        self.assertIn("eight", self.bench("query", "--index", index, "--names", names, "--name",
+                                          "sixteen").stdout)
+        for arguments, reason in (([], "give one of"), (["--vector", "1", "--label", "1"], "give one of"),
+                                  (["--vector", "1,2"], "has 2 elements"), (["--vector", "nan"], "finite"),
+                                  (["--label", "99"], "label 99 is not in the index"),
+                                  (["--name", "one"], "needs --names"),
+                                  (["--names", names, "--name", "seven"], 'has no "seven"'),
+                                  (["--dataset", vectors, "--row", "6"], "has no row 6; it has 6")):
+            self.assertIn(reason, self.bench("query", "--index", index, *arguments, code=2).stderr)
 
     def test_bad_input_is_one_line_and_2(self):
         (pathlib.Path(self.folder.name) / "short.fbin").write_bytes(b"\1\0\0\0\1\0\0\0")

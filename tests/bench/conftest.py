@@ -1,4 +1,4 @@
-"""What the tests of bench/peers and bench/report share."""
+"""What the tests of bench/peers and bench/page share."""
 
 from __future__ import annotations
 

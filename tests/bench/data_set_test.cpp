@@ -1,5 +1,5 @@
 // Data sources: synthetic vectors, held-out queries, and the messages for wrong ones.
-#include "bench/data_set.hpp"
+#include "bench/tool/data_set.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,10 +8,10 @@
 #include <limits>
 #include <numeric>
 
-#include "bench/interpolate.hpp"
-#include "bench/synthetic.hpp"
-#include "bench/table.hpp"
-#include "bench/vec_files.hpp"
+#include "bench/tool/interpolate.hpp"
+#include "bench/tool/synthetic.hpp"
+#include "bench/tool/table.hpp"
+#include "bench/tool/vec_files.hpp"
 #include "tests/bench/temp_dir.hpp"
 
 namespace concord::bench {
@@ -102,15 +102,38 @@ TEST(DataSet, TakesQueriesAndNeighborsFromFiles) {
               HasSubstr("2 rows for 3 queries"));
 }
 
+TEST(DataSet, EveryFormatIsRefusedWhereItIsNotFinite) {
+  const TempDir dir;
+  FloatMatrix vectors(20, 3);
+  vectors.values[7] = std::numeric_limits<float>::infinity();
+  for (const char* name : {"v.fbin", "v.fvecs"}) {
+    write_vectors(dir.file(name), vectors);
+    const DataSource source = file_source(dir.file(name));
+    for (const Need need : {Need::train, Need::queries}) {
+      EXPECT_THAT(message_of<InputError>([&] { (void)load_data_set(source, need); }),
+                  HasSubstr(" 2 has an infinity at element 1; every element must be finite"));
+    }
+  }
+}
+
+TEST(DataSet, TypesMayBeInUpperCase) {
+  const TempDir dir;
+  write_vectors(dir.file("V.FBIN"), FloatMatrix(20, 3));
+  EXPECT_EQ(load_data_set(file_source(dir.file("V.FBIN")), Need::train).train.rows, 20U);
+}
+
 TEST(DataSet, WrongSourcesAreExplained) {
   const auto error = [](const DataSource& source) {
     return message_of<InputError>([&] { (void)load_data_set(source, Need::train); });
   };
-  EXPECT_THAT(error(file_source("v.npy")), HasSubstr("allowed are .hdf5, .fvecs"));
+  EXPECT_THAT(error(file_source("v.csv")), HasSubstr("allowed are .hdf5, .fvecs"));
   EXPECT_THAT(error({}), HasSubstr("--dataset"));
+  DataSource column = file_source("v.fbin");
+  column.column = "embedding";
+  EXPECT_THAT(error(column), HasSubstr("--column is for .npz and .parquet"));
   DataSource both = file_source("v.fbin");
   both.synthetic = "10,2";
-  EXPECT_THAT(error(both), HasSubstr("one of them"));
+  EXPECT_THAT(error(both), HasSubstr("either --dataset"));
 }
 
 TEST(Interpolate, LogRateOverRecall) {

@@ -1,14 +1,14 @@
 // Exact neighbors against a plain scan in double precision, and recall judged by them.
-#include "bench/ground_truth.hpp"
+#include "bench/tool/ground_truth.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "bench/exact_distance.hpp"
-#include "bench/recall.hpp"
-#include "bench/synthetic.hpp"
+#include "bench/tool/exact_distance.hpp"
+#include "bench/tool/recall.hpp"
+#include "bench/tool/synthetic.hpp"
 
 namespace concord::bench {
 namespace {
@@ -62,6 +62,16 @@ TEST_P(AllMetrics, CloseTogetherAndFarFromTheOrigin) {
   for (float& value : vectors.values) value = 1e4F + 0.01F * value;
   for (float& value : queries.values) value = 1e4F + 0.01F * value;
   expect_exact(vectors, queries, GetParam(), 10);
+}
+
+// Scores of single precision overflow, in part or all; an index would refuse such vectors.
+TEST_P(AllMetrics, HugeNorms) {
+  for (const float scale : {1e18F, 1e19F, 1e30F}) {
+    FloatMatrix vectors = random_vectors(300, 8, 1);
+    for (std::size_t i = 0; i < vectors.values.size(); i += 2) vectors.values[i] *= scale;
+    expect_exact(vectors, random_vectors(5, 8, 2), GetParam(), 10);
+    expect_exact(vectors, vectors, GetParam(), 10);
+  }
 }
 
 TEST_P(AllMetrics, ZeroVectorsAndMoreThanThereAre) {

@@ -1,15 +1,16 @@
 // ann-benchmarks files, with elements of the kinds they come in.
-#include "bench/hdf5_file.hpp"
+#include "bench/tool/hdf5_file.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
 
 #include <array>
+#include <cmath>
 #include <functional>
 
-#include "bench/data_set.hpp"
-#include "bench/vec_files.hpp"
+#include "bench/tool/data_set.hpp"
+#include "bench/tool/vec_files.hpp"
 #include "tests/bench/temp_dir.hpp"
 
 namespace concord::bench {
@@ -106,6 +107,25 @@ TEST_F(Hdf5File, ReadsBytesHalvesAndFloats) {
   H5Tclose(half);
 }
 
+TEST_F(Hdf5File, ReadsAColumnOfIntegersAndRefusesAnythingElse) {
+  const std::array<std::int16_t, 3> values{7, -1, 300};
+  const std::array<float, 3> floats{1, 2, 3};
+  put_all(H5T_STD_U8LE);
+  put("section", H5T_STD_I16LE, {3}, H5T_NATIVE_INT16, values.data());
+  put("price", H5T_IEEE_F32LE, {3}, H5T_NATIVE_FLOAT, floats.data());
+  close();
+  EXPECT_THAT(read_hdf5_column(path_, "section", 3), ElementsAre(7, -1, 300));
+  EXPECT_THAT(read_hdf5_column(path_, "section", 2), ElementsAre(7, -1));
+  EXPECT_TRUE(read_hdf5_column(path_, "section", 0).empty());
+  const auto refused = [&](const char* name, std::size_t rows) {
+    return message_of<InputError>([&] { (void)read_hdf5_column(path_, name, rows); });
+  };
+  EXPECT_THAT(refused("section", 4), HasSubstr("3 values for 4 vectors"));
+  EXPECT_THAT(refused("price", 3), HasSubstr("not a column of integers"));
+  EXPECT_THAT(refused("train", 3), HasSubstr("not a column of integers"));
+  EXPECT_THAT(refused("absent", 3), HasSubstr("no data set \"absent\""));
+}
+
 TEST_F(Hdf5File, CutTrainLosesItsNeighbors) {
   put_all(H5T_STD_U8LE);
   close();
@@ -129,14 +149,50 @@ TEST_F(Hdf5File, AnotherMetricLosesTheNeighbors) {
   EXPECT_TRUE(load_data_set(source, Need::queries).neighbors.empty());
 }
 
-TEST_F(Hdf5File, UnknownDistanceSaysWhatThereIs) {
+TEST_F(Hdf5File, NamesOfTheLibraryAreKnown) {
+  for (const auto& [name, metric] :
+       {std::pair("Euclidean", Metric::l2sq), std::pair("L2", Metric::l2sq),
+        std::pair("cosine", Metric::cosine), std::pair("IP", Metric::inner_product)}) {
+    put_all(H5T_STD_U8LE);
+    put_distance(name);
+    close();
+    DataSource source;
+    source.dataset = path_;
+    EXPECT_EQ(load_data_set(source, Need::queries).metric, metric) << name;
+    create();
+  }
+  close();
+}
+
+TEST_F(Hdf5File, AMetricOverrulesAnUnknownDistance) {
   put_all(H5T_STD_U8LE);
   put_distance("hamming");
   close();
   DataSource source;
   source.dataset = path_;
   EXPECT_THAT(message_of<InputError>([&] { (void)load_data_set(source, Need::train); }),
-              HasSubstr("euclidean, angular"));
+              AllOf(HasSubstr(path_.string()), HasSubstr("hamming"), HasSubstr("--metric")));
+  source.metric = Metric::l2sq;
+  const DataSet data = load_data_set(source, Need::train_and_queries);
+  EXPECT_EQ(data.metric, Metric::l2sq);
+  EXPECT_TRUE(data.neighbors.empty());
+}
+
+TEST_F(Hdf5File, WhatIsNotFiniteIsRefused) {
+  const std::array<float, 4> whole{0, 1, 2, 3};
+  const std::array<float, 4> nan{0, 1, 2, NAN};
+  for (const bool in_test : {false, true}) {
+    put("train", H5T_IEEE_F32LE, {2, 2}, H5T_NATIVE_FLOAT, in_test ? whole.data() : nan.data());
+    put("test", H5T_IEEE_F32LE, {2, 2}, H5T_NATIVE_FLOAT, in_test ? nan.data() : whole.data());
+    close();
+    DataSource source;
+    source.dataset = path_;
+    EXPECT_THAT(
+        message_of<InputError>([&] { (void)load_data_set(source, Need::train_and_queries); }),
+        HasSubstr(in_test ? "query 1 has a NaN at element 1" : "vector 1 has a NaN at element 1"));
+    create();
+  }
+  close();
 }
 
 TEST_F(Hdf5File, WrongShapesAndFilesAreErrors) {
@@ -144,10 +200,10 @@ TEST_F(Hdf5File, WrongShapesAndFilesAreErrors) {
   put("train", H5T_IEEE_F32LE, {1}, H5T_NATIVE_FLOAT, &value);
   close();
   EXPECT_THAT(message_of<InputError>([&] { (void)read_hdf5(path_, {}, kAllRows, kAllRows); }),
-              HasSubstr("no matrix"));
+              HasSubstr("is not a matrix"));
   Bytes().put(1).write(path_);
   EXPECT_THAT(message_of<InputError>([&] { (void)read_hdf5(path_, {}, kAllRows, kAllRows); }),
-              HasSubstr("no HDF5 file"));
+              HasSubstr("is not an HDF5 file"));
   EXPECT_THROW((void)read_hdf5(dir_.file("gone.hdf5"), {}, kAllRows, kAllRows), InputError);
 }
 
@@ -220,7 +276,7 @@ TEST_F(Hdf5File, WhatIsKeptInOtherFilesIsRefused) {
   create();
   create_train({3, 2},
                [&](hid_t layout) { H5Pset_external(layout, other.c_str(), 0, H5F_UNLIMITED); });
-  EXPECT_THAT(refusal(), HasSubstr("is kept in other files"));
+  EXPECT_THAT(refusal(), HasSubstr("is stored in other files"));
 
   create();
   create_train({3, 2}, [&](hid_t layout) {
@@ -229,7 +285,7 @@ TEST_F(Hdf5File, WhatIsKeptInOtherFilesIsRefused) {
     H5Pset_virtual(layout, space, other.c_str(), "train", space);
     H5Sclose(space);
   });
-  EXPECT_THAT(refusal(), HasSubstr("is kept in other files"));
+  EXPECT_THAT(refusal(), HasSubstr("is stored in other files"));
 }
 
 }  // namespace

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from page import command
+from page.html_page import Page
+from page.plot import Plot, Series, recall_place, recall_ticks
 from playwright.sync_api import sync_playwright
-from report import command
-from report.page import Page
-from report.plot import Plot, Series, recall_place, recall_ticks
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = sorted((ROOT / "bench/results").glob("2026-11-22-epyc-2-cores/*.json"))

@@ -1,4 +1,4 @@
-"""bench/report: its arithmetic, its refusals, and that a table in Markdown is what the results say."""
+"""bench/page: its arithmetic, its refusals, and that a table in Markdown is what the results say."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import re
 import subprocess
 import sys
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
-from report import (
+from page import (
     bench_part,
     documents,
     durability_part,
@@ -19,10 +20,12 @@ from report import (
     peers_part,
     plot,
     quote,
+    readme_picture,
     serve_part,
     web,
 )
-from report.page import compose
+from page.html_page import compose
+from page.plot import style
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = sorted((ROOT / "bench/results/2026-11-22-epyc-2-cores").glob("*.json"))
@@ -81,6 +84,23 @@ def test_the_overview_has_every_set_and_says_who_is_ahead() -> None:
     assert list(table.header) == ["place of concord", "d", "e", "d"]
     (row,) = table.rows
     assert row[1:] == ["1st of 2", "**2nd of 3**; a 1.50x", "**not reached**; a does"]
+
+
+def test_the_extremes_are_the_worst_and_the_best_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers_part, "EXTREMES", ("build, 1 thread",))
+    first = peers_document({"concord": 2.0, "hnswlib": 3.0, "a": 1.0})
+    second = json.loads(json.dumps(peers_document({"concord": 2.0, "hnswlib": 9.0, "a": 8.0})))
+    second["data"] = {"e": second["data"].pop("d")}
+    for result in second["results"]:
+        result["data"] = "e"
+    table = peers_part.extremes([first, second])
+    assert table.header[0] == "2 data sets"
+    assert table.rows == [
+        ["build, 1 thread", "1.50 (d) to 4.50 (e)", "**0.50** (d, a) to 4.00 (e, a)"]
+    ]
+    assert peers_part.Measure("q", {"concord": 5.0, "a": 4.0}, True, "").times_better(
+        "concord", "a"
+    ) == pytest.approx(1.25)
 
 
 def test_more_is_better_for_speed_and_less_for_the_rest() -> None:
@@ -284,7 +304,7 @@ def test_without_python_or_its_packages_one_line_says_so(
     bench: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     code, error = report(bench, RESULTS[0], "--out", tmp_path / "p.html", python=tmp_path)
-    assert code == 2 and "python3 cannot be started" in error and error.count("\n") == 1
+    assert code == 2 and "cannot start python3" in error and error.count("\n") == 1
     bare = tmp_path / "python3"
     bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n')
     bare.chmod(0o755)
@@ -334,8 +354,39 @@ def test_blocks_in_the_repository_are_what_the_results_give() -> None:
         text = path.read_text()
         blocks += len(quote.BLOCK.findall(text))
         assert text.count("<!-- measured:") == text.count("<!-- /measured -->"), path
-        assert quote.rewritten(text) == text, f"{path}: run python -m report.quote"
+        assert quote.rewritten(text) == text, f"{path}: run python -m page.quote"
     assert blocks > 0
+
+
+def test_the_pictures_of_the_readme_are_what_the_results_give() -> None:
+    drawn = readme_picture.pictures()
+    assert len(drawn) == 2
+    for path, content in drawn.items():
+        assert path.read_text() == content, f"{path}: run python -m page.readme_picture"
+        assert path.name in (ROOT / "README.md").read_text()
+
+
+def test_the_pictures_of_the_readme_show_every_library_in_every_panel() -> None:
+    panels = [readme_picture.panel(file, title) for file, title in readme_picture.PANELS]
+    names = set(panels[0].curves)
+    assert len(names) == 9 and all(set(panel.curves) == names for panel in panels)
+    for theme in readme_picture.THEMES:
+        picture = ElementTree.fromstring(readme_picture.drawing(panels, theme))
+        texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+        assert names <= set(texts)
+        lines = list(picture.iter("{http://www.w3.org/2000/svg}polyline"))
+        assert len(lines) == 9 * (len(panels) + 1)  # and the legend
+        color = style("concord", sorted(names))[0]
+        assert sum(line.get("stroke") == color for line in lines) == len(panels) + 1
+
+
+def test_the_readme_quotes_the_table_of_extremes() -> None:
+    text = (ROOT / "README.md").read_text()
+    claim = re.search(r"one thread answers (\S+) to (\S+) times as many queries", text)
+    row = re.search(
+        r"^\| queries/s at recall 0.95, 1 thread \| (\S+) \(.*?\) to (\S+) \(", text, re.M
+    )
+    assert claim and row and claim.groups() == row.groups()
 
 
 def test_a_changed_block_is_found_and_written_anew(tmp_path: pathlib.Path) -> None:
@@ -344,7 +395,7 @@ def test_a_changed_block_is_found_and_written_anew(tmp_path: pathlib.Path) -> No
         "<!-- measured: comparisons bench/results/2026-11-22-epyc-2-cores/compare-sift-1.json -->"
     )
     path.write_text(f"before\n{marker}\n<!-- /measured -->\nafter\n")
-    command = [sys.executable, "-m", "report.quote", path]
+    command = [sys.executable, "-m", "page.quote", path]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "bench")}
     assert (
         subprocess.run([*command, "--check"], env=environment, capture_output=True).returncode == 1

@@ -1,5 +1,5 @@
 // The plain vector formats: what is written is read again; damaged files are named and explained.
-#include "bench/vec_files.hpp"
+#include "bench/tool/vec_files.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

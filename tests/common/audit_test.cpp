@@ -1,6 +1,6 @@
 // Every kind of damage is found by audit(), with a message that names node and layer.
 
-#include "common/audit.hpp"
+#include "common/graph/audit.hpp"
 
 #include <string>
 
@@ -35,13 +35,13 @@ class Audit : public testing::Test {
     return report;
   }
   Graph& graph() { return builder_.graph; }
-  RowTable& rows(std::uint32_t layer) { return graph().table(layer); }
-  RowIndex row(NodeId node, std::uint32_t layer) { return graph().row(node, layer); }
-  RowHeader& header(NodeId node, std::uint32_t layer) {
-    return rows(layer).header(row(node, layer));
+  LinkTable& lists(std::uint32_t layer) { return graph().table_of(layer); }
+  ListIndex list(NodeId node, std::uint32_t layer) { return graph().list(node, layer); }
+  ListHeader& header(NodeId node, std::uint32_t layer) {
+    return lists(layer).header(list(node, layer));
   }
   NodeId neighbor(NodeId node, std::uint32_t layer, std::uint32_t j = 0) {
-    return rows(layer).at(row(node, layer), j);
+    return lists(layer).at(list(node, layer), j);
   }
   // A node of exactly this level, with at least two neighbors in its top layer; `skip` of them on.
   NodeId node_of_level(std::uint32_t level, int skip = 0) {
@@ -53,11 +53,11 @@ class Audit : public testing::Test {
     return 0;
   }
   void remove_one_way(NodeId from, NodeId to, std::uint32_t layer) {
-    rows(layer).remove(row(from, layer), to);
+    lists(layer).remove(list(from, layer), to);
     if (to < from) --header(from, layer).anchors;
   }
   void append_one_way(NodeId from, NodeId to, std::uint32_t layer, std::uint32_t epoch = 0) {
-    rows(layer).append(row(from, layer), to, epoch);
+    lists(layer).append(list(from, layer), to, epoch);
     if (to < from) ++header(from, layer).anchors;
   }
   static std::string at(NodeId node, std::uint32_t layer) {
@@ -77,7 +77,7 @@ TEST_F(Audit, CountsNodesAndEdgesOfASoundGraph) {
   const AuditReport report = audit();
   EXPECT_EQ(report.nodes, graph().size());
   std::uint64_t ends = 0;
-  for (const auto& node : test::all_rows(graph())) {
+  for (const auto& node : test::all_links(graph())) {
     for (const auto& ids : node) ends += ids.size();
   }
   EXPECT_EQ(report.edges * 2, ends);
@@ -102,7 +102,7 @@ TEST_F(Audit, FindsAWrongAnchorCounter) {
   for (const std::uint32_t layer : {0u, 1u}) {
     const NodeId node = node_of_level(layer, 2);
     for (const int error : {1, -1}) {
-      RowHeader& h = header(node, layer);
+      ListHeader& h = header(node, layer);
       const std::uint16_t right = h.anchors;
       h.anchors = static_cast<std::uint16_t>(right + error);
       const AuditReport report = audit();
@@ -140,10 +140,10 @@ TEST_F(Audit, FindsUnreachableNodes) {
   expect_message(report, at(node, 1), "not reached from the entry point");
 }
 
-TEST_F(Audit, FindsRowsThatAreTooLong) {
+TEST_F(Audit, FindsListsThatAreTooLong) {
   const NodeId node = node_of_level(0);
   for (NodeId other = 0; header(node, 0).degree <= 2 * kM; ++other) {
-    if (other == node || rows(0).contains(row(node, 0), other) ||
+    if (other == node || lists(0).contains(list(node, 0), other) ||
         header(other, 0).degree >= 2 * kM) {
       continue;
     }
@@ -184,7 +184,7 @@ TEST_F(Audit, FindsInvalidLinks) {
                "link to " + std::to_string(low) + ", which is no other node of the layer"},
         Damage{low, 0, neighbor(low, 0),
                "links to " + std::to_string(neighbor(low, 0)) + " twice"}}) {
-    rows(damage.layer).append(row(damage.node, damage.layer), damage.link, 0);
+    lists(damage.layer).append(list(damage.node, damage.layer), damage.link, 0);
     const AuditReport report = audit();
     EXPECT_EQ(report.invalid_links, 1u);
     expect_message(report, at(damage.node, damage.layer), damage.message);
@@ -219,9 +219,9 @@ TEST_F(Audit, FindsLevelsOfAnotherSeed) {
 
 TEST_F(Audit, FindsALongRowWithoutABlockForItsEnd) {
   for (NodeId node = 0; node < graph().size(); ++node) {
-    RowHeader& h = header(node, 0);
-    const RowHeader right = h;
-    if (h.spill != 0) continue;
+    ListHeader& h = header(node, 0);
+    const ListHeader right = h;
+    if (h.overflow != 0) continue;
     h.degree = 2 * kM + 1;
     h.touched_epoch = graph().epoch().number;
     EXPECT_EQ(audit().over_degree, 1u);
@@ -230,9 +230,9 @@ TEST_F(Audit, FindsALongRowWithoutABlockForItsEnd) {
 }
 
 // Several faults at once, among them some that hide one another from a count: each is a change of
-// one field or place of a row. Rows in the middle of an epoch, some of them spilled.
+// one field or place of a list. Lists in the middle of an epoch, some of them overflowed.
 TEST_F(Audit, AndIsSoundAgreeOnFaultsAtRandom) {
-  ASSERT_FALSE(rows(0).spilled().empty());
+  ASSERT_FALSE(lists(0).overflowed().empty());
   const std::uint64_t rounds = test::scaled(5000, 1000);
   std::uint64_t sound = 0;
   for (std::uint64_t round = 0; round < rounds; ++round) {
@@ -248,9 +248,9 @@ TEST_F(Audit, AndIsSoundAgreeOnFaultsAtRandom) {
     for (std::uint32_t faults = 1 + draw(4); faults > 0; --faults) {
       const NodeId node = draw(graph().size());
       const std::uint32_t layer = draw(graph().level(node) + 1);
-      const std::uint32_t max_degree = rows(layer).max_degree();
+      const std::uint32_t max_degree = lists(layer).max_degree();
       auto* const words = reinterpret_cast<std::uint32_t*>(&header(node, layer));
-      auto* const ids = words + RowTable::kHeaderWords;
+      auto* const ids = words + LinkTable::kHeaderWords;
       const std::uint32_t degree = std::min<std::uint32_t>(header(node, layer).degree, max_degree);
       if (degree == 0) continue;
       const std::uint32_t at = draw(degree);

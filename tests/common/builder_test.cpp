@@ -1,20 +1,21 @@
 // The pipeline: failures and cancellation at any point leave a valid graph which, continued, is the
 // one that was never interrupted.
 
-#include "common/builder.hpp"
+#include "common/build/builder.hpp"
 
 #include <stdexcept>
 #include <string>
 #include <thread>
 
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/relaying_proposer.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::core {
 namespace {
 
 using test::GraphBuilder;
-using test::Rows;
+using test::Links;
 
 constexpr NodeId kNodes = 600;
 
@@ -23,24 +24,24 @@ struct Interrupted : std::runtime_error {
 };
 
 // Forwards to the CPU's proposer and throws at the chosen call.
-class FailingProposer final : public Proposer {
+class FailingProposer final : public test::RelayingProposer {
  public:
-  FailingProposer(Proposer& inner, int fail_at) : inner_(inner), left_(fail_at) {}
+  FailingProposer(RepairingProposer& inner, int fail_at)
+      : RelayingProposer(inner), left_(fail_at) {}
 
   void start(const Epoch& epoch, NodeId begin, NodeId end, const StopRequest& stop) override {
     count();
-    inner_.start(epoch, begin, end, stop);
+    RelayingProposer::start(epoch, begin, end, stop);
   }
   const ProposalBatch* finish(const StopRequest& stop) override {
     count();
-    return inner_.finish(stop);
+    return RelayingProposer::finish(stop);
   }
-  const PruneScores& score(const PruneBatch& batch) override {
+  const ListScores& score(const OverfullLists& batch) override {
     ++scores;
     count();
-    return inner_.score(batch);
+    return RelayingProposer::score(batch);
   }
-  void sealed() override { inner_.sealed(); }
 
   int scores = 0;
 
@@ -48,7 +49,6 @@ class FailingProposer final : public Proposer {
   void count() {
     if (left_-- == 0) throw Interrupted();
   }
-  Proposer& inner_;
   int left_;
 };
 
@@ -57,19 +57,19 @@ class Builder : public testing::Test {
   Builder() : data_(test::make_data(test::Shape::clustered, kNodes, 6)) {
     GraphBuilder builder(params_, data_);
     EXPECT_TRUE(insert_announced(builder.graph, builder.committer, builder.proposer, {}));
-    expected_ = test::all_rows(builder.graph);
+    expected_ = test::all_links(builder.graph);
     EXPECT_EQ(expected_.size(), kNodes);
   }
 
   IndexParams params_ = test::make_params(6, 3, 20, 50);
   test::Matrix data_;
-  Rows expected_;
+  Links expected_;
 };
 
 TEST_F(Builder, GivesTheGraphOfSingleSteps) {
   GraphBuilder builder(params_, data_);
   for (NodeId node = 0; node < kNodes; ++node) builder.step();
-  EXPECT_EQ(test::all_rows(builder.graph), expected_);
+  EXPECT_EQ(test::all_links(builder.graph), expected_);
 }
 
 TEST_F(Builder, SurvivesAFailureOfTheProposerAtAnyCall) {
@@ -92,7 +92,7 @@ TEST_F(Builder, SurvivesAFailureOfTheProposerAtAnyCall) {
     failed_in_score |= builder.committer.seal_is_due() && scores_before > 0;
     test::expect_sound(builder.audit());
     ASSERT_TRUE(insert_announced(builder.graph, builder.committer, builder.proposer, {}));
-    ASSERT_EQ(test::all_rows(builder.graph), expected_) << "failed at call " << fail_at;
+    ASSERT_EQ(test::all_links(builder.graph), expected_) << "failed at call " << fail_at;
   }
   EXPECT_TRUE(failed_in_score);
 }
@@ -118,11 +118,11 @@ TEST_F(Builder, StopsWhereProgressSaysSoAndGoesOnToTheSameGraph) {
       EXPECT_EQ(calls, stop_at) << "the callback is not asked again";
       EXPECT_LT(builder.graph.size(), kNodes);
       test::expect_sound(builder.audit());
-      builder.graph.retract();
+      builder.graph.discard_announced();
       test::expect_sound(builder.audit());
       builder.graph.announce(kNodes);
       ASSERT_TRUE(insert_announced(builder.graph, builder.committer, builder.proposer, {}));
-      ASSERT_EQ(test::all_rows(builder.graph), expected_);
+      ASSERT_EQ(test::all_links(builder.graph), expected_);
     }
   }
 }
@@ -142,7 +142,7 @@ TEST_F(Builder, AThrowingCallbackLeavesAValidGraph) {
     EXPECT_THROW(insert(), Interrupted);
     test::expect_sound(builder.audit());
     ASSERT_TRUE(insert_announced(builder.graph, builder.committer, builder.proposer, {}));
-    ASSERT_EQ(test::all_rows(builder.graph), expected_);
+    ASSERT_EQ(test::all_links(builder.graph), expected_);
   }
 }
 

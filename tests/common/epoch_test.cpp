@@ -1,6 +1,6 @@
 // Epochs: boundaries depend on insertion order alone.
 
-#include "common/epoch.hpp"
+#include "common/graph/epoch.hpp"
 
 #include <gtest/gtest.h>
 

@@ -4,8 +4,13 @@
 // a commit or a seal and the graph is looked at.
 
 #include <csignal>
+#include <cstddef>
+#include <memory>
+#include <new>
 #include <vector>
 
+#include "common/contents/slide.hpp"
+#include "common/threads/reader_gate.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
 
@@ -57,10 +62,10 @@ void look(int) {
 /// Lets look() see every moment of a scope: the processor's trap flag.
 class Stepping {
  public:
-  explicit Stepping(const core::Graph& graph) {
+  explicit Stepping(const core::Graph& graph, void (*look_at)(int) = look) {
     watched = &graph;
     struct sigaction action = {};
-    action.sa_handler = look;
+    action.sa_handler = look_at;
     sigaction(SIGTRAP, &action, &before_);
     asm volatile("sub $128, %%rsp; pushfq; orq $0x100, (%%rsp); popfq; add $128, %%rsp" ::
                      : "memory", "cc");
@@ -77,13 +82,30 @@ class Stepping {
   struct sigaction before_;
 };
 
-class EveryMoment : public testing::TestWithParam<Habit> {};
+class EveryMoment : public testing::TestWithParam<Habit> {
+ protected:
+  EveryMoment() {
+    lost = kNoNode;
+    moments = 0;
+  }
+  static const core::ProposalBatch& propose_next(GraphBuilder& built, ArbitraryProposer& proposer) {
+    const NodeId node = built.graph.size();
+    proposer.start(built.graph.epoch(), node, node + 1, {});
+    return *proposer.finish({});
+  }
+  static void grow(GraphBuilder& built, NodeId size, ArbitraryProposer& proposer) {
+    while (built.graph.size() < size) commit(built, propose_next(built, proposer), proposer);
+  }
+  static void commit(GraphBuilder& built, const core::ProposalBatch& batch,
+                     ArbitraryProposer& proposer) {
+    built.committer.commit(batch);
+    if (built.committer.seal_is_due()) built.committer.seal(proposer);
+  }
+};
 
 TEST_P(EveryMoment, OfACommitAndASealLeavesTheGraphWhole) {
   if (!CONCORD_TEST_CAN_STEP) GTEST_SKIP() << "no stepping beside a sanitizer's threads";
   constexpr NodeId kNodes = 20;
-  lost = kNoNode;
-  moments = 0;
   std::uint64_t reanchored = 0;
   for (std::uint64_t round = 0; round < scaled(1); ++round) {
     IndexParams params = make_params(2, 2, 10, 8);
@@ -91,18 +113,221 @@ TEST_P(EveryMoment, OfACommitAndASealLeavesTheGraphWhole) {
     GraphBuilder built(params, make_data(Shape::random, kNodes, 2));
     ArbitraryProposer proposer(built.graph, GetParam(), round);
     while (built.graph.size() < kNodes) {
-      const NodeId node = built.graph.size();
-      proposer.start(built.graph.epoch(), node, node + 1, {});
-      const core::ProposalBatch& batch = *proposer.finish({});
+      const core::ProposalBatch& batch = propose_next(built, proposer);
       const Stepping stepping(built.graph);
-      built.committer.commit(batch);
-      if (built.committer.seal_is_due()) built.committer.seal(proposer);
+      commit(built, batch, proposer);
     }
     reanchored += built.stats.reanchored;
     ASSERT_EQ(lost, kNoNode) << "had no anchor at one of " << moments << " moments";
   }
   if (moments == 0) GTEST_SKIP() << "this machine does not step";
   EXPECT_GT(reanchored, 0u) << "no seal moved a child";
+}
+
+// Every node that lives is reached from the entry point, in each of its layers.
+void look_for_the_living(int) {
+  constexpr NodeId kMost = 64;
+  ++moments;
+  const core::LiveView view = watched->live();
+  const core::Tombstones& tombstones = watched->tombstones();
+  for (std::uint32_t layer = 0; layer <= view.entry.level && lost == kNoNode; ++layer) {
+    if (view.entry.node == kNoNode) return;
+    bool reached[kMost] = {};
+    NodeId frontier[kMost];
+    NodeId count = 0;
+    reached[view.entry.node] = true;
+    frontier[count++] = view.entry.node;
+    while (count > 0) {
+      watched->visit_live(view, frontier[--count], layer, [&](NodeId id, bool shown) {
+        if (!shown || reached[id]) return;
+        reached[id] = true;
+        frontier[count++] = id;
+      });
+    }
+    for (NodeId node = 0; node < view.size; ++node) {
+      const bool lives = tombstones.gone(node) >= view.size;
+      if (lives && watched->level(node) >= layer && !reached[node]) lost = node;
+    }
+  }
+}
+
+TEST_P(EveryMoment, OfARemovalAndItsSealLeavesTheLivingReachable) {
+  if (!CONCORD_TEST_CAN_STEP) GTEST_SKIP() << "no stepping beside a sanitizer's threads";
+  constexpr NodeId kNodes = 24;
+  std::uint64_t unlinked = 0;
+  for (std::uint64_t round = 0; round < scaled(1); ++round) {
+    IndexParams params = make_params(2, round % 2 == 0 ? 2 : 4, 10, 16);
+    params.seed = round;
+    GraphBuilder built(params, make_data(Shape::random, kNodes, 2));
+    ArbitraryProposer proposer(built.graph, GetParam(), round);
+    grow(built, kNodes, proposer);
+    built.graph.reserve_deaths(kNodes);
+    for (NodeId i = 0; i < kNodes - 4; ++i) {
+      const NodeId node = (i * 7 + static_cast<NodeId>(round)) % kNodes;
+      const Stepping stepping(built.graph, look_for_the_living);
+      built.graph.remove(node);
+      if (built.committer.seal_is_due() || i % 5 == 4) built.committer.seal(proposer);
+    }
+    unlinked += built.graph.unlinked();
+    ASSERT_EQ(lost, kNoNode) << "was not reached at one of " << moments << " moments";
+    expect_sound(built.audit());
+  }
+  if (moments == 0) GTEST_SKIP() << "this machine does not step";
+  EXPECT_GT(unlinked, 10u);
+}
+
+const core::Contents* contents = nullptr;
+NodeId living = 0;
+
+// Who comes at this moment finds each node that lives once, by every way there is.
+void look_beside_a_slide(int) {
+  constexpr NodeId kMost = 64;
+  ++moments;
+  // The way of a search: in each layer all nodes that live are reached, and no vector twice.
+  const auto walk = [&](const auto& view) {
+    for (std::uint32_t layer = 0; layer <= view.entry.level; ++layer) {
+      bool reached[kMost] = {};
+      bool labels[kMost] = {};
+      NodeId frontier[kMost];
+      NodeId count = 0;
+      NodeId found = 0;
+      reached[view.entry.node] = true;
+      frontier[count++] = view.entry.node;
+      while (count > 0) {
+        const NodeId node = frontier[--count];
+        const std::uint64_t label = contents->labels.label(node);
+        if (labels[label]) lost = node;
+        labels[label] = true;
+        ++found;
+        watched->visit_live(view, node, layer, [&](NodeId id, bool shown) {
+          if (!shown || reached[id]) return;
+          reached[id] = true;
+          frontier[count++] = id;
+        });
+      }
+      if (layer == 0 && found != living) lost = found;
+    }
+  };
+  if (watched->is_sliding()) {
+    walk(watched->sliding_view());
+  } else {
+    walk(watched->live());
+  }
+  // The way of an exact search.
+  const core::Hole hole = watched->tombstones().hole();
+  const NodeId size = watched->size();
+  NodeId found = 0;
+  for (NodeId node = 0; node < size; ++node) {
+    found += !hole.contains(node) && !watched->tombstones().is_dead(node, size) ? 1 : 0;
+  }
+  if (found != living) lost = found;
+}
+
+// The way of a label.
+void look_up_labels(int) {
+  ++moments;
+  NodeId found = 0;
+  for (std::uint64_t label = 0; label < 24; ++label) {
+    const NodeId node = contents->labels.find(label, watched->size());
+    if (node == kNoNode) continue;
+    ++found;
+    if (contents->labels.label(node) != label) lost = node;
+    float row[32];
+    contents->vectors.copy(node, 1, row);
+    if (row[0] != static_cast<float>(label)) lost = node;
+  }
+  if (found != living) lost = found;
+}
+
+TEST_P(EveryMoment, OfASlideFindsEachNodeOnce) {
+  if (!CONCORD_TEST_CAN_STEP) GTEST_SKIP() << "no stepping beside a sanitizer's threads";
+  constexpr NodeId kNodes = 24;
+  std::uint64_t slides = 0;
+  for (std::uint64_t round = 0; round < scaled(8); ++round) {
+    IndexParams params = make_params(2, round % 2 == 0 ? 2 : 4, 10, 16);
+    params.seed = round;
+    Matrix data = make_data(Shape::random, kNodes, 2);
+    for (NodeId node = 0; node < kNodes; ++node) data.row(node)[0] = static_cast<float>(node);
+    GraphBuilder built(params, data);
+    ArbitraryProposer proposer(built.graph, GetParam(), round);
+    grow(built, kNodes, proposer);
+    std::vector<std::uint64_t> own(kNodes);
+    for (NodeId i = 0; i < kNodes; ++i) own[i] = (i * 5) % kNodes;
+    const bool has_table = round % 4 < 2;
+    if (has_table) {  // a table, whose labels do not ascend
+      for (NodeId i = 0; i < kNodes; ++i) data.row(i)[0] = static_cast<float>(own[i]);
+      built.vectors.write(0, data.view(), built.pool);
+    }
+    built.contents.labels.truncate(0);
+    built.contents.labels.append(
+        has_table ? std::span<const std::uint64_t>(own) : std::span<const std::uint64_t>(), kNodes,
+        0);
+    built.graph.reserve_deaths(kNodes);
+    for (NodeId i = 0; i < 3 + round; ++i) {
+      built.graph.remove((i * 7 + static_cast<NodeId>(round)) % kNodes);
+    }
+    built.committer.seal(proposer);
+    contents = &built.contents;
+    living = built.graph.living();
+    {
+      const Stepping stepping(built.graph, round % 2 == 0 ? look_beside_a_slide : look_up_labels);
+      core::slide(built.contents);
+    }
+    slides += built.graph.slides();
+    ASSERT_EQ(lost, kNoNode) << "was lost or found twice at one of " << moments << " moments";
+    ASSERT_EQ(built.graph.size(), living);
+    expect_sound(built.audit());
+  }
+  if (moments == 0) GTEST_SKIP() << "this machine does not step";
+  EXPECT_GE(slides, scaled(8));
+}
+
+using Reader = core::ReaderGate::Reader;
+const core::ReaderGate* watched_gate = nullptr;
+alignas(Reader) std::byte place_of_reader[sizeof(Reader)];  // a signal handler allocates nothing
+Reader* inside = nullptr;
+bool saw_a_slide = false;
+std::uint64_t left_to_stay = 0;
+
+void leave() {
+  if (inside != nullptr) std::destroy_at(inside);
+  inside = nullptr;
+}
+
+// A reader is inside at each moment: one enters as the one before it leaves. At the end of a slide
+// it stays for more instructions than are left.
+void stay_inside(int) {
+  ++moments;
+  if (inside != nullptr && left_to_stay-- > 0) return;
+  leave();
+  inside = new (place_of_reader) Reader(watched_gate->enter());
+  saw_a_slide = watched->is_sliding();
+  left_to_stay = watched->size() == living ? 5000 : 100;
+}
+
+// Who entered before the end knows a hole behind the new end, where the next nodes will be.
+TEST_P(EveryMoment, WhoEntersDuringASlideIsWaitedFor) {
+  if (!CONCORD_TEST_CAN_STEP) GTEST_SKIP() << "no stepping beside a sanitizer's threads";
+  constexpr NodeId kNodes = 24;
+  GraphBuilder built(make_params(2, 4, 10, 16), make_data(Shape::random, kNodes, 2));
+  ArbitraryProposer proposer(built.graph, GetParam(), 1);
+  grow(built, kNodes, proposer);
+  built.contents.labels.append({}, kNodes, 0);
+  built.graph.reserve_deaths(kNodes);
+  for (NodeId i = 0; i < 5; ++i) built.graph.remove(i * 3);
+  built.committer.seal(proposer);
+  living = built.graph.living();
+  const core::ReaderGate gate;
+  watched_gate = &gate;
+  built.contents.gate = &gate;
+  {
+    const Stepping stepping(built.graph, stay_inside);
+    core::slide(built.contents);
+  }
+  if (moments == 0) GTEST_SKIP() << "this machine does not step";
+  EXPECT_FALSE(inside != nullptr && saw_a_slide);
+  leave();
+  EXPECT_EQ(built.graph.slides(), 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Habits, EveryMoment, testing::Values(Habit::first_node, Habit::hubs));

@@ -1,6 +1,6 @@
 // Keys order exactly as (distance, id) does and give both back.
 
-#include "common/key.hpp"
+#include "common/base/key.hpp"
 
 #include <gtest/gtest.h>
 

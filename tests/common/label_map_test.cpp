@@ -1,6 +1,6 @@
 // Labels against std::unordered_map under random operations, with failures rolled back.
 
-#include "common/label_map.hpp"
+#include "common/store/label_map.hpp"
 
 #include <unordered_map>
 
@@ -70,14 +70,15 @@ TEST(LabelMap, BehavesAsAMapUnderRandomOperations) {
                             labels[i]) == labels.begin() + static_cast<std::ptrdiff_t>(i);
         }
         const auto append = [&] {
-          map.append(implicit ? std::vector<std::uint64_t>{} : labels, labels.size());
+          map.append(implicit ? std::vector<std::uint64_t>{} : labels, labels.size(), map.size());
         };
         if (legal) {
           append();
           model.append(labels);
           ++taken;
         } else {
-          test::expect_error(ErrorCode::duplicate_label, {"label", "must be new"}, append);
+          const char* const advice = implicit ? "automatic labels begin at" : "must be new";
+          test::expect_error(ErrorCode::duplicate_label, {"label", advice}, append);
           ++refused;
         }
       }
@@ -91,9 +92,9 @@ TEST(LabelMap, BehavesAsAMapUnderRandomOperations) {
 
 TEST(LabelMap, CostsNoTableWhileLabelsAreIds) {
   LabelMap map;
-  map.append({}, 1000);
+  map.append({}, 1000, map.size());
   const std::vector<std::uint64_t> ids = {1000, 1001};
-  map.append(ids, 2);
+  map.append(ids, 2, map.size());
   EXPECT_EQ(map.bytes(), 1002 * sizeof(std::uint64_t));
   EXPECT_EQ(find(map, 1001), 1001u);
   EXPECT_EQ(find(map, 1002), kNoNode);
@@ -105,18 +106,18 @@ TEST(LabelMap, SaysWhereADuplicateStands) {
   LabelMap map;
   const std::vector<std::uint64_t> twice = {5, 6, 5};
   test::expect_error(ErrorCode::duplicate_label, {"label 5", "vector 2", "twice in the call"},
-                     [&] { map.append(twice, 3); });
+                     [&] { map.append(twice, 3, map.size()); });
   EXPECT_EQ(map.size(), 0u);
   const std::vector<std::uint64_t> first = {1, 9};
-  map.append(first, 2);
+  map.append(first, 2, map.size());
   test::expect_error(ErrorCode::duplicate_label, {"label 9", "already in the index"}, [&] {
-    map.append(std::vector<std::uint64_t>{8, 9}, 2);
+    map.append(std::vector<std::uint64_t>{8, 9}, 2, map.size());
   });
   EXPECT_EQ(find(map, 8), kNoNode);
   // An implicit label that the caller gave to another vector.
-  map.append(std::vector<std::uint64_t>{4}, 1);
+  map.append(std::vector<std::uint64_t>{4}, 1, map.size());
   test::expect_error(ErrorCode::duplicate_label, {"label 4", "already in the index"},
-                     [&] { map.append({}, 2); });
+                     [&] { map.append({}, 2, map.size()); });
   EXPECT_EQ(map.size(), 3u);
   EXPECT_EQ(find(map, 3), kNoNode);
 }
@@ -125,8 +126,28 @@ TEST(LabelMap, TakesTheExtremesOfItsRange) {
   LabelMap map;
   const std::vector<std::uint64_t> extremes = {~std::uint64_t{0}, 0, std::uint64_t{1} << 63,
                                                0xFFFFFFFFu};
-  map.append(extremes, 4);
+  map.append(extremes, 4, map.size());
   for (NodeId node = 0; node < 4; ++node) EXPECT_EQ(find(map, extremes[node]), node);
+}
+
+// What has left counts as load, or the probes of a full table would not end.
+TEST(LabelMap, OfAWindowThatSlidesDoesNotFill) {
+  constexpr NodeId kWindow = 20;
+  LabelMap map;
+  for (std::uint64_t i = 0; i < 20000; ++i) {
+    const std::uint64_t label = test::hash(1, i) | 1;
+    map.append({&label, 1}, 1, i);
+    const auto size = static_cast<NodeId>(map.size());
+    ASSERT_EQ(find(map, label), size - 1);
+    if (size <= kWindow) continue;
+    const std::uint64_t oldest = map.label(0);
+    map.forget(0);
+    for (NodeId node = 1; node < size; ++node) map.move(node, node - 1);
+    map.shrink(size - 1);
+    ASSERT_EQ(find(map, oldest), kNoNode);
+    for (NodeId node = 0; node + 1 < size; ++node) ASSERT_EQ(find(map, map.label(node)), node);
+  }
+  EXPECT_LT(map.bytes(), 2000U);
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 
 #include <concord/error.hpp>
 
-#include "common/row_table.hpp"
-#include "common/vector_store.hpp"
+#include "common/graph/link_table.hpp"
+#include "common/store/vector_store.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::core {
@@ -51,16 +51,16 @@ TEST(LargeOffsets, VectorsBeyondFourBillionBytesAndTwoBillionElements) {
 TEST(LargeOffsets, RowsBeyondFourBillionBytes) {
   constexpr std::uint32_t kDegree = 128;
   constexpr std::size_t kRows = 8'200'000;
-  RowTable rows(kDegree, kRows);
+  LinkTable rows(kDegree);
   static_assert(std::uint64_t{kRows} * (kDegree + 4) * 4 > std::uint64_t{1} << 32);
   if (!has_room([&] { rows.resize(kRows); })) GTEST_SKIP() << "no room for 4.3 GB of addresses";
-  const RowIndex some[] = {0, 1, 4'067'203, 4'067'204, 8'134'407, 8'134'408, kRows - 1};
-  for (const RowIndex row : some) {
+  const ListIndex some[] = {0, 1, 4'067'203, 4'067'204, 8'134'407, 8'134'408, kRows - 1};
+  for (const ListIndex row : some) {
     rows.reserve_epoch(200, 1);
     for (NodeId id = 0; id < 200; ++id) rows.append(row, row + id, 1);
   }
   NodeId ids[2 * kDegree];
-  for (const RowIndex row : some) {
+  for (const ListIndex row : some) {
     ASSERT_EQ(rows.read(row, ids), 200u);
     for (NodeId id = 0; id < 200; ++id) ASSERT_EQ(ids[id], row + id) << row;
   }

@@ -1,6 +1,6 @@
 // Levels: pure in (seed, order, M) and geometrically distributed.
 
-#include "common/level.hpp"
+#include "common/graph/level.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // The gate: whoever waits, waits for those who were inside, and for no one else for ever.
 
-#include "common/reader_gate.hpp"
+#include "common/threads/reader_gate.hpp"
 
 #include <gtest/gtest.h>
 

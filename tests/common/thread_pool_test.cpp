@@ -1,15 +1,18 @@
 // The thread pool: every item once, exceptions, stopping, nesting and concurrent callers.
 
-#include "common/thread_pool.hpp"
+#include "common/threads/thread_pool.hpp"
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/support/no_threads.hpp"
+#include "tests/support/process_threads.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::core {
@@ -152,11 +155,43 @@ TEST(ThreadPool, ComesAndGoesQuickly) {
 TEST(ThreadPool, RunsOnTheCallersThreadWhereTheSystemGivesNoOther) {
   const test::NoThreads none;
   ThreadPool pool(4);
-  EXPECT_EQ(pool.size(), 1u);
   std::size_t done = 0;
   EXPECT_TRUE(
       pool.parallel_for(100, 3, [&](unsigned, std::size_t a, std::size_t b) { done += b - a; }));
   EXPECT_EQ(done, 100u);
+}
+
+// Each chunk waits for another, so loops end only if each has two threads at once.
+TEST(ThreadPool, PoolsOfOneProcessHelpTheirCallersAtOnce) {
+  ThreadPool first(2);
+  ThreadPool second(3);  // two worker threads are allowed, and each loop asks for one
+  const auto meet = [](ThreadPool& pool) {
+    std::atomic<int> inside{0};
+    pool.parallel_for(2, 1, [&](unsigned, std::size_t, std::size_t) {
+      ++inside;
+      while (inside < 2) std::this_thread::yield();
+    });
+  };
+  for (int round = 0; round < 200; ++round) {
+    std::thread other([&] { meet(first); });
+    meet(second);
+    other.join();
+  }
+}
+
+TEST(ThreadPool, ManyPoolsHaveTheThreadsOfTheLargest) {
+  const std::size_t before = test::threads_at_rest();
+  {
+    std::vector<std::unique_ptr<ThreadPool>> pools;
+    for (unsigned i = 0; i < 500; ++i) {
+      pools.push_back(std::make_unique<ThreadPool>(2 + i % 7));
+      pools.back()->parallel_for(100, 1, [](unsigned, std::size_t, std::size_t) {});
+    }
+    EXPECT_GE(test::threads_of_process(), before + 7);
+    EXPECT_LE(test::threads_of_process(),
+              before + std::max(7U, std::thread::hardware_concurrency() - 1));
+  }
+  EXPECT_EQ(test::threads_left(before), before);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Vectors as they are stored: padded, normalised for cosine, refused where distances could fail.
 
-#include "common/vector_store.hpp"
+#include "common/store/vector_store.hpp"
 
 #include <bit>
 #include <cmath>

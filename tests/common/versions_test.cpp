@@ -4,9 +4,8 @@
 #include <array>
 #include <atomic>
 #include <thread>
-#include <tuple>
 
-#include "common/graph.hpp"
+#include "common/graph/graph.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
 
@@ -14,45 +13,48 @@ namespace concord::core {
 namespace {
 
 using test::GraphBuilder;
-using test::Rows;
+using test::Links;
 using test::Shape;
 
-// All rows as `version` has them; order within a row included.
-Rows sealed_rows(const Graph& graph, const SealedVersion& version) {
-  Rows rows(version.end);
-  std::vector<NodeId> ids(kMaxScored);
+// All lists as `version` has them; order within a list included.
+Links sealed_rows(const Graph& graph, const SealedVersion& version) {
+  Links lists(version.end);
+  std::vector<NodeId> ids(kMaxListCapacity);
   for (NodeId node = 0; node < version.end; ++node) {
     for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) {
-      const std::uint32_t n =
-          graph.read_sealed_row(version, graph.table(layer), graph.row(node, layer), ids.data());
-      rows[node].emplace_back(ids.begin(), ids.begin() + n);
+      const std::uint32_t n = graph.read_sealed_list(version, graph.table_of(layer),
+                                                     graph.list(node, layer), ids.data());
+      lists[node].emplace_back(ids.begin(), ids.begin() + n);
     }
   }
-  return rows;
+  return lists;
 }
 
-using Case = std::tuple<Shape, std::uint32_t, std::uint32_t>;
-class Versions : public testing::TestWithParam<Case> {};
+// A test for each shape of the data; M and epoch_limit vary within.
+class Versions : public testing::TestWithParam<Shape> {
+ protected:
+  static void compare(Shape shape, std::uint32_t M, std::uint32_t epoch_limit);
+};
 
-TEST_P(Versions, AreTheSameBeforeDuringAndAfterTheEpochBetween) {
-  const auto [shape, M, epoch_limit] = GetParam();
+void Versions::compare(Shape shape, std::uint32_t M, std::uint32_t epoch_limit) {
   const auto n = static_cast<NodeId>(epoch_limit == 1 ? 300 : test::scaled(1200, 400));
   GraphBuilder builder(test::make_params(5, M, 12, epoch_limit), test::make_data(shape, n, 5));
   Graph& graph = builder.graph;
-  Rows before;  // G_{k-2}, k the epoch after the open one
+  Links before;  // G_{k-2}, k the epoch after the open one
   EntryPoint entry_before;
-  Rows sealed;  // G_{k-1} of the open epoch: all rows at the last seal
+  Links sealed;  // G_{k-1} of the open epoch: all lists at the last seal
   EntryPoint entry_sealed;
   std::uint64_t copies_seen = 0;
   for (Epoch open = graph.epoch(); open.end <= n; open = graph.epoch()) {
-    sealed = test::all_rows(graph);
+    sealed = test::all_links(graph);
     entry_sealed = graph.entry_point();
-    const auto expect_version = [&](const Epoch& epoch, const Rows& rows, const EntryPoint& entry) {
+    const auto expect_version = [&](const Epoch& epoch, const Links& lists,
+                                    const EntryPoint& entry) {
       const SealedVersion version = graph.version_for(epoch);
-      ASSERT_EQ(version.end, rows.size());
+      ASSERT_EQ(version.end, lists.size());
       ASSERT_EQ(version.entry.node, entry.node);
       ASSERT_EQ(version.entry.level, entry.level);
-      ASSERT_EQ(sealed_rows(graph, version), rows) << "epoch " << epoch.number;
+      ASSERT_EQ(sealed_rows(graph, version), lists) << "epoch " << epoch.number;
     };
     const Epoch next = open.next(epoch_limit);
     const NodeId next_end = std::min(next.end, n);
@@ -80,15 +82,28 @@ TEST_P(Versions, AreTheSameBeforeDuringAndAfterTheEpochBetween) {
     ASSERT_EQ(graph.epoch().number, next.number);
     expect_version(next, sealed, entry_sealed);
     EXPECT_EQ(builder.propose(next, next.begin, next_end).ids, early);
-    copies_seen += graph.table(0).copied().size() + graph.table(1).copied().size();
+    copies_seen += graph.base().copied().size() + graph.upper().copied().size();
     before = sealed;
     entry_before = entry_sealed;
     if (HasFatalFailure()) return;
   }
-  EXPECT_GT(copies_seen, 0u) << "no seal has cut a row: the data do not test this";
+  EXPECT_GT(copies_seen, 0u) << "no seal has cut a list: the data do not test this";
 }
 
-// Whatever the seal does to the rows, re-anchoring included.
+TEST_P(Versions, AreTheSameBeforeDuringAndAfterTheEpochBetween) {
+  for (const std::uint32_t M : {2u, 3u, 8u}) {
+    for (const std::uint32_t epoch_limit : {1u, 7u, 64u, 4096u}) {
+      SCOPED_TRACE(testing::Message() << "M " << M << ", epoch_limit " << epoch_limit);
+      compare(GetParam(), M, epoch_limit);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Data, Versions,
+                         testing::Values(Shape::random, Shape::clustered, Shape::constant,
+                                         Shape::duplicate));
+
+// Whatever the seal does to the lists, re-anchoring included.
 TEST(VersionsOfArbitraryGraphs, AreTheSameBeforeDuringAndAfterTheEpochBetween) {
   using Habit = test::ArbitraryProposer::Habit;
   for (const Habit habit : {Habit::anything, Habit::first_node, Habit::first_few, Habit::one_random,
@@ -101,16 +116,16 @@ TEST(VersionsOfArbitraryGraphs, AreTheSameBeforeDuringAndAfterTheEpochBetween) {
       Committer committer(graph, stats);
       test::ArbitraryProposer proposer(graph, habit, M);
       graph.announce(n);
-      Rows before;
-      Rows sealed;
+      Links before;
+      Links sealed;
       while (graph.size() < n) {
         const NodeId node = graph.size();
         if (node == graph.epoch().begin) {
           before = sealed;
-          sealed = test::all_rows(graph);
+          sealed = test::all_links(graph);
         }
-        const auto check = [&](const Epoch& epoch, const Rows& rows) {
-          ASSERT_EQ(sealed_rows(graph, graph.version_for(epoch)), rows)
+        const auto check = [&](const Epoch& epoch, const Links& lists) {
+          ASSERT_EQ(sealed_rows(graph, graph.version_for(epoch)), lists)
               << "habit " << static_cast<int>(habit) << " M " << M << " node " << node;
         };
         if (node % 5 == 0 || node == graph.epoch().begin) {
@@ -126,45 +141,40 @@ TEST(VersionsOfArbitraryGraphs, AreTheSameBeforeDuringAndAfterTheEpochBetween) {
   }
 }
 
-// A device's rows are gathered while the next epoch is committed. Once the epoch of a row's last
+// A device's lists are gathered while the next epoch is committed. Once the epoch of a list's last
 // change was read before its degree, and an id appended between the two was taken for a sealed one.
 TEST(SealedVersions, AReaderBesideTheWriterTakesNoNewIdForASealedOne) {
   constexpr NodeId kRows = 50000;
   constexpr NodeId kEnd = 100;
   const Graph graph(test::make_params(1, 4, 10, 64));
   const SealedVersion version{kEnd, 5, false, {}};
-  RowTable rows(8, kRows);
-  rows.resize(kRows);
+  LinkTable lists(8);
+  lists.resize(kRows);
   const std::array<NodeId, 3> sealed = {1, 2, 3};
-  for (RowIndex row = 0; row < kRows; ++row) rows.fill(row, sealed, 1);
-  rows.reserve_epoch(kRows, 0);
-  std::atomic<RowIndex> at{0};  // the row whose turn it is; each waits for the other's first visit
-  std::atomic<RowIndex> visited{0};
+  for (ListIndex list = 0; list < kRows; ++list) lists.fill(list, sealed, 1);
+  lists.reserve_epoch(kRows, 0);
+  std::atomic<ListIndex> at{
+      0};  // the list whose turn it is; each waits for the other's first visit
+  std::atomic<ListIndex> visited{0};
   std::thread writer([&] {
-    for (RowIndex row = 0; row < kRows; ++row) {
-      at = row;
-      for (int spins = 0; visited < row && spins < 1000; ++spins) {
+    for (ListIndex list = 0; list < kRows; ++list) {
+      at = list;
+      for (int spins = 0; visited < list && spins < 1000; ++spins) {
       }
-      rows.append(row, kEnd + row, 5);
+      lists.append(list, kEnd + list, 5);
     }
     at = kRows;
   });
   std::size_t new_ids = 0;
-  for (RowIndex row = 0; (row = at) < kRows;) {
+  for (ListIndex list = 0; (list = at) < kRows;) {
     std::array<NodeId, 16> ids;
-    const std::uint32_t n = graph.read_sealed_row(version, rows, row, ids.data());
+    const std::uint32_t n = graph.read_sealed_list(version, lists, list, ids.data());
     new_ids += n == sealed.size() ? 0 : 1;
-    visited = row;
+    visited = list;
   }
   writer.join();
   EXPECT_EQ(new_ids, 0u);
 }
-
-INSTANTIATE_TEST_SUITE_P(Data, Versions,
-                         testing::Combine(testing::Values(Shape::random, Shape::clustered,
-                                                          Shape::constant, Shape::duplicate),
-                                          testing::Values(2u, 3u, 8u),
-                                          testing::Values(1u, 7u, 64u, 4096u)));
 
 }  // namespace
 }  // namespace concord::core

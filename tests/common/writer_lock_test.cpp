@@ -1,6 +1,6 @@
 // The writer's lock: exclusion, lending, and passing through in the writer's own callbacks.
 
-#include "common/writer_lock.hpp"
+#include "common/threads/writer_lock.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -32,7 +32,7 @@ TEST(WriterLock, AVisitorWaitsForTheWriterToLendOrEnd) {
   for (int t = 0; t < 4; ++t) {
     visitors.emplace_back([&] {
       for (int i = 0; i < 50; ++i) {
-        const WriterLock::Visit visit(lock);
+        const WriterLock::Pause visit(lock);
         odd += steps % 2;
       }
     });
@@ -49,7 +49,7 @@ TEST(WriterLock, TheWriterGoesOnWhileVisitorsKeepComing) {
   std::vector<std::thread> visitors;
   for (int t = 0; t < 3; ++t) {
     visitors.emplace_back([&] {
-      while (!done) const WriterLock::Visit visit(lock);
+      while (!done) const WriterLock::Pause visit(lock);
     });
   }
   {
@@ -73,7 +73,7 @@ TEST(WriterLock, ALendingLetsEachVisitorInOnce) {
     for (int t = 0; t < kVisitors; ++t) {
       visitors.emplace_back([&] {
         while (!done) {
-          const WriterLock::Visit visit(lock);
+          const WriterLock::Pause visit(lock);
           ++visits;
         }
       });
@@ -100,14 +100,14 @@ TEST(WriterLock, WhoCameFirstHasLeftWhenTheNextIsLetIn) {
     {
       WriterLock::Writing writing(*lock);
       visitor = std::thread([&, &live = *lock] {
-        const WriterLock::Visit visit(live);
+        const WriterLock::Pause visit(live);
         visited = true;
       });
       while (!writing.is_awaited()) std::this_thread::yield();
       destroyer = std::thread([&] {
         lock->wait_for_writer();
         {
-          const WriterLock::Visit visit(*lock);
+          const WriterLock::Pause visit(*lock);
           EXPECT_TRUE(visited);
         }
         lock.reset();
@@ -122,7 +122,7 @@ TEST(WriterLock, InACallbackOfTheWriterVisitsPassAndWritingIsRefused) {
   WriterLock lock;
   {
     const WriterLock::Writing writing(lock);
-    WriterLock::Visit visit(lock);
+    WriterLock::Pause visit(lock);
     visit.end();
     test::expect_error(ErrorCode::invalid_parameter, {"callback"},
                        [&] { const WriterLock::Writing again(lock); });

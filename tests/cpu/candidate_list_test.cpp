@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
+#include <utility>
 
 #include "tests/support/data_sets.hpp"
 #include "tests/support/support.hpp"
@@ -25,15 +27,18 @@ class Model {
     std::sort(entries_.begin(), entries_.end());
     if (entries_.size() > capacity_) entries_.pop_back();
   }
-  NodeId expand() {
-    for (auto& [key, expanded] : entries_) {
-      if (expanded) continue;
-      expanded = true;
-      return core::key_id(key);
+  /// The closest that is not expanded.
+  [[nodiscard]] std::optional<Key> closest() const {
+    for (const auto& [key, expanded] : entries_) {
+      if (!expanded) return key;
     }
-    return core::kNoNode;
+    return std::nullopt;
   }
-  [[nodiscard]] NodeId peek() const { return Model(*this).expand(); }
+  void expand_closest() {
+    for (auto& [key, expanded] : entries_) {
+      if (!std::exchange(expanded, true)) return;
+    }
+  }
   [[nodiscard]] std::vector<std::pair<Key, bool>> entries() const { return entries_; }
 
  private:
@@ -49,8 +54,11 @@ TEST(CandidateList, BehavesAsASortedListUnderRandomOperations) {
     Model model(capacity);
     for (std::uint64_t step = 0; step < 400; ++step) {
       if (test::hash(run, step, 1) % 4 == 0) {
-        ASSERT_EQ(list.peek_closest(), model.peek());
-        ASSERT_EQ(list.expand_closest(), model.expand());
+        ASSERT_EQ(list.is_done(), !model.closest().has_value());
+        if (list.is_done()) continue;
+        ASSERT_EQ(list.closest(), model.closest());
+        ASSERT_EQ(list.expand_closest(), core::key_id(*model.closest()));
+        model.expand_closest();
       } else {
         // Few distances and ids: ties and repetitions; negative distances too.
         const auto distance = static_cast<float>(test::hash(run, step, 2) % 9) - 4;
@@ -62,6 +70,7 @@ TEST(CandidateList, BehavesAsASortedListUnderRandomOperations) {
       ASSERT_EQ(list.size(), expected.size());
       for (std::size_t i = 0; i < expected.size(); ++i) {
         ASSERT_EQ(list[i], expected[i].first | (expected[i].second ? core::kExpanded : 0));
+        ASSERT_EQ(list.key(i), expected[i].first);
       }
       ASSERT_EQ(list.bound() == core::kWorstKey, expected.size() < capacity);
       ASSERT_EQ(list.worst_distance(), expected.size() < capacity
@@ -74,27 +83,17 @@ TEST(CandidateList, BehavesAsASortedListUnderRandomOperations) {
 TEST(CandidateList, OfOneKeepsTheBest) {
   CandidateList list;
   list.reset(1);
+  EXPECT_TRUE(list.is_done());
   list.insert(core::make_key(2, 1));
+  ASSERT_FALSE(list.is_done());
   EXPECT_EQ(list.expand_closest(), 1u);
   list.insert(core::make_key(3, 0));
-  EXPECT_EQ(list.expand_closest(), core::kNoNode);
+  EXPECT_TRUE(list.is_done());
   list.insert(core::make_key(2, 0));
+  ASSERT_FALSE(list.is_done());
   EXPECT_EQ(list.expand_closest(), 0u);
   list.insert(core::make_key(2, 0));
-  EXPECT_EQ(list.expand_closest(), core::kNoNode) << "an expanded candidate is not expanded again";
-}
-
-TEST(CandidateList, SaysHowFarTheClosestIs) {
-  CandidateList list;
-  list.reset(4);
-  EXPECT_EQ(list.closest_distance(), std::numeric_limits<float>::infinity());
-  list.insert(core::make_key(2.0f, 7));
-  list.insert(core::make_key(3.0f, 5));
-  EXPECT_EQ(list.closest_distance(), 2.0f);
-  EXPECT_EQ(list.expand_closest(), 7u);
-  EXPECT_EQ(list.closest_distance(), 3.0f);
-  EXPECT_EQ(list.expand_closest(), 5u);
-  EXPECT_EQ(list.closest_distance(), std::numeric_limits<float>::infinity());
+  EXPECT_TRUE(list.is_done()) << "an expanded candidate is not expanded again";
 }
 
 }  // namespace

@@ -2,18 +2,15 @@
 
 #include "cpu/distance.hpp"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <bit>
 #include <cmath>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <numeric>
 
 #include "cpu/isa.hpp"
+#include "tests/support/bytes_before_a_guard.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/support.hpp"
 
@@ -84,6 +81,89 @@ TEST(Distance, HasTheSameBitsFromEveryKernel) {
           kernels.ids(p.query, p.base, p.stride, kIds, n, got);
           expect_same_bits("ids");
           if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+// Every number of queries and rows, so that each has pairs in a tile and pairs beside it.
+template <class Element>
+void expect_block_like_queries_alone(RowKernels MetricKernels::*of_queries_as_rows,
+                                     std::size_t dimension) {
+  constexpr std::size_t kQueries = 8;
+  const std::size_t stride = (dimension + 7) / 8 * 8;
+  std::vector<Element> memory((kQueries + kRows) * stride + 16);
+  Element* const queries = memory.data() + dimension % 13;
+  for (std::size_t r = 0; r < kQueries + kRows; ++r) {
+    for (std::size_t e = 0; e < dimension; ++e) {
+      const std::uint64_t random = test::hash(r, e, dimension);
+      queries[r * stride + e] = std::is_same_v<Element, float>
+                                    ? static_cast<Element>(static_cast<double>(random) / 0x1p63 - 1)
+                                    : static_cast<Element>(random % 256);
+    }
+  }
+  const Element* const rows = queries + kQueries * stride;
+  constexpr std::size_t kOutStride = kRows + 2;
+  for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+    const RowKernels& oracle = for_metric(kScalarKernels, metric).*of_queries_as_rows;
+    for (const std::string& isa : test::supported_isas()) {
+      const RowKernels& kernels = for_metric(kernels_named(isa), metric).*of_queries_as_rows;
+      for (std::size_t count = 0; count <= kQueries; ++count) {
+        for (std::size_t n = 0; n <= kRows; ++n) {
+          std::vector<float> expected(kQueries * kOutStride, -77.0f);
+          std::vector<float> got = expected;
+          for (std::size_t i = 0; i < count; ++i) {
+            oracle.range(queries + i * stride, rows, stride, n, &expected[i * kOutStride]);
+          }
+          kernels.block(queries, count, rows, stride, n, got.data(), kOutStride);
+          ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0)
+              << isa << ' ' << to_string(metric) << " d " << dimension << ' ' << count << " × "
+              << n;
+        }
+      }
+    }
+  }
+}
+
+TEST(Distance, OfABlockHasTheBitsOfEachQueryAlone) {
+  for (const std::size_t dimension :
+       {1u,  2u,  3u,  4u,  5u,   6u,   7u,   8u,   9u,   10u,  11u,  12u,  13u,
+        14u, 15u, 16u, 17u, 18u,  19u,  20u,  31u,  32u,  33u,  40u,  63u,  64u,
+        65u, 95u, 96u, 97u, 100u, 127u, 128u, 129u, 384u, 784u, 960u, 1536u}) {
+    expect_block_like_queries_alone<float>(&MetricKernels::f32, dimension);
+    if (dimension <= kMaxByteStride) {
+      expect_block_like_queries_alone<std::uint8_t>(&MetricKernels::both_u8, dimension);
+      expect_block_like_queries_alone<std::int8_t>(&MetricKernels::both_i8, dimension);
+    }
+    if (HasFatalFailure()) return;
+  }
+}
+
+// Rows of bytes with queries of floats, as where bytes are longer than kMaxByteStride.
+TEST(Distance, OfABlockOfLongBytesHasTheBitsOfEachQueryAlone) {
+  constexpr std::size_t kQueries = 7;
+  for (const std::size_t stride : {8u, 24u, 1032u, 1536u}) {
+    std::vector<float> queries(kQueries * stride);
+    std::vector<std::uint8_t> rows(kRows * stride);
+    for (std::size_t e = 0; e < queries.size(); ++e) {
+      queries[e] = static_cast<float>(test::hash(e, 1, stride) % 256);
+    }
+    for (std::size_t e = 0; e < rows.size(); ++e) {
+      rows[e] = static_cast<std::uint8_t>(test::hash(e, 2, stride) % 128);
+    }
+    for (const std::string& isa : test::supported_isas()) {
+      for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+        for (const auto of_bytes : {&MetricKernels::u8, &MetricKernels::i8}) {
+          std::vector<float> expected(kQueries * kRows);
+          std::vector<float> got(kQueries * kRows);
+          for (std::size_t i = 0; i < kQueries; ++i) {
+            (for_metric(kScalarKernels, metric).*of_bytes)
+                .range(&queries[i * stride], rows.data(), stride, kRows, &expected[i * kRows]);
+          }
+          (for_metric(kernels_named(isa), metric).*of_bytes)
+              .block(queries.data(), kQueries, rows.data(), stride, kRows, got.data(), kRows);
+          ASSERT_EQ(got, expected) << isa << " stride " << stride;
         }
       }
     }
@@ -179,29 +259,6 @@ TEST(Distance, BetweenSignedBytesHasTheBitsOfFloats) {
   expect_integers_like_floats<std::int8_t>(&MetricKernels::both_i8);
 }
 
-// Memory that ends, as the last row of a mapped file may, where nothing can be read.
-class BytesBeforeAGuard {
- public:
-  explicit BytesBeforeAGuard(std::size_t size)
-      : page_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))),
-        room_((size + page_ - 1) / page_ * page_),
-        memory_(mmap(nullptr, room_ + page_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                     -1, 0)),
-        data_(static_cast<std::byte*>(memory_) + room_ - size) {
-    if (memory_ == MAP_FAILED || mprotect(data_ + size, page_, PROT_NONE) != 0) std::abort();
-  }
-  ~BytesBeforeAGuard() { munmap(memory_, room_ + page_); }
-  BytesBeforeAGuard(const BytesBeforeAGuard&) = delete;
-  BytesBeforeAGuard& operator=(const BytesBeforeAGuard&) = delete;
-  [[nodiscard]] void* data() const noexcept { return data_; }
-
- private:
-  std::size_t page_;
-  std::size_t room_;
-  void* memory_;
-  std::byte* data_;
-};
-
 // A kernel that reads beyond the query or the last row ends this test by a signal.
 TEST(Distance, ReadsNothingBeyondTheEndOfQueryAndRows) {
   struct Form {
@@ -216,15 +273,19 @@ TEST(Distance, ReadsNothingBeyondTheEndOfQueryAndRows) {
                         {&MetricKernels::both_i8, 1, 1}};
   for (const Form& form : forms) {
     for (std::size_t stride = 8; stride <= 136; stride += 8) {
-      const BytesBeforeAGuard query(stride * form.query_element);
+      const test::BytesBeforeAGuard query(stride * form.query_element);
+      const test::BytesBeforeAGuard queries(4 * stride * form.query_element);
       for (std::size_t n = 1; n <= kRows; ++n) {
-        const BytesBeforeAGuard rows(n * stride * form.row_element);
+        const test::BytesBeforeAGuard rows(n * stride * form.row_element);
         const auto last = static_cast<std::uint32_t>(n - 1);
         for (const std::string& isa : test::supported_isas()) {
           const RowKernels& kernels = kernels_named(isa).l2sq.*form.kernels;
           std::vector<float> distances(n, -1.0f);
           kernels.range(query.data(), rows.data(), stride, n, distances.data());
           EXPECT_EQ(distances, std::vector<float>(n)) << isa << " stride " << stride;
+          std::vector<float> block(4 * n, -1.0f);
+          kernels.block(queries.data(), 4, rows.data(), stride, n, block.data(), n);
+          EXPECT_EQ(block, std::vector<float>(4 * n)) << isa << " stride " << stride;
           distances[0] = -1;
           kernels.ids(query.data(), rows.data(), stride, &last, 1, distances.data());
           EXPECT_EQ(distances[0], 0) << isa << " stride " << stride;

@@ -109,20 +109,20 @@ TEST(CpuProposer, ProposesTheSameOnAnyThreadsAndKernels) {
   for (const auto& ids : all) EXPECT_EQ(ids, all[0]);
 }
 
-TEST(CpuProposer, ScoresRowsByDefinition) {
+TEST(CpuProposer, ScoresListsByDefinition) {
   for (const Metric metric : test::kAllMetrics) {
     for (const std::uint32_t M : {2u, 16u, 64u}) {
       GraphBuilder builder(test::make_params(4, M, 10, 64, metric),
                            test::make_data(test::Shape::duplicate, 400, 4), 3);
-      core::PruneBatch batch;
+      core::OverfullLists batch;
       for (std::uint32_t r = 0; r < 20; ++r) {
         const auto first = static_cast<std::uint32_t>(batch.ids.size());
         const std::uint32_t count = 1 + static_cast<std::uint32_t>(test::hash(r, M) % (4 * M));
         for (std::uint32_t j = 0; j < count; ++j) batch.ids.push_back((r * 31 + j * 7 + 1) % 400);
-        batch.rows.push_back({r * 11 % 400, r % 2, first, count});
+        batch.lists.push_back({r * 11 % 400, r % 2, first, count});
       }
-      const core::PruneScores& scores = builder.proposer.score(batch);
-      for (const core::PruneBatch::Row& row : batch.rows) {
+      const core::ListScores& scores = builder.proposer.score(batch);
+      for (const core::OverfullList& row : batch.lists) {
         const auto id = [&](std::uint32_t j) { return batch.ids[row.first + j]; };
         std::vector<Key> sorted;
         for (std::uint32_t j = 0; j < row.count; ++j) {
@@ -131,7 +131,7 @@ TEST(CpuProposer, ScoresRowsByDefinition) {
         std::sort(sorted.begin(), sorted.end());
         for (std::uint32_t b = 0; b < row.count; ++b) {
           const NodeId neighbor = core::key_id(sorted[b]);
-          ASSERT_EQ(id(scores.order[row.first + b]), neighbor);
+          ASSERT_EQ(id(scores.ranking[row.first + b]), neighbor);
           for (std::uint32_t a = 0; a < 64 * scores.words; ++a) {
             const bool expected = a < b && distance(builder, core::key_id(sorted[a]), neighbor) <
                                                core::key_distance(sorted[b]);
@@ -155,7 +155,7 @@ TEST(CpuProposer, CountsItsWork) {
   EXPECT_GT(builder.stats.hops, 500u);
   EXPECT_GT(builder.stats.descent.count, 450u);
   EXPECT_GE(builder.stats.selection.count, 500u);
-  EXPECT_GT(builder.stats.prune.count, 0u);
+  EXPECT_GT(builder.stats.score.count, 0u);
   EXPECT_GT(builder.stats.seal.count, 0u);
   EXPECT_GT(builder.stats.beam_search.seconds, 0);
 }

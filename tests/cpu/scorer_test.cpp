@@ -75,7 +75,7 @@ TEST(Scorer, ComparesEveryFormOfAQueryAsFloatsWouldBe) {
             EXPECT_EQ(by_bytes, element != Element::f32 && may_be && store.stride() <= 1024)
                 << form.name << ", dimension " << dimension;
             std::vector<float> got(kRows);
-            scorer.score_range(prepared, 0, kRows, got.data());
+            scorer.score_block(prepared, 1, 0, kRows, got.data(), kRows);
             ASSERT_EQ(std::memcmp(got.data(), expected.data(), kRows * sizeof(float)), 0)
                 << form.name << ' ' << isa << ' ' << to_string(metric) << ' ' << dimension;
           }
@@ -102,7 +102,7 @@ TEST(Scorer, ComparesStoredVectorsAsFloatsWouldBe) {
                                         store.stride(), kRows, expected.data());
           std::vector<float> buffer(store.stride());
           std::vector<float> got(kRows);
-          scorer.score_range(scorer.as_query(id, buffer.data()), 0, kRows, got.data());
+          scorer.score_block(scorer.as_query(id, buffer.data()), 1, 0, kRows, got.data(), kRows);
           ASSERT_EQ(got, expected) << isa << ' ' << dimension;
           EXPECT_EQ(got[id], 0);
         }

@@ -21,7 +21,7 @@ constexpr NodeId kNodes = 600;
 // how often it was less.
 int count_short_answers(const GraphBuilder& built, const Matrix& data,
                         const std::atomic<bool>& done, std::atomic<int>& searches) {
-  const cpu::Searcher searcher(built.graph, built.vectors,
+  const cpu::Searcher searcher(built.contents,
                                cpu::for_metric(cpu::choose_kernels(), Metric::l2sq));
   const SearchParams everywhere{.k = kNodes, .ef = kNodes};
   const SearchParams ways[] = {everywhere, {.k = 10, .ef = 10}, {.k = 10, .ef = 40, .slack = 0.1F}};

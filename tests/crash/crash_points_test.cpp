@@ -109,6 +109,9 @@ class History {
       std::optional<Index> index = reference_.open(kIndexPath, durability_);
       disk.set_oracle({});
       ASSERT_NO_FATAL_FAILURE(reference_.expect_prefix(*index));
+      for (const std::string& name : disk.names()) {
+        ASSERT_THAT(name, testing::Not(testing::HasSubstr("unfinished"))) << "a leftover stays";
+      }
       ASSERT_LE(index->size(), point.asked_for);
       // Left to the system, additions survive where the system does.
       if (durability_ == Durability::synced || survival == Survival::all) {

@@ -1,25 +1,34 @@
 // Journals that were cut, damaged or forged. What a crash can leave is cut off and reported; all
-// else is refused, or is a sound index.
+// else is refused with the file left as it is, or is a sound index.
 
+#include <cstring>
 #include <limits>
 
+#include "common/journal/record.hpp"
 #include "tests/crash/reference.hpp"
 #include "tests/support/journal_file.hpp"
 
 namespace concord::test {
 namespace {
 
+using core::file::ClosedAt;
 using core::file::JournalHeader;
+using core::file::kRecordsBegin;
 using core::file::RecordHeader;
+using core::file::RecordKind;
 
 class DamagedJournal : public testing::Test {
  protected:
-  // Records of 9, 1, 8 (in pieces: an epoch ends), 1 and 6 vectors, each acknowledged.
+  // Additions of 9, 1, 8 (in pieces: an epoch ends), 1 and 6 vectors, each acknowledged.
   DamagedJournal() : reference_(make_params(3, 2, 8, 8), 40, 5) {
     const ScopedFileSystem in_place(disk_);
-    Index index = reference_.open(kIndexPath);
-    for (const std::size_t count : {9, 1, 8, 1, 6}) reference_.add(index, count);
-    journal_ = disk_.content(kJournalPath);
+    {
+      Index index = reference_.open(kIndexPath);
+      for (const std::size_t count : {9, 1, 8, 1, 6}) reference_.add(index, count);
+      journal_ = disk_.content(kJournalPath);
+    }
+    closed_ = disk_.content(kJournalPath);
+    EXPECT_EQ(closed_.size(), journal_.size()) << "the last addition's mark ends it";
     offsets_ = record_offsets(journal_);
     EXPECT_EQ(offsets_.back(), journal_.size());
     EXPECT_GT(offsets_.size(), 7u);
@@ -32,14 +41,15 @@ class DamagedJournal : public testing::Test {
   [[nodiscard]] std::size_t vectors_before(std::size_t at) const {
     std::size_t vectors = 0;
     for (std::size_t r = 0; r + 1 < offsets_.size() && offsets_[r + 1] <= at; ++r)
-      vectors += record(r).count;
+      vectors += inserts(r) ? record(r).count : 0;
     return vectors;
   }
+  [[nodiscard]] bool inserts(std::size_t r) const { return record(r).kind == RecordKind::insert; }
 
   /// A record of two or more vectors, in the middle of the journal.
   [[nodiscard]] std::size_t record_of_several() const {
     std::size_t r = 0;
-    while (record(r).first < 8 || record(r).count < 2) ++r;
+    while (record(r).before.inserts < 8 || record(r).count < 2) ++r;
     return r;
   }
 
@@ -75,7 +85,8 @@ class DamagedJournal : public testing::Test {
 
   MemoryFileSystem disk_;
   Reference reference_;
-  std::vector<char> journal_;
+  std::vector<char> journal_;  ///< as a process leaves it that is killed
+  std::vector<char> closed_;   ///< as one does that closes the index
   std::vector<std::size_t> offsets_;
 };
 
@@ -84,7 +95,7 @@ TEST_F(DamagedJournal, CutAtAnyByteKeepsTheRecordsBefore) {
     std::vector<char> cut = journal_;
     cut.resize(length);
     const Opened opened = open(cut);
-    if (length < sizeof(JournalHeader)) {
+    if (length < kRecordsBegin) {
       ASSERT_THAT(opened.refusal, testing::HasSubstr("too short"));
       continue;
     }
@@ -98,9 +109,10 @@ TEST_F(DamagedJournal, CutAtAnyByteKeepsTheRecordsBefore) {
   }
 }
 
-// Only of the records that were synced last may damage be what a crash left.
-TEST_F(DamagedJournal, WithASingleBitFlippedIsRefusedUnlessItWasSyncedLast) {
-  const std::size_t last = record(offsets_.size() - 2).durable;
+// Only of the last mark may damage be what a crash left.
+TEST_F(DamagedJournal, WithASingleBitFlippedIsRefusedUnlessInTheLastMark) {
+  const std::size_t last = offsets_[offsets_.size() - 2];
+  EXPECT_EQ(record(offsets_.size() - 2).durable, last);
   const std::size_t step = full_scale() ? 1 : 13;
   for (std::size_t bit = 0; bit < 8 * journal_.size(); bit += step) {
     std::vector<char> damaged = journal_;
@@ -110,34 +122,161 @@ TEST_F(DamagedJournal, WithASingleBitFlippedIsRefusedUnlessItWasSyncedLast) {
       ASSERT_NE(opened.refusal, "") << "byte " << bit / 8;
     } else {
       ASSERT_TRUE(opened.index) << opened.refusal;
-      ASSERT_EQ(opened.index->size(), vectors_before(bit / 8));
+      ASSERT_EQ(opened.index->size(), 25u);
       reference_.expect_prefix(*opened.index);
       ASSERT_NE(opened.log, "");
     }
   }
 }
 
+// Where a record ends, too.
+TEST_F(DamagedJournal, CutAnywhereAfterAnOrderlyCloseIsRefused) {
+  for (std::size_t length = 1; length < closed_.size(); ++length) {
+    std::vector<char> cut = closed_;
+    cut.resize(length);
+    ASSERT_THAT(open(cut).refusal,
+                testing::HasSubstr(length < kRecordsBegin ? "too short" : "its end is missing"));
+  }
+  EXPECT_EQ(open(closed_).index->size(), 25u);
+}
+
+TEST_F(DamagedJournal, WithASingleBitFlippedAfterAnOrderlyCloseIsRefused) {
+  const std::size_t step = full_scale() ? 1 : 13;
+  for (std::size_t bit = 0; bit < 8 * closed_.size(); bit += step) {
+    std::vector<char> damaged = closed_;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    ASSERT_NE(open(damaged).refusal, "") << "byte " << bit / 8;
+  }
+}
+
+// An index that is opened and closed again, with nothing added, leaves the same bytes.
+TEST_F(DamagedJournal, IsLeftAsItWasByOpeningAndClosing) {
+  disk_.replace(kJournalPath, closed_);
+  const ScopedFileSystem in_place(disk_);
+  { const Index index = reference_.open(kIndexPath); }
+  EXPECT_EQ(disk_.content(kJournalPath), closed_);
+  disk_.replace(kJournalPath, journal_);
+  { const Index index = reference_.open(kIndexPath); }
+  EXPECT_EQ(disk_.content(kJournalPath), closed_) << "what a killed process left is now closed";
+}
+
+/// A bit of the first record is flipped behind a session's back.
+struct DamagedSession {
+  Durability durability;
+  std::size_t additions;
+};
+
+void flip_a_bit(std::vector<char>& journal) {
+  journal.at(kRecordsBegin + 200) = static_cast<char>(journal[kRecordsBegin + 200] ^ 1);
+}
+
+// The finding 1 of the attack on these promises: all acknowledged additions were cut off.
+TEST_F(DamagedJournal, OfAnySessionThatWasClosedIsRefusedAndLeftAsItIs) {
+  constexpr DamagedSession kSessions[] = {
+      {Durability::system, 20}, {Durability::synced, 20}, {Durability::synced, 1}};
+  for (const auto& [durability, additions] : kSessions) {
+    MemoryFileSystem disk;
+    const ScopedFileSystem in_place(disk);
+    {
+      Index index = reference_.open(kIndexPath, durability);
+      for (std::size_t i = 0; i < additions; ++i) reference_.add(index, 40 / additions);
+    }
+    std::vector<char> damaged = disk.content(kJournalPath);
+    flip_a_bit(damaged);
+    disk.replace(kJournalPath, damaged);
+    expect_error(ErrorCode::corrupt_file, {"damaged", "last closed", "left as it is"},
+                 [&] { reference_.open(kIndexPath); });
+    EXPECT_EQ(disk.content(kJournalPath), damaged);
+  }
+}
+
+// Of a session that was killed, too, as long as the machine has not gone down. After that the hole
+// may be what a power cut left, and Durability::system promises no more than a prefix.
+TEST_F(DamagedJournal, OfAKilledSessionIsRefusedUntilTheMachineHasGoneDown) {
+  MemoryFileSystem disk;
+  std::vector<char> damaged;
+  const ScopedFileSystem in_place(disk);
+  {
+    Index index = reference_.open(kIndexPath, Durability::system);
+    for (int i = 0; i < 20; ++i) reference_.add(index, 2);
+    damaged = disk.content(kJournalPath);
+  }
+  flip_a_bit(damaged);
+  disk.replace(kJournalPath, damaged);
+  expect_error(ErrorCode::corrupt_file, {"damaged", "has not gone down", "left as it is"},
+               [&] { reference_.open(kIndexPath); });
+  EXPECT_EQ(disk.content(kJournalPath), damaged);
+
+  disk.crash(Survival::all, 0);
+  const std::vector<std::size_t> offsets = record_offsets(damaged);
+  std::size_t hole = 0;
+  while (offsets[hole + 1] <= kRecordsBegin + 200) ++hole;
+  const auto before = read_at<RecordHeader>(damaged, offsets[hole]);
+  const std::uint64_t dropped = 40 - before.before.inserts - before.count;
+  std::string log;
+  RuntimeOptions options = one_thread();
+  options.log = [&](LogLevel, std::string_view text) { log += text; };
+  {
+    const Index index = Index::open(kIndexPath, reference_.params(), Durability::system, options);
+    reference_.expect_prefix(index);
+    EXPECT_EQ(index.size(), before.before.inserts);
+    EXPECT_EQ(index.stats().journal.cut_bytes, damaged.size() - offsets[hole]);
+    EXPECT_EQ(index.stats().journal.dropped, dropped);
+    EXPECT_THAT(log, testing::HasSubstr(" and " + std::to_string(dropped) + " vectors behind it"));
+    EXPECT_THAT(log, testing::HasSubstr(kJournalPath.string() + ".dropped"));
+    EXPECT_EQ(disk.content(kJournalPath.string() + ".dropped"),
+              std::vector<char>(damaged.begin() + static_cast<std::ptrdiff_t>(offsets[hole]),
+                                damaged.end()));
+  }
+  disk.replace(kJournalPath, damaged);  // and again: both are kept
+  EXPECT_EQ(reference_.open(kIndexPath, Durability::system).size(), before.before.inserts);
+  EXPECT_EQ(disk.content(kJournalPath.string() + ".dropped").size(),
+            2 * (damaged.size() - offsets[hole]));
+}
+
+TEST_F(DamagedJournal, WithARemovalOfALabelThatIsNotThereIsRefused) {
+  const auto header = read_at<JournalHeader>(journal_, 0);
+  const std::uint64_t labels[] = {7, 8};
+  std::vector<std::byte> remove;
+  core::encode_remove(labels, {{.inserts = 25}, 0, header.checksum}, remove);
+  std::vector<char> journal = journal_;
+  const auto* const bytes = reinterpret_cast<const char*>(remove.data());
+  journal.insert(journal.end(), bytes, bytes + remove.size());
+  expect_refused(journal, "removes label 8, which no vector has");
+}
+
+TEST_F(DamagedJournal, OfALaterVersionIsRefused) {
+  std::vector<char> later = closed_;
+  write_at(later, offsetof(JournalHeader, version), std::uint32_t{3});
+  expect_refused(later, "version is 3, this library reads versions 1 and 2");
+}
+
 // A vector may look like a record's header; an incomplete record that holds it is cut off all the
 // same.
 TEST_F(DamagedJournal, CutInARecordWhoseVectorsLookLikeARecord) {
-  const IndexParams params = make_params(48, 2, 8, 8);
+  const IndexParams params = make_params(96, 2, 8, 8);
   MemoryFileSystem disk;
   const ScopedFileSystem in_place(disk);
-  std::size_t whole = 0;
+  const std::size_t whole = kRecordsBegin;
+  std::vector<char> torn;
   {
     Index index = Index::open(kIndexPath, params, Durability::synced, one_thread());
-    whole = disk.content(kJournalPath).size();
+    ASSERT_EQ(disk.content(kJournalPath).size(), whole);
     const auto own = read_at<JournalHeader>(disk.content(kJournalPath), 0);
-    RecordHeader forged{core::file::kRecordMagic, 0, 0, 0, 0, 1, 48, ~std::uint64_t{0} >> 1, 0, 0};
+    RecordHeader forged{};
+    forged.magic = core::file::kRecordMagic;
+    forged.count = 1;
+    forged.length = sizeof forged;
+    forged.durable = ~std::uint64_t{0} >> 1;
     forged.checksum = core::file::checksum_of(forged, own.checksum);
-    std::vector<float> vector(48);
-    const auto* const bytes = reinterpret_cast<const unsigned char*>(&forged);
-    std::copy_n(bytes, 48, vector.begin());
-    index.add({vector.data(), 1, 48});
-    ASSERT_EQ(index.memory().vectors, 48u) << "kept as these bytes";
+    std::vector<float> vector(96);
+    std::copy_n(reinterpret_cast<const unsigned char*>(&forged), sizeof forged, vector.begin());
+    index.add({vector.data(), 1, 96});
+    ASSERT_EQ(index.memory().vectors, 96u) << "kept as these bytes";
+    torn = disk.content(kJournalPath);
   }
-  std::vector<char> torn = disk.content(kJournalPath);
-  torn[whole] = static_cast<char>(torn[whole] ^ 1);  // of the record's own header
+  torn.resize(record_offsets(torn)[1]);              // the mark did not get there,
+  torn[whole] = static_cast<char>(torn[whole] ^ 1);  // nor all of the record's own header
   disk.replace(kJournalPath, torn);
   const Index index = Index::open(kIndexPath, params, Durability::synced, one_thread());
   EXPECT_TRUE(index.empty());
@@ -175,7 +314,7 @@ TEST_F(DamagedJournal, WithRecordsMissingExchangedOrTwiceIsRefused) {
   const std::size_t records = offsets_.size() - 1;
   for (std::size_t r = 0; r + 1 < records; ++r) {
     for (const int how : {0, 1, 2}) {
-      std::vector<char> other(journal_.begin(), journal_.begin() + sizeof(JournalHeader));
+      std::vector<char> other(journal_.begin(), journal_.begin() + kRecordsBegin);
       for (std::size_t i = 0; i < records; ++i) {
         std::size_t from = i;
         if (how == 1 && i == r) from = r + 1;
@@ -214,9 +353,11 @@ TEST_F(DamagedJournal, WithAnyNumberInAnyFieldIsRefusedOrSound) {
   };
   for (std::size_t field = 0; field + 4 <= offsetof(JournalHeader, checksum); field += 4)
     forge(field, 4);
+  forge(sizeof(JournalHeader) + offsetof(ClosedAt, length), 8);
+  forge(sizeof(JournalHeader) + offsetof(ClosedAt, zero), 8);
   for (std::size_t r = 0; r + 1 < offsets_.size(); ++r) {
     for (std::size_t field = 0; field < offsetof(RecordHeader, payload_checksum); field += 2)
-      forge(offsets_[r] + field, field < 16 ? 2 : 4);
+      forge(offsets_[r] + field, field < 8 ? 2 : 4);
     forge(offsets_[r] + offsetof(RecordHeader, length), 8);
     forge(offsets_[r] + offsetof(RecordHeader, durable), 8);
   }
@@ -227,6 +368,7 @@ TEST_F(DamagedJournal, WithAnyNumberInAnyFieldIsRefusedOrSound) {
 TEST_F(DamagedJournal, WithUnsoundContentIsRefusedThoughItsChecksumsAreRight) {
   const std::size_t r = record_of_several();
   const RecordHeader header = record(r);
+  const auto first = static_cast<std::uint32_t>(header.before.inserts);
   const std::size_t labels = offsets_[r] + sizeof header;
   const std::size_t counts = labels + 8 * header.count;
   const std::size_t row_bytes = 8 * (header.element == 2 ? 4 : 1);
@@ -241,13 +383,13 @@ TEST_F(DamagedJournal, WithUnsoundContentIsRefusedThoughItsChecksumsAreRight) {
   };
   std::size_t lists = 0;
   for (std::size_t i = 0; i < header.count; ++i)
-    lists += 1 + core::level_of(reference_.params().seed, header.first + i, 2);
+    lists += 1 + core::level_of(reference_.params().seed, first + i, 2);
   const std::size_t ids = counts + lists;
   ASSERT_EQ(journal_[counts], 2) << "two proposals for the first vector, in layer 0";
 
-  expect("names itself", [&](auto& f) { write_at(f, ids, header.first); });
-  expect("names itself", [&](auto& f) { write_at(f, ids, header.first + 1); });
-  expect("names itself", [&](auto& f) { write_at(f, ids, core::kNoNode); });
+  expect("names itself", [&](auto& f) { write_at(f, ids, first); });
+  expect("names itself", [&](auto& f) { write_at(f, ids, first + 1); });
+  expect("no id", [&](auto& f) { write_at(f, ids, core::kNoNode); });
   expect("one twice", [&](auto& f) { write_at(f, ids, read_at<std::uint32_t>(f, ids + 4)); });
   expect("more proposals", [&](auto& f) { f[counts] = 3; });
   expect("more proposals", [&](auto& f) { f[counts] = static_cast<char>(255); });
@@ -272,13 +414,15 @@ TEST_F(DamagedJournal, WithOtherProposalsIsSound) {
   for (std::size_t round = 0; round < 50; ++round) {
     std::vector<char> forged = journal_;
     for (std::size_t r = 1; r + 1 < offsets_.size(); ++r) {
+      if (!inserts(r)) continue;
       const RecordHeader header = record(r);
+      const auto first = static_cast<std::uint32_t>(header.before.inserts);
       std::size_t lists = 0;
       std::size_t at = offsets_[r] + sizeof header + 8 * header.count;
       for (std::size_t i = 0; i < header.count; ++i)
-        lists += 1 + core::level_of(reference_.params().seed, header.first + i, 2);
+        lists += 1 + core::level_of(reference_.params().seed, first + i, 2);
       // One id for each list, of layer 0 or above: node 0 is of a high enough level or refused.
-      write_at(forged, at + lists, static_cast<std::uint32_t>(hash(round, r) % header.first));
+      write_at(forged, at + lists, static_cast<std::uint32_t>(hash(round, r) % first));
     }
     sign_journal(forged);
     const Opened opened = open(forged);
@@ -312,7 +456,7 @@ TEST_F(DamagedJournal, OfAnotherIndexFileIsRefused) {
   EXPECT_THAT(with_file(index, later), testing::HasSubstr("another digest"));
   EXPECT_THAT(with_file(index, journal_), testing::HasSubstr("other vectors or labels"));
   Index shorter(reference_.params(), one_thread());
-  reference_.add(shorter, record(record_of_several()).first + 1);
+  reference_.add(shorter, record(record_of_several()).before.inserts + 1);
   EXPECT_THAT(with_file(shorter, later), testing::HasSubstr("goes on from 25"));
   EXPECT_THAT(with_file(shorter, journal_), testing::HasSubstr("middle of a record"));
   EXPECT_THAT(with_file(Index(make_params(3, 3, 8, 8), one_thread()), journal_),

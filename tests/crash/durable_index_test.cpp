@@ -2,11 +2,12 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <thread>
 
-#include "common/file.hpp"
+#include "common/system/file.hpp"
 #include "tests/crash/reference.hpp"
 
 namespace concord::test {
@@ -364,6 +365,75 @@ TEST(DurableIndexOnDisk, KeepsThePermissionsOfItsFiles) {
     EXPECT_EQ(mode_of(journal), mode);
     EXPECT_EQ(Index::load(path, one_thread()).digest(), reference.digest(10));
   }
+}
+
+// Whoever may read the index file may read the journal, and nobody else, also once it is compacted.
+TEST(DurableIndexOnDisk, KeepsTheGroupOfItsFiles) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root may give files away";
+  const Reference reference(make_params(3, 2, 8, 8), 20, 9);
+  const TempPath path;
+  const std::filesystem::path journal = path.path().string() + ".journal";
+  {
+    Index index(reference.params(), one_thread());
+    reference.add(index, 5);
+    index.save(path);
+  }
+  const auto expect_access = [&](const std::filesystem::path& of, mode_t mode) {
+    struct stat status {};
+    ASSERT_EQ(stat(of.c_str(), &status), 0);
+    EXPECT_EQ(status.st_uid, 65534u);
+    EXPECT_EQ(status.st_gid, 1234u);
+    EXPECT_EQ(status.st_mode & 0777, mode);
+  };
+  ASSERT_EQ(chown(path.path().c_str(), 65534, 1234), 0);
+  chmod(path.path().c_str(), 0440);
+  Index index = reference.open(path);
+  expect_access(journal, 0640);
+  reference.add(index, 5);
+  index.compact();
+  expect_access(path, 0440);
+  expect_access(journal, 0640);
+}
+
+// What processes left that were killed while they compacted. Whoever saves to the path at that
+// moment, as any process may, goes on.
+TEST(DurableIndexOnDisk, RemovesTheTemporaryFilesOfKilledProcesses) {
+  const Reference reference(make_params(3, 2, 8, 8), 20, 9);
+  const TempPath path;
+  const std::string names[] = {path.path().string() + ".unfinished-0a1b2c",
+                               path.path().string() + ".journal.unfinished-vvvvvv"};
+  for (const std::string& name : names) write_file(name, std::vector<char>(5000, 'x'));
+  {
+    core::File living = core::File::temporary_for(path);
+    const Index index = reference.open(path);
+    living.rename_to_path();
+  }
+  for (const std::string& name : names) EXPECT_FALSE(std::filesystem::exists(name)) << name;
+  EXPECT_TRUE(std::filesystem::exists(path.path()));
+}
+
+// They are two files, of which each has a journal: nothing is lost under either name.
+TEST(DurableIndexOnDisk, IsAnotherIndexUnderAHardLink) {
+  const Reference reference(make_params(3, 2, 8, 8), 20, 9);
+  const TempPath path;
+  const std::filesystem::path link = path.path().string() + "-link";
+  {
+    Index index = reference.open(path);
+    reference.add(index, 5);
+    index.compact();
+  }
+  std::filesystem::create_hard_link(path.path(), link);
+  {
+    Index one = reference.open(path);
+    Index other = reference.open(link);
+    reference.add(one, 1);
+    reference.add(other, 10);
+    one.compact();
+    other.compact();
+  }
+  EXPECT_EQ(std::filesystem::hard_link_count(path.path()), 1u);
+  EXPECT_EQ(reference.open(path).digest(), reference.digest(6));
+  EXPECT_EQ(reference.open(link).digest(), reference.digest(15));
 }
 
 TEST(DurableIndexOnDisk, TakesNothingButAFileForItsJournal) {

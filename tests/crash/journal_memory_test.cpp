@@ -1,6 +1,6 @@
 // What opening a journal may take: memory in proportion to its length, as SECURITY.md states it.
 
-#include "common/level.hpp"
+#include "common/graph/level.hpp"
 #include "tests/crash/reference.hpp"
 #include "tests/hostile/data_limit.hpp"
 #include "tests/support/journal_file.hpp"
@@ -63,11 +63,16 @@ void expect_bounded_by_a_forged_journal(const IndexParams& params) {
     index.add(make_data(Shape::duplicate, 1, 1).view());
   }
   std::vector<char> forged = read_file(journal);
-  forged.resize(sizeof(JournalHeader));
+  forged.resize(core::file::kRecordsBegin);
+  write_at(forged, sizeof(JournalHeader) + offsetof(core::file::ClosedAt, length),
+           core::file::kRecordsBegin);
   core::Epoch epoch = core::Epoch::of(0, params.epoch_limit);
   for (core::NodeId first = 0; first < kRows; epoch = epoch.next(params.epoch_limit)) {
     const auto end = std::min(epoch.end, static_cast<core::NodeId>(kRows));
-    RecordHeader header{core::file::kRecordMagic, 0, 0, 0, first, end - first, 0, 0, 0, 0};
+    RecordHeader header{};
+    header.magic = core::file::kRecordMagic;
+    header.count = end - first;
+    header.before.inserts = first;
     std::size_t lists = 0;
     for (; first < end; ++first) lists += 1 + core::level_of(params.seed, first, params.M);
     constexpr std::size_t kStride = 8;

@@ -1,11 +1,10 @@
 // The thread beside an addition that writes its records: order, bound, failures, its end; and an
 // index that grows while it works.
 
-#include "common/journal_writer.hpp"
-
 #include <atomic>
 #include <thread>
 
+#include "common/journal/writer.hpp"
 #include "tests/crash/reference.hpp"
 #include "tests/support/no_threads.hpp"
 
@@ -13,8 +12,8 @@ namespace concord::test {
 namespace {
 
 using core::JournalWriter;
+using core::NewRecord;
 using core::NodeId;
-using core::RecordParts;
 
 /// Tells when the thread that it belongs to has ended.
 struct EndOfThread {
@@ -27,12 +26,12 @@ TEST(JournalWriter, WritesInOrderOnOneThreadThatEnds) {
   const int ended_before = EndOfThread::ended;
   std::vector<NodeId> written;
   std::thread::id first;
-  JournalWriter writer([&](RecordParts& parts) {
+  JournalWriter writer([&](NewRecord& record) {
     thread_local const EndOfThread end;
     (void)&end;
     if (written.empty()) first = std::this_thread::get_id();
     EXPECT_EQ(std::this_thread::get_id(), first);
-    written.push_back(parts.batch.begin);
+    written.push_back(record.batch.begin);
   });
   for (NodeId n = 0; n < 1000; ++n) {
     writer.free_record().batch.begin = n;
@@ -47,7 +46,7 @@ TEST(JournalWriter, WritesInOrderOnOneThreadThatEnds) {
 
 TEST(JournalWriter, LetsNoMoreRecordsWaitThanItSays) {
   std::atomic<std::size_t> written{0};
-  JournalWriter writer([&](RecordParts&) {
+  JournalWriter writer([&](NewRecord&) {
     std::this_thread::yield();
     ++written;
   });
@@ -61,8 +60,8 @@ TEST(JournalWriter, LetsNoMoreRecordsWaitThanItSays) {
 // As for the last record of an addition, or its only one.
 TEST(JournalWriter, WritesOnTheCallersThreadAfterThoseBefore) {
   std::vector<std::pair<NodeId, std::thread::id>> written;
-  JournalWriter writer([&](RecordParts& parts) {
-    written.emplace_back(parts.batch.begin, std::this_thread::get_id());
+  JournalWriter writer([&](NewRecord& record) {
+    written.emplace_back(record.batch.begin, std::this_thread::get_id());
   });
   for (NodeId n = 0; n < 3; ++n) {
     writer.free_record().batch.begin = n;
@@ -79,9 +78,9 @@ TEST(JournalWriter, WritesOnTheCallersThreadAfterThoseBefore) {
 
 TEST(JournalWriter, WritesNothingMoreAfterAFailureAndTellsIt) {
   std::vector<NodeId> written;
-  JournalWriter writer([&](RecordParts& parts) {
-    if (parts.batch.begin == 5) throw Error(ErrorCode::io, "the fifth");
-    written.push_back(parts.batch.begin);
+  JournalWriter writer([&](NewRecord& record) {
+    if (record.batch.begin == 5) throw Error(ErrorCode::io, "the fifth");
+    written.push_back(record.batch.begin);
   });
   NodeId n = 0;
   expect_error(ErrorCode::io, {"the fifth"}, [&] {
@@ -104,7 +103,7 @@ TEST(JournalWriter, WritesNothingMoreAfterAFailureAndTellsIt) {
 TEST(JournalWriter, WritesOnTheCallersThreadWhereTheSystemGivesNoOther) {
   const NoThreads none;
   std::vector<NodeId> written;
-  JournalWriter writer([&](RecordParts& parts) { written.push_back(parts.batch.begin); });
+  JournalWriter writer([&](NewRecord& record) { written.push_back(record.batch.begin); });
   for (NodeId n = 0; n < 3; ++n) {
     writer.free_record().batch.begin = n;
     writer.hand_over();

@@ -50,8 +50,11 @@ class Reference {
   [[nodiscard]] const Matrix& data() const { return data_; }
   [[nodiscard]] const std::string& digest(std::size_t size) const { return digests_.at(size); }
 
-  Index open(const std::filesystem::path& path, Durability durability = Durability::synced) const {
-    return Index::open(path, params_, durability, one_thread());
+  Index open(const std::filesystem::path& path, Durability durability = Durability::synced,
+             unsigned threads = 1) const {
+    RuntimeOptions options = one_thread();
+    options.threads = threads;
+    return Index::open(path, params_, durability, options);
   }
   /// Adds the `count` vectors that come next.
   std::size_t add(Index& index, std::size_t count, const ProgressCallback& progress = {}) const {

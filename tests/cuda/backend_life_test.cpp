@@ -20,7 +20,7 @@ const Matrix& life_data() {
   static const Matrix data = make_data(Shape::clustered, kRows, 6);
   return data;
 }
-/// Of the first `rows` rows, on the CPU, in one add.
+/// Digest of the first `rows` rows, added on the CPU in one call.
 std::string cpu_digest(std::size_t rows = kRows) {
   Index index(life_params(), on("cpu"));
   index.add(life_data().slice(0, rows));
@@ -96,7 +96,7 @@ TEST(BackendLife, AddsThatEndAtAndAroundEpochBoundaries) {
   }
 }
 
-// Named after what they found: see the messages of the commits that brought them.
+// This test and the next are named after the bugs that they found.
 TEST(BackendLife, ADeviceOpenedInMidEpochKnowsWhatTheSealBeforeChanged) {
   for (const std::size_t before : {400u, 777u, 1500u}) {
     const HostDevices devices;
@@ -157,7 +157,7 @@ TEST(BackendLife, CancelledAddsAreAnnouncedAgainWithOtherVectors) {
   expect_cpu_bytes([&](Index& index) {
     for (const std::size_t first : {400u, 900u, 1600u, 2200u}) {
       add(index, first - index.size());
-      // Two batches reach the device, the first is committed; other vectors stand behind it.
+      // Two batches reach the device and the first is committed; the second has other vectors.
       Matrix mixed = life_data();
       std::copy(other.row(first + kEpochLimit), other.row(kRows - 1) + 6,
                 mixed.row(first + kEpochLimit));
@@ -187,7 +187,7 @@ TEST(BackendLife, ACallbackThatThrowsLeavesNoWorkBehind) {
                              throw Interrupt();
                            }),
                  Interrupt);
-    // What the failed call committed stays, and is not what this test's bytes consist of.
+    // Whatever the failed call committed stays, and the expected bytes are without it.
     if (index.size() != 600) {
       index = Index(life_params(), on("cuda"));
       add(index, 600);

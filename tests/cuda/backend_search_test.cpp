@@ -130,10 +130,10 @@ TEST(BackendSearch, BatchesTheRouterWouldLeaveToTheCpu) {
   GraphBuilder built(make_params(5, 3, 16, 400), data, 2);
   while (built.graph.size() < data.rows) built.step();
   const auto& kernels = cpu::for_metric(cpu::choose_kernels(), Metric::l2sq);
-  cpu::Searcher cpu(built.graph, built.vectors, kernels);
+  cpu::Searcher cpu(built.contents, kernels);
   BuildStats stats;
-  cuda::Backend device(std::make_unique<Watched<cuda::HostDevice>>(), built.graph, built.vectors,
-                       built.pool, 0, stats);
+  cuda::Backend device(std::make_unique<Watched<cuda::HostDevice>>(), built.contents, built.pool, 0,
+                       stats);
   for (const std::size_t batch : {1u, 2u, 63u}) {
     const std::uint32_t k = 10;
     std::vector<core::Key> keys(batch * k), expected(batch * k);
@@ -149,8 +149,8 @@ TEST(BackendSearch, BatchesTheRouterWouldLeaveToTheCpu) {
   }
 }
 
-// Else a stream of searches could keep the writer out.
-TEST(BackendSearch, WhoWantsToKeepTheDeviceWaitsForOneSearchOnly) {
+// Otherwise a stream of searches could keep the writer out.
+TEST(BackendSearch, KeepingTheDeviceWaitsForOneSearchOnly) {
   const Matrix data = make_data(Shape::clustered, 500, 5);
   GraphBuilder built(make_params(5, 3, 16, 400), data, 2);
   while (built.graph.size() < data.rows) built.step();
@@ -163,7 +163,7 @@ TEST(BackendSearch, WhoWantsToKeepTheDeviceWaitsForOneSearchOnly) {
     while (!go_on) std::this_thread::yield();
   });
   BuildStats stats;
-  cuda::Backend device(std::move(host), built.graph, built.vectors, built.pool, 0, stats);
+  cuda::Backend device(std::move(host), built.contents, built.pool, 0, stats);
   const auto search = [&] {
     std::array<core::Key, 100> keys;
     std::array<std::uint32_t, 100> found;
@@ -185,22 +185,22 @@ TEST(BackendSearch, WhoWantsToKeepTheDeviceWaitsForOneSearchOnly) {
   EXPECT_EQ(searching, 1);
 }
 
-// Rows above max_degree, which the device keeps in continuations, in the middle of long epochs.
-TEST(BackendSearch, CrowdedRowsInMidEpoch) {
+// Lists above max_degree, which the device keeps in continuations, in the middle of long epochs.
+TEST(BackendSearch, OverfullListsInMidEpoch) {
   for (const Shape shape : {Shape::sorted, Shape::clustered, Shape::duplicate, Shape::constant}) {
     const HostDevices devices(HostDevices::deferred(2));
     const Matrix data = make_data(shape, 1400, 3);
     Twins twins(make_params(3, 2, 10, 1024));
     const auto queries = data.slice(600, 64);
-    std::size_t crowded = 0;
+    std::size_t overfull = 0;
     for (const std::size_t size : {70u, 300u, 520u, 521u, 700u, 701u, 813u, 900u, 1270u, 1400u}) {
       twins.add(data.slice(twins.cpu.size(), size - twins.cpu.size()));
       twins.expect_same_search(queries, {6, 16});
       const auto& degrees = twins.cpu.stats().degree_histogram;
-      for (std::size_t d = 2 * 2 + 1; d < degrees.size(); ++d) crowded += degrees[d];
+      for (std::size_t d = 2 * 2 + 1; d < degrees.size(); ++d) overfull += degrees[d];
     }
     if (shape != Shape::sorted) {
-      EXPECT_GT(crowded, 50u) << to_string(shape);
+      EXPECT_GT(overfull, 50u) << to_string(shape);
     }
   }
 }
@@ -268,7 +268,7 @@ TEST(BackendSearch, StatsTellWhatCrossedTheBus) {
   const SearchResult found = index.search(data.slice(0, 500), {10, 40});
   const DeviceStats searched = index.stats().device;
   EXPECT_GE(searched.bytes_out - built.bytes_out, 500u * 10 * sizeof(std::uint64_t));
-  EXPECT_LT(searched.bytes_in - built.bytes_in, 3 * vectors);  // queries and rows, no vectors
+  EXPECT_LT(searched.bytes_in - built.bytes_in, 3 * vectors);  // queries and lists, no vectors
   const SearchStats search = index.stats().search;
   EXPECT_EQ(search.queries, 500u);
   EXPECT_GT(search.distances, 500u * 40);

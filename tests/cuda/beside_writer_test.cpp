@@ -1,5 +1,5 @@
 // Searches beside a writer that has the device: the CPU answers while an addition runs, the device
-// between additions, and nothing differs. TSan sees who touches what.
+// between additions, and no answer differs. TSan checks the threads' accesses.
 
 #include <gtest/gtest.h>
 
@@ -29,7 +29,8 @@ TEST(BesideTheWriter, OnADevice) {
         const SearchResult result = index.search(data.slice(t * 100, 70), {.k = 1, .ef = 60});
         const SearchResult exact = index.exact_search(data.slice(t * 100, 3), 1);
         for (std::size_t q = 0; q < 70; ++q) wrong += result.counts[q] != 1;
-        // All that is asked for was inserted first, and exact search finds it at distance 0.
+        // All queries are vectors that were inserted first, so exact search finds them at distance
+        // 0.
         for (std::size_t q = 0; q < 3; ++q) wrong += exact.distances[q] != 0;
         if (t == 0) wrong += index.stats().size < before || !index.audit().ok;
       }
@@ -47,7 +48,7 @@ TEST(BesideTheWriter, OnADevice) {
   expect_same(idle, cpu.search(data.slice(0, 300), {.k = 5, .ef = 50}));
 }
 
-// What the device's own thread counts while the callback runs, a batch ahead. TSan sees it.
+// The device's own thread counts while the callback runs, a batch ahead. TSan would see a race.
 TEST(BesideTheWriter, AnAdditionsCallbackMayAskForTheDevicesFigures) {
   const HostDevices devices;
   const Matrix data = make_data(Shape::clustered, 6000, 8);
@@ -65,8 +66,8 @@ TEST(BesideTheWriter, AnAdditionsCallbackMayAskForTheDevicesFigures) {
   EXPECT_GE(asked, 8u);  // at least when a call begins and when it ends
 }
 
-// The log is the caller's code. It may use the index, and so may wait for the writer, who in turn
-// waits for searches: those that log are none of them.
+// The log callback is the caller's code. It may use the index and so wait for the writer, which may
+// wait for searches. A search that logs is no longer one of them.
 TEST(BesideTheWriter, ASearchThatLogsHoldsUpNoWriter) {
   const HostDevices devices;
   Matrix data = make_data(Shape::clustered, 900, 8);
@@ -96,7 +97,7 @@ TEST(BesideTheWriter, ASearchThatLogsHoldsUpNoWriter) {
   expect_sound(index.audit());
 }
 
-// An addition in which a search comes to open the device waits for it, and uses it.
+// If a search begins to open the device during an addition, the addition waits and uses it.
 TEST(BesideTheWriter, AnAdditionWaitsForTheDeviceThatASearchOpens) {
   std::atomic<bool> opening{false};
   std::atomic<int> proposed{0};

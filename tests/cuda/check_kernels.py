@@ -57,7 +57,9 @@ def architectures(commands):
 
 
 def short_name(symbol):
-    """'propose_kernel<0,128>' of a mangled name, for people."""
+    """'propose_kernel<0,128>' of a mangled name, for people; without arguments for CUB's."""
+    if match := re.search(r"_\w*?3cub\w*?\d+((?:[A-Za-z]*Kernel|static_kernel))", symbol):
+        return f"cub::{match.group(1)}"
     match = re.search(r"\d+([a-z_]+_kernel)(I(?:L[bj]\d+E)+E)?", symbol)
     if not match:
         return symbol
@@ -87,9 +89,9 @@ def print_table(kernels, targets):
     for name in names:
         cells = []
         for target in targets:
-            found = [f for (symbol, t), f in kernels.items() if t == target and
+            found = [f[0] for (symbol, t), f in kernels.items() if t == target and
                      short_name(symbol) == name]
-            cells.append(str(found[0][0]) if found else "")
+            cells.append(str(max(found)) if found else "")
         print(f"{name:{width}}  " + "  ".join(f"{cell:>6}" for cell in cells))
 
 

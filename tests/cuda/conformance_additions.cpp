@@ -35,6 +35,7 @@ struct Built {
   std::string digest;
   std::uint64_t bytes_in;
   SearchResult found;
+  SearchResult written;  ///< by the device, in its memory
 };
 
 /// In two calls, so that the mirror grows.
@@ -45,8 +46,38 @@ Built from_host(const IndexParams& params, const std::vector<float>& rows, const
     index.add({rows.data() + first * stride, kRows / 2, params.dimension, stride});
   }
   const std::uint64_t bytes_in = index.stats().device.bytes_in;
-  return {index.digest(), bytes_in,
-          index.search({rows.data(), kQueries, params.dimension, stride}, kSearch)};
+  SearchResult found = index.search({rows.data(), kQueries, params.dimension, stride}, kSearch);
+  return {index.digest(), bytes_in, found, found};
+}
+
+/// The search's results by way of device memory, or none if there is no memory.
+SearchResult search_there(const Index& index, DeviceMatrixView<const float> queries,
+                          cudaStream_t stream) {
+  SearchResult result;
+  result.queries = queries.rows;
+  result.k = kSearch.k;
+  result.labels.resize(queries.rows * kSearch.k);
+  result.distances.resize(queries.rows * kSearch.k);
+  result.counts.resize(queries.rows);
+  const std::size_t labels = result.labels.size() * sizeof(std::uint64_t);
+  const std::size_t distances = result.distances.size() * sizeof(float);
+  const std::size_t counts = result.counts.size() * sizeof(std::uint32_t);
+  std::byte* d_memory = nullptr;
+  if (cudaMalloc(reinterpret_cast<void**>(&d_memory), labels + distances + counts) != cudaSuccess) {
+    return {};
+  }
+  auto* const d_labels = reinterpret_cast<std::uint64_t*>(d_memory);
+  auto* const d_distances = reinterpret_cast<float*>(d_memory + labels);
+  auto* const d_counts = reinterpret_cast<std::uint32_t*>(d_memory + labels + distances);
+  search(index, queries, kSearch, {d_labels, queries.rows, kSearch.k},
+         {d_distances, queries.rows, kSearch.k}, d_counts, stream);
+  const bool copied =
+      cudaMemcpy(result.labels.data(), d_labels, labels, cudaMemcpyDeviceToHost) == cudaSuccess &&
+      cudaMemcpy(result.distances.data(), d_distances, distances, cudaMemcpyDeviceToHost) ==
+          cudaSuccess &&
+      cudaMemcpy(result.counts.data(), d_counts, counts, cudaMemcpyDeviceToHost) == cudaSuccess;
+  cudaFree(d_memory);
+  return copied ? result : SearchResult();
 }
 
 /// The same; the copy to the device is still under way at the first call.
@@ -58,17 +89,19 @@ Built from_device(const IndexParams& params, const std::vector<float>& rows) {
       cudaMalloc(reinterpret_cast<void**>(&d_rows), rows.size() * sizeof(float)) != cudaSuccess ||
       cudaMemcpyAsync(d_rows, rows.data(), rows.size() * sizeof(float), cudaMemcpyHostToDevice,
                       stream) != cudaSuccess) {
-    return {"no device memory", 0, {}};
+    return {"no device memory", 0, {}, {}};
   }
   Index index(params, on("cuda"));
   for (std::size_t first : {std::size_t{0}, kRows / 2}) {
     add(index, {d_rows + first * stride, kRows / 2, params.dimension, stride}, {}, stream);
   }
   const std::uint64_t bytes_in = index.stats().device.bytes_in;
-  SearchResult found = search(index, {d_rows, kQueries, params.dimension, stride}, kSearch, stream);
+  const DeviceMatrixView<const float> queries(d_rows, kQueries, params.dimension, stride);
+  SearchResult found = search(index, queries, kSearch, stream);
+  SearchResult written = search_there(index, queries, stream);
   cudaFree(d_rows);
   cudaStreamDestroy(stream);
-  return {index.digest(), bytes_in, std::move(found)};
+  return {index.digest(), bytes_in, std::move(found), std::move(written)};
 }
 
 bool check_addition(Metric metric, std::uint32_t dimension) {
@@ -85,7 +118,10 @@ bool check_addition(Metric metric, std::uint32_t dimension) {
   const bool taken = device.bytes_in + vectors == host.bytes_in;
   const auto same = [&](const Built& other) {
     return other.digest == cpu.digest && other.found.labels == cpu.found.labels &&
-           other.found.distances == cpu.found.distances;
+           other.found.distances == cpu.found.distances &&
+           other.written.labels == cpu.found.labels &&
+           other.written.distances == cpu.found.distances &&
+           other.written.counts == cpu.found.counts;
   };
   const bool pass = same(host) && same(device) && taken;
   std::printf(

@@ -5,8 +5,8 @@
 namespace concord::cuda::testing {
 
 /// Adds vectors from device memory and from host memory, and searches: the digests and answers must
-/// be those of the CPU, and from device memory no vector may go over PCIe to the device. Prints
-/// PASS or FAIL for each case; returns how many fail.
+/// be those of the CPU, also where the device writes them, and from device memory no vector may go
+/// over PCIe to the device. Prints PASS or FAIL for each case; returns how many fail.
 int check_additions();
 
 }  // namespace concord::cuda::testing

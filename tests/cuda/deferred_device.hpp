@@ -1,12 +1,12 @@
 // A HostDevice that is as asynchronous as a GPU may be, to show what a HostDevice hides.
 //
-// Work is queued and run as late as events allow (nothing before somebody waits for it), or in a
+// Work is queued and run as late as events allow (nothing before some thread waits for it), or in a
 // random order that streams and events permit. It reports, as failed expectations:
 //  - copies from or to memory that is neither pinned nor the device's, or was released;
 //  - memory released while work on it was pending;
 //  - two pieces of work on the same memory, one of them writing, that no event orders;
 //  - times asked of events that were never recorded or have not completed.
-// What the host changes too early shows in the result, because the copy runs later.
+// If the host changes memory too early, the result shows it, because the copy runs later.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,8 +20,8 @@
 #include <mutex>
 #include <vector>
 
-#include "cuda/host_device.hpp"
 #include "tests/support/data_sets.hpp"
+#include "tests/support/host_device.hpp"
 
 namespace concord::test {
 
@@ -102,29 +102,42 @@ class DeferredDevice : public cuda::HostDevice {
     give(stream, std::move(ranges),
          [=, this] { HostDevice::do_propose_async(view, task, stream); });
   }
-  void do_score_rows_async(const cuda::MirrorView& view, const cuda::PruneTask& task,
-                           Stream stream) override {
+  void do_score_lists_async(const cuda::MirrorView& view, const cuda::ScoreTask& task,
+                            Stream stream) override {
     give(stream,
          {vector_range(view),
-          {task.rows, task.row_count * sizeof(*task.rows), false},
+          {task.lists, task.count * sizeof(*task.lists), false},
           {task.ids, whole, false},
-          {task.order, whole, true},
+          {task.ranking, whole, true},
           {task.dominators, whole, true},
           {task.counters, sizeof(cuda::Counters), true}},
-         [=, this] { HostDevice::do_score_rows_async(view, task, stream); });
+         [=, this] { HostDevice::do_score_lists_async(view, task, stream); });
   }
   void do_search_async(const cuda::MirrorView& view, const cuda::SearchTask& task,
                        Stream stream) override {
     std::vector<Range> ranges = graph_ranges(view);
     if (view.has_continued) {
-      ranges.push_back({view.more_rows, whole, false});
-      ranges.push_back({view.more_upper_rows, whole, false});
+      ranges.push_back({view.more_links, whole, false});
+      ranges.push_back({view.more_upper_links, whole, false});
     }
     ranges.push_back({task.queries, whole, false});
     ranges.push_back({task.out, task.count * std::size_t{task.k} * sizeof(*task.out), true});
     ranges.push_back({task.counts, task.count * sizeof(*task.counts), true});
     ranges.push_back({task.counters, sizeof(cuda::Counters), true});
     give(stream, std::move(ranges), [=, this] { HostDevice::do_search_async(view, task, stream); });
+  }
+  void do_write_results_async(const cuda::ResultTask& task, Stream stream) override {
+    const auto rows = [&](const auto* to, std::size_t stride) {
+      return Range{to, ((task.count - 1) * stride + task.k) * sizeof(*to), true};
+    };
+    give(stream,
+         {{task.keys, std::size_t{task.count} * task.k * sizeof(*task.keys), false},
+          {task.found, task.count * sizeof(*task.found), false},
+          {task.label_of, whole, false},
+          rows(task.labels, task.labels_stride),
+          rows(task.distances, task.distances_stride),
+          {task.counts, task.count * sizeof(*task.counts), true}},
+         [=, this] { HostDevice::do_write_results_async(task, stream); });
   }
   void do_exact_async(const cuda::MirrorView& view, const cuda::ExactTask& task,
                       Stream stream) override {
@@ -137,17 +150,41 @@ class DeferredDevice : public cuda::HostDevice {
   }
   void do_scatter_async(const cuda::ScatterTask& task, Stream stream) override {
     std::vector<Range> ranges = {
-        {task.row_index, task.count * sizeof(*task.row_index), false},
+        {task.list_index, task.count * sizeof(*task.list_index), false},
         {task.ids, std::size_t{task.count} * task.width * sizeof(*task.ids), false}};
-    ranges.push_back({task.rows, whole, true});
+    ranges.push_back({task.links, whole, true});
     give(stream, std::move(ranges), [=, this] { HostDevice::do_scatter_async(task, stream); });
+  }
+  void do_sort_gains_async(const cuda::SortGainsTask& task, Stream stream) override {
+    std::vector<Range> ranges = link_ranges(task.links, task.upper_offset);
+    for (unsigned t = 0; t < cuda::kTables; ++t) {
+      for (const cuda::Gains& gains : {task.found[t], task.sorted[t]}) {
+        for (Range& range : ranges_of(gains, true)) ranges.push_back(range);
+      }
+    }
+    give(stream, std::move(ranges), [=, this] { HostDevice::do_sort_gains_async(task, stream); });
+  }
+  void do_append_links_async(const cuda::AppendTask& task, Stream stream) override {
+    std::vector<Range> ranges = link_ranges(task.links, task.upper_offset);
+    for (unsigned t = 0; t < cuda::kTables; ++t) {
+      for (Range& range : ranges_of(task.sorted[t], false)) ranges.push_back(range);
+      ranges.push_back({task.tables[t], whole, true});
+    }
+    give(stream, std::move(ranges), [=, this] { HostDevice::do_append_links_async(task, stream); });
+  }
+  void do_find_largest_async(const cuda::LargestTask& task, Stream stream) override {
+    const std::size_t floats = (task.count - 1) * task.from_stride + task.dimension;
+    give(stream,
+         {{task.from, floats * sizeof(float), false}, {task.out, sizeof(std::uint32_t), true}},
+         [=, this] { HostDevice::do_find_largest_async(task, stream); });
   }
   void do_take_rows_async(const cuda::TakeTask& task, Stream stream) override {
     const std::size_t floats = (task.count - 1) * task.from_stride + task.dimension;
     give(stream,
          {{task.from, floats * sizeof(float), false},
           {task.to, std::size_t{task.count} * task.stride * sizeof(float), true},
-          {task.refused, sizeof(std::uint32_t), true}},
+          {task.refused, sizeof(std::uint32_t), true},
+          {task.largest, sizeof(std::uint32_t), false}},
          [=, this] { HostDevice::do_take_rows_async(task, stream); });
   }
 
@@ -201,8 +238,20 @@ class DeferredDevice : public cuda::HostDevice {
     return {vector_range(view),
             {view.levels, view.n, false},
             {view.upper_offset, view.n * sizeof(*view.upper_offset), false},
-            {view.rows, whole, false},
-            {view.upper_rows, whole, false}};
+            {view.links, whole, false},
+            {view.upper_links, whole, false}};
+  }
+
+  static std::vector<Range> link_ranges(const cuda::CommittedLinks& links,
+                                        const std::uint32_t* upper_offset) {
+    const cuda::NodeId end = links.begin + links.nodes;
+    return {{links.first_list, (links.nodes + 1) * sizeof(*links.first_list), false},
+            {links.ids, std::size_t{links.lists} * links.M * sizeof(*links.ids), false},
+            {upper_offset, end * sizeof(*upper_offset), false}};
+  }
+  static std::array<Range, 2> ranges_of(const cuda::Gains& gains, bool writes) {
+    return {{{gains.list, gains.count * sizeof(*gains.list), writes},
+             {gains.id, gains.count * sizeof(*gains.id), writes}}};
   }
 
   Clock clock_of(Stream stream) {

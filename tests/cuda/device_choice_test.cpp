@@ -42,11 +42,15 @@ TEST(DeviceChoice, NamesOfDevices) {
   EXPECT_EQ(taken("cuda:0").reason, "device 0");
   EXPECT_EQ(taken("cuda:1").name, "host team");
   EXPECT_EQ(machine.asked, 1);
+  EXPECT_EQ(taken("GPU:0").reason, "device 0");
+  EXPECT_EQ(taken("gpu").reason, "device -1");
+  EXPECT_EQ(taken("Cuda:1").name, "host team");
+  EXPECT_EQ(machine.asked, 1);
 }
 
 TEST(DeviceChoice, UnknownNamesAreRefused) {
   const Machine machine(2);
-  for (const char* name : {"", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:1x", "cuda: 1", "cuda:x",
+  for (const char* name : {"", "gpux", "cuda:", "gpu:", "cuda:-1", "cuda:1x", "cuda: 1", "cuda:x",
                            "cuda:99999999999", "cuda0", "auto "}) {
     expect_error(ErrorCode::invalid_parameter, {"device '" + std::string(name) + "'", "cuda:K"},
                  [&] { Index index(choice_params(), on(name)); });
@@ -139,7 +143,7 @@ TEST(DeviceMemory, TheBudgetIsKept) {
     EXPECT_EQ(index.digest(), digest);
     EXPECT_LE(devices.last->peak_bytes(), budget);
     EXPECT_LE(index.stats().device.memory_bytes, budget);
-    EXPECT_EQ(log.warnings.size(), budget < 6 * kMiB ? 1u : 0u) << budget;
+    EXPECT_EQ(log.warnings.size(), budget < 4 * kMiB ? 1u : 0u) << budget;
   }
 }
 
@@ -161,7 +165,7 @@ TEST(DeviceMemory, WhatDoesNotFitIsRefusedBeforeAnythingIsAllocated) {
   EXPECT_EQ(index.stats().device.name, "cpu");
 }
 
-TEST(DeviceMemory, AFullDeviceIsRefusedToo) {
+TEST(DeviceMemory, AFullDeviceIsRefused) {
   const HostDevices devices(260 * kMiB);  // 4 MiB beside the reserve
   const Matrix data = make_data(Shape::random, 10000, 100);
   LogLines log;
@@ -175,7 +179,8 @@ TEST(DeviceMemory, AFullDeviceIsRefusedToo) {
   EXPECT_EQ(index.digest(), digest_on("cpu", params, data));
 }
 
-// A plan that counted the scratch twice would refuse the second batch of this addition.
+// A plan that counted the scratch twice would refuse the second batch of this addition. It counts
+// some memory that this one does not take: for lists that the host brings.
 TEST(DeviceMemory, WhatFitsAtFirstFitsToTheEnd) {
   const Matrix data = make_data(Shape::random, 4000, 8);
   const IndexParams params = make_params(8, 4, 8, 1024);
@@ -190,10 +195,43 @@ TEST(DeviceMemory, WhatFitsAtFirstFitsToTheEnd) {
   const HostDevices devices;
   RuntimeOptions options = on("cuda");
   options.log = log.callback();
-  options.device_memory_budget = enough + enough / 20;
+  options.device_memory_budget = enough + enough / 8;
   Index index(params, options);
   index.add(data.view());
   EXPECT_TRUE(log.warnings.empty()) << log.warnings[0];
+}
+
+// Where there is no space for old and new memory beside one another, growth begins anew.
+TEST(DeviceMemory, AnIndexGrowsIntoAllTheMemoryThereIs) {
+  const Matrix data = make_data(Shape::random, 6000, 64);
+  const IndexParams params = make_params(64, 4, 8, 128);
+  const std::string digest = digest_on("cpu", params, data);
+  std::size_t enough = 0;
+  {
+    const HostDevices devices;
+    Index index(params, on("cuda"));
+    index.add(data.view());
+    (void)index.search(data.slice(0, 100));
+    enough = devices.last->peak_bytes();
+  }
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    const HostDevices devices(HostDevices::deferred(seed));
+    LogLines log;
+    RuntimeOptions options = on("cuda");
+    options.log = log.callback();
+    options.device_memory_budget = enough + enough / 3;
+    Index index(params, options);
+    for (const std::size_t count : {1500u, 30u, 1270u, 200u, 1200u, 1100u, 700u}) {
+      index.add(data.slice(index.size(), count));
+      if (seed % 2 == 0) (void)index.search(data.slice(0, 100));  // then links are the live ones
+    }
+    EXPECT_TRUE(log.warnings.empty()) << log.warnings[0];
+    EXPECT_EQ(index.digest(), digest) << "order " << seed;
+    EXPECT_LE(devices.last->peak_bytes(), options.device_memory_budget);
+    const std::size_t vectors = data.rows * data.cols * sizeof(float);
+    EXPECT_GT(index.stats().device.bytes_in, 2 * vectors);
+    EXPECT_LT(index.stats().device.bytes_in, 6 * vectors);
+  }
 }
 
 TEST(DeviceMemory, GrowthDoesNotUploadVectorsAgain) {

@@ -5,7 +5,7 @@
 //   concord_device_conformance --quick  small cases only, one after another: for compute-sanitizer
 //   concord_device_conformance --full   larger batches in the large worlds: minutes of host time
 //   concord_device_conformance --time   then times the kernels on a larger graph
-// The host's side is by far the longer: the cases are shared out over the host's cores.
+// The host's side takes by far the longest, so the cases are shared out over the host's cores.
 // Exit code 0: all pass; 1: some fail; 77: no usable device.
 #include <cuda_runtime.h>
 
@@ -16,96 +16,21 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "cuda/host_kernels.hpp"
+#include "cuda/cuda_device.hpp"
 #include "cuda/kernels.hpp"
 #include "tests/cuda/conformance_additions.hpp"
-#include "tests/cuda/world.hpp"
+#include "tests/cuda/conformance_cccl.hpp"
+#include "tests/cuda/conformance_links.hpp"
+#include "tests/cuda/conformance_world.hpp"
+#include "tests/support/host_kernels.hpp"
 
 namespace concord::cuda::testing {
 namespace {
-
-void check(int error, const char* what) {
-  if (error == 0) return;
-  std::printf("FAIL %s: %s\n", what, cudaGetErrorString(static_cast<cudaError_t>(error)));
-  std::exit(1);
-}
-
-/// Device memory holding a copy of host data.
-template <class T>
-class OnDevice {
- public:
-  explicit OnDevice(const std::vector<T>& data) : size_(data.size()) {
-    check(cudaMalloc(&d_data_, size_ * sizeof(T) + 16), "cudaMalloc");
-    check(cudaMemcpy(d_data_, data.data(), size_ * sizeof(T), cudaMemcpyHostToDevice), "upload");
-  }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-  ~OnDevice() { cudaFree(d_data_); }
-
-  [[nodiscard]] T* data() const { return d_data_; }
-  [[nodiscard]] std::vector<T> read() const {
-    std::vector<T> data(size_);
-    check(cudaMemcpy(data.data(), d_data_, size_ * sizeof(T), cudaMemcpyDeviceToHost), "download");
-    return data;
-  }
-
- private:
-  T* d_data_ = nullptr;
-  std::size_t size_;
-};
-
-/// A world in device memory.
-struct DeviceWorld {
-  explicit DeviceWorld(const World& world)
-      : vectors(world.vectors.pieces),
-        queries(world.queries.pieces),
-        levels(world.levels),
-        upper_offset(world.upper_offset),
-        rows(world.rows),
-        upper_rows(world.upper_rows),
-        view(world.view()) {
-    view.vectors = reinterpret_cast<const float*>(vectors.data());
-    view.rows = rows.data();
-    view.upper_rows = upper_rows.data();
-    view.upper_offset = upper_offset.data();
-    view.levels = levels.data();
-  }
-  [[nodiscard]] const float* query_rows() const {
-    return reinterpret_cast<const float*>(queries.data());
-  }
-
-  OnDevice<Float4> vectors, queries;
-  OnDevice<std::uint8_t> levels;
-  OnDevice<std::uint32_t> upper_offset;
-  OnDevice<NodeId> rows, upper_rows;
-  MirrorView view;
-};
-
-std::atomic<int> g_failures{0};  // cases run on several threads
-
-template <class T>
-void compare(const std::string& name, const std::vector<T>& device, const std::vector<T>& host) {
-  std::size_t different = 0, first = 0;
-  for (std::size_t j = host.size(); j-- > 0;) {
-    if (std::memcmp(&device[j], &host[j], sizeof(T)) != 0) {
-      ++different;
-      first = j;
-    }
-  }
-  if (different == 0) {
-    std::printf("PASS %s\n", name.c_str());
-    return;
-  }
-  ++g_failures;
-  std::printf("FAIL %s: %zu of %zu differ, first at %zu\n", name.c_str(), different, host.size(),
-              first);
-}
-
-void synchronise(const char* what) { check(cudaDeviceSynchronize(), what); }
 
 void check_propose(const World& world, const DeviceWorld& device, NodeId sealed_end, NodeId begin,
                    NodeId end, std::uint32_t ef) {
@@ -165,20 +90,20 @@ void check_search(const World& world, const DeviceWorld& device, std::uint32_t k
 }
 
 void check_scores(const World& world, const DeviceWorld& device) {
-  PruneBuffers host(world, {1, 2, 3, 33, 40, 64, 65, 100, 129, 255, 256});
-  const OnDevice<PruneRow> rows(host.rows);
+  ScoreBuffers host(world, {1, 2, 3, 33, 40, 64, 65, 100, 129, 255, 256});
+  const OnDevice<core::OverfullList> lists(host.lists);
   const OnDevice<NodeId> ids(host.ids);
-  const OnDevice<std::uint8_t> order(host.order);
+  const OnDevice<std::uint8_t> ranking(host.ranking);
   const OnDevice<std::uint64_t> dominators(host.dominators);
-  run_score_rows(world.view(), host.task);
-  PruneTask task = host.task;
-  task.rows = rows.data();
+  run_score_lists(world.view(), host.task);
+  ScoreTask task = host.task;
+  task.lists = lists.data();
   task.ids = ids.data();
-  task.order = order.data();
+  task.ranking = ranking.data();
   task.dominators = dominators.data();
-  check(launch_score_rows_async(device.view, task, nullptr), "launch_score_rows");
-  synchronise("score_rows");
-  compare(world.spec.name() + " score order", order.read(), host.order);
+  check(launch_score_lists_async(device.view, task, nullptr), "launch_score_lists");
+  synchronise("score_lists");
+  compare(world.spec.name() + " score ranking", ranking.read(), host.ranking);
   compare(world.spec.name() + " score dominators", dominators.read(), host.dominators);
 }
 
@@ -210,25 +135,26 @@ void check_exact(const World& world, const DeviceWorld& device, std::uint32_t k,
 
 void check_scatter() {
   for (std::uint32_t width : {2u, 5u, 32u, 128u}) {
-    std::vector<NodeId> rows(1000 * width, 1);
+    std::vector<NodeId> links(1000 * width, 1);
     std::vector<std::uint32_t> index;
-    for (std::uint32_t row = 3; row < 1000; row += 7) index.push_back((row * 37) % 1000);
+    for (std::uint32_t list = 3; list < 1000; list += 7) index.push_back((list * 37) % 1000);
     std::vector<NodeId> ids(index.size() * width);
     for (std::size_t j = 0; j < ids.size(); ++j) ids[j] = static_cast<NodeId>(j * 7 + 2);
-    const OnDevice<NodeId> device_rows(rows), device_ids(ids);
+    const OnDevice<NodeId> device_links(links), device_ids(ids);
     const OnDevice<std::uint32_t> device_index(index);
     const auto count = static_cast<std::uint32_t>(index.size());
-    run_scatter({index.data(), ids.data(), count, width, rows.data()});
+    run_scatter({index.data(), ids.data(), count, width, links.data()});
     check(launch_scatter_async(
-              {device_index.data(), device_ids.data(), count, width, device_rows.data()}, nullptr),
+              {device_index.data(), device_ids.data(), count, width, device_links.data()}, nullptr),
           "launch_scatter");
     synchronise("scatter");
-    compare("scatter width=" + std::to_string(width), device_rows.read(), rows);
+    compare("scatter width=" + std::to_string(width), device_links.read(), links);
   }
 }
 
 /// Rows of mixed magnitudes, some of which must be refused.
 void check_take_rows() {
+  const std::unique_ptr<Device> gpu = find_cuda_device(0).device;
   for (std::uint32_t dimension : {1u, 7u, 128u, 1000u}) {
     for (int shape = 0; shape < 4; ++shape) {
       const std::uint32_t rows = 1000, stride = (dimension + 7) / 8 * 8;
@@ -255,17 +181,25 @@ void check_take_rows() {
       host.most_squared_norm = host.normalise ? std::numeric_limits<double>::max()
                                               : double{std::numeric_limits<float>::max()} / 8;
       host.refused = refused.data();
+      std::uint32_t largest = 0;
+      const OnDevice<std::uint32_t> d_largest(std::vector<std::uint32_t>(1));
+      run_find_largest({from.data(), host.from_stride, dimension, rows, &largest});
+      if (!host.normalise) host.largest = &largest;
       TakeTask task = host;
+      if (!host.normalise) task.largest = d_largest.data();
       task.from = d_from.data();
       task.to = d_to.data();
       task.refused = d_refused.data();
       run_take_rows(host);
+      gpu->find_largest_async({task.from, task.from_stride, dimension, rows, d_largest.data()},
+                              nullptr);
       check(launch_take_rows_async(task, nullptr), "launch_take_rows");
       synchronise("take_rows");
       const std::string name = "take rows d" + std::to_string(dimension) + " stride " +
                                std::to_string(host.from_stride) +
                                (host.normalise ? " normalised" : "");
       compare(name, d_to.read(), to);
+      compare(name + " largest", d_largest.read(), {largest});
       compare(name + " refused", d_refused.read(), refused);
     }
   }
@@ -443,18 +377,18 @@ void time_exact(const World& world, const DeviceWorld& device) {
 }
 
 void time_scores(const World& world, const DeviceWorld& device) {
-  PruneBuffers host(world, std::vector<std::uint32_t>(200, 40));
-  const OnDevice<PruneRow> rows(host.rows);
+  ScoreBuffers host(world, std::vector<std::uint32_t>(200, 40));
+  const OnDevice<core::OverfullList> lists(host.lists);
   const OnDevice<NodeId> ids(host.ids);
-  const OnDevice<std::uint8_t> order(host.order);
+  const OnDevice<std::uint8_t> ranking(host.ranking);
   const OnDevice<std::uint64_t> dominators(host.dominators);
-  PruneTask task = host.task;
-  task.rows = rows.data();
+  ScoreTask task = host.task;
+  task.lists = lists.data();
   task.ids = ids.data();
-  task.order = order.data();
+  task.ranking = ranking.data();
   task.dominators = dominators.data();
-  std::printf("TIME score rows, %u rows of 40: %.3f ms\n", task.row_count,
-              milliseconds([&] { return launch_score_rows_async(device.view, task, nullptr); }));
+  std::printf("TIME score lists, %u lists of 40: %.3f ms\n", task.count,
+              milliseconds([&] { return launch_score_lists_async(device.view, task, nullptr); }));
 }
 
 void time_kernels() {
@@ -484,6 +418,8 @@ int run(Extent extent, bool timing) {
   check(prepare_kernels(), "prepare_kernels");
   check_scatter();
   check_take_rows();
+  check_cccl(extent == Extent::quick);
+  check_links(extent == Extent::quick);
   if (extent != Extent::quick) g_failures += check_additions();
   check_worlds(extent);
   const int failures = g_failures;
@@ -496,7 +432,7 @@ int run(Extent extent, bool timing) {
 }  // namespace concord::cuda::testing
 
 int main(int argc, char** argv) {
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was printed survives a crash
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a crash loses no line
   using concord::cuda::testing::Extent;
   Extent extent = Extent::normal;
   bool timing = false;

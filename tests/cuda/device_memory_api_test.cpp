@@ -4,53 +4,15 @@
 #include <concord/cuda.hpp>
 #include <cstring>
 #include <limits>
-#include <list>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "tests/cuda/caller_on_device.hpp"
 #include "tests/cuda/host_devices.hpp"
 
 namespace concord::test {
 namespace {
-
-using cuda::DeviceMatrixView;
-
-/// The caller's side: a stream and memory on the device that the index uses.
-class Caller {
- public:
-  explicit Caller(cuda::Device& device)
-      : device_(device), stream_(device, cuda::Priority::normal) {}
-  ~Caller() {
-    device_.drain(stream_);
-    for (const auto& [memory, bytes] : owned_) device_.release(memory, bytes);
-  }
-
-  template <class T>
-  T* allocate(std::size_t count) {
-    void* const memory = device_.allocate(count * sizeof(T));
-    owned_.emplace_back(memory, count * sizeof(T));
-    return static_cast<T*>(memory);
-  }
-  /// The rows in device memory, `stride` apart, written by work that is still pending.
-  DeviceMatrixView<const float> upload(MatrixView<const float> rows, std::size_t stride) {
-    cuda::PinnedBuffer<float>& pinned = pinned_.emplace_back(device_);
-    pinned.ensure(rows.rows * stride);
-    for (std::size_t r = 0; r < rows.rows; ++r) {
-      std::copy_n(rows.row(r), rows.cols, pinned.data() + r * stride);
-    }
-    auto* const memory = allocate<float>(rows.rows * stride);
-    device_.copy_async(memory, pinned.data(), rows.rows * stride * sizeof(float), stream_);
-    return {memory, rows.rows, rows.cols, stride};
-  }
-  [[nodiscard]] cuda::CudaStream stream() const { return stream_; }
-
- private:
-  cuda::Device& device_;
-  cuda::OwnedStream stream_;
-  std::list<cuda::PinnedBuffer<float>> pinned_;
-  std::vector<std::pair<void*, std::size_t>> owned_;
-};
 
 IndexParams api_params(Metric metric = Metric::l2sq) { return make_params(24, 6, 20, 256, metric); }
 
@@ -97,8 +59,8 @@ std::uint64_t bytes_in(const IndexParams& params, const Matrix& rows, bool from_
   return index.stats().device.bytes_in;
 }
 
-// Rows, levels and lists go up either way; vectors do only where the device does not have them.
-// Both calls end with a batch that is large enough for the device.
+// Levels and links are uploaded either way, vectors only if the device does not have them. Both
+// calls end with a batch that is large enough for the device.
 TEST(DeviceMemoryApi, VectorsInDeviceMemoryAreNotUploaded) {
   for (const Metric metric : kAllMetrics) {
     for (const std::uint32_t dimension : {5u, 24u, 33u}) {
@@ -111,7 +73,7 @@ TEST(DeviceMemoryApi, VectorsInDeviceMemoryAreNotUploaded) {
   }
 }
 
-// Small batches are proposed on the CPU: what an addition leaves goes up later, from the host.
+// Small batches are proposed on the CPU. Their vectors are uploaded later, from the host.
 TEST(DeviceMemoryApi, ManyAdditionsFromEitherMemory) {
   const Matrix data = make_data(Shape::clustered, 1900, 24);
   for (const std::uint64_t seed : {0u, 5u}) {
@@ -136,8 +98,7 @@ TEST(DeviceMemoryApi, ManyAdditionsFromEitherMemory) {
   }
 }
 
-// However a call ends, the caller may release his memory then, and the next call finds all in
-// order.
+// However a call ends, the caller may then release the memory, and the next call works.
 TEST(DeviceMemoryApi, TheMemoryIsTheCallersAgainAtOnce) {
   const Matrix data = make_data(Shape::clustered, 2000, 24);
   const Matrix other = make_data(Shape::random, 700, 24);
@@ -243,7 +204,7 @@ TEST(DeviceMemoryApi, ABadQueryIsNamed) {
   EXPECT_EQ(index.stats().device.name, "host team");
 }
 
-// The device's failure is not the search's: the CPU answers, from queries that come to the host.
+// If the device fails, the search does not: the queries are copied to the host and the CPU answers.
 TEST(DeviceMemoryApi, AnyCallOfASearchMayFail) {
   const Matrix data = make_data(Shape::clustered, 400, 24);
   Index cpu(api_params(), on("cpu"));
@@ -276,13 +237,13 @@ TEST(DeviceMemoryApi, AnyCallOfASearchMayFail) {
   EXPECT_GT(failures, 20u);
 }
 
-// What a failed search has for the log it tells when it has left the index, which another thread
-// may then destroy: nothing of it is touched afterwards. AddressSanitizer sees it if it is.
+// A search delivers its log messages after it has left the index. Another thread may then destroy
+// the index, so the search touches nothing of it afterwards. AddressSanitizer would see that.
 TEST(DeviceMemoryApi, AnIndexMayGoWhileASearchThatFailedTellsTheLog) {
   const Matrix data = make_data(Shape::clustered, 400, 24);
   Index cpu(api_params(), on("cpu"));
   cpu.add(data.view());
-  std::atomic<bool> armed{false};  // asked on the device's threads, too
+  std::atomic<bool> armed{false};  // read on the device's threads as well
   const HostDevices devices(HostDevices::deferred(0), [&](const char*, std::uint64_t) {
     if (armed.exchange(false)) throw Error(ErrorCode::cuda, "injected");
   });
@@ -304,32 +265,6 @@ TEST(DeviceMemoryApi, AnIndexMayGoWhileASearchThatFailedTellsTheLog) {
   armed = true;
   expect_same(cuda::search(*index, there, {5, 20}, stream), cpu.search(data.slice(0, 80), {5, 20}));
   EXPECT_EQ(warnings, 1);
-}
-
-TEST(DeviceMemoryApi, ResultsInDeviceMemory) {
-  const HostDevices devices(HostDevices::deferred(0));
-  const Matrix data = make_data(Shape::random, 600, 24);
-  Index index(api_params(), on("cuda"));
-  Caller caller(*devices.last);
-  cuda::add(index, caller.upload(data.view(), 24), {}, caller.stream());
-  const std::size_t n = 80;
-  const SearchParams params{5, 20};
-  const SearchResult expected = index.search(data.slice(0, n), params);
-  for (const std::size_t stride : {5u, 9u}) {
-    auto* const labels = caller.allocate<std::uint64_t>(n * stride);
-    auto* const distances = caller.allocate<float>(n * stride);
-    auto* const counts = caller.allocate<std::uint32_t>(n);
-    std::memset(distances, 0x11, n * stride * sizeof(float));
-    cuda::search(index, caller.upload(data.slice(0, n), 24), params, {labels, n, 5, stride},
-                 {distances, n, 5, stride}, counts, caller.stream());
-    for (std::size_t q = 0; q < n; ++q) {
-      EXPECT_EQ(counts[q], expected.counts[q]);
-      EXPECT_EQ(std::memcmp(labels + q * stride, &expected.labels[q * 5], 5 * 8), 0);
-      EXPECT_EQ(std::memcmp(distances + q * stride, &expected.distances[q * 5], 5 * 4), 0);
-      const unsigned char gap[4] = {0x11, 0x11, 0x11, 0x11};
-      EXPECT_TRUE(stride == 5 || std::memcmp(distances + q * stride + 5, gap, 4) == 0);
-    }
-  }
 }
 
 TEST(DeviceMemoryApi, MoreThanOneChunk) {

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "cuda/backend.hpp"
-#include "cuda/host_device.hpp"
 #include "tests/cuda/deferred_device.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/host_device.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {

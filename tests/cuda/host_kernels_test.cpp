@@ -1,5 +1,5 @@
 // HostTeam and SimtTeam against naive references: every device algorithm, all metrics, odd sizes.
-#include "cuda/host_kernels.hpp"
+#include "tests/support/host_kernels.hpp"
 
 #include <gtest/gtest.h>
 
@@ -39,66 +39,69 @@ std::vector<WorldSpec> few_worlds() {
   return few;
 }
 
-std::string name_of(const ::testing::TestParamInfo<WorldSpec>& info) {
-  return info.param.name() + "_" + std::to_string(info.index);
-}
+// HostKernels runs HostTeam in all worlds, EmulatedKernels SimtTeam in some: a test for each
+// algorithm.
 
-class KernelTest : public ::testing::TestWithParam<WorldSpec> {
- protected:
-  World world_{GetParam()};
-  Reference reference_{world_};
-  MirrorView view_ = world_.view();
-};
-
-/// HostTeam on all worlds.
-class HostKernels : public KernelTest {};
-INSTANTIATE_TEST_SUITE_P(Worlds, HostKernels, ::testing::ValuesIn(worlds()), name_of);
-/// SimtTeam on some.
-class EmulatedKernels : public KernelTest {};
-INSTANTIATE_TEST_SUITE_P(Worlds, EmulatedKernels, ::testing::ValuesIn(few_worlds()), name_of);
-
-TEST_P(HostKernels, ProposeEqualsReference) {
-  for (std::uint32_t ef : {1u, 2u, 16u, 33u, 200u, 512u}) {
-    const NodeId middle = world_.spec.sealed + world_.spec.tail / 3;
-    ProposeBuffers buffers(world_, world_.spec.sealed, middle, world_.n, ef);
-    const auto expected = reference_.propose(buffers.task);
-    run_propose(view_, buffers.task);
-    ASSERT_EQ(buffers.ids, expected) << "ef " << ef;
+/// Calls `test` with each world, also after it has failed in one.
+template <class Test>
+void in_each(const std::vector<WorldSpec>& specs, Test&& test) {
+  for (const WorldSpec& spec : specs) {
+    SCOPED_TRACE(spec.name() + ", seed " + std::to_string(spec.seed));
+    const World world(spec);
+    test(world, Reference(world), world.view());
   }
 }
 
-TEST_P(EmulatedKernels, ProposeEqualsReference) {
-  for (std::uint32_t ef : {1u, 40u, 150u}) {
-    ProposeBuffers buffers(world_, world_.spec.sealed, world_.n - 3, world_.n, ef);
-    const auto expected = reference_.propose(buffers.task);
-    simt_propose<64>(view_, buffers.task, ef);
-    ASSERT_EQ(buffers.ids, expected) << "64 threads, ef " << ef;
-    std::fill(buffers.ids.begin(), buffers.ids.end(), 7);
-    simt_propose<128>(view_, buffers.task, ef + 1);
-    ASSERT_EQ(buffers.ids, expected) << "128 threads, ef " << ef;
-  }
+TEST(HostKernels, ProposeEqualsReference) {
+  in_each(worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    for (std::uint32_t ef : {1u, 2u, 16u, 33u, 200u, 512u}) {
+      const NodeId middle = world.spec.sealed + world.spec.tail / 3;
+      ProposeBuffers buffers(world, world.spec.sealed, middle, world.n, ef);
+      const auto expected = reference.propose(buffers.task);
+      run_propose(view, buffers.task);
+      ASSERT_EQ(buffers.ids, expected) << "ef " << ef;
+    }
+  });
 }
 
-TEST_P(HostKernels, ProposeWithoutSealedNodes) {
-  for (std::uint32_t ef : {1u, 20u, 300u}) {
-    ProposeBuffers buffers(world_, 0, 0, 100, ef);
-    buffers.task.entry = {};
-    const auto expected = reference_.propose(buffers.task);
-    run_propose(view_, buffers.task);
-    ASSERT_EQ(buffers.ids, expected) << "ef " << ef;
-  }
+TEST(EmulatedKernels, ProposeEqualsReference) {
+  in_each(few_worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    for (std::uint32_t ef : {1u, 40u, 150u}) {
+      ProposeBuffers buffers(world, world.spec.sealed, world.n - 3, world.n, ef);
+      const auto expected = reference.propose(buffers.task);
+      simt_propose<64>(view, buffers.task, ef);
+      ASSERT_EQ(buffers.ids, expected) << "64 threads, ef " << ef;
+      std::fill(buffers.ids.begin(), buffers.ids.end(), 7);
+      simt_propose<128>(view, buffers.task, ef + 1);
+      ASSERT_EQ(buffers.ids, expected) << "128 threads, ef " << ef;
+    }
+  });
 }
 
-TEST_P(EmulatedKernels, ProposeWithoutSealedNodes) {
-  for (std::uint32_t ef : {1u, 200u}) {
-    ProposeBuffers buffers(world_, 0, 0, world_.n, ef);
-    buffers.task.entry = {};
-    buffers.task.end = 30;
-    auto expected = reference_.propose(buffers.task);
-    expected.resize(buffers.ids.size(), buffers.ids[0]);
-    simt_propose<64>(view_, buffers.task, ef);
-    ASSERT_EQ(buffers.ids, expected) << "ef " << ef;
-  }
+TEST(HostKernels, ProposeWithoutSealedNodes) {
+  in_each(worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    for (std::uint32_t ef : {1u, 20u, 300u}) {
+      ProposeBuffers buffers(world, 0, 0, 100, ef);
+      buffers.task.entry = {};
+      const auto expected = reference.propose(buffers.task);
+      run_propose(view, buffers.task);
+      ASSERT_EQ(buffers.ids, expected) << "ef " << ef;
+    }
+  });
+}
+
+TEST(EmulatedKernels, ProposeWithoutSealedNodes) {
+  in_each(few_worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    for (std::uint32_t ef : {1u, 200u}) {
+      ProposeBuffers buffers(world, 0, 0, world.n, ef);
+      buffers.task.entry = {};
+      buffers.task.end = 30;
+      auto expected = reference.propose(buffers.task);
+      expected.resize(buffers.ids.size(), buffers.ids[0]);
+      simt_propose<64>(view, buffers.task, ef);
+      ASSERT_EQ(buffers.ids, expected) << "ef " << ef;
+    }
+  });
 }
 
 /// A search of the world's first `count` queries.
@@ -135,64 +138,76 @@ struct SearchBuffers {
   }
 };
 
-TEST_P(HostKernels, SearchEqualsReference) {
-  for (std::uint32_t ef : {1u, 10u, 64u, 300u}) {
-    for (std::uint32_t k : {1u, (ef + 1) / 2, ef}) {
-      SearchBuffers buffers(world_, world_.spec.queries, k, ef);
-      run_search(view_, buffers.task);
-      buffers.expect(world_, reference_);
+TEST(HostKernels, SearchEqualsReference) {
+  in_each(worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    for (std::uint32_t ef : {1u, 10u, 64u, 300u}) {
+      for (std::uint32_t k : {1u, (ef + 1) / 2, ef}) {
+        SearchBuffers buffers(world, world.spec.queries, k, ef);
+        run_search(view, buffers.task);
+        buffers.expect(world, reference);
+      }
     }
-  }
+  });
 }
 
-TEST_P(EmulatedKernels, SearchEqualsReference) {
-  for (std::uint32_t ef : {1u, 64u, 300u}) {
-    SearchBuffers buffers(world_, 3, (ef + 1) / 2, ef);
-    simt_search<32>(view_, buffers.task, ef);
-    buffers.expect(world_, reference_);
-    simt_search<128>(view_, buffers.task, ef);
-    buffers.expect(world_, reference_);
-  }
-}
-
-TEST_P(HostKernels, SearchWithinAReachEqualsReference) {
-  for (const float factor : {1.0f, 1.2f, 3.0f}) {
-    for (const std::uint32_t k : {1u, 10u, 200u}) {
-      SearchBuffers buffers(world_, world_.spec.queries, k, 200, factor);
-      run_search(view_, buffers.task);
-      buffers.expect(world_, reference_);
+TEST(EmulatedKernels, SearchEqualsReference) {
+  in_each(few_worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    for (std::uint32_t ef : {1u, 64u, 300u}) {
+      SearchBuffers buffers(world, 3, (ef + 1) / 2, ef);
+      simt_search<32>(view, buffers.task, ef);
+      buffers.expect(world, reference);
+      simt_search<128>(view, buffers.task, ef);
+      buffers.expect(world, reference);
     }
-  }
+  });
 }
 
-TEST_P(EmulatedKernels, SearchWithinAReachEqualsReference) {
-  for (const float factor : {1.0f, 1.2f}) {
-    SearchBuffers buffers(world_, 3, 10, 200, factor);
-    simt_search<32>(view_, buffers.task, 3);
-    buffers.expect(world_, reference_);
-    simt_search<128>(view_, buffers.task, 4);
-    buffers.expect(world_, reference_);
-  }
+TEST(HostKernels, SearchWithinAReachEqualsReference) {
+  in_each(worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    for (const float factor : {1.0f, 1.2f, 3.0f}) {
+      for (const std::uint32_t k : {1u, 10u, 200u}) {
+        SearchBuffers buffers(world, world.spec.queries, k, 200, factor);
+        run_search(view, buffers.task);
+        buffers.expect(world, reference);
+      }
+    }
+  });
 }
 
-TEST_P(HostKernels, ScoresEqualReference) {
-  PruneBuffers buffers(world_, {1, 2, 33, 40, 64, 65, 129, 256, 3});
-  auto order = buffers.order;
-  auto dominators = buffers.dominators;
-  reference_.score(buffers.task, order, dominators);
-  run_score_rows(view_, buffers.task);
-  EXPECT_EQ(buffers.order, order);
-  EXPECT_EQ(buffers.dominators, dominators);
+TEST(EmulatedKernels, SearchWithinAReachEqualsReference) {
+  in_each(few_worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    for (const float factor : {1.0f, 1.2f}) {
+      SearchBuffers buffers(world, 3, 10, 200, factor);
+      simt_search<32>(view, buffers.task, 3);
+      buffers.expect(world, reference);
+      simt_search<128>(view, buffers.task, 4);
+      buffers.expect(world, reference);
+    }
+  });
 }
 
-TEST_P(EmulatedKernels, ScoresEqualReference) {
-  PruneBuffers buffers(world_, {1, 33, 256, 3});
-  auto order = buffers.order;
-  auto dominators = buffers.dominators;
-  reference_.score(buffers.task, order, dominators);
-  simt_score_rows(view_, buffers.task, 5);
-  EXPECT_EQ(buffers.order, order);
-  EXPECT_EQ(buffers.dominators, dominators);
+TEST(HostKernels, ScoresEqualReference) {
+  in_each(worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    ScoreBuffers buffers(world, {1, 2, 33, 40, 64, 65, 129, 256, 3});
+    auto ranking = buffers.ranking;
+    auto dominators = buffers.dominators;
+    reference.score(buffers.task, ranking, dominators);
+    run_score_lists(view, buffers.task);
+    EXPECT_EQ(buffers.ranking, ranking);
+    EXPECT_EQ(buffers.dominators, dominators);
+  });
+}
+
+TEST(EmulatedKernels, ScoresEqualReference) {
+  in_each(few_worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    ScoreBuffers buffers(world, {1, 33, 256, 3});
+    auto ranking = buffers.ranking;
+    auto dominators = buffers.dominators;
+    reference.score(buffers.task, ranking, dominators);
+    simt_score_lists(view, buffers.task, 5);
+    EXPECT_EQ(buffers.ranking, ranking);
+    EXPECT_EQ(buffers.dominators, dominators);
+  });
 }
 
 /// An exact search of the world's first `count` queries.
@@ -219,22 +234,26 @@ struct ExactBuffers {
   }
 };
 
-TEST_P(HostKernels, ExactEqualsReference) {
-  for (std::uint32_t k : {1u, 10u, 100u, 700u}) {
-    for (std::size_t scratch : {std::size_t{4096}, std::size_t{65536}}) {
-      ExactBuffers buffers(world_, reference_, world_.spec.queries, k, scratch);
-      run_exact(view_, buffers.task);
-      ASSERT_EQ(buffers.out, buffers.expected) << "k " << k;
+TEST(HostKernels, ExactEqualsReference) {
+  in_each(worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    for (std::uint32_t k : {1u, 10u, 100u, 700u}) {
+      for (std::size_t scratch : {std::size_t{4096}, std::size_t{65536}}) {
+        ExactBuffers buffers(world, reference, world.spec.queries, k, scratch);
+        run_exact(view, buffers.task);
+        ASSERT_EQ(buffers.out, buffers.expected) << "k " << k;
+      }
     }
-  }
+  });
 }
 
-TEST_P(EmulatedKernels, ExactEqualsReference) {
-  for (std::uint32_t k : {1u, 100u, 700u}) {
-    ExactBuffers buffers(world_, reference_, 5, k, 4096);
-    simt_exact(view_, buffers.task, k);
-    ASSERT_EQ(buffers.out, buffers.expected) << "k " << k;
-  }
+TEST(EmulatedKernels, ExactEqualsReference) {
+  in_each(few_worlds(), [](const World& world, const Reference& reference, const MirrorView& view) {
+    for (std::uint32_t k : {1u, 100u, 700u}) {
+      ExactBuffers buffers(world, reference, 5, k, 4096);
+      simt_exact(view, buffers.task, k);
+      ASSERT_EQ(buffers.out, buffers.expected) << "k " << k;
+    }
+  });
 }
 
 TEST(HostKernelEdges, SearchOfAnEmptyGraphFindsNothing) {
@@ -271,18 +290,18 @@ TEST(HostKernelEdges, ExactOfNoVectorsFindsNothing) {
   EXPECT_EQ(out, std::vector<Key>(6, kWorstKey));
 }
 
-TEST(HostKernelEdges, ScatterOverwritesTheNamedRowsOnly) {
-  std::vector<NodeId> rows(10 * 6, 1);
+TEST(HostKernelEdges, ScatterOverwritesTheNamedListsOnly) {
+  std::vector<NodeId> links(10 * 6, 1);
   const std::vector<std::uint32_t> index{7, 0, 3};
   std::vector<NodeId> ids;
   for (NodeId j = 0; j < 18; ++j) ids.push_back(100 + j);
-  run_scatter({index.data(), ids.data(), 3, 6, rows.data()});
-  for (std::uint32_t row = 0; row < 10; ++row) {
-    const auto at = std::find(index.begin(), index.end(), row);
+  run_scatter({index.data(), ids.data(), 3, 6, links.data()});
+  for (std::uint32_t list = 0; list < 10; ++list) {
+    const auto at = std::find(index.begin(), index.end(), list);
     for (std::uint32_t j = 0; j < 6; ++j) {
       const NodeId expected =
           at == index.end() ? 1 : 100 + static_cast<NodeId>(at - index.begin()) * 6 + j;
-      EXPECT_EQ(rows[row * 6 + j], expected);
+      EXPECT_EQ(links[list * 6 + j], expected);
     }
   }
 }

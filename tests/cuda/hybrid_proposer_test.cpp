@@ -1,5 +1,5 @@
-// HybridProposer: who is asked for which batch, and what happens when the device fails.
-#include "common/hybrid_proposer.hpp"
+// HybridProposer: which side is asked for which batch, and what happens when the device fails.
+#include "common/build/hybrid_proposer.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace concord::test {
 namespace {
 
 /// Writes down what it is asked, and fails when told to.
-class Scribe final : public core::Proposer {
+class Scribe final : public core::RepairingProposer {
  public:
   explicit Scribe(std::string name) : name_(std::move(name)) {}
 
@@ -26,9 +26,21 @@ class Scribe final : public core::Proposer {
     note("finish");
     return &batch;
   }
-  const core::PruneScores& score(const core::PruneBatch&) override {
+  core::LinkChanges* changes_of(const core::ProposalBatch& of) override {
+    note(&of == &batch ? "changes" : "no changes");
+    return &of == &batch ? &changes : nullptr;
+  }
+  const core::ListScores& score(const core::OverfullLists&) override {
     note("score");
     return scores;
+  }
+  std::span<const core::Edge> relate(const core::Neighborhoods&) override {
+    note("relate");
+    return {};
+  }
+  std::span<const core::NodeId> propose_again(std::span<const core::ListName>) override {
+    note("propose again");
+    return {};
   }
   void sealed() override { note("sealed"); }
 
@@ -39,7 +51,8 @@ class Scribe final : public core::Proposer {
   std::string fails_at;
   bool with_bad_alloc = false;
   core::ProposalBatch batch;
-  core::PruneScores scores;
+  core::LinkChanges changes;
+  core::ListScores scores;
 
  private:
   void note(const std::string& call) {
@@ -58,9 +71,9 @@ class HybridProposerTest : public testing::Test {
   void start(core::HybridProposer& proposer, core::NodeId begin, core::NodeId end) {
     proposer.start({}, begin, end, {});
   }
-  static core::PruneBatch rows(std::size_t count) {
-    core::PruneBatch batch;
-    batch.rows.resize(count);
+  static core::OverfullLists lists(std::size_t count) {
+    core::OverfullLists batch;
+    batch.lists.resize(count);
     return batch;
   }
   std::function<void(const Error&)> failed() {
@@ -79,8 +92,8 @@ TEST_F(HybridProposerTest, BatchesGoByTheirSize) {
   EXPECT_EQ(proposer.finish({}), &cpu.batch);
   start(proposer, 9, 19);
   EXPECT_EQ(proposer.finish({}), &device.batch);
-  EXPECT_EQ(&proposer.score(rows(9)), &cpu.scores);
-  EXPECT_EQ(&proposer.score(rows(10)), &device.scores);
+  EXPECT_EQ(&proposer.score(lists(9)), &cpu.scores);
+  EXPECT_EQ(&proposer.score(lists(10)), &device.scores);
   proposer.sealed();
   EXPECT_EQ(Scribe::lines(),
             (Lines{"cpu start 0-9", "cpu finish", "device start 9-19", "device finish", "cpu score",
@@ -92,9 +105,21 @@ TEST_F(HybridProposerTest, WithoutADeviceTheCpuDoesAll) {
   core::HybridProposer proposer(nullptr, cpu, 10, failed());
   start(proposer, 0, 100);
   EXPECT_EQ(proposer.finish({}), &cpu.batch);
-  EXPECT_EQ(&proposer.score(rows(100)), &cpu.scores);
+  EXPECT_EQ(&proposer.score(lists(100)), &cpu.scores);
   proposer.sealed();
   EXPECT_TRUE(failures.empty());
+}
+
+TEST_F(HybridProposerTest, TheDeviceAloneAsksHowLinksDifferAndHearsOfEveryBatch) {
+  core::HybridProposer proposer(&device, cpu, 10, failed());
+  EXPECT_EQ(proposer.changes_of(device.batch), &device.changes);
+  EXPECT_EQ(proposer.changes_of(cpu.batch), nullptr);
+  EXPECT_EQ(Scribe::lines(), (Lines{"device changes", "device no changes"}));
+  device.fails_at = "changes";
+  EXPECT_EQ(proposer.changes_of(device.batch), nullptr);
+  EXPECT_EQ(failures.size(), 1u);
+  core::HybridProposer without(nullptr, cpu, 10, failed());
+  EXPECT_EQ(without.changes_of(cpu.batch), nullptr);
 }
 
 TEST_F(HybridProposerTest, AFailureAtAnyCallGivesTheDeviceUpForGood) {
@@ -108,13 +133,13 @@ TEST_F(HybridProposerTest, AFailureAtAnyCallGivesTheDeviceUpForGood) {
       const bool early = std::string(call) == "start" || std::string(call) == "finish";
       EXPECT_EQ(proposer.finish({}), early ? &cpu.batch : &device.batch);
       const bool scored = early || std::string(call) == "score";
-      EXPECT_EQ(&proposer.score(rows(50)), scored ? &cpu.scores : &device.scores);
+      EXPECT_EQ(&proposer.score(lists(50)), scored ? &cpu.scores : &device.scores);
       proposer.sealed();
       ASSERT_EQ(failures.size(), 1u) << call;
       Scribe::lines().clear();
       start(proposer, 50, 100);
       EXPECT_EQ(proposer.finish({}), &cpu.batch);
-      (void)proposer.score(rows(50));
+      (void)proposer.score(lists(50));
       proposer.sealed();
       EXPECT_EQ(Scribe::lines(),
                 (Lines{"cpu start 50-100", "cpu finish", "cpu score", "cpu sealed"}));
@@ -153,8 +178,8 @@ TEST_F(HybridProposerTest, AnAbandonedBatchIsWaitedFor) {
 TEST_F(HybridProposerTest, OtherExceptionsPass) {
   core::HybridProposer proposer(&device, cpu, 10, [](const Error&) { throw 7; });
   device.fails_at = "score";
-  EXPECT_THROW((void)proposer.score(rows(50)), int);
-  EXPECT_EQ(&proposer.score(rows(50)), &cpu.scores);
+  EXPECT_THROW((void)proposer.score(lists(50)), int);
+  EXPECT_EQ(&proposer.score(lists(50)), &cpu.scores);
 }
 
 }  // namespace

@@ -98,12 +98,11 @@ TEST(LaunchPolicy, ExactTilesFitTheScratch) {
   }
 }
 
-TEST(LaunchPolicy, ScoreLayoutHoldsTheLongestRow) {
+TEST(LaunchPolicy, ScoreLayoutHoldsTheLongestList) {
   for (std::uint32_t words : {1u, 2u, 4u}) {
     const ScoreLayout layout = score_layout(words);
-    EXPECT_EQ(layout.sorted, kMaxScoredRow * 8);
-    EXPECT_EQ(layout.bits, 2 * kMaxScoredRow * 8);
-    EXPECT_EQ(layout.bytes, layout.bits + kMaxScoredRow * words * 8);
+    EXPECT_EQ(layout.bits, (kMaxListCapacity + 2) * 8);
+    EXPECT_EQ(layout.bytes, layout.bits + kMaxListCapacity * words * 8);
     EXPECT_LE(layout.bytes, 48u * 1024);
   }
 }

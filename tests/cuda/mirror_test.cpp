@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "cuda/host_device.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/host_device.hpp"
 #include "tests/support/relaying_proposer.hpp"
 #include "tests/support/support.hpp"
 
@@ -24,7 +24,7 @@ class MirrorTest : public testing::Test {
   MirrorTest()
       : built_(make_params(3, 2, 12, kEpochLimit), make_data(Shape::clustered, kNodes, 3)) {}
 
-  /// Commits up to `size` nodes; where `tell`, the mirror learns of the seals.
+  /// Commits up to `size` nodes; if `tell`, the mirror is told of the seals.
   void grow_to(NodeId size, bool tell = true) {
     Relay relay(built_.proposer, tell ? &mirror_ : nullptr);
     while (built_.graph.size() < size) {
@@ -38,42 +38,42 @@ class MirrorTest : public testing::Test {
     mirror_.upload_nodes(built_.graph.size());
   }
 
-  /// The ids of a row on the device, continuations included.
-  [[nodiscard]] std::vector<NodeId> row_on_device(NodeId node, std::uint32_t layer) const {
+  /// The ids of a list on the device, continuations included.
+  [[nodiscard]] std::vector<NodeId> list_on_device(NodeId node, std::uint32_t layer) const {
     const cuda::MirrorView view = mirror_.view();
     std::vector<NodeId> ids;
-    for (const NodeId* row = view.row(node, layer); row != nullptr;) {
-      const NodeId* const next = view.continuation(row, layer);
-      const std::uint32_t width = view.row_width(layer) - (next == nullptr ? 0 : 1);
-      for (std::uint32_t j = 0; j < width && row[j] != kNoNode; ++j) ids.push_back(row[j]);
-      row = next;
+    for (const NodeId* list = view.links_of(node, layer); list != nullptr;) {
+      const NodeId* const next = view.continuation(list, layer);
+      const std::uint32_t width = view.list_width(layer) - (next == nullptr ? 0 : 1);
+      for (std::uint32_t j = 0; j < width && list[j] != kNoNode; ++j) ids.push_back(list[j]);
+      list = next;
     }
     return ids;
   }
   void expect_version(const core::Epoch& epoch) {
     const core::SealedVersion version = built_.graph.version_for(epoch);
-    std::vector<NodeId> ids(core::kMaxScored);
+    std::vector<NodeId> ids(core::kMaxListCapacity);
     for (NodeId node = 0; node < version.end; ++node) {
       for (std::uint32_t layer = 0; layer <= built_.graph.level(node); ++layer) {
-        const auto n = built_.graph.read_sealed_row(version, built_.graph.table(layer),
-                                                    built_.graph.row(node, layer), ids.data());
-        ASSERT_EQ(row_on_device(node, layer), std::vector<NodeId>(ids.begin(), ids.begin() + n))
+        const auto n = built_.graph.read_sealed_list(version, built_.graph.table_of(layer),
+                                                     built_.graph.list(node, layer), ids.data());
+        ASSERT_EQ(list_on_device(node, layer), std::vector<NodeId>(ids.begin(), ids.begin() + n))
             << "node " << node << ", layer " << layer << ", version for epoch " << epoch.number;
       }
     }
   }
-  /// Returns how many rows are longer than their width.
+  /// Returns how many lists are longer than their width.
   std::size_t expect_live() {
-    const Rows rows = all_rows(built_.graph);
-    std::size_t crowded = 0;
+    const Links lists = all_links(built_.graph);
+    std::size_t overfull = 0;
     for (NodeId node = 0; node < built_.graph.size(); ++node) {
-      for (std::uint32_t layer = 0; layer < rows[node].size(); ++layer) {
-        EXPECT_EQ(row_on_device(node, layer), rows[node][layer])
+      for (std::uint32_t layer = 0; layer < lists[node].size(); ++layer) {
+        EXPECT_EQ(list_on_device(node, layer), lists[node][layer])
             << "node " << node << ", layer " << layer << ", size " << built_.graph.size();
-        crowded += rows[node][layer].size() > mirror_.view().row_width(layer);
+        overfull += lists[node][layer].size() > mirror_.view().list_width(layer);
       }
     }
-    return crowded;
+    return overfull;
   }
   [[nodiscard]] core::Epoch open() const { return built_.graph.epoch(); }
   [[nodiscard]] core::Epoch next() const { return open().next(kEpochLimit); }
@@ -86,10 +86,11 @@ class MirrorTest : public testing::Test {
   /// Passes everything to the CPU and tells the mirror of seals.
   class Relay final : public RelayingProposer {
    public:
-    Relay(core::Proposer& cpu, cuda::Mirror* mirror) : RelayingProposer(cpu), mirror_(mirror) {}
+    Relay(core::RepairingProposer& cpu, cuda::Mirror* mirror)
+        : RelayingProposer(cpu), mirror_(mirror) {}
     void sealed() override {
       RelayingProposer::sealed();
-      if (mirror_ != nullptr) mirror_->sealed();
+      if (mirror_ != nullptr) mirror_->sealed({});
     }
 
    private:
@@ -99,7 +100,7 @@ class MirrorTest : public testing::Test {
   GraphBuilder built_;
   cuda::HostDevice device_;
   DeviceStats stats_;
-  cuda::Mirror mirror_{device_, built_.graph, built_.vectors, built_.pool, stats_};
+  cuda::Mirror mirror_{device_, built_.contents, built_.pool, stats_};
 };
 
 TEST_F(MirrorTest, HoldsVectorsAndLevels) {
@@ -114,7 +115,7 @@ TEST_F(MirrorTest, HoldsVectorsAndLevels) {
     EXPECT_EQ(view.levels[node], built_.graph.level(node));
   }
   mirror_.forget_nodes(250);
-  EXPECT_EQ(mirror_.uploaded(), 250u);
+  EXPECT_EQ(mirror_.view().n, 250u);
   row[0] = 123;
   built_.vectors.restore(260, 1, row.data(), built_.pool);
   mirror_.upload_nodes(300);
@@ -163,7 +164,7 @@ TEST_F(MirrorTest, RewritesAVersionWithinItsEpoch) {
   }
 }
 
-// As where the device was opened in mid-epoch, or the index loaded there.
+// As if the device was opened, or the index loaded, in mid-epoch.
 TEST_F(MirrorTest, SealsItWasNotToldOf) {
   grow_to(kEpochLimit * 5 + 11, false);
   hold_and_expect(open());
@@ -172,15 +173,15 @@ TEST_F(MirrorTest, SealsItWasNotToldOf) {
   hold_and_expect(open());
 }
 
-TEST_F(MirrorTest, HoldsTheLiveGraphWithItsCrowdedRows) {
-  std::size_t crowded = 0;
+TEST_F(MirrorTest, HoldsTheLiveGraphWithItsOverfullLists) {
+  std::size_t overfull = 0;
   for (NodeId size = 1; size < kNodes; size += size < 50 ? 1 : 13) {
     grow_to(size);
     reserve_and_upload();
     mirror_.hold_live();
-    crowded += expect_live();
+    overfull += expect_live();
   }
-  EXPECT_GT(crowded, 100u);
+  EXPECT_GT(overfull, 100u);
 }
 
 TEST_F(MirrorTest, UploadsOnlyWhatIsMissing) {

@@ -1,5 +1,5 @@
-// The device path on a real GPU: the same bytes and answers as the CPU, and what only a GPU can get
-// wrong, the order of streams and failures with work under way. Skipped where there is none.
+// The device path on a real GPU: the same bytes and answers as the CPU, and two things that only a
+// GPU can get wrong, the order of streams and failures with work under way. Skipped without a GPU.
 
 #include <gtest/gtest.h>
 
@@ -47,7 +47,7 @@ TEST_F(RealDevice, ALifeOfAddsSearchesAndChanges) {
   Index device(real_params(), on("cuda", 8));
   for (std::uint64_t i = 0; cpu.size() + 3000 < data.rows; ++i) {
     const std::size_t most = hash(1, i) % 3 == 0 ? 60 : 2500;
-    if (i % 5 == 3) {  // cancelled after a batch; what the device has of the next is replaced
+    if (i % 5 == 3) {  // cancelled after a batch; the next one's vectors are replaced
       const Matrix other = make_data(Shape::random, 3000, 33, i);
       const std::size_t before = device.size();
       device.add(other.view(), [](std::uint64_t done, std::uint64_t) {

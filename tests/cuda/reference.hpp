@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "common/search/accept.hpp"
 #include "tests/cuda/world.hpp"
 
 namespace concord::cuda::testing {
@@ -19,11 +20,11 @@ class Reference {
                     node);
   }
 
-  [[nodiscard]] std::vector<NodeId> row(NodeId node, std::uint32_t layer) const {
+  [[nodiscard]] std::vector<NodeId> links_of(NodeId node, std::uint32_t layer) const {
     const MirrorView view = world_.view();
     std::vector<NodeId> ids;
-    for (std::uint32_t j = 0; j < view.row_width(layer); ++j) {
-      if (view.row(node, layer)[j] != kNoNode) ids.push_back(view.row(node, layer)[j]);
+    for (std::uint32_t j = 0; j < view.list_width(layer); ++j) {
+      if (view.links_of(node, layer)[j] != kNoNode) ids.push_back(view.links_of(node, layer)[j]);
     }
     return ids;
   }
@@ -31,34 +32,41 @@ class Reference {
   [[nodiscard]] Key greedy(const float* query, std::uint32_t layer, Key current) const {
     for (;;) {
       Key best = current;
-      for (NodeId id : row(core::key_id(current), layer)) best = std::min(best, key(query, id));
+      for (NodeId id : links_of(core::key_id(current), layer))
+        best = std::min(best, key(query, id));
       if (best == current) return current;
       current = best;
     }
   }
 
+  /// The definition of common/search/accept.hpp.
+  template <class Accept = core::AllIds>
   [[nodiscard]] std::vector<Key> beam(const float* query, std::uint32_t layer, Key start,
                                       std::size_t ef, std::size_t k = 0,
-                                      float factor = core::kUnlimitedReach) const {
-    std::set<Key> list{start};
-    std::set<Key> expanded;
-    std::set<NodeId> visited{core::key_id(start)};
-    for (;;) {
-      const auto next = std::find_if(list.begin(), list.end(),
-                                     [&](Key seen) { return !expanded.contains(seen); });
-      if (next == list.end()) return {list.begin(), list.end()};
+                                      float factor = core::kUnlimitedReach,
+                                      const Accept& accept = {}) const {
+    std::set<Key> list;
+    std::set<Key> open;  // not expanded, accepted or not
+    std::set<NodeId> visited;
+    const auto see = [&](Key seen) {
+      if (!visited.insert(core::key_id(seen)).second) return;
+      open.insert(seen);
+      if (accept(core::key_id(seen))) list.insert(seen);
+      if (list.size() > ef) open.erase(list.extract(std::prev(list.end())).value());
+    };
+    see(start);
+    while (!open.empty()) {
+      const Key next = *open.begin();
+      if (list.size() == ef && next > *list.rbegin()) break;
       if (factor != core::kUnlimitedReach && list.size() >= k &&
-          core::key_distance(*next) >
+          core::key_distance(next) >
               core::reach(core::key_distance(*std::next(list.begin(), k - 1)), factor)) {
-        return {list.begin(), list.end()};
+        break;
       }
-      expanded.insert(*next);
-      for (NodeId id : row(core::key_id(*next), layer)) {
-        if (!visited.insert(id).second) continue;
-        list.insert(key(query, id));
-      }
-      while (list.size() > ef) list.erase(std::prev(list.end()));
+      open.erase(next);
+      for (NodeId id : links_of(core::key_id(next), layer)) see(key(query, id));
     }
+    return {list.begin(), list.end()};
   }
 
   [[nodiscard]] std::vector<NodeId> select(const float* node, const std::vector<Key>& list,
@@ -89,14 +97,20 @@ class Reference {
 
   [[nodiscard]] std::vector<Key> search(const float* query, EntryView entry, std::uint32_t k,
                                         std::uint32_t ef, float factor) const {
+    std::vector<Key> list = candidates(query, entry, k, ef, factor, core::AllIds{});
+    if (list.size() > k) list.resize(k);
+    return list;
+  }
+  template <class Accept>
+  [[nodiscard]] std::vector<Key> candidates(const float* query, EntryView entry, std::uint32_t k,
+                                            std::uint32_t ef, float factor,
+                                            const Accept& accept) const {
     if (entry.node == kNoNode) return {};
     Key current = key(query, entry.node);
     for (std::uint32_t layer = entry.level; layer > 0; --layer) {
       current = greedy(query, layer, current);
     }
-    std::vector<Key> list = beam(query, 0, current, ef, k, factor);
-    if (list.size() > k) list.resize(k);
-    return list;
+    return beam(query, 0, current, ef, k, factor, accept);
   }
 
   [[nodiscard]] std::vector<Key> exact(const float* query, std::uint32_t k) const {
@@ -107,20 +121,20 @@ class Reference {
     return keys;
   }
 
-  /// Fills `order` and `dominators` of a task's size.
-  void score(const PruneTask& task, std::vector<std::uint8_t>& order,
+  /// Fills `ranking` and `dominators` of a task's size.
+  void score(const ScoreTask& task, std::vector<std::uint8_t>& ranking,
              std::vector<std::uint64_t>& dominators) const {
-    for (std::uint32_t r = 0; r < task.row_count; ++r) {
-      const PruneRow& row = task.rows[r];
+    for (std::uint32_t i = 0; i < task.count; ++i) {
+      const core::OverfullList& list = task.lists[i];
       std::vector<std::pair<Key, std::uint32_t>> sorted;
-      for (std::uint32_t j = 0; j < row.count; ++j) {
-        const NodeId id = task.ids[row.first + j];
-        sorted.emplace_back(make_key(world_.distance(row.node, id), id), j);
+      for (std::uint32_t j = 0; j < list.count; ++j) {
+        const NodeId id = task.ids[list.first + j];
+        sorted.emplace_back(make_key(world_.distance(list.node, id), id), j);
       }
       std::sort(sorted.begin(), sorted.end());
-      for (std::uint32_t b = 0; b < row.count; ++b) {
-        order[row.first + b] = static_cast<std::uint8_t>(sorted[b].second);
-        std::uint64_t* const set = &dominators[std::size_t{row.first + b} * task.words];
+      for (std::uint32_t b = 0; b < list.count; ++b) {
+        ranking[list.first + b] = static_cast<std::uint8_t>(sorted[b].second);
+        std::uint64_t* const set = &dominators[std::size_t{list.first + b} * task.words];
         std::fill_n(set, task.words, 0);
         for (std::uint32_t a = 0; a < b; ++a) {
           if (world_.distance(core::key_id(sorted[a].first), core::key_id(sorted[b].first)) <

@@ -1,14 +1,15 @@
 // SimtTeam: CudaTeam's widths without a device.
 //
 // A team of 32 … 256 threads runs as fibers of one host thread: warps of 32 lanes, groups of 8,
-// ballots, shuffles and barriers that really wait for one another, in an order drawn from a seed,
-// with switches at atomics too. So a unit test runs the very instruction paths a device takes, and
-// a missing sync, a divergent collective or a dependence on the order of atomics shows as a wrong
+// ballots, shuffles and barriers that really wait for one another, in an order drawn from a seed.
+// They switch at atomics as well. So a unit test takes the code paths that a device takes, and a
+// missing sync, a divergent collective or a dependence on the order of atomics shows as a wrong
 // result or as an abort. Test code; one thread only.
 #pragma once
 
 #include <ucontext.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -207,6 +208,28 @@ class SimtTeam {
   void store_relaxed(std::uint64_t* p, std::uint64_t v) { *p = v; }
   void prefetch(const void*) {}
   Float4 load4(const float* p) { return *reinterpret_cast<const Float4*>(p); }
+
+  core::Key min(core::Key key) {
+    const std::uint64_t* const all = meet_warp("min", key);
+    return *std::min_element(all, all + kWarpSize);
+  }
+  /// By counting the smaller ones: no barrier more than CudaTeam's has.
+  template <std::uint32_t kMost, class Moved>
+  void sort(core::Key* keys, std::uint32_t n, Moved&& moved) {
+    std::array<core::Key, kMost / kThreads + 1> held;
+    std::array<std::uint32_t, kMost / kThreads + 1> places{};
+    for (std::uint32_t j = thread_; j < n; j += kThreads) {
+      held[j / kThreads] = keys[j];
+      for (std::uint32_t other = 0; other < n; ++other) {
+        places[j / kThreads] += keys[other] < keys[j] ? 1 : 0;
+      }
+    }
+    sync();
+    for (std::uint32_t j = thread_; j < n; j += kThreads) {
+      keys[places[j / kThreads]] = held[j / kThreads];
+      moved(places[j / kThreads], j);
+    }
+  }
 
  private:
   const std::uint64_t* meet_warp(const char* operation, std::uint64_t value) {

@@ -21,7 +21,7 @@ TEST(Submitter, DoesJobsInOrderOnAnotherThread) {
       where = std::this_thread::get_id();
     });
   }
-  submitter.settle();
+  submitter.drain();
   EXPECT_NE(where, std::this_thread::get_id());
   ASSERT_EQ(done.size(), 100u);
   for (int job = 0; job < 100; ++job) EXPECT_EQ(done[static_cast<std::size_t>(job)], job);
@@ -32,15 +32,15 @@ TEST(Submitter, DropsWhatFollowsAnErrorUntilItIsTaken) {
   bool dropped = true;
   submitter.post([] { throw std::runtime_error("the first"); });
   submitter.post([&] { dropped = false; });
-  EXPECT_THROW(submitter.settle(), std::runtime_error);
+  EXPECT_THROW(submitter.drain(), std::runtime_error);
   EXPECT_TRUE(dropped);
   bool done = false;
   submitter.wait(submitter.post([&] { done = true; }));
   EXPECT_TRUE(done);
 }
 
-// The same, on the caller's thread; a thread that is there later goes on.
-TEST(Submitter, DoesJobsOnTheCallersThreadWhereTheSystemGivesNoOther) {
+// The same on the caller's thread. Once the system gives a thread, that one goes on.
+TEST(Submitter, DoesJobsOnTheCallersThreadIfTheSystemGivesNoOther) {
   Submitter submitter;
   std::vector<std::thread::id> done;
   const auto note = [&] { done.push_back(std::this_thread::get_id()); };
@@ -52,7 +52,7 @@ TEST(Submitter, DoesJobsOnTheCallersThreadWhereTheSystemGivesNoOther) {
     submitter.post([] { throw std::runtime_error("the second"); });
     submitter.post(note);
     EXPECT_EQ(done.size(), 1u);
-    EXPECT_THROW(submitter.settle(), std::runtime_error);
+    EXPECT_THROW(submitter.drain(), std::runtime_error);
   }
   submitter.wait(submitter.post(note));
   ASSERT_EQ(done.size(), 2u);

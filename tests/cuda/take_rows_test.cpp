@@ -1,5 +1,5 @@
-// Rows taken from device memory are those that VectorStore writes, to the bit; what it refuses is
-// noticed.
+// Rows taken from device memory are those that VectorStore writes, to the bit; rows that it refuses
+// are noticed.
 #include "cuda/take_rows.hpp"
 
 #include <gtest/gtest.h>
@@ -8,9 +8,9 @@
 #include <limits>
 
 #include "cuda/caller_memory.hpp"
-#include "cuda/host_kernels.hpp"
 #include "tests/cuda/simt_kernels.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/host_kernels.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -32,9 +32,13 @@ Matrix rough_data(std::size_t rows, std::size_t cols) {
 
 class TakeRows : public testing::Test {
  protected:
-  void expect_as_stored(const Matrix& data, Metric metric, bool emulated) {
+  void expect_as_stored(Matrix data, Metric metric, bool emulated) {
     const auto dimension = static_cast<std::uint32_t>(data.cols);
-    core::VectorStore store(make_params(dimension, 4, 10, 100, metric));
+    const IndexParams params = make_params(dimension, 4, 10, 100, metric);
+    for (std::size_t r = 0; r < data.rows; ++r) {
+      if (!core::is_large_enough(core::VectorForm(params), data.row(r))) data.row(r)[0] = 1.0f;
+    }
+    core::VectorStore store(params);
     core::ThreadPool pool(1);
     store.resize(data.rows);
     store.write(0, data.view(), pool);
@@ -64,7 +68,7 @@ TEST_F(TakeRows, AreThoseOfTheStore) {
   }
 }
 
-// The host's answer for a row is the device's, in every place of a block.
+// Host and device refuse the same rows, in every place of a block.
 TEST_F(TakeRows, RefusedRowsAreNoticedAndBecomeZeros) {
   const std::size_t dimension = 9;
   const float most = std::numeric_limits<float>::max();
@@ -88,12 +92,15 @@ TEST_F(TakeRows, RefusedRowsAreNoticedAndBecomeZeros) {
           refused_by_store = true;
           expected.assign(expected.size(), 0.0f);
         }
+        std::uint32_t largest = 0;
+        cuda::run_find_largest({data.values.data(), dimension, dimension, 45, &largest});
         for (const bool emulated : {false, true}) {
           std::vector<float> taken(45 * store.stride(), 7.0f);
           std::uint32_t refused = 0;
           TakeTask task = cuda::take_task({data.values.data(), 45, dimension}, 0, 45, store, metric,
                                           taken.data());
           task.refused = &refused;
+          if (place % 2 == 0) task.largest = &largest;  // looked at before or not: the same
           emulated ? cuda::testing::simt_take_rows(task, 5) : cuda::run_take_rows(task);
           EXPECT_EQ(refused, refused_by_store ? 1u : 0u) << value << " at " << place;
           EXPECT_EQ(std::memcmp(&taken[place * store.stride()], expected.data(),

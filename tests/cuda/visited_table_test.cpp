@@ -60,7 +60,7 @@ TEST(DeviceVisitedTable, RemembersTheLastThreeOfASet) {
   EXPECT_GE(remembered, kIds - 1);  // an id whose tag is all ones is never remembered
 }
 
-// Wide rows and a small table: every search passes what it holds.
+// Long lists and a small table: every search sees more ids than it holds.
 TEST(DeviceVisitedTable, BuildsThatOverflowItGiveTheBytesOfTheCpu) {
   const HostDevices devices;
   const IndexParams params = make_params(24, 64, 20, 512);

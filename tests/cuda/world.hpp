@@ -1,8 +1,8 @@
 // Data and a sealed graph for the tests of the device algorithms, in host memory.
 //
-// The graph need not be one that construction would make: rows hold near and random earlier nodes,
-// of any degree from none to full, which is what the algorithms must cope with. No GoogleTest here:
-// the conformance program on the bare GPU machine uses it too.
+// The graph need not be one that construction would make: lists hold near and random earlier nodes,
+// of any degree from none to full, and the algorithms must cope with all of them. No GoogleTest
+// here, because the conformance program on the bare GPU machine uses this file.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,7 @@ struct WorldSpec {
   Metric metric = Metric::l2sq;
   Data data = Data::random;
   std::uint32_t M = 8;
-  NodeId sealed = 300;  ///< nodes with rows
+  NodeId sealed = 300;  ///< nodes with links
   NodeId tail = 60;     ///< nodes after them
   std::uint32_t queries = 16;
   std::uint64_t seed = 1;
@@ -91,7 +91,7 @@ class World {
         queries(world.queries, world.dimension),
         levels(n),
         upper_offset(n),
-        rows(std::size_t{n} * 2 * world.M, kNoNode) {
+        links(std::size_t{n} * 2 * world.M, kNoNode) {
     fill(vectors, n);
     fill(queries, spec.queries);
     draw_levels();
@@ -103,8 +103,8 @@ class World {
     v.vectors = vectors.row(0);
     v.stride = vectors.stride;
     v.dimension = spec.dimension;
-    v.rows = rows.data();
-    v.upper_rows = upper_rows.data();
+    v.links = links.data();
+    v.upper_links = upper_links.data();
     v.upper_offset = upper_offset.data();
     v.levels = levels.data();
     v.M = spec.M;
@@ -134,8 +134,8 @@ class World {
   Matrix queries;
   std::vector<std::uint8_t> levels;
   std::vector<std::uint32_t> upper_offset;
-  std::vector<NodeId> rows;
-  std::vector<NodeId> upper_rows;
+  std::vector<NodeId> links;
+  std::vector<NodeId> upper_links;
 
  private:
   /// In [-1, 1), the same everywhere.
@@ -187,16 +187,16 @@ class World {
       upper_offset[node] = upper;
       upper += levels[node];
     }
-    upper_rows.assign(std::size_t{upper} * spec.M + 1, kNoNode);
+    upper_links.assign(std::size_t{upper} * spec.M + 1, kNoNode);
   }
 
-  /// Gives a node a row in each of its layers: the nearest of a few random nodes.
+  /// Gives a node links in each of its layers: the nearest of a few random nodes.
   void link(NodeId node) {
     for (std::uint32_t layer = 0; layer <= levels[node]; ++layer) {
       const std::uint32_t width = layer == 0 ? 2 * spec.M : spec.M;
-      NodeId* const row = layer == 0
-                              ? &rows[std::size_t{node} * width]
-                              : &upper_rows[std::size_t{upper_offset[node] + layer - 1} * spec.M];
+      NodeId* const list = layer == 0
+                               ? &links[std::size_t{node} * width]
+                               : &upper_links[std::size_t{upper_offset[node] + layer - 1} * spec.M];
       std::vector<std::pair<float, NodeId>> some;
       for (std::uint32_t tries = 0; tries < 3 * width; ++tries) {
         const auto other = static_cast<NodeId>(random_() % spec.sealed);
@@ -209,8 +209,8 @@ class World {
                        [](auto& a, auto& b) { return a.first < b.first; });
       std::size_t degree = std::min<std::size_t>(some.size(), width);
       if (random_() % 8 == 0) degree = random_() % (degree + 1);
-      for (std::size_t j = 0; j < degree; ++j) row[j] = some[j].second;
-      std::shuffle(row, row + degree, random_);
+      for (std::size_t j = 0; j < degree; ++j) list[j] = some[j].second;
+      std::shuffle(list, list + degree, random_);
     }
   }
 };
@@ -241,15 +241,15 @@ struct ProposeBuffers {
   }
 };
 
-/// A batch of rows to score, some of them as long as a row can be.
-struct PruneBuffers {
-  std::vector<PruneRow> rows;
+/// A batch of lists to score, some of them as long as a list can be.
+struct ScoreBuffers {
+  std::vector<core::OverfullList> lists;
   std::vector<NodeId> ids;
-  std::vector<std::uint8_t> order;
+  std::vector<std::uint8_t> ranking;
   std::vector<std::uint64_t> dominators;
-  PruneTask task;
+  ScoreTask task;
 
-  PruneBuffers(const World& world, const std::vector<std::uint32_t>& counts) {
+  ScoreBuffers(const World& world, const std::vector<std::uint32_t>& counts) {
     std::mt19937_64 random(world.spec.seed + 7);
     std::uint32_t most = 1;
     for (std::uint32_t count : counts) {
@@ -258,16 +258,16 @@ struct PruneBuffers {
       std::shuffle(all.begin(), all.end(), random);
       count = std::min(count, world.n - 1);
       most = std::max(most, count);
-      rows.push_back({all.back(), 0, static_cast<std::uint32_t>(ids.size()), count});
+      lists.push_back({all.back(), 0, static_cast<std::uint32_t>(ids.size()), count});
       ids.insert(ids.end(), all.begin(), all.begin() + count);
     }
     task.words = (most + 63) / 64;
-    order.assign(ids.size() + 1, 0xEE);
+    ranking.assign(ids.size() + 1, 0xEE);
     dominators.assign(ids.size() * task.words + 1, 0xEEEEEEEEEEEEEEEEull);
-    task.rows = rows.data();
-    task.row_count = static_cast<std::uint32_t>(rows.size());
+    task.lists = lists.data();
+    task.count = static_cast<std::uint32_t>(lists.size());
     task.ids = ids.data();
-    task.order = order.data();
+    task.ranking = ranking.data();
     task.dominators = dominators.data();
   }
 };

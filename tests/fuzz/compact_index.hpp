@@ -36,8 +36,8 @@ inline std::vector<char> expand(std::span<const char> bytes) {
   std::vector<char> file(bytes.begin(), bytes.begin() + test::kTableEnd);
   bytes = bytes.subspan(test::kTableEnd);
   auto header = test::read_at<core::file::Header>(file, 0);
-  const std::uint8_t flags = header.zero[0];
-  header.zero[0] = 0;
+  const auto flags = static_cast<std::uint8_t>(header.insertions);  // not a field of version 2
+  header.insertions = 0;
   const auto take = [&](std::uint64_t wanted) {
     const std::size_t length = std::min<std::uint64_t>(wanted, bytes.size());
     file.insert(file.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length));

@@ -1,5 +1,5 @@
 // concord-bench's reader of HDF5 files; also finds defects of HDF5 itself.
-#include "bench/hdf5_file.hpp"
+#include "bench/tool/hdf5_file.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -6,16 +6,17 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace concord;
-  using core::file::JournalHeader;
+  using namespace core::file;
   const auto chars = fuzz::as_chars(data, size);
   std::vector<char> journal(chars.begin(), chars.end());
   if (journal.empty()) return 0;  // the place of a journal that was never begun
   bool as_it_is = false;
-  if (journal.size() >= sizeof(JournalHeader)) {
-    auto header = test::read_at<JournalHeader>(journal, 0);
-    as_it_is = header.zero != 0;
-    header.zero = 0;
-    test::write_at(journal, 0, header);
+  if (journal.size() >= kRecordsBegin) {
+    const bool old = test::read_at<std::uint32_t>(journal, offsetof(JournalHeader, version)) == 1;
+    const std::size_t unused =
+        old ? offsetof(JournalHeaderV1, zero) : sizeof(JournalHeader) + offsetof(ClosedAt, zero);
+    as_it_is = test::read_at<std::uint32_t>(journal, unused) != 0;
+    test::write_at(journal, unused, std::uint32_t{0});
   }
   if (!as_it_is) test::sign_journal(journal);
   test::MemoryFileSystem disk;

@@ -3,8 +3,9 @@
 #include <concord/interchange.hpp>
 #include <iterator>
 
-#include "bench/vec_files.hpp"
+#include "bench/tool/vec_files.hpp"
 #include "tests/fuzz/compact_index.hpp"
+#include "tests/fuzz/sharded_folder.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
 
@@ -47,7 +48,7 @@ void make_indexes(const path& folder) {
       std::vector<char> bytes = compact(test::read_file(file));
       keep(folder / "load_index" / name, bytes);
       if (n == 6 && metric == Metric::l2sq) {
-        bytes[offsetof(core::file::Header, zero)] = kKeepTable | kKeepDigest;
+        bytes[offsetof(core::file::Header, insertions)] = kKeepTable | kKeepDigest;
         keep(folder / "load_index" / (name + "-as-it-is"), bytes);
       }
       if (metric == Metric::l2sq) {
@@ -99,6 +100,27 @@ void make_vectors(const path& folder) {
   }
 }
 
+void make_manifests(const path& folder) {
+  const test::TempPath shards;
+  small_sharded_index().save(shards);
+  keep(folder / "manifest" / "two-shards", test::read_file(shards.path() / "manifest"));
+  std::filesystem::remove_all(shards.path());
+}
+
+void make_arrays(const path& folder) {
+  for (const char* const type : {"<f2", "<f4", "<f8", "|u1", "<i8"}) {
+    for (const char* const order : {"False", "True"}) {
+      const std::string text = std::string("{'descr': '") + type + "', 'fortran_order': " + order +
+                               ", 'shape': (3, 5), }\n";
+      std::string bytes = std::string("\x93NUMPY\x01", 7) + '\0';
+      bytes += {static_cast<char>(text.size()), '\0'};
+      bytes += text + std::string(std::size_t{15} * (type[2] - '0'), '\1');
+      keep(folder / "npy" / (std::string(type + 1) + (*order == 'T' ? "-columns" : "")),
+           {bytes.begin(), bytes.end()});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace concord::fuzz
 
@@ -107,5 +129,7 @@ int main(int argc, char** argv) {
   concord::fuzz::make_indexes(argv[1]);
   concord::fuzz::make_journals(argv[1]);
   concord::fuzz::make_vectors(argv[1]);
+  concord::fuzz::make_arrays(argv[1]);
+  concord::fuzz::make_manifests(argv[1]);
   return 0;
 }

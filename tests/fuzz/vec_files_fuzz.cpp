@@ -1,7 +1,7 @@
 // concord-bench's plain vector files. The first byte of an input chooses the format.
 #include <array>
 
-#include "bench/vec_files.hpp"
+#include "bench/tool/vec_files.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -43,7 +43,7 @@ class ForgedFile : public SmallFile {
   }
 
   [[nodiscard]] std::size_t row(std::size_t node) const {
-    return section(bytes_, kBaseRows).offset + node * kRowBytes;
+    return section(bytes_, kBaseLists).offset + node * kRowBytes;
   }
   [[nodiscard]] std::uint32_t degree(std::size_t node) const {
     return read_at<std::uint16_t>(bytes_, row(node));
@@ -133,7 +133,7 @@ TEST_F(ForgedFile, WithSectionsInAnotherOrderOrOverOneAnotherIsRefused) {
   }
 }
 
-TEST_F(ForgedFile, WithUnsoundRowsIsRefusedThoughItsDigestIsRight) {
+TEST_F(ForgedFile, WithUnsoundLinksIsRefusedThoughItsDigestIsRight) {
   // A row with all links in place, the second to a later node: its own fault is found first.
   std::size_t node = 5;
   const auto neighbor = [&](std::size_t j) {
@@ -160,7 +160,7 @@ TEST_F(ForgedFile, WithUnsoundRowsIsRefusedThoughItsDigestIsRight) {
   expect("anchors", [&](auto& f) { write_at(f, row(node) + 2, std::uint16_t{0}); });
   expect("anchors", [&](auto& f) { write_at(f, row(node) + 2, std::uint16_t{0xFFFF}); });
   expect("inconsistent", [&](auto& f) { write_at(f, row(node), std::uint16_t{0xFFFF}); });
-  for (const std::size_t field : {4u, 8u, 12u}) {  // spill, sealed copy, epoch
+  for (const std::size_t field : {4u, 8u, 12u}) {  // overflow, sealed copy, epoch
     for (const std::uint32_t value : {0x7FFFFFFFu, 0x80000000u, ~0u}) {
       expect("inconsistent", [&](auto& f) { write_at(f, row(node) + field, value); });
     }
@@ -171,7 +171,7 @@ TEST_F(ForgedFile, WithUnsoundRowsIsRefusedThoughItsDigestIsRight) {
 
 // A row that says it has not changed since its newest neighbor was inserted would be read by
 // proposals as a version of the graph that this neighbor is not in.
-TEST_F(ForgedFile, WithARowOlderThanItsNeighborsIsRefused) {
+TEST_F(ForgedFile, WithAListOlderThanItsNeighborsIsRefused) {
   std::size_t tried = 0;
   for (std::size_t node = 0; node < kRows; ++node) {
     if (degree(node) > kMaxDegree) continue;  // long: refused anyway
@@ -311,6 +311,48 @@ TEST_F(ForgedFile, WithASealedCopyThatNamesANodeTwiceIsRefused) {
   ASSERT_GE(read_at<std::uint32_t>(forged, copies), 2u);
   write_at(forged, copies + 8, read_at<std::uint32_t>(forged, copies + 4));
   expect_refused(forged, "sealed copy");
+}
+
+// Nobody reads these words, so that they could carry anything, and two files could hold one index.
+TEST_F(ForgedFile, WithWordsThatHoldNoLinkIsRefusedOnEveryWay) {
+  std::size_t tried = 0;
+  const auto expect_meant = [&](std::size_t at) {
+    ASSERT_EQ(read_at<std::uint32_t>(bytes_, at), 0u);
+    std::vector<char> forged = bytes_;
+    write_at(forged, at, std::uint32_t{0x5EC2E7});
+    expect_refused(forged, "hold no link");
+    const Index mapped = Index::map(path_, MapCheck::on_first_use, on_cpu());
+    expect_error(ErrorCode::corrupt_file, {"hold no link"}, [&] { (void)mapped.audit(); });
+    expect_error(ErrorCode::corrupt_file, {"hold no link"},
+                 [&] { Index::map(path_, MapCheck::on_open, on_cpu()); });
+    ++tried;
+  };
+  const auto lists = [&](Section first, std::size_t max_degree) {
+    const auto block_of = [&](Section blocks, std::uint32_t number, std::size_t words) {
+      return section(bytes_, blocks).offset + (number - 1) * words * 4;
+    };
+    const std::size_t words = 4 + max_degree;
+    const std::size_t rows = section(bytes_, first).offset;
+    for (std::size_t list = 0; list < section(bytes_, first).length / (4 * words); ++list) {
+      const std::size_t at = rows + list * words * 4;
+      const std::size_t degree = read_at<std::uint16_t>(bytes_, at);
+      for (std::size_t j = degree; j < max_degree; ++j) expect_meant(at + 16 + 4 * j);
+      if (const auto overflow = read_at<std::uint32_t>(bytes_, at + 4); overflow != 0) {
+        const std::size_t block = block_of(static_cast<Section>(first + 1), overflow, max_degree);
+        for (std::size_t j = degree - max_degree; j < max_degree; ++j) expect_meant(block + 4 * j);
+      }
+      if (const auto copy = read_at<std::uint32_t>(bytes_, at + 8); copy != 0) {
+        const std::size_t block = block_of(static_cast<Section>(first + 2), copy, max_degree + 1);
+        for (std::size_t j = read_at<std::uint32_t>(bytes_, block); j < max_degree; ++j)
+          expect_meant(block + 4 + 4 * j);
+      }
+    }
+  };
+  lists(kBaseLists, kMaxDegree);
+  const std::size_t of_layer_0 = tried;
+  lists(kUpperLists, kMaxDegree / 2);
+  EXPECT_GT(of_layer_0, 20u);
+  EXPECT_GT(tried, of_layer_0);
 }
 
 // One to four words anywhere, the digest made right wherever that can be done.

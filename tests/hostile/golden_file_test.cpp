@@ -32,7 +32,7 @@ struct Case {
 constexpr Case kCases[] = {
     {"v1-empty", Shape::random, 0, 200, 5, Metric::l2sq, 4, 64, false},
     {"v1-one", Shape::random, 1, 200, 9, Metric::inner_product, 16, 1024, true},
-    // In the middle of an epoch, with spills and sealed copies.
+    // In the middle of an epoch, with overflow and sealed copies.
     {"v1-open-epoch", Shape::duplicate, 150, 400, 3, Metric::l2sq, 2, 4096, false},
     {"v1-cosine-labels", Shape::clustered, 200, 500, 19, Metric::cosine, 4, 16, true},
     {"v1-bytes", Shape::zero, 60, 120, 8, Metric::l2sq, 3, 32, false},

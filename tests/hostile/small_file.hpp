@@ -9,7 +9,7 @@
 
 namespace concord::test {
 
-/// 60 vectors in the middle of an epoch: spills and sealed copies in both tables, labels.
+/// 60 vectors in the middle of an epoch: overflow and sealed copies in both tables, labels.
 class SmallFile : public testing::Test {
  protected:
   SmallFile() : index_(make_params(3, 2, 12, 4096), on_cpu()) {

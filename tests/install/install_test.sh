@@ -2,10 +2,10 @@
 # Installs a build into a temporary prefix, moves it, and uses it as a stranger would: find_package
 # (shared and static), pkg-config, exported symbols, instruction sets.
 #
-#   install_test.sh CMAKE BUILD_DIR CXX SOURCE_DIR
+#   install_test.sh CMAKE BUILD_DIR CXX SOURCE_DIR [NVCC]
 set -euo pipefail
 
-cmake=$1 build=$2 cxx=$3 source=$4
+cmake=$1 build=$2 cxx=$3 source=$4 nvcc=${5:-}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -33,6 +33,19 @@ if grep -rlF -e "$source" -e "$build" "$lib/cmake" "$lib/pkgconfig" "$prefix/inc
   fail "the files above name the build machine's directories"
 fi
 
+if [ -x "$build/bench/concord-bench" ]; then
+  step "concord-bench"
+  bench=$prefix/bin/concord-bench
+  "$bench" --version | grep -q "^concord-bench [0-9]" || fail "concord-bench does not run"
+  [ "$("$bench" completion)" = "$(cat "$prefix/share/bash-completion/completions/concord-bench")" ] ||
+    fail "the completion is not the program's"
+  diff -r -x __pycache__ -x ruff.toml "$source/bench/page" "$prefix/share/concord-bench/page" >"$work/log" ||
+    { cat "$work/log"; fail "the report's program is not installed"; }
+  printf 'no table' >"$work/v.npz"
+  message=$("$bench" build --dataset "$work/v.npz" 2>&1) && fail "a file that is no table was read"
+  [[ $message != *missing* ]] || fail "$message"
+fi
+
 step "find_package, shared and static"
 "$cmake" -S "$here/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$cxx" \
   -DCMAKE_BUILD_TYPE=Release >"$work/log" 2>&1 || { cat "$work/log"; fail "configuring the consumer"; }
@@ -41,6 +54,14 @@ programs=("$work/consumer/consumer_shared")
 [ ! -e "$work/consumer/consumer_static" ] || programs+=("$work/consumer/consumer_static")
 [ ${#programs[@]} -eq 2 ] || grep -q "find_package(CUDAToolkit" "$lib/cmake/Concord/ConcordConfig.cmake" ||
   fail "Concord::concord_static was not found"
+
+if [ -n "$nvcc" ]; then
+  step "find_package of examples/cuda_pipeline"
+  "$cmake" -S "$source/examples/cuda_pipeline" -B "$work/pipeline" -DCMAKE_PREFIX_PATH="$prefix" \
+    -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_CUDA_COMPILER="$nvcc" -DCMAKE_CUDA_ARCHITECTURES=90-real \
+    >"$work/log" 2>&1 || { cat "$work/log"; fail "configuring the pipeline"; }
+  "$cmake" --build "$work/pipeline" >"$work/log" 2>&1 || { cat "$work/log"; fail "building the pipeline"; }
+fi
 
 step "pkg-config"
 if command -v pkg-config >/dev/null; then
@@ -82,7 +103,7 @@ checked=0
 while IFS= read -r object; do
   case $object in
     */distance_avx2.cpp.o) allowed='ymm' needed=ymm ;;
-    */distance_avx512.cpp.o) allowed='[yz]mm' needed=zmm ;;
+    */distance_avx512.cpp.o | */code_bounds_vnni.cpp.o) allowed='[yz]mm' needed=zmm ;;
     *) allowed=none needed='' ;;
   esac
   found=$(objdump -d --no-show-raw-insn "$object" | grep -oE '%[yz]mm' | sort -u | tr -d '%' | tr '\n' ' ' || true)

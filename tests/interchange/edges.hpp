@@ -4,14 +4,14 @@
 #include <algorithm>
 #include <concord/interchange.hpp>
 
-#include "common/index_access.hpp"
+#include "common/index/index_access.hpp"
 #include "tests/support/graph_builder.hpp"
 
 namespace concord::test {
 
 /// The rows of all layers, each sorted: two indexes with equal edges have the same edges.
-inline Rows edges_of(const Index& index) {
-  Rows rows = all_rows(IndexAccess::content(index).graph);
+inline Links edges_of(const Index& index) {
+  Links rows = all_links(IndexAccess::stand_still(index).contents.graph);
   for (auto& node : rows) {
     for (auto& row : node) std::sort(row.begin(), row.end());
   }

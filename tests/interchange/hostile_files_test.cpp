@@ -192,9 +192,9 @@ TEST_F(HostileFile, ForgedHnswlibFieldsAreRefusedByWhatTheyBreak) {
   expect(kCorrupt, "entry point", 48, std::int32_t{-1});
   expect(kCorrupt, "entry point", 52, std::uint32_t{kRows});
   expect(kCorrupt, "upper lists", 56, u64{3});
-  expect(kCorrupt, "rows are too long", 56, ~u64{0});
+  expect(kCorrupt, "lists are too long", 56, ~u64{0});
   expect(kCorrupt, "fewer than M", 56, u64{1});
-  expect(kCorrupt, "rows are too long", 64, u64{1} << 62);
+  expect(kCorrupt, "lists are too long", 64, u64{1} << 62);
   expect(ErrorCode::unsupported, "M is 1", 72, u64{1});
   expect(ErrorCode::unsupported, "M is 65", 72, u64{65});
   expect(kCorrupt, "ef_construction is 0", 88, u64{0});
@@ -275,11 +275,127 @@ TEST_F(HostileFile, ForgedFaissFieldsAreRefusedByWhatTheyBreak) {
 TEST_F(HostileFile, ForgedFaissLabelsAreRefused) {
   std::vector<char> forged = faiss_labelled_;
   write_at(forged, forged.size() - 8, std::int64_t{100});
-  expect_refused(ErrorCode::corrupt_file, {"label 100 "}, [&] { load_faiss(forged); });
+  expect_refused(ErrorCode::unsupported, {"several of its vectors have the id 100", "unique"},
+                 [&] { load_faiss(forged); });
   write_at(forged, forged.size() - 8, std::int64_t{-3});
   expect_refused(ErrorCode::unsupported, {"label -3 is negative"}, [&] { load_faiss(forged); });
   write_at(forged, forged.size() - 8 * kRows - 8, std::uint64_t{kRows - 1});
   expect_refused(ErrorCode::corrupt_file, {"labels instead of"}, [&] { load_faiss(forged); });
+}
+
+/// As FAISS writes a VectorTransform: what its kind has of its own, then dimensions and "trained".
+std::vector<char> transform(const std::string& kind, const std::vector<char>& own,
+                            std::int32_t to = kDimension) {
+  std::vector<char> bytes(kind.begin(), kind.end());
+  bytes.insert(bytes.end(), own.begin(), own.end());
+  const std::size_t dimensions = bytes.size();
+  bytes.resize(dimensions + 9, 1);
+  write_at(bytes, dimensions, std::int32_t{kDimension});
+  write_at(bytes, dimensions + 4, to);
+  return bytes;
+}
+template <class T>
+std::vector<char> array_of(const std::vector<T>& values) {
+  std::vector<char> bytes(8 + values.size() * sizeof(T));
+  write_at(bytes, 0, std::uint64_t{values.size()});
+  std::memcpy(bytes.data() + 8, values.data(), values.size() * sizeof(T));
+  return bytes;
+}
+std::vector<char> linear(const std::vector<float>& matrix, const std::vector<float>& bias) {
+  std::vector<char> bytes{1};
+  for (const auto& part : {array_of(matrix), array_of(bias)}) {
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  }
+  return bytes;
+}
+
+/// `index` within an IndexPreTransform of these.
+std::vector<char> transformed(const std::vector<char>& index,
+                              const std::vector<std::vector<char>>& transforms) {
+  std::vector<char> bytes(index.begin(), index.begin() + kIndexHeader);
+  const char kind[] = {'I', 'x', 'P', 'T'};
+  std::copy(kind, kind + 4, bytes.begin());
+  bytes.resize(kIndexHeader + 4);
+  write_at(bytes, kIndexHeader, static_cast<std::int32_t>(transforms.size()));
+  for (const auto& one : transforms) bytes.insert(bytes.end(), one.begin(), one.end());
+  bytes.insert(bytes.end(), index.begin(), index.end());
+  return bytes;
+}
+
+const std::vector<float> kUnit{1, 0, 0, 0, 1, 0, 0, 0, 1};
+
+TEST_F(HostileFile, TransformsThatAreTheIdentityChangeNothing) {
+  const std::vector<std::vector<char>> all{
+      transform("RmDT", array_of(std::vector<std::int32_t>{0, 1, 2})),
+      transform("VCnt", array_of(std::vector<float>(kDimension))),
+      transform("LTra", linear(kUnit, std::vector<float>(kDimension))),
+      transform("rrot", linear(kUnit, std::vector<float>(kDimension)))};
+  for (const std::vector<char>& index : {faiss_, faiss_labelled_}) {
+    const std::string digest = load_faiss(index).digest();
+    EXPECT_EQ(load_faiss(transformed(index, {})).digest(), digest);
+    EXPECT_EQ(load_faiss(transformed(index, all)).digest(), digest);
+  }
+  expect_cut_files_refused(transformed(faiss_, all),
+                           [this](const std::vector<char>& bytes) { return load_faiss(bytes); });
+}
+
+TEST_F(HostileFile, TransformsThatChangeVectorsAreRefusedByName) {
+  std::vector<float> turned = kUnit;
+  turned[1] = 0.5F;
+  const auto refused = [&](const std::string& kind, const std::vector<char>& one) {
+    SCOPED_TRACE(kind);
+    expect_refused(ErrorCode::unsupported, {"transform '" + kind + "'"},
+                   [&] { load_faiss(transformed(faiss_, {one})); });
+  };
+  refused("RmDT", transform("RmDT", array_of(std::vector<std::int32_t>{0, 2, 1})));
+  refused("RmDT", transform("RmDT", array_of(std::vector<std::int32_t>{0, 1, 2}), 2));
+  refused("VCnt", transform("VCnt", array_of(std::vector<float>{0, 0, 1})));
+  refused("LTra", transform("LTra", linear(turned, std::vector<float>(kDimension))));
+  refused("LTra", transform("LTra", linear(kUnit, {0, 1, 0})));
+  refused("rrot", transform("rrot", linear({1}, {})));
+  refused("VNrm", transform("VNrm", {0, 0, 0, 64}));
+  // Once around an index is enough.
+  expect_refused(ErrorCode::unsupported, {"'IxPT'"},
+                 [&] { load_faiss(transformed(transformed(faiss_, {}), {})); });
+}
+
+/// As Chroma's fork of hnswlib writes it: with a float for each element before the upper lists.
+std::vector<char> of_chroma(std::vector<char> file, float norm) {
+  const auto rows = static_cast<std::size_t>(read_at<std::uint64_t>(file, 16));
+  const std::size_t elements = kHnswlibHeader + rows * read_at<std::uint64_t>(file, 24);
+  std::vector<char> norms(rows * sizeof(float));
+  for (std::size_t i = 0; i < rows; ++i) write_at(norms, i * sizeof(float), norm);
+  file.insert(file.begin() + static_cast<std::ptrdiff_t>(elements), norms.begin(), norms.end());
+  return file;
+}
+
+TEST_F(HostileFile, FilesOfChromaAreRead) {
+  const std::string digest = load_hnswlib(hnswlib_).digest();
+  for (const float norm : {0.0F, 1.0F, 1e-44F, 3e38F}) {
+    EXPECT_EQ(load_hnswlib(of_chroma(hnswlib_, norm)).digest(), digest) << norm;
+  }
+  Index flat(make_params(kDimension, kM, 12, 1024), on_cpu());  // no element is above layer 0
+  flat.add(make_data(Shape::random, 1, kDimension).view());
+  interchange::save_hnswlib(flat, path_);
+  EXPECT_EQ(load_hnswlib(of_chroma(read_file(path_), 0)).size(), 1u);
+  const std::vector<char> whole = of_chroma(hnswlib_, 1);
+  for (std::size_t length = kHnswlibHeader; length < whole.size(); length += 41) {
+    const auto end = whole.begin() + static_cast<std::ptrdiff_t>(length);
+    EXPECT_TRUE(is_refused([&] { return load_hnswlib({whole.begin(), end}); })) << length;
+  }
+}
+
+TEST_F(HostileFile, WhatChromaPersistsInFourFilesIsRefusedByName) {
+  std::vector<char> header(hnswlib_.begin(), hnswlib_.begin() + kHnswlibHeader);
+  header.insert(header.begin(), {1, 0, 0, 0});
+  expect_refused(ErrorCode::unsupported, {"Chroma", "save_index"}, [&] { load_hnswlib(header); });
+  std::filesystem::remove(path_.path());
+  std::filesystem::create_directory(path_.path());
+  write_file(path_.path() / "link_lists.bin", {});
+  expect_refused(ErrorCode::unsupported, {"Chroma", "save_index"}, [&] {
+    interchange::load_hnswlib(path_, {kDimension, Metric::l2sq});
+  });
+  std::filesystem::remove_all(path_.path());
 }
 
 // As concord/interchange.hpp says.

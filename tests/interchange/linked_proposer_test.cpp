@@ -1,8 +1,8 @@
 // Any directed links at all, as a file might have them, become an index with all invariants.
 
+#include "common/graph/level.hpp"
 #include "common/interchange/adopt_graph.hpp"
 #include "common/interchange/known_links.hpp"
-#include "common/level.hpp"
 #include "tests/interchange/edges.hpp"
 #include "tests/support/support.hpp"
 
@@ -131,34 +131,6 @@ TEST_P(AnyLinks, AreKnownToTheirLaterEndOnceAndNoMoreThanMaxDegree) {
     };
     for (const NodeId id : foreign_.links(node, 0)) {
       if (id != node) expect_known(std::min(id, node), std::max(id, node));
-    }
-  }
-}
-
-TEST(ForeignIndexWithout, DropsNodesAndEveryLinkToThem) {
-  const Matrix data = make_data(Shape::random, 200, 4);
-  const ForeignIndex foreign = make_foreign(Links::few_at_random, 200, data, false);
-  std::vector<bool> is_left_out(200);
-  for (std::size_t i = 0; i < 200; ++i) is_left_out[i] = hash(4, i) % 3 == 0;
-  const ForeignIndex rest = foreign.without(is_left_out);
-  NodeId next = 0;
-  std::vector<NodeId> new_id(200);
-  for (NodeId node = 0; node < 200; ++node)
-    new_id[node] = is_left_out[node] ? core::kNoNode : next++;
-  ASSERT_EQ(rest.size(), next);
-  for (NodeId node = 0; node < 200; ++node) {
-    if (is_left_out[node]) continue;
-    const NodeId now = new_id[node];
-    EXPECT_EQ(rest.labels[now], foreign.labels[node]);
-    EXPECT_EQ(rest.vectors[std::size_t{now} * 4 + 3], data.row(node)[3]);
-    ASSERT_EQ(rest.level(now), foreign.level(node));
-    for (std::size_t layer = 0; layer <= foreign.level(node); ++layer) {
-      std::vector<NodeId> expected;
-      for (const NodeId id : foreign.links(node, layer)) {
-        if (!is_left_out[id]) expected.push_back(new_id[id]);
-      }
-      const auto found = rest.links(now, layer);
-      EXPECT_EQ(std::vector<NodeId>(found.begin(), found.end()), expected);
     }
   }
 }

@@ -1,6 +1,7 @@
 // What is written as an hnswlib or FAISS file comes back with every edge, and goes on growing.
 
 #include <cmath>
+#include <numeric>
 
 #include "tests/interchange/edges.hpp"
 #include "tests/support/support.hpp"
@@ -123,7 +124,7 @@ INSTANTIATE_TEST_SUITE_P(All, BothFormats, testing::Values(Format::hnswlib, Form
                            return std::string(test.param == Format::hnswlib ? "hnswlib" : "faiss");
                          });
 
-TEST_P(BothFormats, HoldRowsLongerThanMaxDegree) {
+TEST_P(BothFormats, HoldListsLongerThanMaxDegree) {
   Index index(make_params(3, 2, 12, 1024), on_cpu());
   index.add(make_data(Shape::duplicate, 420, 3).view());
   std::size_t longest = 0;
@@ -133,8 +134,8 @@ TEST_P(BothFormats, HoldRowsLongerThanMaxDegree) {
     for (std::size_t layer = 1; layer < node.size(); ++layer)
       longest_above = std::max(longest_above, node[layer].size());
   }
-  ASSERT_GT(longest, 4u) << "nothing is spilled in layer 0";
-  ASSERT_GT(longest_above, 2u) << "nothing is spilled above";
+  ASSERT_GT(longest, 4u) << "nothing is overflowed in layer 0";
+  ASSERT_GT(longest_above, 2u) << "nothing is overflowed above";
   TempPath path;
   save(GetParam(), index, path);
   EXPECT_EQ(edges_of(load(GetParam(), path, index.params())), edges_of(index));
@@ -165,6 +166,32 @@ TEST_P(BothFormats, AreWrittenInTheSameBytesAgain) {
   save(GetParam(), index, first);
   save(GetParam(), index, second);
   EXPECT_EQ(read_file(first), read_file(second));
+}
+
+// Those that are still tombstones, those that a seal has unlinked, and those that were replaced.
+TEST_P(BothFormats, LeaveRemovedVectorsOut) {
+  const Matrix data = make_data(Shape::clustered, 700, 6);
+  Index index(make_params(6, 6, 40, 128), on_cpu());
+  index.add(data.slice(0, 500));
+  std::vector<std::uint64_t> labels(150);
+  std::iota(labels.begin(), labels.end(), 100);
+  index.remove(labels);
+  std::iota(labels.begin(), labels.end(), 300);
+  index.update(data.slice(500, 150), labels);
+  ASSERT_GT(index.stats().tombstones, 0u);
+  const std::string digest = index.digest();
+  TempPath path;
+  save(GetParam(), index, path);
+  EXPECT_EQ(index.digest(), digest);
+  const Index loaded = load(GetParam(), path, index.params());
+  expect_sound(loaded.audit());
+  EXPECT_EQ(loaded.labels(), index.labels());
+  for (const std::uint64_t label : {0u, 99u, 250u, 300u, 449u, 450u}) {
+    EXPECT_EQ(loaded.vector(label), index.vector(label)) << label;
+  }
+  index.remove(index.labels());
+  save(GetParam(), index, path);
+  EXPECT_TRUE(load(GetParam(), path, index.params()).empty());
 }
 
 TEST_P(BothFormats, HoldAnEmptyIndex) {

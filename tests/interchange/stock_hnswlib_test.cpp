@@ -100,6 +100,27 @@ TEST_P(StockHnswlib, FileIsAdoptedWithoutLossOfRecall) {
   expect_sound(adopted.audit());
 }
 
+// As if the vectors had been removed here: their neighbors are linked with one another.
+TEST_P(StockHnswlib, AFileOfWhichHalfIsDeletedLosesNoRecall) {
+  const std::size_t n = scaled(4000, 1000);
+  const Matrix data = prepared(make_data(Shape::random, n, 12), GetParam());
+  std::vector<std::size_t> deleted;
+  for (std::size_t r = 0; r < n; r += 2) deleted.push_back(r);
+  TempPath path;
+  build_with_stock_hnswlib(path, data.view(), GetParam(), 8, 80, deleted);
+  const Matrix queries = prepared(make_data(Shape::random, 200, 12, 8), GetParam());
+  const auto load = [&](Adopt adopt, unsigned threads) {
+    return interchange::load_hnswlib(path, {12, GetParam()}, adopt, on_cpu(threads));
+  };
+  const Index adopted = load(Adopt::graph, 1);
+  expect_sound(adopted.audit());
+  EXPECT_EQ(adopted.size(), n - deleted.size());
+  EXPECT_EQ(adopted.stats().tombstones, 0u);
+  EXPECT_EQ(load(Adopt::graph, 2).digest(), adopted.digest());
+  EXPECT_GE(recall_at_10(adopted, queries, 40),
+            recall_at_10(load(Adopt::vectors, 1), queries, 40) - 0.02);
+}
+
 TEST_P(StockHnswlib, ElementsMarkedAsDeletedAreLeftOut) {
   const Matrix data = prepared(make_data(Shape::random, 400, 6), GetParam());
   std::vector<std::size_t> deleted = {0, 1, 2};  // an entry point may be among them
@@ -135,9 +156,12 @@ TEST(StockHnswlibEfConstruction, AboveOursIsTakenDown) {
                 .ef_construction,
             1024u);
   build_with_stock_hnswlib(path, data.view(), Metric::l2sq, 65, 100);
-  expect_error(ErrorCode::unsupported, {"M is 65", "2 to 64"}, [&] {
+  expect_error(ErrorCode::unsupported, {"M is 65", "2 to 64", "vectors"}, [&] {
     interchange::load_hnswlib(path, {6, Metric::l2sq}, Adopt::graph, on_cpu());
   });
+  const Index index = interchange::load_hnswlib(path, {6, Metric::l2sq}, Adopt::vectors, on_cpu());
+  EXPECT_EQ(index.params().M, 64u);
+  EXPECT_EQ(index.size(), 50u);
 }
 
 }  // namespace

@@ -1,20 +1,22 @@
 #include "tests/model/life.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <concord/index.hpp>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <sstream>
 
-#include "tests/support/data_sets.hpp"
-#include "tests/support/graph_builder.hpp"
-#include "tests/support/support.hpp"
+#include "tests/cuda/host_devices.hpp"
+#include "tests/model/history.hpp"
 
 namespace concord::test {
 namespace {
 
 constexpr std::size_t kMostVectors = 700;
+constexpr std::size_t kSmall = 150;  // an index of so many vectors is audited after each operation
+constexpr std::size_t kOpensADevice = 256;  // queries of a call
 
 struct Mismatch {
   std::string what;
@@ -24,31 +26,37 @@ void require(bool holds, const std::string& what) {
   if (!holds) throw Mismatch{what};
 }
 
-/// Numbers out of an operation's draw, one after another.
-class Draws {
+/// The device of a life that has one: fails for good at some call, until it is opened again.
+class Device {
  public:
-  explicit Draws(std::uint64_t draw) : draw_(draw) {}
-  std::size_t below(std::size_t n) { return hash(draw_, ++taken_) % n; }
+  void fail_at(std::int64_t call) { calls_left_ = call; }
+  void mend() { calls_left_ = std::numeric_limits<std::int64_t>::max(); }
+  void call() {
+    if (--calls_left_ < 0) throw Error(ErrorCode::cuda, "the device is lost");
+  }
 
  private:
-  std::uint64_t draw_;
-  std::uint64_t taken_ = 0;
+  std::atomic<std::int64_t> calls_left_ = std::numeric_limits<std::int64_t>::max();
 };
 
 class Life {
  public:
-  Life(std::uint64_t seed, std::size_t lie_at) : seed_(seed), lie_at_(lie_at) {
-    Draws draws(seed);
-    const auto dimension = static_cast<std::uint32_t>(1 + draws.below(9));
-    params_ = make_params(dimension, static_cast<std::uint32_t>(2 + draws.below(4)),
-                          static_cast<std::uint32_t>(1 + draws.below(40)),
-                          static_cast<std::uint32_t>(1 + draws.below(200)),
-                          draws.below(2) == 0 ? Metric::l2sq : Metric::inner_product);
-    own_labels_ = draws.below(2) == 0;
+  Life(std::uint64_t seed, bool lies) : history_(seed, lies) {
+    Draws draws(seed + 1);
     durable_ = draws.below(2) == 0;
-    turns_to_floats_ = draws.below(3) == 0;
+    if (draws.below(4) == 0) {
+      device_ = std::make_shared<Device>();
+      devices_.emplace(std::size_t{1} << 26,
+                       [device = device_](const char*, std::uint64_t) { device->call(); });
+    }
     open();
   }
+  ~Life() {
+    if (device_) device_->mend();
+    index_.reset();  // before its devices
+  }
+  Life(const Life&) = delete;
+  Life& operator=(const Life&) = delete;
 
   void apply(const Operation& operation) {
     Draws draws(operation.draw);
@@ -61,15 +69,28 @@ class Life {
         return add_refused(draws);
       case Operation::add_cancelled:
         return add_cancelled(draws);
+      case Operation::remove:
+        return remove(draws.below(draws.below(8) == 0 ? 200 : 20), draws);
+      case Operation::remove_refused:
+        return remove_refused(draws);
+      case Operation::update:
+        return update(draws.below(40), draws);
+      case Operation::upsert:
+        return upsert(draws);
+      case Operation::flush:
+        index_->flush();
+        return history_.flush();
       case Operation::search:
-        return search(*index_, n_, draws);
+        return search(*index_, history_, draws);
+      case Operation::search_many:
+        return search_many(draws);
       case Operation::exact_search:
-        return exact_search(*index_, n_, draws);
+        return exact_search(draws);
       case Operation::look_up:
-        return look_up(*index_, n_, draws);
+        return look_up(*index_, history_, draws);
       case Operation::save:
-        index_->save(saved_);
-        saved_size_ = n_;
+        index_->save(saved_file_);
+        saved_ = history_;
         return;
       case Operation::load:
         return load();
@@ -84,15 +105,14 @@ class Life {
       case Operation::compact:
         if (durable_) index_->compact();
         return;
-      case Operation::runtime: {
-        RuntimeOptions options;
-        options.threads = static_cast<unsigned>(1 + draws.below(3));
-        return index_->set_runtime(options);
-      }
-      case Operation::audit: {
-        const AuditReport report = index_->audit();
-        return require(report.ok, report.ok ? "" : "audit: " + report.messages.front());
-      }
+      case Operation::runtime:
+        if (device_) device_->mend();
+        return index_->set_runtime(options(static_cast<unsigned>(1 + draws.below(3))));
+      case Operation::lose_device:
+        if (device_) device_->fail_at(static_cast<std::int64_t>(draws.below(60)));
+        return;
+      case Operation::audit:
+        return audit();
       default:
         return rebuild(draws);
     }
@@ -100,169 +120,207 @@ class Life {
 
   /// What holds after every operation.
   void check() const {
-    require(index_->size() == n_,
-            "size is " + std::to_string(index_->size()) + ", not " + std::to_string(n_));
+    const Stats stats = index_->stats();
+    require(index_->size() == history_.size(), "size is " + std::to_string(index_->size()) +
+                                                   ", not " + std::to_string(history_.size()));
+    require(stats.insertions == history_.insertions(), "insertions");
+    require(stats.removals == history_.removals(), "removals");
+    require(stats.tombstones <= history_.params().epoch_limit, "too many tombstones");
+    if (history_.size() <= kSmall) audit();
   }
 
  private:
-  // ---- the oracle
-  [[nodiscard]] std::vector<float> vector(std::size_t id) const {
-    std::vector<float> vector(params_.dimension);
-    // One in four repeats an earlier one; whole numbers, later halves where bytes are to end.
-    const std::size_t of = id % 4 == 3 ? id / 4 : id;
-    for (std::uint32_t e = 0; e < params_.dimension; ++e) {
-      vector[e] = static_cast<float>(hash(seed_ + 1, of, e) % 24);
-      if (turns_to_floats_ && id >= 150) vector[e] -= 4.5f;
-    }
-    return vector;
+  using Labels = History::Labels;
+
+  [[nodiscard]] RuntimeOptions options(unsigned threads) const {
+    RuntimeOptions options;
+    options.threads = threads;
+    if (!device_) options.device = "cpu";
+    options.log = [](LogLevel, std::string_view) {};
+    return options;
   }
-  [[nodiscard]] std::uint64_t label(std::size_t id) const {
-    return own_labels_ ? hash(seed_ + 2, id) >> 1 : id;
-  }
-  [[nodiscard]] float distance(const std::vector<float>& query, std::size_t id) const {
-    std::vector<float> other = vector(id);
-    if (id == lie_at_) other[0] += 1;
-    float sum = 0;  // exact: whole or half numbers below 2^20
-    for (std::uint32_t e = 0; e < params_.dimension; ++e) {
-      sum += params_.metric == Metric::l2sq ? (query[e] - other[e]) * (query[e] - other[e])
-                                            : query[e] * other[e];
-    }
-    return params_.metric == Metric::l2sq ? sum : inner_product_distance(sum);
-  }
-  static float inner_product_distance(float sum) { return 1 - sum; }
   [[nodiscard]] std::vector<float> query(Draws& draws) const {
-    std::vector<float> query(params_.dimension);
+    std::vector<float> query(history_.params().dimension);
     for (float& x : query) x = static_cast<float>(draws.below(26)) - 1;
     return query;
   }
   [[nodiscard]] MatrixView<const float> row(const std::vector<float>& vector) const {
-    return {vector.data(), 1, params_.dimension};
-  }
-  [[nodiscard]] Matrix rows(std::size_t first, std::size_t count) const {
-    Matrix rows(count, params_.dimension);
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::vector<float> from = vector(first + i);
-      std::copy(from.begin(), from.end(), rows.row(i));
-    }
-    return rows;
-  }
-  [[nodiscard]] std::vector<std::uint64_t> labels(std::size_t first, std::size_t count) const {
-    std::vector<std::uint64_t> labels(count);
-    for (std::size_t i = 0; i < count; ++i) labels[i] = label(first + i);
-    return labels;
+    return {vector.data(), 1, vector.size()};
   }
 
   // ---- operations
+  std::size_t add_rows(std::size_t count, const ProgressCallback& progress = {}) {
+    const std::size_t first = history_.insertions();
+    const Matrix data = history_.rows(first, count);
+    return history_.own_labels() ? index_->add(data.view(), history_.labels(first, count), progress)
+                                 : index_->add(data.view(), progress);
+  }
+
+  [[nodiscard]] std::size_t room() const {
+    return kMostVectors - std::min(kMostVectors, history_.size());
+  }
+
   void add(std::size_t count) {
-    count = std::min(count, kMostVectors - std::min(kMostVectors, n_));
-    const Matrix data = rows(n_, count);
-    const std::size_t added =
-        own_labels_ ? index_->add(data.view(), labels(n_, count)) : index_->add(data.view());
+    count = std::min(count, room());
+    const std::size_t added = add_rows(count);
     require(added == count, "add returned " + std::to_string(added));
-    n_ += count;
+    history_.insert(count);
+  }
+
+  void add_cancelled(Draws& draws) {
+    const std::size_t count = std::min(draws.below(120), room());
+    std::size_t asked = draws.below(4);
+    const std::size_t added =
+        add_rows(count, [&](std::uint64_t, std::uint64_t) { return asked-- > 0; });
+    require(added <= count, "a cancelled addition returned too many");
+    history_.insert(added);
+  }
+
+  /// `change` must be refused, and change nothing.
+  template <class Change>
+  void refused(const std::string& what, const Change& change) {
+    const std::string before = index_->digest();
+    try {
+      change();
+    } catch (const Error&) {
+      return require(index_->digest() == before, what + " was refused and changed the index");
+    }
+    throw Mismatch{what + " was taken, which had to be refused"};
   }
 
   void add_refused(Draws& draws) {
     const std::size_t count = 1 + draws.below(20);
-    Matrix data = rows(n_, count);
-    std::vector<std::uint64_t> given = labels(n_, count);
+    const std::size_t first = history_.insertions();
+    Matrix data = history_.rows(first, count);
+    Labels given = history_.labels(first, count);
     const std::size_t bad = draws.below(count);
     const std::size_t way = draws.below(3);
     if (way == 0) data.row(bad)[0] = std::numeric_limits<float>::quiet_NaN();
-    if (way == 1) given[bad] = n_ > 0 ? label(draws.below(n_)) : given[(bad + 1) % count];
-    if (way == 1 && n_ == 0 && count == 1) return;
+    if (way == 1 && history_.size() == 0 && count == 1) return;
+    if (way == 1) {
+      given[bad] =
+          history_.size() > 0 ? history_.draw_labels(1, draws)[0] : given[(bad + 1) % count];
+    }
     MatrixView<const float> view = data.view();
     if (way == 2) ++view.cols;
-    const std::string before = index_->digest();
-    try {
-      index_->add(view, given);
-    } catch (const Error&) {
-      return require(index_->digest() == before, "a refused addition changed the index");
+    refused("addition in way " + std::to_string(way), [&] { index_->add(view, given); });
+  }
+
+  void remove(std::size_t count, Draws& draws) {
+    const Labels labels = history_.draw_labels(count, draws);
+    require(index_->remove(labels) == labels.size(), "remove returned another number");
+    history_.remove(labels);
+    for (const std::uint64_t label : labels) {
+      require(!index_->contains(label), "a removed label is there");
     }
-    throw Mismatch{"an addition was taken that had to be refused, way " + std::to_string(way)};
   }
 
-  void add_cancelled(Draws& draws) {
-    const std::size_t count = std::min<std::size_t>(draws.below(120), kMostVectors - n_);
-    const Matrix data = rows(n_, count);
-    std::size_t asked = draws.below(4);
-    const ProgressCallback stop = [&](std::uint64_t, std::uint64_t) { return asked-- > 0; };
-    const std::size_t added = own_labels_ ? index_->add(data.view(), labels(n_, count), stop)
-                                          : index_->add(data.view(), stop);
-    require(added <= count, "a cancelled addition returned too many");
-    n_ += added;
+  void remove_refused(Draws& draws) {
+    Labels labels = history_.draw_labels(draws.below(20), draws);
+    const bool twice = !labels.empty() && draws.below(2) == 0;
+    labels.push_back(twice ? labels[draws.below(labels.size())]
+                           : history_.label(history_.insertions() + 5));
+    refused("removal", [&] { index_->remove(labels); });
+    const Matrix data = history_.rows(history_.insertions(), labels.size());
+    refused("update", [&] { index_->update(data.view(), labels); });
   }
 
-  void search(const Index& index, std::size_t n, Draws& draws) const {
+  void update(std::size_t count, Draws& draws) {
+    const Labels labels = history_.draw_labels(count, draws);
+    const Matrix data = history_.rows(history_.insertions(), labels.size());
+    const bool cancels = draws.below(4) == 0;
+    std::size_t asked = draws.below(3);
+    const std::size_t done = index_->update(
+        data.view(), labels, [&](std::uint64_t, std::uint64_t) { return !cancels || asked-- > 0; });
+    require(done == labels.size() || (cancels && done < labels.size()),
+            "update returned " + std::to_string(done));
+    history_.update({labels.begin(), labels.begin() + static_cast<std::ptrdiff_t>(done)});
+  }
+
+  /// One label that is there and one that is not.
+  void upsert(Draws& draws) {
+    if (history_.size() == 0 || room() == 0) return;
+    const std::uint64_t old = history_.draw_labels(1, draws)[0];
+    const std::uint64_t next = history_.label(history_.insertions() + 1);
+    const Matrix data = history_.rows(history_.insertions(), 2);
+    require(index_->upsert(data.view(), Labels{old, next}) == 2, "upsert returned another number");
+    history_.update({old});
+    history_.insert(1);
+  }
+
+  void search(const Index& index, const History& history, Draws& draws) const {
     const std::vector<float> asked = query(draws);
     const auto k = static_cast<std::uint32_t>(draws.below(15));
     const auto ef = static_cast<std::uint32_t>(1 + draws.below(60));
     const SearchResult result = index.search(row(asked), {.k = k, .ef = ef});
-    require(result.counts[0] <= std::min<std::size_t>(k, n), "search found too many");
-    require(n == 0 || k == 0 || result.counts[0] > 0, "search found nothing");
-    std::vector<std::uint64_t> seen;
+    require(result.counts[0] == std::min<std::size_t>(k, history.size()),
+            "search found " + std::to_string(result.counts[0]));
+    Labels seen;
     for (std::uint32_t j = 0; j < result.counts[0]; ++j) {
-      const std::size_t id = id_of(result.labels[j], n);
-      require(result.distances[j] == distance(asked, id), "distance of a result");
+      const History::Living* const found = history.find(result.labels[j]);
+      require(found != nullptr, "a label that is not in the index");
+      require(result.distances[j] == history.distance(asked, found->number),
+              "distance of a result");
       require(j == 0 || result.distances[j - 1] <= result.distances[j], "order of results");
-      require(std::find(seen.begin(), seen.end(), id) == seen.end(), "a result twice");
-      seen.push_back(id);
+      require(std::ranges::find(seen, found->label) == seen.end(), "a result twice");
+      seen.push_back(found->label);
     }
-    if (ef < n) return;
+    if (ef < history.size() + index.stats().tombstones) return;
     // The list holds all of them, and all can be reached: the search is exact.
-    require(result.labels == nearest(asked, n, k), "a search with ef >= size is not exact");
+    require(result.labels == history.nearest(asked, k), "a search with ef >= size is not exact");
   }
 
-  void exact_search(const Index& index, std::size_t n, Draws& draws) const {
+  /// So many queries in one call that a device answers them, where there is one, as one by one.
+  void search_many(Draws& draws) const {
+    Matrix queries(kOpensADevice, history_.params().dimension);
+    for (std::size_t q = 0; q < kOpensADevice; ++q) std::ranges::copy(query(draws), queries.row(q));
+    const SearchParams params{.k = 5, .ef = static_cast<std::uint32_t>(5 + draws.below(40))};
+    const SearchResult together = index_->search(queries.view(), params);
+    for (std::size_t q = draws.below(40); q < kOpensADevice; q += 40) {
+      const SearchResult alone = index_->search(queries.slice(q, 1), params);
+      const auto first = together.labels.begin() + static_cast<std::ptrdiff_t>(q * params.k);
+      require(std::equal(alone.labels.begin(), alone.labels.end(), first),
+              "a query of many has another answer alone");
+    }
+  }
+
+  void exact_search(Draws& draws) const {
     const std::vector<float> asked = query(draws);
     const auto k = static_cast<std::uint32_t>(draws.below(30));
-    const SearchResult result = index.exact_search(row(asked), k);
-    require(result.labels == nearest(asked, n, k), "exact search");
+    require(index_->exact_search(row(asked), k).labels == history_.nearest(asked, k),
+            "exact search");
   }
 
-  [[nodiscard]] std::vector<std::uint64_t> nearest(const std::vector<float>& asked, std::size_t n,
-                                                   std::uint32_t k) const {
-    std::vector<std::pair<float, std::size_t>> all(n);
-    for (std::size_t id = 0; id < n; ++id) all[id] = {distance(asked, id), id};
-    std::sort(all.begin(), all.end());
-    std::vector<std::uint64_t> labels(k, kNoLabel);
-    for (std::size_t j = 0; j < std::min<std::size_t>(k, n); ++j) labels[j] = label(all[j].second);
-    return labels;
-  }
-
-  [[nodiscard]] std::size_t id_of(std::uint64_t wanted, std::size_t n) const {
-    for (std::size_t id = 0; id < n; ++id) {
-      if (label(id) == wanted) return id;
+  void look_up(const Index& index, const History& history, Draws& draws) const {
+    // Labels of living, removed and later vectors.
+    const std::uint64_t label = history.label(draws.below(history.insertions() + 20));
+    const History::Living* const found = history.find(label);
+    require(index.contains(label) == (found != nullptr), "contains");
+    if (found != nullptr) {
+      require(index.vector(label) == history.vector(found->number), "vector");
     }
-    throw Mismatch{"a label that is not in the index"};
-  }
-
-  void look_up(const Index& index, std::size_t n, Draws& draws) const {
-    const std::size_t id = draws.below(n + 20);
-    require(index.contains(label(id)) == (id < n), "contains");
-    if (id < n) require(index.vector(label(id)) == vector(id), "vector");
-    require(index.labels() == labels(0, n), "labels");
+    require(index.labels() == history.labels(), "labels");
   }
 
   void load() {
-    if (!saved_size_ || durable_) return;
-    *index_ = Index::load(saved_);
-    n_ = *saved_size_;
+    if (!saved_ || durable_) return;
+    *index_ = Index::load(saved_file_, options(2));
+    history_ = *saved_;
   }
 
   void map(Draws& draws) const {
-    if (!saved_size_) return;
-    const Index mapped = Index::map(saved_);
-    require(mapped.size() == *saved_size_, "size of a mapped file");
-    search(mapped, *saved_size_, draws);
-    look_up(mapped, *saved_size_, draws);
+    if (!saved_) return;
+    const Index mapped = Index::map(saved_file_, MapCheck::on_first_use, options(2));
+    require(mapped.size() == saved_->size(), "size of a mapped file");
+    search(mapped, *saved_, draws);
+    look_up(mapped, *saved_, draws);
   }
 
   void open() {
     if (durable_) {
-      index_.emplace(Index::open(path_, params_, Durability::system));
+      index_.emplace(Index::open(path_, history_.params(), Durability::system, options(2)));
     } else {
-      index_.emplace(params_);
+      index_.emplace(history_.params(), options(2));
     }
   }
 
@@ -291,37 +349,32 @@ class Life {
     open();
   }
 
+  void audit() const {
+    const AuditReport report = index_->audit();
+    require(report.ok, report.ok ? "" : "audit: " + report.messages.front());
+  }
+
   void rebuild(Draws& draws) const {
-    if (n_ > 300) return;
-    Index other(params_);
-    for (std::size_t done = 0; done < n_;) {
-      const std::size_t count = std::min(n_ - done, 1 + draws.below(200));
-      const Matrix data = rows(done, count);
-      if (own_labels_) {
-        other.add(data.view(), labels(done, count));
-      } else {
-        other.add(data.view());
-      }
-      done += count;
-    }
+    if (history_.insertions() > 500) return;
+    Index other(history_.params(), RuntimeOptions{1, "cpu", 0, {}});
+    history_.repeat(other, draws);
     require(other.digest() == index_->digest(), "digest of a rebuilt index");
   }
 
-  std::uint64_t seed_;
-  std::size_t lie_at_;
-  IndexParams params_;
-  bool own_labels_ = false;
+  std::shared_ptr<Device> device_;  ///< of one life in four
+  std::optional<HostDevices> devices_;
+  History history_;
   bool durable_ = false;
-  bool turns_to_floats_ = false;
-  std::size_t n_ = 0;
-  TempPath saved_, path_, copy_a_, copy_b_;
-  std::optional<std::size_t> saved_size_;
+  TempPath saved_file_, path_, copy_a_, copy_b_;
+  std::optional<History> saved_;  ///< what is in saved_file_
   std::optional<Index> index_;
 };
 
 constexpr const char* kNames[] = {
-    "add",  "add_one", "add_refused", "add_cancelled", "search",  "exact",   "look_up", "save",
-    "load", "map",     "reopen",      "crash",         "compact", "runtime", "audit",   "rebuild"};
+    "add",     "add_one", "add_refused", "add_cancelled", "remove", "remove_refused",
+    "update",  "upsert",  "flush",       "search",        "many",   "exact",
+    "look_up", "save",    "load",        "map",           "reopen", "crash",
+    "compact", "runtime", "lose_device", "audit",         "rebuild"};
 static_assert(std::size(kNames) == Operation::kinds);
 
 }  // namespace
@@ -335,19 +388,18 @@ std::vector<Operation> make_life(std::uint64_t seed, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint64_t draw = hash(seed, 1000 + i);
     // Half of all operations search or look up; files and crashes are rarer than additions.
-    constexpr Operation::Kind kOften[] = {Operation::add,          Operation::add_one,
-                                          Operation::search,       Operation::search,
-                                          Operation::exact_search, Operation::look_up};
+    constexpr Operation::Kind kOften[] = {
+        Operation::add,    Operation::add_one, Operation::remove,       Operation::update,
+        Operation::search, Operation::search,  Operation::exact_search, Operation::look_up};
     const std::size_t place = draw % 20;
-    life[i].kind = place < 11 ? kOften[place % std::size(kOften)]
+    life[i].kind = place < 12 ? kOften[place % std::size(kOften)]
                               : static_cast<Operation::Kind>(hash(draw, 5) % Operation::kinds);
     life[i].draw = draw;
   }
   return life;
 }
 
-std::optional<std::string> live(std::uint64_t seed, const std::vector<Operation>& life,
-                                std::size_t lie_at_size) {
+std::optional<std::string> live(std::uint64_t seed, const std::vector<Operation>& life, bool lies) {
   std::size_t i = 0;
   const auto where = [&](const std::string& what) {
     std::ostringstream text;
@@ -357,7 +409,7 @@ std::optional<std::string> live(std::uint64_t seed, const std::vector<Operation>
     return text.str();
   };
   try {
-    Life one(seed, lie_at_size);
+    Life one(seed, lies);
     for (; i < life.size(); ++i) {
       one.apply(life[i]);
       one.check();

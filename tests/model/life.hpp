@@ -1,8 +1,9 @@
 // The life of an index as a sequence of random operations, each checked against a naive oracle.
 //
-// The oracle knows the vectors in their order and computes every distance anew. Vectors are small
-// whole numbers, so that its sums are exact and answers must be equal, not alike. An operation
-// means something in every state: any subsequence of a life is a life, which shrinking needs.
+// The oracle (history.hpp) knows the vectors in their order and computes every distance anew. Half
+// of the lives are durable, one in four has a device, which may be lost. A small index is audited
+// after each operation. An operation means something in every state: any subsequence of a life is a
+// life, which shrinking needs.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,13 @@ struct Operation {
     add_one,
     add_refused,    ///< a NaN, a wrong dimension or a label that is there
     add_cancelled,  ///< by its progress callback
+    remove,
+    remove_refused,  ///< a label that is not there or twice in the call; the same as an update
+    update,          ///< sometimes cancelled
+    upsert,
+    flush,
     search,
+    search_many,  ///< a device answers them, if there is one
     exact_search,
     look_up,
     save,
@@ -28,9 +35,10 @@ struct Operation {
     reopen,  ///< the durable index is closed and opened
     crash,   ///< its files as they are on disk take its place, with a torn record at the end
     compact,
-    runtime,  ///< another number of threads
+    runtime,  ///< another number of threads, and a device that works again
+    lose_device,
     audit,
-    rebuild,  ///< all vectors at once, by another split: the same digest
+    rebuild,  ///< all operations again, by another split: the same digest
     kinds
   };
   Kind kind;
@@ -41,9 +49,9 @@ std::ostream& operator<<(std::ostream& out, const Operation& operation);
 /// A life of `count` operations.
 std::vector<Operation> make_life(std::uint64_t seed, std::size_t count);
 
-/// Lives it; what differed from the oracle, and where, if anything did. `lie_at_size`: the oracle
-/// takes a wrong vector for the one of that number, to show that the check sees it.
+/// Lives it; what differed from the oracle, and where, if anything did. `lies`: the oracle takes
+/// some vectors for others, to show that the check sees it.
 std::optional<std::string> live(std::uint64_t seed, const std::vector<Operation>& life,
-                                std::size_t lie_at_size = ~std::size_t{0});
+                                bool lies = false);
 
 }  // namespace concord::test

@@ -3,7 +3,7 @@
 #include <bit>
 #include <cmath>
 
-#include "common/level.hpp"
+#include "common/base/mix64.hpp"
 
 namespace concord::test {
 

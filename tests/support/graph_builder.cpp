@@ -19,26 +19,25 @@ IndexParams make_params(std::uint32_t dimension, std::uint32_t M, std::uint32_t 
   return params;
 }
 
-Rows all_rows(const core::Graph& graph) {
-  Rows rows(graph.size());
-  std::vector<NodeId> ids(core::kMaxScored);
+Links all_links(const core::Graph& graph) {
+  Links links(graph.size());
+  std::vector<NodeId> ids(core::kMaxListCapacity);
   for (NodeId node = 0; node < graph.size(); ++node) {
     for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) {
       const std::uint32_t n = graph.read(node, layer, ids.data());
-      rows[node].emplace_back(ids.begin(), ids.begin() + n);
+      links[node].emplace_back(ids.begin(), ids.begin() + n);
     }
   }
-  return rows;
+  return links;
 }
 
 // ---------------------------------------------------------------------------------- GraphBuilder
 
 GraphBuilder::GraphBuilder(const IndexParams& params, const Matrix& data, unsigned threads)
     : pool(threads),
-      vectors(params),
-      graph(params),
+      contents(params),
       committer(graph, stats),
-      proposer(graph, vectors, cpu::for_metric(cpu::choose_kernels(), params.metric), pool, stats) {
+      proposer(contents, cpu::for_metric(cpu::choose_kernels(), params.metric), pool, stats) {
   vectors.resize(data.rows);
   vectors.write(0, data.view(), pool);
   graph.announce(static_cast<NodeId>(data.rows));
@@ -60,6 +59,12 @@ void GraphBuilder::seal_if_due() {
 }
 
 // ----------------------------------------------------------------------------- ArbitraryProposer
+
+std::string ArbitraryProposer::name_of(Habit habit) {
+  const char* const names[] = {"anything",   "first_node", "first_few", "one_recent",
+                               "one_random", "hubs",       "mixed"};
+  return names[static_cast<int>(habit)];
+}
 
 std::uint64_t ArbitraryProposer::draw(std::uint64_t below) { return hash(seed_, ++drawn_) % below; }
 
@@ -83,7 +88,7 @@ const core::ProposalBatch* ArbitraryProposer::finish(const core::StopRequest&) {
 void ArbitraryProposer::propose(NodeId node, std::uint32_t layer, NodeId* out) {
   std::vector<NodeId> earlier;
   for (NodeId id = 0; id < node; ++id) {
-    if (graph_.level(id) >= layer) earlier.push_back(id);
+    if (graph_.level(id) >= layer && graph_.tombstones().gone(id) > node) earlier.push_back(id);
   }
   if (earlier.empty()) return;
   const std::uint32_t M = graph_.params().M;
@@ -121,23 +126,58 @@ void ArbitraryProposer::propose(NodeId node, std::uint32_t layer, NodeId* out) {
   }
 }
 
-const core::PruneScores& ArbitraryProposer::score(const core::PruneBatch& batch) {
-  scores_.words = (2 * graph_.table(0).max_degree() + 63) / 64;
-  scores_.order.assign(batch.ids.size(), 0);
+const core::ListScores& ArbitraryProposer::score(const core::OverfullLists& batch) {
+  scores_.words = (2 * graph_.base().max_degree() + 63) / 64;
+  scores_.ranking.assign(batch.ids.size(), 0);
   scores_.dominators.assign(batch.ids.size() * scores_.words, 0);
-  for (const core::PruneBatch::Row& row : batch.rows) {
-    std::uint8_t* order = scores_.order.data() + row.first;
-    std::iota(order, order + row.count, std::uint8_t{0});
-    for (std::uint32_t b = row.count; b > 1; --b) std::swap(order[b - 1], order[draw(b)]);
+  for (const core::OverfullList& list : batch.lists) {
+    std::uint8_t* ranking = scores_.ranking.data() + list.first;
+    std::iota(ranking, ranking + list.count, std::uint8_t{0});
+    for (std::uint32_t b = list.count; b > 1; --b) std::swap(ranking[b - 1], ranking[draw(b)]);
     const std::uint64_t rarity = 1 + draw(64);
-    for (std::uint32_t b = 0; b < row.count; ++b) {
-      std::uint64_t* dominators = &scores_.dominators[std::size_t{row.first + b} * scores_.words];
+    for (std::uint32_t b = 0; b < list.count; ++b) {
+      std::uint64_t* dominators = &scores_.dominators[std::size_t{list.first + b} * scores_.words];
       for (std::uint32_t a = 0; a < b; ++a) {
         dominators[a / 64] |= std::uint64_t{draw(rarity) == 0} << (a % 64);
       }
     }
   }
   return scores_;
+}
+
+// Some of the pairs of each set, in any order.
+std::span<const core::Edge> ArbitraryProposer::relate(const core::Neighborhoods& sets) {
+  edges_.clear();
+  const std::uint64_t rarity = 1 + draw(8);
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    const auto first = static_cast<std::ptrdiff_t>(edges_.size());
+    for (const NodeId a : sets.set(i)) {
+      for (const NodeId b : sets.set(i)) {
+        if (a < b && draw(rarity) == 0) edges_.push_back({a, b});
+      }
+    }
+    for (std::size_t n = edges_.size() - static_cast<std::size_t>(first); n > 1; --n) {
+      std::swap(edges_[edges_.size() - 1 - draw(n)], edges_[edges_.size() - n]);
+    }
+  }
+  return edges_;
+}
+
+std::span<const NodeId> ArbitraryProposer::propose_again(std::span<const core::ListName> lists) {
+  const std::uint32_t M = graph_.params().M;
+  again_.assign(lists.size() * M, kNoNode);
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    std::vector<NodeId> others;
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      const bool lives = graph_.tombstones().gone(id) == kNoNode;
+      if (id != lists[i].node && lives && graph_.level(id) >= lists[i].layer) others.push_back(id);
+    }
+    for (std::uint32_t j = 0; j < std::min<std::size_t>(draw(M + 1), others.size()); ++j) {
+      std::swap(others[j], others[j + draw(others.size() - j)]);
+      again_[i * M + j] = others[j];
+    }
+  }
+  return again_;
 }
 
 }  // namespace concord::test

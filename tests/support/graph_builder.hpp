@@ -2,14 +2,14 @@
 #pragma once
 
 #include <concord/params.hpp>
+#include <string>
 #include <vector>
 
-#include "common/audit.hpp"
-#include "common/committer.hpp"
-#include "common/graph.hpp"
-#include "common/proposer.hpp"
-#include "common/thread_pool.hpp"
-#include "common/vector_store.hpp"
+#include "common/build/committer.hpp"
+#include "common/build/proposer.hpp"
+#include "common/contents/contents.hpp"
+#include "common/graph/audit.hpp"
+#include "common/threads/thread_pool.hpp"
 #include "cpu/isa.hpp"
 #include "cpu/proposer.hpp"
 #include "tests/support/data_sets.hpp"
@@ -19,9 +19,9 @@ namespace concord::test {
 IndexParams make_params(std::uint32_t dimension, std::uint32_t M, std::uint32_t ef_construction,
                         std::uint32_t epoch_limit, Metric metric = Metric::l2sq);
 
-/// The rows of every layer of a graph: [node][layer] → ids in order.
-using Rows = std::vector<std::vector<std::vector<core::NodeId>>>;
-Rows all_rows(const core::Graph& graph);
+/// The links of every layer of a graph: [node][layer] → ids in order.
+using Links = std::vector<std::vector<std::vector<core::NodeId>>>;
+Links all_links(const core::Graph& graph);
 
 /// Vectors and graph of `data`, announced as a whole and committed as asked.
 class GraphBuilder {
@@ -38,15 +38,16 @@ class GraphBuilder {
 
   BuildStats stats;
   core::ThreadPool pool;
-  core::VectorStore vectors;
-  core::Graph graph;
+  core::Contents contents;
+  core::VectorStore& vectors = contents.vectors;
+  core::Graph& graph = contents.graph;
   core::Committer committer;
   cpu::CpuProposer proposer;
 };
 
 /// A proposer whose answers are arbitrary but legal: committing and sealing must keep every
 /// invariant whatever is proposed. Deterministic in `seed`.
-class ArbitraryProposer final : public core::Proposer {
+class ArbitraryProposer final : public core::RepairingProposer {
  public:
   enum class Habit {
     anything,    ///< M earlier nodes of the layer at random
@@ -57,6 +58,10 @@ class ArbitraryProposer final : public core::Proposer {
     hubs,        ///< one node, drawn so that a few take nearly all
     mixed,       ///< another habit for each node
   };
+  static constexpr Habit kAllHabits[] = {Habit::anything,   Habit::first_node, Habit::first_few,
+                                         Habit::one_recent, Habit::one_random, Habit::hubs,
+                                         Habit::mixed};
+  static std::string name_of(Habit habit);
 
   ArbitraryProposer(const core::Graph& graph, Habit habit, std::uint64_t seed)
       : graph_(graph), habit_(habit), seed_(seed) {}
@@ -64,7 +69,9 @@ class ArbitraryProposer final : public core::Proposer {
   void start(const core::Epoch& epoch, core::NodeId begin, core::NodeId end,
              const core::StopRequest& stop) override;
   const core::ProposalBatch* finish(const core::StopRequest& stop) override;
-  const core::PruneScores& score(const core::PruneBatch& batch) override;
+  const core::ListScores& score(const core::OverfullLists& batch) override;
+  std::span<const core::Edge> relate(const core::Neighborhoods& sets) override;
+  std::span<const core::NodeId> propose_again(std::span<const core::ListName> lists) override;
   void sealed() override { ++seals; }
 
   unsigned seals = 0;
@@ -79,7 +86,9 @@ class ArbitraryProposer final : public core::Proposer {
   std::uint64_t drawn_ = 0;
   core::ProposalBatch batches_[2];
   unsigned current_ = 0;
-  core::PruneScores scores_;
+  core::ListScores scores_;
+  std::vector<core::Edge> edges_;
+  std::vector<core::NodeId> again_;
 };
 
 }  // namespace concord::test

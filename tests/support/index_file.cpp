@@ -4,7 +4,7 @@
 #include <array>
 #include <optional>
 
-#include "common/xxh3.hpp"
+#include "common/base/xxh3.hpp"
 
 namespace concord::test {
 namespace {
@@ -39,11 +39,12 @@ class ContentDigest {
     std::uint64_t upper_row = 0;
     for (std::uint64_t node = 0; node < n; ++node) {
       const auto level = static_cast<std::uint8_t>(*at(kLevels, node));
-      if (!add_row(kBaseRows, node, 2 * std::uint64_t{header_.M})) return {};
+      if (!add_list(kBaseLists, node, 2 * std::uint64_t{header_.M})) return {};
       for (std::uint32_t layer = 1; layer <= level; ++layer) {
-        if (!add_row(kUpperRows, upper_row++, header_.M)) return {};
+        if (!add_list(kUpperLists, upper_row++, header_.M)) return {};
       }
     }
+    if (header_.version == kVersion && !add_history()) return {};
     for (std::uint64_t node = 0; node < n; ++node) {
       const char* const row = at(kVectors, node * stride);
       if (floats) {
@@ -74,24 +75,37 @@ class ContentDigest {
     return within(bytes_, record.offset, record.length) && length <= record.length;
   }
 
-  // Degree, ids in place, ids in the spill block.
-  bool add_row(Section rows, std::uint64_t row, std::uint64_t max_degree) {
-    const std::uint64_t offset = row * (16 + 4 * max_degree);
-    if (!holds(rows, offset + 16 + 4 * max_degree)) return false;
+  bool add_history() {
+    for (const std::uint64_t number :
+         {header_.insertions, header_.removals, std::uint64_t{header_.epoch},
+          std::uint64_t{header_.sealed_end}, std::uint64_t{header_.epoch_begin},
+          std::uint64_t{header_.epoch_end}}) {
+      add(&number, sizeof number);
+    }
+    const std::uint64_t length = section(bytes_, kTombstones).length;
+    if (!holds(kTombstones, length)) return false;
+    add(at(kTombstones, 0), length);
+    return true;
+  }
+
+  // Degree, ids in place, ids in the overflow block.
+  bool add_list(Section lists, std::uint64_t list, std::uint64_t max_degree) {
+    const std::uint64_t offset = list * (16 + 4 * max_degree);
+    if (!holds(lists, offset + 16 + 4 * max_degree)) return false;
     std::uint16_t degree = 0;
-    std::uint32_t spill = 0;
-    std::memcpy(&degree, at(rows, offset), sizeof degree);
-    std::memcpy(&spill, at(rows, offset + 4), sizeof spill);
+    std::uint32_t overflow = 0;
+    std::memcpy(&degree, at(lists, offset), sizeof degree);
+    std::memcpy(&overflow, at(lists, offset + 4), sizeof overflow);
     const std::uint32_t count = degree;
     add(&count, sizeof count);
     const std::uint64_t in_place = std::min<std::uint64_t>(degree, max_degree);
-    add(at(rows, offset + 16), in_place * 4);
+    add(at(lists, offset + 16), in_place * 4);
     if (in_place == degree) return true;
-    const auto spills = static_cast<Section>(rows + 1);
+    const auto blocks = static_cast<Section>(lists + 1);
     const std::uint64_t block = 4 * max_degree;
     const std::uint64_t more = 4 * (degree - in_place);
-    if (spill == 0 || !holds(spills, (spill - 1) * block + more)) return false;
-    add(at(spills, (spill - 1) * block), more);
+    if (overflow == 0 || !holds(blocks, (overflow - 1) * block + more)) return false;
+    add(at(blocks, (overflow - 1) * block), more);
     return true;
   }
 
@@ -103,14 +117,17 @@ class ContentDigest {
 }  // namespace
 
 void sign(std::vector<char>& bytes) {
-  for (std::size_t s = 0; s < kSections; ++s) {
+  const bool has_history = read_at<Header>(bytes, 0).version == kVersion;
+  const std::size_t sections = has_history ? std::size_t{kMostSections} : kSections;
+  for (std::size_t s = 0; s < sections; ++s) {
     SectionRecord record = section(bytes, s);
     if (!within(bytes, record.offset, record.length)) continue;
     record.checksum = XXH3_64bits(bytes.data() + record.offset, record.length);
     set_section(bytes, s, record);
   }
   std::vector<char> signed_part(bytes.begin(), bytes.begin() + offsetof(Header, checksum));
-  signed_part.insert(signed_part.end(), bytes.begin() + kTableOffset, bytes.begin() + kTableEnd);
+  const char* const table = bytes.data() + kTableOffset;
+  signed_part.insert(signed_part.end(), table, table + sections * sizeof(SectionRecord));
   write_at(bytes, offsetof(Header, checksum), XXH3_64bits(signed_part.data(), signed_part.size()));
 }
 

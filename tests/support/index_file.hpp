@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "common/file_layout.hpp"
+#include "common/file/file_layout.hpp"
 
 namespace concord::test {
 
@@ -13,7 +13,7 @@ using core::file::Header;
 using core::file::SectionRecord;
 
 inline constexpr std::size_t kTableOffset = sizeof(Header);
-inline constexpr std::size_t kSections = core::file::kSectionCount;
+inline constexpr std::size_t kSections = core::file::sections_of(core::file::kVersionAlive);
 inline constexpr std::size_t kTableEnd = kTableOffset + kSections * sizeof(SectionRecord);
 
 template <class T>

@@ -5,17 +5,17 @@
 #include <cstddef>
 #include <vector>
 
-#include "common/journal_layout.hpp"
+#include "common/journal/layout.hpp"
 #include "tests/support/index_file.hpp"
 
 namespace concord::test {
 
-/// Where records begin, one after another as their lengths say, and where the last ends; stops at
-/// what is not long enough or has no record's length.
+/// Where records of the present version begin, one after another as their lengths say, and where
+/// the last ends; stops at what is not long enough or has no record's length.
 std::vector<std::size_t> record_offsets(const std::vector<char>& journal);
 
 /// Makes every checksum right again, of the header and then of the records that record_offsets()
-/// finds. Takes any bytes.
+/// finds, and every chain of records. Takes any bytes, also of version 1.
 void sign_journal(std::vector<char>& journal);
 
 }  // namespace concord::test

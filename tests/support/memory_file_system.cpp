@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "common/system/boot.hpp"
 #include "tests/support/data_sets.hpp"
 
 namespace concord::test {
@@ -84,6 +85,7 @@ void MemoryFileSystem::crash(Survival survival, std::uint64_t seed) {
   disk_.unsynced_names.clear();
   open_.clear();
   locked_.clear();
+  ++disk_.starts;
 }
 
 // --------------------------------------------------------------------------------------- for tests
@@ -131,8 +133,18 @@ void MemoryFileSystem::create(const std::string& path) {
   change_name({{}, path, inode});
 }
 
+int MemoryFileSystem::open_boot_id() {
+  constexpr ino_t kBootId = ~ino_t{0};
+  const std::string digits = std::to_string(100000000 + disk_.starts).substr(1);
+  const std::string text = digits + "-4a5b-8c6d-9e0f-1a2b3c4d5e6f\n";
+  Inode& inode = disk_.inodes[kBootId];
+  inode.content = inode.durable = {text.begin(), text.end()};
+  return open_inode(kBootId);
+}
+
 int MemoryFileSystem::open(const char* path, int flags, mode_t) {
   if (fails(Call::open) != 0) return -1;
+  if (std::string(path) == core::kBootIdPath) return open_boot_id();
   if (std::string(path) == kDirectory) return open_inode(0);
   if (!exists(path)) {
     if ((flags & O_CREAT) == 0) {
@@ -291,6 +303,20 @@ int MemoryFileSystem::unlink(const char* path) {
   }
   change_name({path, {}, 0});
   return 0;
+}
+
+int MemoryFileSystem::list(const char* directory, std::vector<std::string>& names) {
+  if (fails(Call::open) != 0) return -1;
+  for (const auto& [path, inode] : disk_.names) {
+    const std::filesystem::path name(path);
+    if (name.parent_path() == directory) names.push_back(name.filename());
+  }
+  return 0;
+}
+
+int MemoryFileSystem::mkdir(const char*, mode_t) {
+  errno = EEXIST;
+  return -1;
 }
 
 }  // namespace concord::test

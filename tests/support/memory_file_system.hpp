@@ -5,8 +5,8 @@
 // fsync of the directory. A failed fsync drops what it could not write, though it can still be
 // read. A crash keeps everything durable and, as Survival says, none, all, the first some or any of
 // the changes since; of a write any 64-byte sectors may be kept. There is one directory,
-// kDirectory. Copies are independent, and do not have files open. Thread-safety: one call at a
-// time.
+// kDirectory. Each crash is the end of one start of the machine, as the file at kBootIdPath tells.
+// Copies are independent, and do not have files open. Thread-safety: one call at a time.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "common/file_system.hpp"
+#include "common/system/file_system.hpp"
 
 namespace concord::test {
 
@@ -55,6 +55,7 @@ class MemoryFileSystem final : public core::FileSystem {
   int open_temporary(char* name, mode_t mode) override;
   /// There are no permissions.
   int fchmod(int, mode_t) override { return 0; }
+  int fchown(int, uid_t, gid_t) override { return 0; }
   int close(int file) override;
   ssize_t pread(int file, void* to, std::size_t bytes, off_t offset) override;
   /// A copy of the file as it is now.
@@ -70,6 +71,9 @@ class MemoryFileSystem final : public core::FileSystem {
   int unlock(int file) override;
   int rename(const char* from, const char* to) override;
   int unlink(const char* path) override;
+  /// There is one directory already.
+  int mkdir(const char*, mode_t) override;
+  int list(const char* directory, std::vector<std::string>& names) override;
 
  private:
   using Content = std::vector<char>;
@@ -99,10 +103,12 @@ class MemoryFileSystem final : public core::FileSystem {
     std::vector<NameChange> unsynced_names;
     ino_t next_inode = 1;
     std::int64_t clock = 1;
+    std::uint64_t starts = 1;  ///< of the machine
   };
 
   int fails(Call call, Fate* fate = nullptr);
   int open_inode(ino_t inode);
+  int open_boot_id();
   void create(const std::string& path);
   void change_name(const NameChange& change);
   static void apply(const Change& change, Content& content);

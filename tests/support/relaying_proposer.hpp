@@ -2,13 +2,13 @@
 // Thread-safety: as the other's.
 #pragma once
 
-#include "common/proposer.hpp"
+#include "common/build/proposer.hpp"
 
 namespace concord::test {
 
-class RelayingProposer : public core::Proposer {
+class RelayingProposer : public core::RepairingProposer {
  public:
-  explicit RelayingProposer(core::Proposer& to) : to_(to) {}
+  explicit RelayingProposer(core::RepairingProposer& to) : to_(to) {}
   void start(const core::Epoch& epoch, core::NodeId begin, core::NodeId end,
              const core::StopRequest& stop) override {
     to_.start(epoch, begin, end, stop);
@@ -16,14 +16,23 @@ class RelayingProposer : public core::Proposer {
   const core::ProposalBatch* finish(const core::StopRequest& stop) override {
     return to_.finish(stop);
   }
-  const core::PruneScores& score(const core::PruneBatch& batch) override {
+  core::LinkChanges* changes_of(const core::ProposalBatch& batch) override {
+    return to_.changes_of(batch);
+  }
+  const core::ListScores& score(const core::OverfullLists& batch) override {
     return to_.score(batch);
   }
-  void settle() override { to_.settle(); }
+  std::span<const core::Edge> relate(const core::Neighborhoods& sets) override {
+    return to_.relate(sets);
+  }
+  std::span<const core::NodeId> propose_again(std::span<const core::ListName> lists) override {
+    return to_.propose_again(lists);
+  }
+  void drain() override { to_.drain(); }
   void sealed() override { to_.sealed(); }
 
  private:
-  core::Proposer& to_;
+  core::RepairingProposer& to_;
 };
 
 }  // namespace concord::test

@@ -1,21 +1,28 @@
 // Vectors, queries and results in CUDA device memory, without a CUDA header.
 //
-// All functions need an index that may use a device, and memory of that very device (CUDA's unified
-// addressing tells where a pointer points). What was given to `stream` before the call is done
-// before the memory is read; the call returns when all its work is done, so inputs may be reused
-// and outputs read, on any stream, at once. `stream` null is the default stream. The calling
-// thread's current CUDA device may be another one afterwards.
+// All functions need an index that may use a device, and memory of that device; CUDA's unified
+// addressing tells which device owns a pointer. A function reads the memory after the work given to
+// `stream` before the call. It returns when all its work is done: inputs may then be reused and
+// outputs read, on any stream. A null `stream` is the default stream. The calling thread's current
+// CUDA device is afterwards what it was before.
 //
-// Vectors come to the host in chunks through pinned memory, since an index always keeps them there
-// and validates them. The device takes them, and normalises them for cosine, where they are: none
-// goes up again, but for the last few of a call where those are too few for the device to propose.
-// Queries are read where they are if the device answers, and come to the host otherwise. Results go
-// back through pinned memory, since labels live on the host.
+// An index always keeps its vectors on the host, so vectors come there in chunks through pinned
+// memory and are validated there. The device takes the same vectors where they are, and normalises
+// them for cosine, without a second copy over PCIe. The last few vectors of a call are an exception
+// if they are too few for the device to propose. Queries are read where they are if the device
+// answers, and come to the host otherwise. Results in device memory are written there by the
+// device, which keeps the labels as well, 8 bytes each, from the first such search on. If the CPU
+// answers, or the labels find no room, results go there through pinned memory.
 //
-// Throws what the members of Index of the same name throw, and Error(unsupported) where the index
-// has no device (CPU-only build, no usable device, device "cpu"), Error(invalid_parameter) for
-// memory that the device does not reach, Error(cuda) where a copy failed; add leaves the index as
-// it was then.
+// Determinism, complexity and thread-safety are those of the members of Index with the same name.
+// So are exceptions, with four additions. If the index has no device (CPU-only build, no usable
+// device, or device "cpu"), the function throws Error(unsupported). Memory that the device does not
+// reach is Error(invalid_parameter). A copy that fails is Error(cuda); add then leaves the index as
+// it was.
+//
+// A stream that is being captured into a CUDA graph is refused with Error(unsupported). So is the
+// default stream while a capture is under way that its use would end. The capture goes on, and the
+// index is as it was. Index's own members, which take host memory, may be called beside a capture.
 #pragma once
 
 #include <concord/index.hpp>
@@ -29,8 +36,8 @@ namespace concord::cuda {
 
 using CudaStream = CUstream_st*;
 
-/// Row-major view of device memory: never looked into by the host. Rows are copied with the gaps
-/// between them, so a stride far above `cols` costs bandwidth.
+/// Row-major view of device memory; row r starts at data + r × stride. The host never reads it.
+/// Rows are copied with the gaps between them, so a stride far above `cols` costs bandwidth.
 template <class T>
 struct DeviceMatrixView {
   T* data = nullptr;
@@ -45,19 +52,20 @@ struct DeviceMatrixView {
       : data(data_), rows(rows_), cols(cols_), stride(stride_) {}
 };
 
-/// As Index::add: the same bytes as from host memory. `labels` (host memory) may be empty: then
-/// they are numbers.
+/// As Index::add, with the same result as from host memory. `labels` (host memory) may be empty:
+/// then labels are numbers, as with Index::add.
 CONCORD_API std::size_t add(Index& index, DeviceMatrixView<const float> vectors,
                             std::span<const std::uint64_t> labels, CudaStream stream,
                             const ProgressCallback& progress = {});
 
-/// As Index::search, results on the host.
+/// As Index::search, with results on the host.
 [[nodiscard]] CONCORD_API SearchResult search(const Index& index,
                                               DeviceMatrixView<const float> queries,
                                               const SearchParams& params, CudaStream stream);
 
-/// As Index::search, results into device memory: labels and distances [q × params.k], counts [q].
-/// The index's destructor waits for the search, not for the results on their way to the device.
+/// As Index::search, with results in device memory: `labels` and `distances` [q × params.k],
+/// `counts` [q]. What these hold after an exception is not specified. The destructor of the index
+/// waits for the search, but not for the copy of the results to the device.
 CONCORD_API void search(const Index& index, DeviceMatrixView<const float> queries,
                         const SearchParams& params, DeviceMatrixView<std::uint64_t> labels,
                         DeviceMatrixView<float> distances, std::uint32_t* counts,

@@ -1,4 +1,6 @@
-// Eigen matrices in and out of an Index without a copy. The only public header that needs Eigen.
+// Passes Eigen matrices to an Index, and its results to Eigen, without a copy.
+//
+// This is the only public header that needs Eigen.
 #pragma once
 
 #include <Eigen/Core>
@@ -12,10 +14,10 @@ namespace concord {
 template <class Scalar>
 using RowMajorMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// View of `matrix` ([rows × cols], one vector per row); borrows its memory. A matrix, a Map or a
-/// block; a column-major one does not compile rather than being copied behind the caller's back.
-/// An Eigen vector, row or column, is one vector. Throws Error(dimension_mismatch) where the
-/// elements of a vector do not stand side by side (an inner stride other than 1).
+/// View of `matrix` ([rows × cols], one vector per row). Borrows the matrix's memory.
+/// Takes matrices, Maps and blocks. A column-major matrix does not compile: viewing it would need
+/// a hidden copy. An Eigen vector, row or column, is a matrix of one row.
+/// Throws Error(dimension_mismatch) unless the elements of a row are adjacent (inner stride 1).
 template <class Derived>
 MatrixView<const float> view(const Eigen::DenseBase<Derived>& matrix) {
   static_assert(std::is_same_v<typename Derived::Scalar, float>, "Concord takes float matrices");
@@ -36,7 +38,7 @@ MatrixView<const float> view(const Eigen::DenseBase<Derived>& matrix) {
   }
 }
 
-/// Results of a search as Eigen maps over the result's own memory; valid while it lives.
+/// Maps over the memory of `result` ([queries × k]), valid while `result` lives and is not changed.
 inline Eigen::Map<const RowMajorMatrix<float>> distances(const SearchResult& result) {
   return {result.distances.data(), static_cast<Eigen::Index>(result.queries),
           static_cast<Eigen::Index>(result.k)};

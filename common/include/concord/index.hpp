@@ -1,16 +1,18 @@
-// concord::Index: a hierarchical navigable small world (HNSW) index that is one graph, defined by
-// the data, whoever computed it.
+// concord::Index: a hierarchical navigable small world (HNSW) index that is the same to the last
+// byte, whichever device or thread computed it.
 //
-// The same parameters and the same vectors in the same order give the same bytes on CUDA, AVX-512,
-// AVX2 and scalar code, with any number of threads and any split of the calls to add.
+// The same parameters and the same vectors in the same order give the same bytes. That holds on
+// CUDA, AVX-512, AVX2 and scalar code, for any number of threads and any split of calls to add.
 #pragma once
 
 #include <concord/durability.hpp>
 #include <concord/error.hpp>
 #include <concord/export.hpp>
+#include <concord/filter.hpp>
 #include <concord/matrix_view.hpp>
 #include <concord/params.hpp>
 #include <concord/stats.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -21,155 +23,260 @@
 
 namespace concord {
 
-/// Results of a batch: row q holds the `counts[q]` nearest found for query q, nearest first.
-/// Places beyond counts[q] hold kNoLabel and +infinity. add takes no such label; a vector of a file
-/// or journal that was written before it was refused may have it, and then stands before them.
+/// Results of a batch. Row q holds the counts[q] nearest vectors found for query q, nearest first.
+/// The other places of the row are padding: kNoLabel and +infinity. add() rejects kNoLabel. Files
+/// and journals written before it did may contain it; such a result precedes the padding.
 struct SearchResult {
-  std::size_t queries = 0;
-  std::size_t k = 0;
+  std::size_t queries = 0;            ///< number of queries
+  std::size_t k = 0;                  ///< neighbors asked for
   std::vector<std::uint64_t> labels;  ///< [queries × k]
-  std::vector<float> distances;       ///< [queries × k]
-  std::vector<std::uint32_t> counts;  ///< [queries]
+  std::vector<float> distances;       ///< [queries × k], as the metric defines them
+  std::vector<std::uint32_t> counts;  ///< [queries], each at most k
 };
 
-/// Gives vectors of an addition from number `first` on: one row or more, of whatever memory, valid
-/// until it is asked again. An exception it throws ends the addition before anything was inserted.
+/// Returns vectors of an addition from number `first` on: at least one row, valid until the next
+/// call. An exception that it throws ends the addition before anything is inserted.
 using RowSource = std::function<MatrixView<const float>(std::size_t first)>;
 
-/// When the content of a mapped file is checked.
+/// When Index::map checks the content of the file: each part before its first use, or all at once.
 enum class MapCheck { on_first_use, on_open };
 
-struct IndexAccess;  // the library's own door
+/// Takes the bytes of an index file in pieces, in order. After `piece` come `left` more.
+using ByteSink = std::function<void(std::span<const std::byte> piece, std::uint64_t left)>;
 
-/// What results hold where there is no neighbor; no vector can be given it for its label.
+struct IndexAccess;  // access for other parts of the library
+
+/// The label of padding in results. Never a valid label.
 inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 
-/// Thread-safety: one writer, any number of readers. search, exact_search, contains, vector,
-/// labels, size and params may run on any threads beside add and never wait for it: a search sees
-/// every vector committed before it began, and none that is not. It finds as many as it would find
-/// with the index at rest, and all of them where ef allows it. At the end of an epoch links are cut
-/// and moved one by one: a search of that moment may miss a near vector that others find. While an
-/// addition runs the CPU answers. save, audit, digest, stats and memory may run beside add, too:
-/// they are of one moment between two commits, for which they wait, and the addition waits while
-/// they read the links (vectors and labels are read beside it). It also waits for the calls of that
-/// moment where it has to move what they may be reading: once where vectors turn from bytes to
-/// floats, and where the table of labels doubles. Additions from several threads take turns. In
-/// callbacks of an addition all const members may be called; add, compact and set_runtime throw
-/// Error(invalid_parameter), and what another thread saves, audits or digests must not be waited
-/// for. The log of a search may use the index as anyone.
-/// set_runtime, moving and assigning need the index to themselves. The destructor waits for calls
-/// that have entered; one that only begins cannot be seen, so none may begin.
-/// After fork() the child may use the index only to destroy it or to assign to it, which leaves its
-/// memory taken: threads do not survive a fork. A journal is open for the parent alone; while both
-/// live, once it has closed it, another may open it.
+/// A set of vectors with labels, and the HNSW graph over them.
+///
+/// Thread-safety. One thread changes an index at a time; any number may read it meanwhile.
+///
+///   search, exact_search, contains,     run beside add and never wait for it; see every vector
+///   vector, labels, size, params        committed before the call began
+///   save, write, audit, digest, stats,  wait for a moment between two commits; add waits while
+///   memory                              they read the links
+///   add, add_from, update, upsert,      take turns
+///   remove, flush, compact
+///   set_runtime, move, assign, destroy  need the index to themselves; the destructor waits for
+///                                       calls already inside, and none may begin
+///
+/// While an addition runs, searches use the CPU. A search beside it may also see vectors that are
+/// committed during the call, never others. It finds as many neighbors as with the index at rest.
+/// While links move at the end of an epoch, it may miss a near vector.
+/// The addition itself waits for running reads when it replaces memory that they may use. That is
+/// once, when vectors turn from bytes into floats, and when the table of labels grows. A change
+/// after which memory of removed vectors is given back (see remove) waits for them up to some 1,000
+/// times, each time for those that have begun by then.
+///
+/// Callbacks of an addition (progress, RowSource, log) may call const members. add, compact and
+/// set_runtime throw Error(invalid_parameter) there. Do not wait there for a call on another thread
+/// that waits for this addition: that would deadlock. The log callback of a search has no such
+/// limits.
+///
+/// After fork() the child goes on with the index, on threads of its own. If the parent had opened a
+/// device, the CPU does the work in the child. A journal stays with the parent: what changes the
+/// index throws Error(unsupported) in the child. Once the parent has closed it, it can be opened
+/// again while the child lives. If another thread was adding during the fork, the child may
+/// search the index and destroy it, which leaks its memory; what needs the graph to stand still
+/// throws Error(unsupported). If a callback of an addition forks, the addition ends so in the
+/// child.
+///
+/// Unless it is noexcept, any member may throw Error(out_of_memory) or std::bad_alloc. On a mapped
+/// index it may throw Error(corrupt_file); see map().
 class CONCORD_API Index {
  public:
-  /// An empty index. Throws Error(invalid_parameter), Error(unsupported) where CONCORD_ISA or
-  /// options.device names what this machine lacks.
+  /// An empty index. Throws Error(invalid_parameter) for a value outside its range, and
+  /// Error(unsupported) if options.device or the environment variable CONCORD_ISA names something
+  /// that this machine lacks. CONCORD_ISA is "scalar", "avx2" or "avx512".
   explicit Index(const IndexParams& params, RuntimeOptions options = {});
   ~Index();
+  /// Leaves the argument without an index. It may then only be destroyed or assigned to.
   Index(Index&&) noexcept;
   Index& operator=(Index&&) noexcept;
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
 
-  /// Reads a file written by save. Validates sizes, checksums and every link before it returns.
-  /// Does not read a journal beside it: open does. Throws Error(io), Error(corrupt_file).
+  /// Reads a file written by save. Checks lengths, checksums, every link, every vector and the
+  /// digest before it returns. Takes memory of at most 4 times the file's length plus 2 MiB.
+  /// Does not read a journal beside the file; open does. Throws Error(io), Error(corrupt_file).
   static Index load(const std::filesystem::path& path, RuntimeOptions options = {});
 
-  /// Opens a file written by save without reading it: links, vectors and labels stay in the file,
-  /// whose pages are shared between processes and come in as they are used. Header and lengths are
-  /// checked at once, and all else that load checks either at once, too, or before it is first
-  /// used: the labels, the vectors and the links each by the first call that needs them (a search
-  /// needs all three), the digest of the whole by digest and save. A call that finds damage throws
-  /// Error(corrupt_file), and so do all that follow.
-  /// The index can only be read: add throws Error(unsupported).
-  /// The file must not be changed in place while it is mapped; save, which replaces it, may.
+  /// Opens a file written by save without reading it. Links, vectors and labels stay in the file;
+  /// its pages are read as they are used and shared between processes.
+  ///
+  /// Header and lengths are checked at once. With MapCheck::on_open so is everything else that load
+  /// checks. With on_first_use the first call that needs a part checks it: labels, vectors, links
+  /// or the digest. A search needs the first three; digest() and save() need all four. A call that
+  /// needs a damaged part throws Error(corrupt_file), every time.
+  ///
+  /// The index can only be read: add throws Error(unsupported). The file must not be changed in
+  /// place while it is mapped. Replacing it, as save does, is allowed.
+  /// Throws Error(io), Error(corrupt_file).
   static Index map(const std::filesystem::path& path, MapCheck check = MapCheck::on_first_use,
                    RuntimeOptions options = {});
 
-  /// Writes path + ".tmp-…", syncs it and renames it over `path`: the old file stays whole until
-  /// the new one is, which has its permissions. Throws Error(io), Error(invalid_parameter) where
-  /// `path` is a file of this index, made by open.
+  /// Writes the index to a temporary file beside `path`, syncs it and renames it over `path`. A
+  /// crash leaves either the old file or the new one, whole. Symbolic links are followed. The new
+  /// file takes permissions, owner and group of the old. If the group cannot be kept, it loses its
+  /// permissions. Equal indexes give equal files.
+  /// Throws Error(io), also if `path` exists and is not a regular file. Throws
+  /// Error(invalid_parameter) if open made the index and `path` is one of its own files.
   void save(const std::filesystem::path& path) const;
 
-  /// An index whose additions survive the end of the process, and a power cut too (Durability).
-  /// Its files are `path`, which compact() writes, and `path`.journal, to which add writes every
-  /// batch before it is committed; where neither is there, the index is empty and `params` are its
-  /// parameters; else they must be those of the files.
+  /// Hands the bytes that save writes to `sink`, for memory or a place that is no file. `sink` must
+  /// not use the index. An exception that it throws comes out of the call.
+  void write(const ByteSink& sink) const;
+  /// Reads the bytes of a file, as load reads a file. Throws Error(corrupt_file).
+  static Index from_bytes(std::span<const std::byte> bytes, RuntimeOptions options = {});
+
+  /// An index whose changes survive the end of the process and a power cut; see Durability.
+  /// It has two files. The call compact() writes the index to `path`. Every batch of an add, update
+  /// or upsert is written to `path`.journal before it is committed. A remove or flush is written
+  /// there before it begins. If neither file exists, the index is empty and has `params`.
+  /// Otherwise `params` must be the parameters of the files. Symbolic links are followed.
   ///
-  /// Once add has returned, opening gives back what it added, with the same digest. Of a call that
-  /// did not return, opening gives back none, some or all of its vectors: the first so many, in
-  /// order, and size() tells how many. So a build that was interrupted is resumed by adding the
-  /// rest, and ends with the digest of one that was not. stats().journal tells what was recovered.
+  /// Once a call has returned, opening restores what it did, with the same digest. A removal that
+  /// did not return has happened wholly or not at all. If an addition did not return, opening
+  /// restores a prefix of its vectors, in order. size() says how many. So an interrupted build is
+  /// resumed by adding the rest, and ends with the digest of an uninterrupted one. stats().journal
+  /// says what was recovered.
   ///
-  /// Files that are damaged are refused; only an incomplete last record, as a crash leaves it, is
-  /// cut off and reported to the log. Throws Error(io), also where an index is open for `path`
-  /// already, Error(corrupt_file), Error(invalid_parameter).
+  /// Damaged files are refused and left as they are. What a crash left incomplete at the journal's
+  /// end is cut off and reported to the log. Throws Error(io), also if an index is open for `path`
+  /// already. Throws Error(corrupt_file), and Error(invalid_parameter) if `params` differ.
   static Index open(const std::filesystem::path& path, const IndexParams& params,
                     Durability durability = Durability::synced, RuntimeOptions options = {});
-  /// The same for files that are there.
+  /// The same for files that exist; the parameters are theirs. Throws Error(io) if neither does.
   static Index open(const std::filesystem::path& path, Durability durability = Durability::synced,
                     RuntimeOptions options = {});
 
-  /// Writes the file of an index made by open anew and begins an empty journal: opening is then as
-  /// fast as load. Whatever happens meanwhile, one of the two states is on disk whole. Also mends
-  /// the journal after add threw Error(io). Throws Error(io), Error(invalid_parameter) for an index
-  /// that was not made by open.
+  /// Writes the index file of an index made by open, and begins an empty journal. Gives memory back
+  /// as flush does, but unlinks nothing. Opening is then
+  /// as fast as load. A crash at any moment leaves the whole index on disk. After a change has
+  /// thrown Error(io), compact() makes the index usable again. Throws Error(io), and
+  /// Error(invalid_parameter) if open did not make the index.
   void compact();
 
-  /// Inserts `vectors` ([n × dimension]) strictly in order; each can be found as soon as it is
-  /// committed, while the rest are still to come. Labels are the numbers size(),
-  /// size()+1, …; with `labels` ([n]) they are the caller's, and must be new
-  /// and not kNoLabel.
-  /// Returns how many were committed: n, or fewer where `progress` cancelled.
-  /// Throws Error(dimension_mismatch, invalid_vector, invalid_parameter, duplicate_label, capacity)
-  /// and then leaves the index as it was. Memory that runs out before the first commit does too;
-  /// later, Error(out_of_memory) or std::bad_alloc leaves a valid index with what was committed by
-  /// then. So does Error(io) where the journal of an index made by open cannot be written: nothing
-  /// more can be added then until compact() succeeds or the index is opened again. O(n ·
-  /// ef_construction · M) distances, about O(log size) each.
+  /// Inserts `vectors` ([n × dimension]) strictly in order. Each can be found as soon as it is
+  /// committed, before the later ones are. Labels count the insertions ever, from 0 on. With
+  /// `labels`
+  /// ([n]) they are the caller's; each must be new, and not kNoLabel.
+  /// Returns the number of vectors committed: n, or fewer if `progress` cancelled.
+  ///
+  /// Every element must be finite. Except for cosine, a squared norm must not exceed an eighth of
+  /// the largest float. A zero vector stays zero under cosine: its distance to any vector is 1.
+  /// Throws Error(dimension_mismatch, invalid_vector, invalid_parameter, duplicate_label, capacity,
+  /// unsupported) and leaves the index as it was.
+  ///
+  /// If memory runs out before the first commit, the index is as it was. Later, what was committed
+  /// stays and the index is valid. The same holds if the journal of an index made by open cannot be
+  /// written: Error(io). Then nothing can be added until compact() succeeds or the index is opened
+  /// again.
+  ///
+  /// Complexity per vector: greedy descent through O(log size) layers, expected; a beam search of
+  /// O(ef_construction · M) distances; at most 2 · epoch_limit exact distances to the newest
+  /// vectors. A distance is O(dimension).
   std::size_t add(MatrixView<const float> vectors, const ProgressCallback& progress = {});
   std::size_t add(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
                   const ProgressCallback& progress = {});
-  /// The same for `count` vectors that stand in memory in another form, or in pieces: `source` is
-  /// asked, on the calling thread, for one stretch after another before the first is inserted.
-  /// `labels` may be empty: then they are numbers.
+  /// The same for `count` vectors in pieces, or in another form than rows of floats. All calls of
+  /// `source` come from the calling thread, before the first vector is inserted. Labels are
+  /// those of add if `labels` is empty.
   std::size_t add_from(const RowSource& source, std::size_t count,
                        std::span<const std::uint64_t> labels = {},
                        const ProgressCallback& progress = {});
 
-  /// The (approximate) params.k nearest of each row of `queries` ([q × dimension]).
-  /// Finding fewer than k is a count, never an error. Deterministic for every batch size,
-  /// thread count and device; ties go to the earlier inserted.
+  /// Removes the vectors of these labels, in order. No search that begins after it has returned
+  /// finds them, and their labels can be used again. Returns how many there were: all of them.
+  ///
+  /// A removed vector stays in the graph as a tombstone until the seal of its epoch: searches walk
+  /// through it, and it takes no result's place. The seal links its neighbors with one another and
+  /// then unlinks it. So the graph stays as good as one built anew, and the cost of a removal is a
+  /// part of an insertion's. See docs/removal.md.
+  ///
+  /// An unlinked vector keeps its memory until a change finds that such vectors hold a quarter of
+  /// all. It then moves the others together, in place and in order, and gives the pages behind them
+  /// back to the system. That changes no answer and no digest.
+  ///
+  /// Throws Error(unknown_label) if a label has no vector, and Error(duplicate_label) if it stands
+  /// twice in the call; then nothing is removed. Throws Error(unsupported) on a mapped index, and
+  /// Error(io) as add. If memory runs out at a seal, what was removed stays removed, and the next
+  /// change seals again.
+  std::size_t remove(std::span<const std::uint64_t> labels);
+  /// Replaces the vectors of these labels ([n]) by the rows of `vectors` ([n × dimension]), in
+  /// order. In one instant the new vector can be found and the old one no more: every search sees
+  /// exactly one of the two. The new one counts as inserted now. Returns how many were replaced: n,
+  /// or fewer if `progress` cancelled. Throws as add and as remove, and leaves the index as it was.
+  std::size_t update(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
+                     const ProgressCallback& progress = {});
+  /// The same, but a label without a vector is added.
+  std::size_t upsert(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
+                     const ProgressCallback& progress = {});
+  /// Unlinks all tombstones now, as the seal at the end of the epoch would. Where there is one, it
+  /// counts as an operation: the same sequence with and without it may end in graphs that differ.
+  /// Then gives memory back as remove does, even if unlinked vectors hold only a sixteenth of it.
+  void flush();
+
+  /// The (approximately) params.k nearest vectors of each row of `queries` ([q × dimension]).
+  /// Returns min(k, size()) neighbors per query; fewer than k is no error. Equal distances are
+  /// ordered by insertion. The result is the same to the last bit for every batch size, number of
+  /// threads and device. Throws Error(dimension_mismatch, invalid_vector, invalid_parameter).
+  /// Source: Malkov & Yashunin, arXiv 1603.09320, algorithms 2 and 5.
   [[nodiscard]] SearchResult search(MatrixView<const float> queries,
                                     const SearchParams& params = {}) const;
-  /// The same into the caller's arrays: labels and distances [q × params.k], counts [q].
+  /// The same into the caller's arrays: `labels` and `distances` [q × params.k], `counts` [q].
+  /// After an exception their content is unspecified.
   void search(MatrixView<const float> queries, const SearchParams& params,
               MatrixView<std::uint64_t> labels, MatrixView<float> distances,
               std::span<std::uint32_t> counts) const;
 
-  /// The exact k nearest by scanning every vector, in the same order and format as search.
-  [[nodiscard]] SearchResult exact_search(MatrixView<const float> queries, std::uint32_t k) const;
+  /// The same among the vectors that filters let match: min(k, matches) neighbors per query,
+  /// always. Matches that were removed since the filter was made do not count. Whether the graph is
+  /// walked or the matches are scanned follows from numbers alone, so the result is as determined
+  /// as without a filter. A scan is exact. Queries with one filter that is scanned are scanned
+  /// together. Runs on the CPU. Throws Error(invalid_parameter) as well for a filter of another
+  /// index. Source: ARCHITECTURE.md, "A filtered search".
+  [[nodiscard]] SearchResult search(MatrixView<const float> queries, const SearchParams& params,
+                                    const SearchOptions& options) const;
+  void search(MatrixView<const float> queries, const SearchParams& params,
+              const SearchOptions& options, MatrixView<std::uint64_t> labels,
+              MatrixView<float> distances, std::span<std::uint32_t> counts) const;
 
+  /// The exact k nearest vectors, k at most 65,536, in the order and format of search. Throws as
+  /// search. O(q · size · dimension).
+  [[nodiscard]] SearchResult exact_search(MatrixView<const float> queries, std::uint32_t k) const;
+  /// The same among the vectors that filters let match. O(q · matches · dimension).
+  [[nodiscard]] SearchResult exact_search(MatrixView<const float> queries, std::uint32_t k,
+                                          const SearchOptions& options) const;
+
+  /// Number of vectors: those committed less those removed.
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   [[nodiscard]] const IndexParams& params() const noexcept;
+  /// O(1) expected.
   [[nodiscard]] bool contains(std::uint64_t label) const;
-  /// The stored vector (normalised for cosine). Throws Error(unknown_label).
+  /// The stored vector ([dimension], normalised for cosine). Throws Error(unknown_label).
   [[nodiscard]] std::vector<float> vector(std::uint64_t label) const;
-  /// All labels in insertion order.
+  /// All labels in insertion order. O(size).
   [[nodiscard]] std::vector<std::uint64_t> labels() const;
 
-  /// Checks the seven invariants of the graph (ARCHITECTURE.md) in O(edges); never throws for a
-  /// damaged graph, reports it.
+  /// Checks invariants 2, 3, 5 and 6 (docs/guarantees.md), the levels, and that every node can be
+  /// reached. The other invariants are no property of a graph at rest. A damaged graph is reported,
+  /// never thrown. O(Σ degree²) over all lists, on one thread, and O(size) memory.
   [[nodiscard]] AuditReport audit() const;
-  /// 32 hexadecimal digits over parameters, levels, rows in order, vectors and labels (XXH3-128).
+  /// 32 hexadecimal digits: XXH3-128 over parameters, size, entry point, levels, links in order,
+  /// vectors and labels. The same for equal indexes, whatever computed them. O(bytes of the index).
   [[nodiscard]] std::string digest() const;
+  /// Figures of the graph, and of all work of this object. O(size).
   [[nodiscard]] Stats stats() const;
+  /// Bytes in use by part. Pages that were given back do not count. O(1).
   [[nodiscard]] MemoryUse memory() const;
 
-  /// Replaces threads, device and log callback; never changes a result.
+  /// Replaces threads, device and log callback. Never changes a result. Throws
+  /// Error(invalid_parameter), and Error(unsupported) if options.device requires a device that
+  /// cannot be used; nothing changes then.
   void set_runtime(RuntimeOptions options);
 
  private:

@@ -1,4 +1,4 @@
-// A borrowed row-major matrix: how vectors enter and results leave without copies.
+// A borrowed row-major matrix. Vectors enter and results leave through it, without a copy.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 namespace concord {
 
 /// Row-major view of `rows` × `cols` elements; row r starts at data + r × stride.
-/// Borrows: the memory must outlive the call that takes the view, and no longer.
+/// Borrows: the memory must outlive the call that takes the view. Thread-safety: a plain value.
 template <class T>
 struct MatrixView {
   T* data = nullptr;
@@ -24,11 +24,12 @@ struct MatrixView {
 
   [[nodiscard]] T* row(std::size_t r) const noexcept { return data + r * stride; }
   [[nodiscard]] std::span<T> operator[](std::size_t r) const noexcept { return {row(r), cols}; }
+  /// Rows [first, first + count). REQUIRES first + count ≤ rows.
   [[nodiscard]] MatrixView rows_from(std::size_t first, std::size_t count) const noexcept {
     return {row(first), count, cols, stride};
   }
 
-  /// A mutable view is accepted where a read-only one is asked for.
+  /// A view of mutable elements converts to one of constant elements.
   operator MatrixView<const T>() const noexcept requires(!std::is_const_v<T>) {
     return {data, rows, cols, stride};
   }

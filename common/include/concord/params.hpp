@@ -1,4 +1,5 @@
-// What defines an index (IndexParams), and what only decides how fast it is made (RuntimeOptions).
+// The parameters that define an index (IndexParams), the options that only decide how fast work is
+// done (RuntimeOptions), and the parameters of one search (SearchParams).
 #pragma once
 
 #include <concord/export.hpp>
@@ -10,60 +11,74 @@
 
 namespace concord {
 
-/// How near two vectors are; smaller is nearer for all three.
+/// How near two vectors are. For all three metrics, smaller is nearer.
 enum class Metric : std::uint32_t {
   l2sq = 0,           ///< squared Euclidean distance
-  inner_product = 1,  ///< 1 − x·y (not a metric: may be negative)
+  inner_product = 1,  ///< 1 − x·y; may be negative, and is not a metric
   cosine = 2,         ///< 1 − cos(x, y); vectors are normalised once, when they enter
 };
 
+/// The metric's name in Metric; "unknown" for another value.
 CONCORD_API const char* to_string(Metric metric) noexcept;
-/// Accepts the names of to_string and the usual aliases l2, euclidean, ip, dot, angular.
-/// Throws Error(invalid_parameter).
+/// The metric of that name, in upper or lower case. Accepts the names of to_string and the aliases
+/// l2, sqeuclidean, ip, dot, cos and angular. Throws Error(invalid_parameter) for any other name,
+/// and for euclidean, because distances of l2sq are squares.
 CONCORD_API Metric metric_from_string(std::string_view name);
 
-/// The parameters that, with the vectors and their order, define the graph to the last byte.
+/// These parameters, the vectors and their order define the graph to the last byte.
 /// Names follow Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using
 /// Hierarchical Navigable Small World graphs" (arXiv 1603.09320).
 struct CONCORD_API IndexParams {
   std::uint32_t dimension = 0;   ///< 1 … 65,536
   Metric metric = Metric::l2sq;  ///< fixed for the life of the index
   std::uint32_t M = 16;  ///< 2 … 64: links a vector makes in each layer; 2·M kept in layer 0
-  std::uint32_t ef_construction = 200;  ///< 1 … 1,024: candidates examined per insertion and layer
-  std::uint64_t seed = 42;              ///< of the level hash
-  std::uint32_t epoch_limit = 1024;     ///< 1 … 65,536: most insertions between two seals
+  std::uint32_t ef_construction = 200;  ///< 1 … 1,024: candidates kept per insertion and layer
+  std::uint64_t seed = 42;              ///< seed of the hash that gives each vector its level
+  /// 1 … 65,536: most vectors of an epoch. An epoch is a fixed range of insertion order whose
+  /// vectors are proposed against the same older graph. Its seal, at the end, cuts long lists.
+  std::uint32_t epoch_limit = 1024;
 
   /// Throws Error(invalid_parameter), naming the field and its range.
   void validate() const;
   bool operator==(const IndexParams&) const = default;
 };
 
-/// What happens in the library while it works; called from the thread that called the library.
+/// Receives messages about the library's work, on the thread that called the library.
 enum class LogLevel { info, warning };
 using LogCallback = std::function<void(LogLevel, std::string_view)>;
 
-/// Called now and then (at least every ~50 ms of work) from the calling thread with the number of
-/// vectors done of `total`. Returning false cancels: what was committed stays, the index is valid.
+/// Receives the number of vectors committed so far, `done` of `total`, on the thread that called
+/// add. At most every 20 ms, and once at the end; not while vectors are validated and copied.
+/// Returning false cancels: committed vectors stay, and the index is valid.
 using ProgressCallback = std::function<bool(std::uint64_t done, std::uint64_t total)>;
 
-/// How the work is done; never changes a result.
+/// How the work is done. Never changes a result.
 struct RuntimeOptions {
-  unsigned threads = 0;  ///< 0 = one per hardware thread; at most 1,024
-  /// "auto" (a usable CUDA device, else the CPU), "cpu", "cuda" or "cuda:K".
+  unsigned threads = 0;  ///< 0 … 1,024, the calling thread included; 0 = one per hardware thread
+  /// "auto" (a usable CUDA device, else the CPU), "cpu", "cuda" (any) or "cuda:K" (device K).
+  /// "gpu" means "cuda". Upper and lower case are the same.
   std::string device = "auto";
-  std::uint64_t device_memory_budget = 0;  ///< bytes; 0 = what the device has free, less a reserve
+  std::uint64_t device_memory_budget = 0;  ///< bytes; 0 = the device's free memory less 256 MiB
   LogCallback log;                         ///< may be empty
+  /// Whether additions reject far vectors by codes of 8 bits, with exact distances for the others.
+  /// A bound that is proved decides, so the graph is the same. Codes of the newest vectors, at most
+  /// 2·epoch_limit + 16, are kept: about dimension + 20 bytes each. They are made for floats of 128
+  /// dimensions and more, on processors with AVX-512 VNNI.
+  bool certificates = true;
 };
 
-/// How a batch is searched.
+/// How a batch of queries is searched. The graph never depends on it.
 struct SearchParams {
   std::uint32_t k = 10;   ///< 0 … 65,536 neighbors asked for
-  std::uint32_t ef = 64;  ///< 1 … 65,536 candidates kept (ef_search); raised to k where smaller
-  /// ≥ 0: the search also ends when the nearest candidate is farther from the query than
-  /// (1 + slack) times the k-th nearest found, in Euclidean distance. So easy queries end early and
-  /// hard ones go on, up to ef: for the same recall, fewer distances than ef alone needs
-  /// (Al-Jazzazi et al., "Distance Adaptive Beam Search", arXiv 2505.15636). Infinity: ef alone
-  /// decides, the only choice for inner_product, which is no metric.
+  std::uint32_t ef = 64;  ///< 1 … 65,536 candidates kept (ef_search); raised to k if smaller
+  /// 0 … infinity. The search also ends when its nearest candidate is farther from the query than
+  /// (1 + slack) times the k-th nearest found, in Euclidean distance. Easy queries end early and
+  /// hard ones go on, up to ef, so the same recall takes fewer distances than with ef alone.
+  /// Source: gamma of Al-Jazzazi et al., "Distance Adaptive Beam Search for Provably Accurate
+  /// Graph-Based Nearest Neighbor Search", arXiv 2505.15636. It has nothing to do with the slack of
+  /// DiskANN, a reserve of degree during construction.
+  /// Infinity means that ef alone decides. Inner product does not satisfy the triangle inequality,
+  /// so it takes infinity only.
   float slack = std::numeric_limits<float>::infinity();
 };
 

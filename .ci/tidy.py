@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""clang-tidy on files of a build, but for those that it has found clean before and that have not changed since.
+
+    .ci/tidy.py [--all] BUILD_DIR FILE ...      --all: whatever was found before
+
+What clang-tidy finds in a file depends on its version, .clang-tidy, the compile command, and the bytes of the file and
+of all that it includes. The hash of these is kept for each clean file, in ~/.cache/concord/tidy (XDG_CACHE_HOME, if
+set); so a change of a header brings back every file that sees it, and nothing is lost. Without the folder every file is
+analysed. Exit code 1 for a finding. Standard library only.
+"""
+
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "concord" / "tidy"
+OPTIONS = ["--quiet", "--extra-arg=-Wno-unknown-warning-option"]
+UNKNOWN_TO_CLANG = {"-fno-allow-store-data-races"}  # options of GCC that are errors, not warnings
+
+
+def output(command, folder):
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def compile_commands(build_dir):
+    """{file: (folder, words of its command without the compiler's launcher)}."""
+    entries = json.loads((build_dir / "compile_commands.json").read_text(encoding="utf-8"))
+    commands = {}
+    for entry in entries:
+        words = shlex.split(entry["command"])
+        commands[Path(entry["file"])] = (entry["directory"], words[1:] if words[0].endswith("ccache") else words)
+    return commands
+
+
+def included(folder, words):
+    """The file of a compile command and all that it includes, by the compiler's word."""
+    at = words.index("-o")
+    rule = output([*words[:at], *words[at + 2:], "-M", "-MT", "it"], folder)
+    return rule.replace("\\\n", " ").split()[1:]
+
+
+def state(version, folder, words):
+    """The hash of everything that the findings depend on; the same wherever the repository is."""
+    digest = hashlib.sha256()
+    for part in (version, (ROOT / ".clang-tidy").read_text(encoding="utf-8"), *OPTIONS, *words):
+        digest.update(part.replace(str(ROOT), ".").encode() + b"\0")
+    for name in included(folder, words):
+        path = Path(folder) / name
+        digest.update(str(path).replace(str(ROOT), ".").encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def check(file, build_dir, command, version, every):
+    """What clang-tidy finds in the file; None where it was known to be clean."""
+    if command is None:
+        return f"{file}: is not part of {build_dir}\n"
+    known = CACHE / state(version, *command)
+    if known.exists() and not every:
+        return None
+    folder, words = command
+    words = [word for word in words if word not in UNKNOWN_TO_CLANG]
+    result = subprocess.run(["clang-tidy", *OPTIONS, str(file), "--", *words[1:]], cwd=folder, check=False, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if result.returncode != 0:
+        return result.stdout or f"{file}: clang-tidy: exit code {result.returncode}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    known.touch()
+    return ""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--all", action="store_true", help="also files that are known to be clean")
+    parser.add_argument("build_dir", type=Path)
+    parser.add_argument("files", type=Path, nargs="+")
+    options = parser.parse_args()
+    commands = compile_commands(options.build_dir)
+    version = output(["clang-tidy", "--version"], ROOT)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(
+            lambda file: check(file.resolve(), options.build_dir, commands.get(file.resolve()), version, options.all),
+            options.files))
+    print("".join(text for text in found if text), end="")
+    print(f"tidy: {len(found)} files, {found.count(None)} of them unchanged since they were found clean, "
+          f"{sum(map(bool, found))} with findings")
+    return 1 if any(found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+#include <algorithm>
+#include <concord/error.hpp>
+#include <concord/params.hpp>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace concord {
+namespace {
+
+void check_range(const char* name, std::uint64_t value, std::uint64_t low, std::uint64_t high) {
+  if (value >= low && value <= high) return;
+  throw Error(ErrorCode::invalid_parameter, std::string(name) + " is " + std::to_string(value) +
+                                                "; allowed are " + std::to_string(low) + " to " +
+                                                std::to_string(high));
+}
+
+}  // namespace
+
+const char* to_string(Metric metric) noexcept {
+  switch (metric) {
+    case Metric::l2sq:
+      return "l2sq";
+    case Metric::inner_product:
+      return "inner_product";
+    case Metric::cosine:
+      return "cosine";
+  }
+  return "unknown";
+}
+
+Metric metric_from_string(std::string_view name) {
+  std::string lower(name);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c;
+  });
+  const auto is_any_of = [&](std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), lower) != names.end();
+  };
+  if (is_any_of({"l2sq", "l2", "sqeuclidean"})) return Metric::l2sq;
+  if (is_any_of({"inner_product", "ip", "dot"})) return Metric::inner_product;
+  if (is_any_of({"cosine", "cos", "angular"})) return Metric::cosine;
+  const std::string reason =
+      lower == "euclidean" ? "' is not offered: l2sq gives the same neighbors and squared distances"
+                           : "' is unknown";
+  throw Error(ErrorCode::invalid_parameter,
+              "metric '" + std::string(name) + reason +
+                  "; allowed are l2sq, inner_product and cosine (also l2, sqeuclidean, ip, dot, "
+                  "cos, angular), in upper or lower case");
+}
+
+void IndexParams::validate() const {
+  check_range("dimension", dimension, 1, 65536);
+  check_range("metric", static_cast<std::uint32_t>(metric), 0, 2);
+  check_range("M", M, 2, 64);
+  check_range("ef_construction", ef_construction, 1, 1024);
+  check_range("epoch_limit", epoch_limit, 1, 65536);
+}
+
+}  // namespace concord

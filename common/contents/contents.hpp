@@ -1,0 +1,48 @@
+// What an index holds: the graph over ids, and for each id a vector and a label.
+//
+// Invariant: all three hold the ids [0, graph.size()), those of removed vectors included until
+// slide.hpp gives their memory back. While an addition runs, all three may also hold the ids that
+// were announced and are not committed yet.
+// Thread-safety: one writer; readers as each part allows. Those who read vectors or labels beside
+// the writer have entered the ReaderGate.
+#pragma once
+
+#include <memory>
+
+#include "common/graph/graph.hpp"
+#include "common/store/label_map.hpp"
+#include "common/store/vector_store.hpp"
+
+namespace concord::core {
+
+struct Contents {
+  /// Empty. Borrows `readers`, which the writer waits for before it frees memory; null if nobody
+  /// reads beside the writer.
+  explicit Contents(const IndexParams& params, const ReaderGate* readers = nullptr)
+      : gate(readers),
+        graph(params, readers),
+        vectors(params, readers),
+        labels(readers, &graph.tombstones()) {}
+
+  /// Drops what was announced and never committed.
+  void discard_announced() noexcept {
+    graph.discard_announced();
+    labels.truncate(graph.size());
+    vectors.resize(graph.size());
+  }
+
+  /// Who keeps ids beyond a stay in the gate (a filter) holds a copy of `ids_kept` meanwhile: nodes
+  /// keep theirs as long as there is one.
+  [[nodiscard]] bool are_ids_kept() const noexcept { return ids_kept.use_count() > 1; }
+
+  /// A slide is not considered while fewer nodes are unlinked.
+  NodeId least_unlinked_to_slide = 0;
+
+  const ReaderGate* gate;
+  std::shared_ptr<const void> ids_kept = std::make_shared<char>();
+  Graph graph;
+  VectorStore vectors;
+  LabelMap labels;
+};
+
+}  // namespace concord::core

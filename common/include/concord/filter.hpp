@@ -1,0 +1,85 @@
+// concord::Filter: which vectors of an index a search may return.
+//
+// A filter is made from a mask, labels, a range of insertion order or a predicate, once, and serves
+// any number of searches. Equal filters give equal results, however they were made.
+// docs/filtering.md shows their use and says what they cost.
+#pragma once
+
+#include <concord/export.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+namespace concord {
+
+class Index;
+struct IndexAccess;
+namespace core {
+class MatchSet;
+}  // namespace core
+
+/// A set of vectors of one index, as of the moment at which it was made: its snapshot. Vectors that
+/// are added later never match, nor do those that are removed or replaced later.
+///
+/// Memory: 4 bytes a match, and 1/8 byte for each vector of the index. A filter that every search
+/// scans, of at most 131,072 elements of vectors, has no bits. Copies share it.
+///
+/// While a filter lives, the index gives no memory of removed vectors back by moving others. The
+/// factories run beside an addition and wait for it only while it moves vectors. They throw
+/// Error(invalid_parameter) for input that does not fit, Error(out_of_memory) or std::bad_alloc,
+/// and Error(corrupt_file) on a mapped index. Thread-safety: immutable. The index may be moved or
+/// destroyed before the filter.
+class CONCORD_API Filter {
+ public:
+  /// The vectors whose byte is not 0. `mask` ([index.size()]) is in the order of Index::labels().
+  /// O(size).
+  static Filter of_mask(const Index& index, std::span<const std::uint8_t> mask);
+  /// The same with a bit for each vector, the lowest of each byte first, as Arrow packs booleans.
+  /// The first is bit number `offset`, and `count` must be index.size().
+  static Filter of_bits(const Index& index, std::span<const std::uint8_t> bits, std::size_t count,
+                        std::size_t offset = 0);
+  /// The vectors of these labels, in any order. Labels that have no vector are counted in
+  /// unknown(). O(1) expected for each label, on all threads of the index.
+  static Filter of_labels(const Index& index, std::span<const std::uint64_t> labels);
+  /// Vectors number [first, last) in the order of Index::labels(): a window of insertion order.
+  /// O(last).
+  static Filter of_range(const Index& index, std::size_t first, std::size_t last);
+  /// The vectors for whose label `predicate` holds. It is called once for each vector, in order,
+  /// here and never later. It may use the index.
+  static Filter of_predicate(const Index& index,
+                             const std::function<bool(std::uint64_t label)>& predicate);
+
+  /// What matches both filters, either, or not this one. The snapshot of a combination is what both
+  /// have seen. O(matches); ~ takes O(size). Throw Error(invalid_parameter) for filters of
+  /// different indexes.
+  Filter operator&(const Filter& other) const;
+  Filter operator|(const Filter& other) const;
+  Filter operator~() const;
+
+  /// Vectors that matched when the filter was made.
+  [[nodiscard]] std::size_t matches() const;
+  /// Vectors of the snapshot.
+  [[nodiscard]] std::size_t size() const;
+  /// Memory in use.
+  [[nodiscard]] std::size_t bytes() const;
+  /// Labels given to of_labels() that had no vector.
+  [[nodiscard]] std::size_t unknown() const noexcept { return unknown_; }
+
+ private:
+  friend struct IndexAccess;
+  explicit Filter(std::shared_ptr<const core::MatchSet> set, std::size_t unknown = 0) noexcept;
+  [[nodiscard]] const core::MatchSet& set() const;
+
+  std::shared_ptr<const core::MatchSet> set_;  ///< null in a filter that was moved from
+  std::size_t unknown_ = 0;
+};
+
+/// Which vectors the queries of a search may find. At most one of the two members may be given.
+struct SearchOptions {
+  const Filter* filter = nullptr;               ///< for all queries; null: all vectors
+  std::span<const Filter* const> filters = {};  ///< [queries]: one each; null: all vectors
+};
+
+}  // namespace concord

@@ -1,0 +1,102 @@
+// The device of an Index: not opened yet, in use, or given up for the CPU.
+//
+// It is opened when it first pays, and given up at its first failure. A device that was given up
+// stays in memory until the index goes or set_runtime() replaces it, since other threads may be
+// searching on it.
+// Thread-safety: reset() needs the slot for itself; all else may be called from any thread. No
+// member calls the caller's log: messages go to the DeferredLog that the caller delivers.
+#pragma once
+
+#include <atomic>
+#include <concord/index.hpp>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "common/contents/contents.hpp"
+#include "common/index/deferred_log.hpp"
+#include "common/threads/thread_pool.hpp"
+#include "cuda/backend.hpp"
+
+namespace concord {
+
+class DeviceSlot {
+ public:
+  /// Borrows both for its life.
+  DeviceSlot(const core::Contents& contents, BuildStats& build)
+      : contents_(contents), build_(build) {}
+
+  /// Drops the device and takes what `options` ask for from now on: at once where they require a
+  /// device, else when it first pays. Borrows `pool` until the next call. Throws
+  /// Error(invalid_parameter) for a device that cannot be named and Error(unsupported) for one that
+  /// is required and cannot be used; then nothing has changed.
+  void reset(const RuntimeOptions& options, core::ThreadPool& pool, DeferredLog& log);
+
+  enum class Wait { for_opening, for_nothing };
+  /// The device, opened if it is not yet and `worth_it`. Null where the CPU does the work; also,
+  /// with Wait::for_nothing, while another thread opens it. Never throws for lack of a device.
+  cuda::Backend* get(bool worth_it, Wait wait, DeferredLog& log);
+  /// The device, if it is open and in use; else null.
+  [[nodiscard]] cuda::Backend* in_use() const noexcept {
+    return knows_the_graph() ? in_use_.load() : nullptr;
+  }
+  /// The device, opened if need be, in use or given up. Throws Error(unsupported) where there is
+  /// none.
+  cuda::Device& require(DeferredLog& log);
+
+  /// In a forked child: the CPU does the work from now on if the parent opened the device, because
+  /// neither its context nor the threads that feed it are in the child. The device is not freed.
+  void after_fork() noexcept;
+
+  /// A device knows no tombstones, nor that nodes get other ids (common/contents/slide.hpp): from
+  /// here on the CPU does all work. Called before the first vector dies. A mirror that outlives a
+  /// slide must begin anew.
+  void retire() noexcept { retired_ = true; }
+
+  /// Searches that have chosen the device fail from now on, and others do not choose it.
+  void give_up(const Error& error, DeferredLog& log);
+
+  /// While it lives the writer alone uses the device, even if it is opened only meanwhile.
+  class KeptForWriter {
+   public:
+    explicit KeptForWriter(DeviceSlot& slot) noexcept : slot_(slot) { slot_.keep(true); }
+    ~KeptForWriter() { slot_.keep(false); }
+    KeptForWriter(const KeptForWriter&) = delete;
+    KeptForWriter& operator=(const KeptForWriter&) = delete;
+
+   private:
+    DeviceSlot& slot_;
+  };
+
+  [[nodiscard]] DeviceStats stats() const;
+
+ private:
+  [[nodiscard]] cuda::OpenedDevice try_device(const cuda::DeviceSpec& spec,
+                                              const RuntimeOptions& options,
+                                              core::ThreadPool& pool) const;
+  void open(Wait wait, DeferredLog& log);
+  /// What came of opening a device; under the mutex.
+  void take(cuda::OpenedDevice opened);
+  void keep(bool kept) noexcept;
+  [[nodiscard]] std::string reason() const;
+  /// False once retire() was called, and for a file in which a vector died.
+  [[nodiscard]] bool knows_the_graph() const noexcept {
+    return !retired_ && contents_.graph.removals() == 0;
+  }
+
+  const core::Contents& contents_;
+  BuildStats& build_;
+  cuda::DeviceSpec spec_;
+  RuntimeOptions options_;
+  core::ThreadPool* pool_ = nullptr;
+  mutable std::mutex mutex_;  ///< guards the members below
+  bool kept_ = false;
+  std::string reason_;  ///< of the last attempt to open a device
+  std::unique_ptr<cuda::Backend> backend_;
+  bool was_parents_ = false;  ///< the parent opened a device before it forked
+  std::atomic<bool> retired_{false};
+  std::atomic<bool> tried_{false};               ///< written under the mutex, read without
+  std::atomic<cuda::Backend*> in_use_{nullptr};  ///< backend_, unless it was given up; likewise
+};
+
+}  // namespace concord

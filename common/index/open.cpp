@@ -1,0 +1,158 @@
+// Durability of the public Index: opening an index file with its journal, and compacting them.
+
+#include "common/base/float_environment.hpp"
+#include "common/contents/digest.hpp"
+#include "common/file/file_format.hpp"
+#include "common/index/index_impl.hpp"
+#include "common/system/file.hpp"
+#include "cpu/proposer.hpp"
+
+namespace concord {
+namespace {
+
+[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& reason) {
+  throw Error(ErrorCode::corrupt_file,
+              "'" + path.string() + "' and its journal do not belong together: " + reason);
+}
+
+std::string to_text(const IndexParams& p) {
+  return "dimension " + std::to_string(p.dimension) + ", metric " + to_string(p.metric) + ", M " +
+         std::to_string(p.M) + ", ef_construction " + std::to_string(p.ef_construction) +
+         ", seed " + std::to_string(p.seed) + ", epoch_limit " + std::to_string(p.epoch_limit);
+}
+
+std::string to_text(const core::JournalTail& cut, const core::Journal& journal) {
+  std::string text = std::to_string(cut.bytes) + " bytes were cut off the journal: an incomplete ";
+  if (cut.records == 0) return text + "record, as a crash leaves it";
+  return text + "record, and " + std::to_string(cut.vectors) +
+         " vectors behind it, as a power cut leaves them. They are kept in '" +
+         journal.dropped_path().string() + "'";
+}
+
+bool is_at(const core::file::OperationCounts& counts, const core::Graph& graph) {
+  return counts.ids() == graph.insertions() && counts.removals() == graph.removals();
+}
+
+core::file::OperationCounts counts_of(const core::Graph& graph) {
+  return {.inserts = graph.insertions(), .removes = graph.removals()};
+}
+
+// True if the journal goes on from an index with the file's counts and with another digest.
+bool is_of_other_content(const std::filesystem::path& path, const core::file::JournalHeader& header,
+                         const core::Graph& graph) {
+  return header.base.ids() > 0 && is_at(header.base, graph) &&
+         header.base_digest != core::stored_digest(path);
+}
+
+// The journal may continue an older index file than the one at `path`, because a crash can come
+// between the two. It may not continue a later or another one. A flush changes no count, so the
+// file behind one cannot be told from another.
+void expect_to_belong(const std::filesystem::path& path, const core::Journal& journal,
+                      const Index& index, bool has_file) {
+  const core::Graph& graph = IndexAccess::contents(index).graph;
+  const core::file::JournalHeader& header = *journal.header();
+  const core::file::OperationCounts& base = header.base;
+  if (core::file::params_of(header) != index.params()) {
+    refuse(path, "the index has " + to_text(index.params()) + ", the journal " +
+                     to_text(core::file::params_of(header)));
+  }
+  if (base.ids() > graph.insertions() || base.removals() > graph.removals()) {
+    const auto counts = [](std::uint64_t insertions, std::uint64_t removals) {
+      return std::to_string(insertions) + " vectors" +
+             (removals > 0 ? ", of which " + std::to_string(removals) + " were removed" : "");
+    };
+    refuse(path,
+           "the journal goes on from " + counts(base.ids(), base.removals()) + ", the file " +
+               (has_file ? "has " + counts(graph.insertions(), graph.removals()) : "is missing"));
+  }
+  if (is_of_other_content(path, header, graph) &&
+      !(graph.removals() > 0 && graph.pending().empty() && journal.begins_with_flush())) {
+    refuse(path, "the journal goes on from an index with another digest");
+  }
+}
+
+}  // namespace
+
+// The journal is beside the file itself, so that all names of the file lead to one journal, even
+// after the working directory changes.
+Index Index::Impl::open(const std::filesystem::path& name, const IndexParams* wanted,
+                        Durability durability, RuntimeOptions runtime) {
+  const std::filesystem::path path = core::resolved(name);
+  if (wanted != nullptr) {
+    wanted->validate();
+  } else if (!core::identity_of(path).exists() && !core::Journal::exists(path)) {
+    throw Error(ErrorCode::io,
+                "there is no index at '" + path.string() +
+                    "'; with its parameters, an empty one would be made",
+                ENOENT);
+  }
+  auto journal = std::make_unique<core::Journal>(path, durability);
+  journal->note_index_file();
+  const bool has_file = journal->has_index_file();
+  const bool has_journal = journal->header() != nullptr;
+  if (!has_file && !has_journal && wanted == nullptr) {
+    throw Error(ErrorCode::io, "there is no index at '" + path.string() + "'", ENOENT);
+  }
+  Index index = has_file ? load(path, std::move(runtime))
+                         : Index(has_journal ? core::file::params_of(*journal->header()) : *wanted,
+                                 std::move(runtime));
+  if (has_journal) expect_to_belong(path, *journal, index, has_file);
+  if (wanted != nullptr && *wanted != index.params()) {
+    throw Error(ErrorCode::invalid_parameter, "the index at '" + path.string() + "' has " +
+                                                  to_text(index.params()) + ", asked for were " +
+                                                  to_text(*wanted));
+  }
+  Impl& impl = *index.impl_;
+  const core::Graph& graph = impl.contents.graph;
+  core::file::OperationCounts recorded;
+  if (has_journal) recorded = impl.recover(*journal);
+  if (!has_journal || !is_at(recorded, graph) ||
+      is_of_other_content(path, *journal->header(), graph)) {
+    journal->restart(index.params(), counts_of(graph),
+                     has_file ? core::stored_digest(path) : core::Digest{});
+  }
+  impl.journal = std::move(journal);
+  return index;
+}
+
+core::file::OperationCounts Index::Impl::recover(core::Journal& from) {
+  const core::FloatEnvironment environment;
+  cpu::CpuProposer scorer(contents, metric_kernels(), *pool, build);
+  const core::Replay replay = from.replay({contents, committer, *pool, scorer});
+  DeferredLog log(options.log);
+  if (replay.recovered > 0) {
+    log.write(LogLevel::info,
+              std::to_string(replay.recovered) + " vectors recovered from the journal");
+  }
+  if (replay.tail.bytes > 0) log.write(LogLevel::warning, to_text(replay.tail, from));
+  log.deliver();
+  return replay.counts;
+}
+
+Index Index::open(const std::filesystem::path& path, const IndexParams& params,
+                  Durability durability, RuntimeOptions options) {
+  return Impl::open(path, &params, durability, std::move(options));
+}
+
+Index Index::open(const std::filesystem::path& path, Durability durability,
+                  RuntimeOptions options) {
+  return Impl::open(path, nullptr, durability, std::move(options));
+}
+
+void Index::compact() {
+  core::Journal* const journal = impl_->journal.get();
+  if (journal == nullptr) {
+    throw Error(ErrorCode::invalid_parameter,
+                "compact() is for an index made by Index::open; save() writes any index");
+  }
+  const core::WriterLock::Writing writing(impl_->writer_lock);
+  journal->check_files();
+  impl_->give_memory_back(core::EmptySlots::on_request);
+  const std::filesystem::path& path = journal->index_path();
+  journal->forget_index_file();  // even if saving fails, the new file may be in place
+  core::save_index(path, impl_->contents);
+  journal->note_index_file();
+  journal->restart(params(), counts_of(impl_->contents.graph), core::stored_digest(path));
+}
+
+}  // namespace concord

@@ -1,0 +1,120 @@
+// Removal and replacement of vectors: Index::remove, update, upsert and flush.
+
+#include <algorithm>
+#include <string>
+
+#include "common/base/float_environment.hpp"
+#include "common/index/addition.hpp"
+#include "common/index/index_impl.hpp"
+#include "cpu/proposer.hpp"
+
+namespace concord {
+namespace {
+
+using core::kNoNode;
+using core::NodeId;
+
+// None, or the node of the label's vector, each at most once.
+std::vector<NodeId> find_all(const core::Contents& contents,
+                             std::span<const std::uint64_t> labels) {
+  std::vector<NodeId> nodes(labels.size());
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    nodes[i] = contents.labels.find(labels[i], contents.graph.size());
+  }
+  std::vector<NodeId> sorted;
+  std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(sorted),
+               [](NodeId node) { return node != kNoNode; });
+  std::sort(sorted.begin(), sorted.end());
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+  if (twice == sorted.end()) return nodes;
+  throw Error(ErrorCode::duplicate_label, "label " + std::to_string(contents.labels.label(*twice)) +
+                                              " stands twice in the call; each may stand once");
+}
+
+void expect_all_known(std::span<const NodeId> nodes, std::span<const std::uint64_t> labels) {
+  const auto unknown = std::find(nodes.begin(), nodes.end(), kNoNode);
+  if (unknown == nodes.end()) return;
+  const auto i = unknown - nodes.begin();
+  throw Error(ErrorCode::unknown_label, "no vector has label " +
+                                            std::to_string(labels[static_cast<std::size_t>(i)]) +
+                                            ", number " + std::to_string(i) + " of the call");
+}
+
+}  // namespace
+
+template <class Use>
+void Index::Impl::with_cpu(const Use& use) {
+  const core::FloatEnvironment environment;
+  cpu::CpuProposer proposer(contents, metric_kernels(), *pool, build);
+  use(proposer);
+}
+
+std::size_t Index::remove(std::span<const std::uint64_t> labels) { return impl_->remove(labels); }
+
+std::size_t Index::update(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
+                          const ProgressCallback& progress) {
+  return impl_->replace(vectors, labels, progress, Impl::Unknown::are_refused);
+}
+
+std::size_t Index::upsert(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
+                          const ProgressCallback& progress) {
+  return impl_->replace(vectors, labels, progress, Impl::Unknown::are_added);
+}
+
+void Index::flush() { impl_->flush(); }
+
+std::size_t Index::Impl::remove(std::span<const std::uint64_t> labels) {
+  expect_writable();
+  if (labels.empty()) return 0;
+  const core::WriterLock::Writing writing(writer_lock);
+  const DeviceSlot::KeptForWriter kept(device);
+  core::Graph& graph = contents.graph;
+  if (journal) journal->check_usable(graph);
+  const std::vector<NodeId> nodes = find_all(contents, labels);
+  expect_all_known(nodes, labels);
+  graph.reserve_deaths(nodes.size());
+  device.retire();
+  with_cpu([&](core::RepairingProposer& proposer) {
+    if (committer.seal_is_due()) committer.seal(proposer);
+    if (journal) journal->append_remove(labels);
+    for (const NodeId node : nodes) {
+      graph.remove(node);
+      if (committer.seal_is_due()) committer.seal(proposer);
+    }
+  });
+  give_memory_back(core::EmptySlots::in_passing);
+  return nodes.size();
+}
+
+std::size_t Index::Impl::replace(MatrixView<const float> rows,
+                                 std::span<const std::uint64_t> new_labels,
+                                 const ProgressCallback& progress, Unknown unknown) {
+  contents.vectors.check_shape(rows, "vectors");
+  check_label_count(new_labels.size(), rows.rows);
+  expect_writable();
+  if (rows.rows == 0) return 0;
+  check_labels(new_labels);
+  IndexAccess::Addition addition(*this);
+  const std::vector<NodeId> replaced = find_all(contents, new_labels);
+  if (unknown == Unknown::are_refused) expect_all_known(replaced, new_labels);
+  addition.reserve(rows.rows);
+  addition.write(
+      [&](core::VectorStore& store, std::size_t first) { store.write(first, rows, *pool); });
+  addition.label(new_labels, replaced);
+  return addition.insert(rows.rows, progress);
+}
+
+void Index::Impl::flush() {
+  expect_writable();
+  const core::WriterLock::Writing writing(writer_lock);
+  const DeviceSlot::KeptForWriter kept(device);
+  if (journal) journal->check_usable(contents.graph);
+  if (!contents.graph.pending().empty()) {
+    if (journal) journal->append_flush();
+    contents.graph.end_epoch();  // so that the next change seals if memory runs out now
+    with_cpu([&](core::RepairingProposer& proposer) { committer.seal(proposer); });
+  }
+  give_memory_back(core::EmptySlots::on_request);
+}
+
+}  // namespace concord

@@ -1,0 +1,273 @@
+// Searches of an Index: checks arguments, chooses who answers, turns keys into labels.
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+
+#include "common/base/float_environment.hpp"
+#include "common/base/stopwatch.hpp"
+#include "common/index/dispatch.hpp"
+#include "common/index/index_impl.hpp"
+
+namespace concord {
+namespace {
+
+// The parts of a mapped file that a search reads, and that are checked before.
+constexpr std::array kUsedBySearch = {core::FilePart::graph, core::FilePart::vectors,
+                                      core::FilePart::labels};
+constexpr std::array kUsedByExactSearch = {core::FilePart::vectors, core::FilePart::labels};
+
+}  // namespace
+
+SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params) const {
+  check_search(params, impl_->contents.graph.params().metric);
+  SearchResult result = result_of(queries.rows, params.k);
+  const SearchOutput out = output_of(result);
+  search(queries, params, out.labels, out.distances, out.counts);
+  return result;
+}
+
+void Index::search(MatrixView<const float> queries, const SearchParams& params,
+                   MatrixView<std::uint64_t> labels, MatrixView<float> distances,
+                   std::span<std::uint32_t> counts) const {
+  check_search(params, impl_->contents.graph.params().metric);
+  const core::FloatEnvironment environment;
+  impl_->contents.vectors.check_shape(queries, "queries");
+  impl_->answer(kUsedBySearch, queries.rows, params.k, {labels, distances, counts},
+                [&](core::Key* keys, std::uint32_t* found, DeferredLog& log) {
+                  return impl_->search(queries, params, keys, found, *impl_->pool, log);
+                });
+}
+
+SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params,
+                           const SearchOptions& options) const {
+  check_search(params, impl_->contents.graph.params().metric);
+  SearchResult result = result_of(queries.rows, params.k);
+  const SearchOutput out = output_of(result);
+  search(queries, params, options, out.labels, out.distances, out.counts);
+  return result;
+}
+
+void Index::search(MatrixView<const float> queries, const SearchParams& params,
+                   const SearchOptions& options, MatrixView<std::uint64_t> labels,
+                   MatrixView<float> distances, std::span<std::uint32_t> counts) const {
+  const std::vector<const core::MatchSet*> filters =
+      IndexAccess::filters_of(*this, options, queries.rows);
+  if (filters.empty()) return search(queries, params, labels, distances, counts);
+  check_search(params, impl_->contents.graph.params().metric);
+  const core::FloatEnvironment environment;
+  impl_->contents.vectors.check_shape(queries, "queries");
+  impl_->answer(kUsedBySearch, queries.rows, params.k, {labels, distances, counts},
+                [&](core::Key* keys, std::uint32_t* found, DeferredLog& /*log*/) {
+                  return impl_->filtered(queries, params, filters, Impl::Scan::by_rule, keys,
+                                         found);
+                });
+}
+
+SearchResult IndexAccess::search(const Index& index, cuda::DeviceMatrixView<const float> queries,
+                                 const SearchParams& params, cuda::CudaStream stream,
+                                 const FetchRows& fetch) {
+  const core::FloatEnvironment environment;
+  Index::Impl& impl = *index.impl_;
+  check_search(params, impl.contents.graph.params().metric);
+  SearchResult result = result_of(queries.rows, params.k);
+  impl.answer(kUsedBySearch, queries.rows, params.k, output_of(result),
+              [&](core::Key* keys, std::uint32_t* found, DeferredLog& log) {
+                return impl.search_there(queries, params, stream, fetch, keys, found, log);
+              });
+  return result;
+}
+
+bool IndexAccess::search_there(const Index& index, cuda::DeviceMatrixView<const float> queries,
+                               const SearchParams& params, cuda::CudaStream stream,
+                               const cuda::DeviceResults& results) {
+  const core::FloatEnvironment environment;
+  Index::Impl& impl = *index.impl_;
+  check_search(params, impl.contents.graph.params().metric);
+  DeferredLog log(impl.options.log);
+  bool answered = true;
+  log.deliver_after([&] {
+    const auto reading = impl.readers.enter();
+    impl.mapped.expect_sound(kUsedBySearch);
+    const cpu::SearchCounts work = device_or_cpu(
+        impl.device, impl.device_for(queries.rows, params), log,
+        [&](cuda::Backend& on) -> std::optional<cuda::Counters> {
+          try {
+            return on.search_there({queries, stream}, params, results);
+          } catch (const Error& error) {
+            if (error.code() != ErrorCode::invalid_vector) throw;
+            return std::nullopt;
+          }
+        },
+        [&] {
+          answered = false;
+          return cpu::SearchCounts();
+        });
+    if (answered) impl.count(queries.rows, work);
+  });
+  return answered;
+}
+
+SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t k) const {
+  check_exact(k);
+  const core::FloatEnvironment environment;
+  impl_->contents.vectors.check_shape(queries, "queries");
+  SearchResult result = result_of(queries.rows, k);
+  impl_->answer(kUsedByExactSearch, queries.rows, k, output_of(result),
+                [&](core::Key* keys, std::uint32_t* found, DeferredLog& log) {
+                  return impl_->exact(queries, k, keys, found, *impl_->pool, log);
+                });
+  return result;
+}
+
+SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t k,
+                                 const SearchOptions& options) const {
+  const std::vector<const core::MatchSet*> filters =
+      IndexAccess::filters_of(*this, options, queries.rows);
+  if (filters.empty()) return exact_search(queries, k);
+  check_exact(k);
+  const core::FloatEnvironment environment;
+  impl_->contents.vectors.check_shape(queries, "queries");
+  SearchResult result = result_of(queries.rows, k);
+  impl_->answer(kUsedByExactSearch, queries.rows, k, output_of(result),
+                [&](core::Key* keys, std::uint32_t* found, DeferredLog& /*log*/) {
+                  return impl_->filtered(queries, {.k = k}, filters, Impl::Scan::always, keys,
+                                         found);
+                });
+  return result;
+}
+
+cpu::SearchCounts Index::Impl::filtered(MatrixView<const float> rows, const SearchParams& how,
+                                        std::span<const core::MatchSet* const> filters, Scan scan,
+                                        core::Key* keys, std::uint32_t* found) const {
+  return searcher.filtered(rows, how, {filters}, scan == Scan::always, keys, found, *pool);
+}
+
+cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, const SearchParams& how,
+                                      core::Key* keys, std::uint32_t* found,
+                                      core::ThreadPool& threads, DeferredLog& log) {
+  const std::uint32_t width = std::max(how.ef, how.k);
+  cuda::Backend* const open =
+      device.get(is_worth_a_device(rows.rows), DeviceSlot::Wait::for_nothing, log);
+  const bool takes = open != nullptr && how.k > 0 && open->takes_search(rows.rows, width);
+  return device_or_cpu(
+      device, takes ? open : nullptr, log,
+      [&](cuda::Backend& on) { return on.search(rows, how, keys, found); },
+      [&] {
+        double seconds = 0;
+        cpu::SearchCounts work;
+        {
+          const core::Stopwatch watch(seconds);
+          work = searcher.search(rows, how, keys, found, threads);
+        }
+        if (open != nullptr && rows.rows > 0) open->note_cpu_search(rows.rows, width, seconds);
+        return work;
+      });
+}
+
+cuda::Backend* Index::Impl::device_for(std::size_t rows, const SearchParams& how) const {
+  cuda::Backend* const open = device.in_use();
+  const bool takes =
+      open != nullptr && how.k > 0 && open->takes_search(rows, std::max(how.ef, how.k));
+  return takes ? open : nullptr;
+}
+
+cpu::SearchCounts Index::Impl::search_there(OnDevice rows, const SearchParams& how,
+                                            cuda::CudaStream stream,
+                                            const IndexAccess::FetchRows& fetch, core::Key* keys,
+                                            std::uint32_t* found, DeferredLog& log) {
+  return device_or_cpu(
+      device, device_for(rows.rows, how), log,
+      [&](cuda::Backend& on) -> std::optional<cuda::Counters> {
+        try {
+          return on.search({rows, stream}, how, keys, found);
+        } catch (const Error& error) {
+          if (error.code() != ErrorCode::invalid_vector) throw;
+          return std::nullopt;  // on the host the message will name the query
+        }
+      },
+      [&] { return search(fetch(), how, keys, found, *pool, log); });
+}
+
+cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
+                                     std::uint32_t* found, core::ThreadPool& threads,
+                                     DeferredLog& log) {
+  const std::uint64_t n = contents.graph.size();
+  cuda::Backend* const open =
+      device.get(is_worth_a_device(rows.rows, n), DeviceSlot::Wait::for_nothing, log);
+  const bool takes = open != nullptr && k > 0 && rows.rows > 1 && n > 0 && open->takes_exact(k);
+  return device_or_cpu(
+      device, takes ? open : nullptr, log,
+      [&](cuda::Backend& on) { return on.exact(rows, k, keys, found); },
+      [&] { return searcher.exact(rows, k, keys, found, threads); });
+}
+
+template <class Run>
+void Index::Impl::answer(std::span<const core::FilePart> used, std::size_t n, std::uint32_t k,
+                         const SearchOutput& out, const Run& run) const {
+  DeferredLog log(options.log);
+  log.deliver_after([&] {
+    const auto reading = readers.enter();
+    mapped.expect_sound(used);
+    expect_room(n, k, out);
+    std::vector<core::Key> keys(n * k);
+    count(n, run(keys.data(), out.counts.data(), log));
+    write_results(keys, k, out);
+  });
+}
+
+void Index::Impl::count(std::size_t n, const cpu::SearchCounts& work) const {
+  queries += n;
+  search_distances += work.distances;
+  search_hops += work.hops;
+}
+
+bool IndexAccess::has_device(const Index& index, bool worth_it) {
+  DeferredLog log(index.impl_->options.log);
+  bool has = false;
+  log.deliver_after([&] {
+    has = index.impl_->device.get(worth_it, DeviceSlot::Wait::for_nothing, log) != nullptr;
+  });
+  return has;
+}
+
+void IndexAccess::search_keys(const Index& index, MatrixView<const float> queries,
+                              const SearchParams& params, core::Key* keys, std::uint32_t* counts,
+                              core::ThreadPool& pool) {
+  const core::FloatEnvironment environment;
+  Index::Impl& impl = *index.impl_;
+  DeferredLog log(impl.options.log);
+  log.deliver_after([&] {
+    const auto reading = impl.readers.enter();
+    impl.mapped.expect_sound(kUsedBySearch);
+    impl.count(queries.rows, impl.search(queries, params, keys, counts, pool, log));
+  });
+}
+
+void IndexAccess::exact_keys(const Index& index, MatrixView<const float> queries, std::uint32_t k,
+                             core::Key* keys, std::uint32_t* counts, core::ThreadPool& pool) {
+  const core::FloatEnvironment environment;
+  Index::Impl& impl = *index.impl_;
+  DeferredLog log(impl.options.log);
+  log.deliver_after([&] {
+    const auto reading = impl.readers.enter();
+    impl.mapped.expect_sound(kUsedByExactSearch);
+    impl.count(queries.rows, impl.exact(queries, k, keys, counts, pool, log));
+  });
+}
+
+void Index::Impl::write_results(const std::vector<core::Key>& keys, std::uint32_t k,
+                                const SearchOutput& out) const {
+  for (std::size_t q = 0; q < out.counts.size(); ++q) {
+    for (std::uint32_t j = 0; j < k; ++j) {
+      const core::Key key = keys[q * k + j];
+      const bool found = j < out.counts[q];
+      out.labels.row(q)[j] = found ? contents.labels.label(core::key_id(key)) : kNoLabel;
+      out.distances.row(q)[j] =
+          found ? core::key_distance(key) : std::numeric_limits<float>::infinity();
+    }
+  }
+}
+
+}  // namespace concord

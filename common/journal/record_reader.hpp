@@ -1,0 +1,83 @@
+// Goes through the records of a journal, one after another.
+//
+// next() returns whole records. They continue the operations of the journal's base without gap or
+// overlap. Bytes that are no sound record are the journal's end, unless something attests that a
+// crash cannot have left them; then the journal is refused. Three things attest:
+//   - the place where the index was last closed, if the bytes are before it,
+//   - a later record that says that the bytes were on disk when it was written,
+//   - a later mark of this start of the machine, since only a power cut loses what is not on disk.
+// Thread-safety: one thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "common/journal/layout.hpp"
+#include "common/journal/record.hpp"
+#include "common/system/file.hpp"
+
+namespace concord::core {
+
+/// A journal's header as it is in the file, of either version.
+struct JournalBegin {
+  file::JournalHeader header;  ///< in the form of the present version, but for the field version
+  file::ClosedAt closed;       ///< of version 1: as if it had never been closed
+};
+
+/// What follows the last sound record of a journal.
+struct JournalTail {
+  std::uint64_t bytes = 0;
+  std::uint64_t records = 0;  ///< whole ones behind a hole
+  std::uint64_t vectors = 0;  ///< in them
+};
+
+class RecordReader {
+ public:
+  /// Reads the file up to its present length, behind a sound header. `boot` is the number of this
+  /// start of the machine. Borrows the file. Throws Error(corrupt_file).
+  RecordReader(const File& file, const JournalBegin& begin, std::uint64_t boot);
+
+  /// The next record, valid until the next call; null at the end of the sound records. Throws
+  /// Error(corrupt_file), as decode(), and Error(io).
+  const Record* next();
+
+  /// Operations of the index file and of the records so far.
+  [[nodiscard]] const file::OperationCounts& counts() const noexcept { return counts_; }
+  /// The chain of the records so far.
+  [[nodiscard]] std::uint64_t chain() const noexcept { return chain_; }
+  /// Bytes of the journal up to the end of the records so far.
+  [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
+  /// What follows them, once next() has returned null.
+  [[nodiscard]] const JournalTail& tail() const noexcept { return tail_; }
+
+ private:
+  [[nodiscard]] std::uint64_t left() const noexcept { return length_ - offset_; }
+  [[nodiscard]] std::optional<file::RecordHeader> header_at(std::span<const std::byte> bytes) const;
+  std::optional<file::RecordHeader> read_header() const;
+  bool read_payload(const file::RecordHeader& header);
+  void expect_as_closed(std::uint64_t end) const;
+  void expect_to_continue() const;
+  void examine_tail();
+  void expect_not_attested_by(const file::RecordHeader& header,
+                              std::span<const std::byte> payload) const;
+
+  const File& file_;
+  std::uint32_t version_;
+  std::size_t header_bytes_;
+  file::ClosedAt closed_;
+  std::uint64_t boot_;
+  std::uint64_t seed_;
+  std::uint32_t stride_;
+  std::uint64_t length_;
+  std::uint64_t offset_;
+  std::uint64_t chain_;
+  file::OperationCounts counts_;
+  std::vector<std::byte> payload_;
+  Record record_;
+  JournalTail tail_;
+};
+
+}  // namespace concord::core

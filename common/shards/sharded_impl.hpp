@@ -1,0 +1,105 @@
+// The parts of a ShardedIndex: the shards, the threads that they share, and where the next vector
+// goes.
+//
+// Private to this folder: sharded_index.cpp (life, inspection), sharded_addition.cpp,
+// sharded_search.cpp, sharded_folder.cpp (files).
+// Invariants: every position below `next` is in its shard, and shards may have later ones, which an
+// interrupted addition left. Labels are unique over all shards.
+// Thread-safety: as sharded_index.hpp says. The writer holds `writer_lock`, and readers enter
+// `readers`, only so that the destructor can wait for them; what they read the shards guard.
+#pragma once
+
+#include <atomic>
+#include <concord/sharded_index.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/index/requests.hpp"
+#include "common/search/merge.hpp"
+#include "common/shards/manifest.hpp"
+#include "common/shards/placement.hpp"
+#include "common/shards/shared_log.hpp"
+#include "common/threads/after_fork.hpp"
+#include "common/threads/reader_gate.hpp"
+#include "common/threads/thread_pool.hpp"
+#include "common/threads/writer_lock.hpp"
+
+namespace concord {
+
+struct ShardedIndex::Impl {
+  /// Makes shard number s.
+  using MakeShard = std::function<Index(std::uint32_t s, RuntimeOptions options)>;
+  Impl(const IndexParams& index_params, const ShardParams& shard_params, ShardRuntime options,
+       const MakeShard& make);
+  /// Waits for calls that are under way on other threads.
+  ~Impl();
+  /// Releases the index without freeing it, if it must not be freed.
+  static void end(std::unique_ptr<Impl>& impl) noexcept;
+  void after_fork() noexcept;
+
+  /// As ShardedIndex::open; `wanted` has the parameters, if the caller gives them.
+  static std::unique_ptr<Impl> open(const std::filesystem::path& name,
+                                    const std::optional<core::Manifest>& wanted,
+                                    Durability durability, ShardRuntime runtime);
+  using ReadShard = std::function<Index(const std::filesystem::path& path, RuntimeOptions options)>;
+  /// What `read` makes of the files of a folder.
+  static std::unique_ptr<Impl> read(const std::filesystem::path& name, ShardRuntime runtime,
+                                    const ReadShard& read);
+  /// What the manifest of the files that are in a folder now must say.
+  [[nodiscard]] core::Manifest manifest_of_files(const std::filesystem::path& at) const;
+  /// Throws Error(duplicate_label).
+  void expect_distinct_labels() const;
+
+  /// What shard s has of them.
+  [[nodiscard]] RuntimeOptions options_of(std::size_t s, const ShardRuntime& from,
+                                          const std::shared_ptr<core::SharedLog>& to) const;
+  /// The first position that is not in its shard.
+  [[nodiscard]] std::uint64_t first_missing() const noexcept;
+  /// Runs `call` and delivers the log's messages, whether it returns or throws.
+  template <class Call>
+  void deliver_after(const Call& call) const {
+    const std::shared_ptr<core::SharedLog> to = log;
+    try {
+      call();
+    } catch (...) {
+      if (to) to->deliver();
+      throw;
+    }
+    if (to) to->deliver();
+  }
+
+  class Addition;
+  std::size_t add(const RowSource& source, std::size_t count, std::span<const std::uint64_t> labels,
+                  const ProgressCallback& progress);
+
+  struct Plan;   // how all shards are searched
+  struct Found;  // what they found
+  /// Searches all shards for each row and writes the nearest of what they found. Called by one who
+  /// has entered `readers`.
+  void search(MatrixView<const float> rows, const Plan& plan, const SearchOutput& out) const;
+  void search_piece(MatrixView<const float> rows, std::size_t first, std::size_t n,
+                    const Plan& plan, const SearchOutput& out) const;
+  /// Merges what was found for a query of the piece into row `row` of the results.
+  void write_nearest(Found& found, std::size_t query, std::vector<core::MergeHead>& heads,
+                     std::size_t row, const SearchOutput& out) const;
+
+  mutable core::ReaderGate readers;  // first, since it is aligned to cache lines
+  mutable core::WriterLock writer_lock;
+  IndexParams params;
+  ShardParams layout;
+  core::Placement placement;
+  ShardRuntime runtime;
+  std::shared_ptr<core::SharedLog> log;    ///< null if the caller has none
+  std::unique_ptr<core::ThreadPool> pool;  ///< for searches, and for bringing vectors in
+  mutable core::ThreadPool alone{1};       ///< what a thread of the pool does for one shard
+  std::vector<Index> shards;
+  std::filesystem::path folder;  ///< of an index made by open; else empty
+  std::uint64_t generation = 0;  ///< of the manifest
+  std::atomic<std::uint64_t> next{0};
+  mutable std::atomic<std::uint64_t> queries{0};
+  core::AfterFork in_child{*this};  // last: unregistered before what it changes
+};
+
+}  // namespace concord

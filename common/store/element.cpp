@@ -1,0 +1,73 @@
+#include "common/store/element.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+namespace concord::core {
+namespace {
+
+// No branch, so that several elements are narrowed at once.
+template <class Byte>
+bool narrow_to(const float* from, std::size_t count, Byte* to) noexcept {
+  constexpr float kLeast = std::numeric_limits<Byte>::min();
+  constexpr float kMost = std::numeric_limits<Byte>::max();
+  std::uint32_t differences = 0;
+  for (std::size_t e = 0; e < count; ++e) {
+    const float x = from[e];
+    const float within = x > kLeast ? (x < kMost ? x : kMost) : kLeast;
+    const auto number = static_cast<std::int32_t>(within);
+    differences |=
+        std::bit_cast<std::uint32_t>(static_cast<float>(number)) ^ std::bit_cast<std::uint32_t>(x);
+    to[e] = static_cast<Byte>(number);
+  }
+  return differences == 0;
+}
+
+bool narrow_to(const float* from, std::size_t count, float* to) noexcept {
+  std::memcpy(to, from, count * sizeof(float));
+  return true;
+}
+
+bool can_narrow(const float* elements, std::size_t count, Element to) noexcept {
+  std::array<std::uint8_t, 256> unused;
+  for (std::size_t e = 0; e < count; e += unused.size()) {
+    if (!narrow(elements + e, std::min(unused.size(), count - e), to, unused.data())) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool narrow(const float* from, std::size_t count, Element element, void* to) noexcept {
+  return with_type(element, [&]<class T>(std::type_identity<T>) {
+    return narrow_to(from, count, static_cast<T*>(to));
+  });
+}
+
+void widen(Element element, const void* from, std::size_t count, float* to) noexcept {
+  with_type(element, [&]<class T>(std::type_identity<T>) {
+    std::copy_n(static_cast<const T*>(from), count, to);
+  });
+}
+
+void Narrowest::add(const void* numbers, std::size_t count) noexcept {
+  if (element_ == Element::i8) {
+    const auto* const bytes = static_cast<const std::int8_t*>(numbers);
+    fits_u8_ = fits_u8_ && std::none_of(bytes, bytes + count, [](std::int8_t x) { return x < 0; });
+  }
+  if (element_ == Element::f32) {
+    const auto* const floats = static_cast<const float*>(numbers);
+    fits_u8_ = fits_u8_ && can_narrow(floats, count, Element::u8);
+    fits_i8_ = fits_i8_ && can_narrow(floats, count, Element::i8);
+  }
+}
+
+Element Narrowest::element() const noexcept {
+  if (fits_u8_) return Element::u8;
+  return element_ == Element::f32 && fits_i8_ ? Element::i8 : element_;
+}
+
+}  // namespace concord::core

@@ -1,0 +1,110 @@
+#include "common/store/ingest.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <concord/error.hpp>
+#include <string>
+
+#include "common/base/number_text.hpp"
+
+namespace concord::core {
+namespace {
+
+// The sum is in double and in order, so that it is the same everywhere and cannot overflow.
+double squared_norm(const float* vector, std::uint32_t dimension) noexcept {
+  double sum = 0;
+  for (std::uint32_t e = 0; e < dimension; ++e) sum += double{vector[e]} * double{vector[e]};
+  return sum;
+}
+
+// True only where squared_norm is at most kMaxSquaredNorm, and quick to tell of nearly all vectors:
+// the squares of 65,536 such elements, as many as a vector may have, sum up to less than 1e35.
+bool is_small(const float* vector, std::uint32_t dimension) noexcept {
+  constexpr float kSmall = 1e15F;
+  static_assert(1e35 < kMaxSquaredNorm);
+  std::uint32_t large = 0;  // no branch, so that several elements are compared at once
+  for (std::uint32_t e = 0; e < dimension; ++e) large |= std::abs(vector[e]) <= kSmall ? 0 : 1;
+  return large == 0;
+}
+
+bool is_allowed_norm(double squared_norm, Metric metric) noexcept {
+  return std::isfinite(squared_norm) &&
+         (metric == Metric::cosine || squared_norm <= kMaxSquaredNorm);
+}
+
+}  // namespace
+
+void check_shape(const VectorForm& form, const MatrixView<const float>& matrix, const char* what) {
+  if (matrix.rows == 0) return;
+  if (matrix.cols != form.dimension) {
+    throw Error(ErrorCode::dimension_mismatch,
+                std::string(what) + " have " + std::to_string(matrix.cols) +
+                    " columns, the index has dimension " + std::to_string(form.dimension) +
+                    (matrix.rows == form.dimension ? "; are they transposed?" : ""));
+  }
+  if (matrix.data == nullptr || matrix.stride < matrix.cols) {
+    throw Error(ErrorCode::dimension_mismatch,
+                std::string(what) + " need data and a stride of at least the number of columns");
+  }
+}
+
+bool is_allowed(const VectorForm& form, const float* vector) noexcept {
+  return is_allowed_norm(squared_norm(vector, form.dimension), form.metric);
+}
+
+bool is_large_enough(const VectorForm& form, const float* vector) noexcept {
+  constexpr float kLarge = 2e-15F;  // nearly always the first element is larger
+  static_assert(double{kLarge} * double{kLarge} > kMinSquaredNorm);
+  if (form.metric != Metric::l2sq) return true;
+  for (std::uint32_t e = 0; e < form.dimension; ++e) {
+    if (std::abs(vector[e]) > kLarge) return true;
+  }
+  const double norm = squared_norm(vector, form.dimension);
+  return norm == 0 || norm >= kMinSquaredNorm;
+}
+
+bool try_prepare(const VectorForm& form, const float* vector, float* out) noexcept {
+  // Nearly all vectors are small, and the sum of the squares waits for each addition in turn.
+  const bool needs_norm = form.metric == Metric::cosine || !is_small(vector, form.dimension);
+  const double norm = needs_norm ? squared_norm(vector, form.dimension) : 0;
+  if (!is_allowed_norm(norm, form.metric)) return false;
+  if (form.metric == Metric::cosine) {
+    const double scale = norm > 0 ? 1 / std::sqrt(norm) : 0;
+    for (std::uint32_t e = 0; e < form.dimension; ++e) {
+      out[e] = static_cast<float>(vector[e] * scale);
+    }
+  } else {
+    std::copy(vector, vector + form.dimension, out);
+  }
+  std::fill(out + form.dimension, out + form.stride, 0.0f);
+  return true;
+}
+
+void refuse_vector(const VectorForm& form, const float* vector, const char* what,
+                   std::size_t number) {
+  const std::string name = std::string(what) + " " + std::to_string(number);
+  for (std::uint32_t e = 0; e < form.dimension; ++e) {
+    if (!std::isfinite(vector[e])) {
+      throw Error(ErrorCode::invalid_vector,
+                  name + " has " + (std::isnan(vector[e]) ? "NaN" : "an infinity") +
+                      " at element " + std::to_string(e) + "; every element must be finite");
+    }
+  }
+  if (!is_large_enough(form, vector)) {
+    throw Error(ErrorCode::invalid_vector,
+                name + " has a squared norm below " + text_of(static_cast<float>(kMinSquaredNorm)) +
+                    " and is not zero, so that distances underflow float; scale the data up");
+  }
+  throw Error(ErrorCode::invalid_vector,
+              name + " has a squared norm above " + text_of(static_cast<float>(kMaxSquaredNorm)) +
+                  ", beyond which distances overflow float; scale the data down");
+}
+
+bool is_stored_form(const VectorForm& form, const float* row) noexcept {
+  return (is_small(row, form.dimension) || squared_norm(row, form.dimension) <= kMaxSquaredNorm) &&
+         std::all_of(row + form.dimension, row + form.stride,
+                     [](float x) { return std::bit_cast<std::uint32_t>(x) == 0; });
+}
+
+}  // namespace concord::core

@@ -1,0 +1,154 @@
+#include "common/store/vector_store.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "common/base/key.hpp"
+
+namespace concord::core {
+namespace {
+
+// Normalised vectors are never bytes.
+Element first_element(Metric metric) noexcept {
+  return metric == Metric::cosine ? Element::f32 : Element::u8;
+}
+
+constexpr std::size_t kRowsAtOnce = 256;
+
+}  // namespace
+
+VectorStore::VectorStore(const IndexParams& params, const ReaderGate* gate)
+    : form_(params), gate_(gate) {
+  publish(first_element(params.metric));
+}
+
+void VectorStore::publish(Element element) noexcept {
+  stored_.store(memory_.data() + static_cast<std::uintptr_t>(element));
+}
+
+void VectorStore::resize(std::size_t rows) {
+  memory_.resize(rows * row_bytes());
+  size_ = rows;
+  publish(element());
+  if (gate_ == nullptr || gate_->is_empty()) memory_.free_left();
+}
+
+// ---------------------------------------------------------------------------------------- writing
+
+void VectorStore::write(std::size_t first, MatrixView<const float> vectors, ThreadPool& pool,
+                        std::size_t number) {
+  if (element() != Element::f32) {
+    if (write_bytes(first, vectors, pool)) return;
+    check(vectors, pool, number);  // before all rows change for vectors that are then refused
+    turn_to_floats(first);
+  }
+  pool.for_each(vectors.rows, kRowsAtOnce, [&](std::size_t r) {
+    const float* const vector = vectors.row(r);
+    prepare(vector, float_row(first + r), "vector", number + r);
+    if (!is_large_enough(form_, vector)) refuse_vector(form_, vector, "vector", number + r);
+  });
+}
+
+void VectorStore::restore(std::size_t first, std::size_t n, const float* rows, ThreadPool& pool) {
+  if (element() != Element::f32) {
+    if (write_bytes(first, {rows, n, dimension(), stride()}, pool)) return;
+    turn_to_floats(first);
+  }
+  std::copy(rows, rows + n * stride(), float_row(first));
+}
+
+void VectorStore::check(const MatrixView<const float>& vectors, ThreadPool& pool,
+                        std::size_t number) const {
+  pool.for_each(vectors.rows, kRowsAtOnce, [&](std::size_t r) {
+    const float* const vector = vectors.row(r);
+    if (!is_allowed(form_, vector) || !is_large_enough(form_, vector)) {
+      refuse_vector(form_, vector, "vector", number + r);
+    }
+  });
+}
+
+bool VectorStore::write_bytes(std::size_t first, const MatrixView<const float>& vectors,
+                              ThreadPool& pool) {
+  if (element() == Element::u8) {
+    if (write_as(Element::u8, first, vectors, pool)) return true;
+    if (!are_also_i8(first)) return false;
+  }
+  if (!write_as(Element::i8, first, vectors, pool)) return false;
+  publish(Element::i8);
+  return true;
+}
+
+bool VectorStore::write_as(Element element, std::size_t first,
+                           const MatrixView<const float>& vectors, ThreadPool& pool) {
+  std::atomic<bool> fit{true};
+  pool.for_each(vectors.rows, kRowsAtOnce, [&](std::size_t r) {
+    if (!fit.load(std::memory_order_relaxed)) return;
+    std::byte* const to = memory_.data() + (first + r) * stride();
+    std::fill(to + dimension(), to + stride(), std::byte{0});
+    if (!core::narrow(vectors.row(r), dimension(), element, to)) fit = false;
+  });
+  return fit;
+}
+
+// Bytes below 128 mean the same with a sign and without.
+bool VectorStore::are_also_i8(std::size_t rows) const noexcept {
+  std::byte all{0};
+  for (std::size_t e = 0; e < rows * stride(); ++e) all |= memory_[e];
+  return all < std::byte{128};
+}
+
+void VectorStore::turn_to_floats(std::size_t rows) {
+  VirtualArray<std::byte> memory;
+  memory.resize(size_ * row_bytes(Element::f32));
+  copy(0, rows, reinterpret_cast<float*>(memory.data()));
+  std::swap(memory_, memory);
+  publish(Element::f32);
+  if (gate_ != nullptr) gate_->wait_for_readers();
+}
+
+// ---------------------------------------------------------------------------------- reading, files
+
+const void* VectorStore::read_as(Element element, std::size_t first, std::size_t n,
+                                 std::uint8_t* buffer) const noexcept {
+  const StoredRows from = rows();
+  // A number that both kinds of bytes hold has the same bits in both.
+  if (bytes_of(element) == bytes_of(from.element)) return row(from, first);
+  core::narrow(static_cast<const float*>(from.data) + first * stride(), n * stride(), element,
+               buffer);
+  return buffer;
+}
+
+std::byte* VectorStore::begin_import(Element element, std::size_t rows) {
+  if (bytes_of(element) != bytes_of(this->element())) memory_ = {};
+  publish(element);
+  resize(rows);
+  return memory_.data();
+}
+
+void VectorStore::narrow() {
+  const Element element = narrowest(size_);
+  if (bytes_of(element) != bytes_of(this->element())) {
+    VirtualArray<std::byte> memory;
+    memory.resize(size_ * row_bytes(element));
+    core::narrow(float_row(0), size_ * stride(), element, memory.data());
+    memory_ = std::move(memory);
+  }
+  publish(element);
+}
+
+void VectorStore::map(const File& file, std::uint64_t offset, Element element, std::size_t rows) {
+  memory_ = VirtualArray<std::byte>(file, offset, rows * row_bytes(element));
+  size_ = rows;
+  publish(element);
+}
+
+bool VectorStore::has_stored_form(std::size_t i) const noexcept {
+  const StoredRows from = rows();
+  if (from.element == Element::f32) return is_stored_form(float_row(i));
+  const std::byte* const bytes = row(from, i);
+  return std::all_of(bytes + dimension(), bytes + stride(),
+                     [](std::byte x) { return x == std::byte{0}; });
+}
+
+}  // namespace concord::core

@@ -1,0 +1,127 @@
+// Search of the live graph for one query: the walk of Malkov & Yashunin, algorithm 5.
+//
+// Thread-safety: any number of threads, beside the writer; one Scratch per thread.
+#pragma once
+
+#include <algorithm>
+#include <concord/params.hpp>
+
+#include "common/graph/graph.hpp"
+#include "cpu/beam_search.hpp"
+#include "cpu/living_ids.hpp"
+
+namespace concord::cpu {
+
+// A View is a LiveView, or a SlidingView while nodes slide.
+
+/// From the entry point to the node of layer 1 that no neighbor improves on.
+template <class View>
+core::Key descend(const core::Graph& graph, View live, const Scorer& scorer, const Query& query,
+                  Scratch& scratch) {
+  float distance;
+  scorer.score(query, &live.entry.node, 1, &distance);
+  ++scratch.counts.distances;
+  core::Key closest = core::make_key(distance, live.entry.node);
+  for (std::uint32_t layer = live.entry.level; layer > 0; --layer) {
+    const auto visit_links = [&](core::NodeId node, const auto& visit) {
+      graph.visit_live(live, node, layer, visit);
+    };
+    closest = greedy_descent(scorer, query, closest, visit_links, scratch);
+  }
+  return closest;
+}
+
+/// Fills scratch.list with the candidates of layer 0, from a node of it on.
+template <class View, class Reach, class Accept>
+void search_base(const core::Graph& graph, View live, const Scorer& scorer, const Query& query,
+                 core::Key from, std::uint32_t ef, const Reach& reach, const Accept& accept,
+                 Scratch& scratch) {
+  const auto visit_links = [&](core::NodeId node, const auto& visit) {
+    graph.visit_live(live, node, 0, visit);
+  };
+  const auto prefetch_links = [&](core::NodeId node) { graph.base().prefetch(node); };
+  beam_search(scorer, query, from, ef, visit_links, prefetch_links, reach, accept, scratch);
+}
+
+/// Fills scratch.list with ids of the view. False if it has fewer candidates than a search of a
+/// graph at rest finds, of which `accepted` are accepted.
+template <class View, class Accept>
+bool fill_list(const core::Graph& graph, View live, const core::VectorStore& vectors,
+               const MetricKernels& kernels, const float* vector, const SearchParams& params,
+               const Accept& accept, core::NodeId accepted, Scratch& scratch) {
+  const std::uint32_t ef = std::max(params.ef, params.k);
+  const Scorer scorer(vectors, kernels);  // after the view, so that it has all vectors of it
+  const Query query = scorer.as_query(vector, scratch.query_bytes.data());
+  if (live.entry.node == core::kNoNode || params.k == 0) {
+    scratch.list.reset(1);
+    return true;
+  }
+  const core::Key closest = descend(graph, live, scorer, query, scratch);
+  const core::AdaptiveReach reach{params.k, core::reach_factor(params.slack)};
+  const bool is_unlimited = reach.factor == core::kUnlimitedReach;
+  if (is_unlimited) {
+    search_base(graph, live, scorer, query, closest, ef, core::UnlimitedReach{}, accept, scratch);
+  } else {
+    search_base(graph, live, scorer, query, closest, ef, reach, accept, scratch);
+  }
+  return scratch.list.size() >= std::min(is_unlimited ? ef : params.k, accepted);
+}
+
+/// Repeats fill(view), which fills a list, until no seal has spoilt it. A search that passes lists
+/// while a seal moves links between them may miss what it would have found before and after. Where
+/// that left it with too little, it is repeated; and where a seal began to unlink nodes, since the
+/// view may lack what has replaced them. It never waits for the seal to go on: the graph is whole
+/// at every moment.
+template <class Fill>
+void fill_beside_seals(const core::Graph& graph, const Fill& fill) {
+  std::uint64_t seals;
+  std::uint64_t unlinkings;
+  bool enough;
+  do {
+    seals = graph.seals();
+    unlinkings = graph.unlinkings();
+    enough = graph.is_sliding() ? fill(graph.sliding_view()) : fill(graph.live());
+  } while (graph.unlinkings() != unlinkings || (!enough && graph.was_sealing_since(seals)));
+}
+
+/// Collects the results of query number `index`, a vector in its stored form, among the ids that
+/// `accept` accepts, whatever else the graph holds. Not inlined, so that its loops need not share
+/// registers with the loop over queries.
+template <class Accept, class Results>
+[[gnu::noinline]] void search_query(const core::Graph& graph, const core::VectorStore& vectors,
+                                    const MetricKernels& kernels, const float* vector,
+                                    const SearchParams& params, const Accept& accept,
+                                    const Results& results, std::size_t index, Scratch& scratch) {
+  fill_beside_seals(graph, [&](auto live) {
+    const core::NodeId accepted = live.size - std::min(live.size, accept.others());
+    return fill_list(graph, live, vectors, kernels, vector, params, accept, accepted, scratch);
+  });
+  results.collect(index, scratch.list);
+}
+
+/// As fill_list, among the ids that live. Asks about each id only while tombstones are linked: of a
+/// view that was taken before, it finds none of them later.
+template <class View>
+bool fill_with_living(const core::Graph& graph, View live, const core::VectorStore& vectors,
+                      const MetricKernels& kernels, const float* vector, const SearchParams& params,
+                      Scratch& scratch) {
+  const auto fill = [&](const auto& accept) {
+    return fill_list(graph, live, vectors, kernels, vector, params, accept, live.living, scratch);
+  };
+  if (graph.tombstones_linked() == 0) return fill(core::AllIds{});
+  return fill(LivingIds(graph, live.size));
+}
+
+/// As search_query, among the ids that live.
+template <class Results>
+[[gnu::noinline]] void search_living(const core::Graph& graph, const core::VectorStore& vectors,
+                                     const MetricKernels& kernels, const float* vector,
+                                     const SearchParams& params, const Results& results,
+                                     std::size_t index, Scratch& scratch) {
+  fill_beside_seals(graph, [&](auto live) {
+    return fill_with_living(graph, live, vectors, kernels, vector, params, scratch);
+  });
+  results.collect(index, scratch.list);
+}
+
+}  // namespace concord::cpu

@@ -1,0 +1,143 @@
+// Filters, and searches among what they let match, which only an Index has.
+#include <concord/filter.hpp>
+#include <vector>
+
+#include "answers.hpp"
+#include "changes.hpp"
+#include "gil.hpp"
+#include "number.hpp"
+#include "pieces.hpp"
+
+namespace nb = nanobind;
+
+namespace concord::python {
+namespace {
+
+std::span<const std::uint8_t> bytes_of(const Array& array) {
+  return {reinterpret_cast<const std::uint8_t*>(array.data()), array.cols()};
+}
+
+/// The filters of a search's queries, borrowed from Python objects that outlive the search.
+class Filters {
+ public:
+  explicit Filters(nb::handle given) {
+    if (nb::isinstance<Filter>(given)) {
+      of_all_ = nb::cast<const Filter*>(given);
+      return;
+    }
+    for (const nb::handle filter : given) {
+      of_each_.push_back(filter.is_none() ? nullptr : nb::cast<const Filter*>(filter));
+    }
+  }
+
+  void expect_one_each(std::size_t queries) const {
+    if (of_all_ != nullptr || of_each_.size() == queries) return;
+    throw Error(ErrorCode::invalid_parameter, std::to_string(of_each_.size()) + " filters for " +
+                                                  std::to_string(queries) +
+                                                  " queries; there must be one each");
+  }
+  /// Those of `count` queries from number `first` on.
+  [[nodiscard]] SearchOptions of(std::size_t first, std::size_t count) const {
+    if (of_all_ != nullptr) return {.filter = of_all_};
+    return {.filters = std::span(of_each_).subspan(first, count)};
+  }
+
+ private:
+  const Filter* of_all_ = nullptr;
+  std::vector<const Filter*> of_each_;
+};
+
+}  // namespace
+
+template <class Core>
+template <class Search>
+nb::object PythonIndexOf<Core>::among(const Array& queries, std::uint32_t k, nb::handle filters,
+                                      nb::handle out, std::size_t piece,
+                                      const Search& search) const {
+  if (queries.on_device()) {
+    throw Error(ErrorCode::unsupported,
+                "a search with a filter reads queries from host memory only");
+  }
+  const Filters given(filters);
+  given.expect_one_each(queries.rows());
+  const Reading reading(*lock_);
+  use_first(used_links_, [&] { (void)index_->search({}, {}); });
+  search(MatrixView<const float>(), SearchOptions());  // refuses k before memory is taken
+  const Answers answers(queries.rows(), k, queries.ndim() == 1, out);
+  in_pieces(
+      queries, [&] { return piece; },
+      [&](std::size_t first, MatrixView<const float> rows) {
+        answers.put(search(rows, given.of(first, rows.rows)), first);
+      });
+  return answers.arrays(labels_fit());
+}
+
+template <class Core>
+nb::object PythonIndexOf<Core>::search_among(
+    nb::handle queries, nb::handle k, nb::handle ef, nb::handle slack, nb::handle filters,
+    nb::handle out) const requires std::is_same_v<Core, Index> {
+  const Array rows(queries, "queries");
+  const SearchParams how{number32(k, "k"), number32(ef, "ef"), real_number(slack, "slack")};
+  return among(rows, how.k, filters, out, queries_per_piece(std::max(how.ef, how.k)),
+               [&](MatrixView<const float> piece, const SearchOptions& options) {
+                 return index_->search(piece, how, options);
+               });
+}
+
+template <class Core>
+nb::object PythonIndexOf<Core>::exact_search_among(
+    nb::handle queries, nb::handle k, nb::handle filters,
+    nb::handle out) const requires std::is_same_v<Core, Index> {
+  const Array rows(queries, "queries");
+  const std::uint32_t width = number32(k, "k");
+  return among(rows, width, filters, out, 4 * workers(),
+               [&](MatrixView<const float> piece, const SearchOptions& options) {
+                 return index_->exact_search(piece, width, options);
+               });
+}
+
+template <class Core>
+Filter PythonIndexOf<Core>::filter_of_mask(
+    nb::handle mask) const requires std::is_same_v<Core, Index> {
+  const Array bytes(mask, "mask");
+  const Reading reading(*lock_);
+  const WithoutGil released;
+  return Filter::of_mask(*index_, bytes_of(bytes));
+}
+
+template <class Core>
+Filter PythonIndexOf<Core>::filter_of_bits(nb::handle bits, std::size_t count, std::size_t offset)
+    const requires std::is_same_v<Core, Index> {
+  const Array bytes(bits, "bits");
+  const Reading reading(*lock_);
+  const WithoutGil released;
+  return Filter::of_bits(*index_, bytes_of(bytes), count, offset);
+}
+
+template <class Core>
+Filter PythonIndexOf<Core>::filter_of_labels(
+    nb::handle labels) const requires std::is_same_v<Core, Index> {
+  const Array array(labels, "labels");
+  const Reading reading(*lock_);
+  const WithoutGil released;
+  return Filter::of_labels(*index_, labels_of(array));
+}
+
+template <class Core>
+Filter PythonIndexOf<Core>::filter_of_range(
+    std::size_t first, std::size_t last) const requires std::is_same_v<Core, Index> {
+  const Reading reading(*lock_);
+  const WithoutGil released;
+  return Filter::of_range(*index_, first, last);
+}
+
+template nb::object PythonIndexOf<Index>::search_among(nb::handle, nb::handle, nb::handle,
+                                                       nb::handle, nb::handle, nb::handle) const;
+template nb::object PythonIndexOf<Index>::exact_search_among(nb::handle, nb::handle, nb::handle,
+                                                             nb::handle) const;
+template Filter PythonIndexOf<Index>::filter_of_mask(nb::handle) const;
+template Filter PythonIndexOf<Index>::filter_of_bits(nb::handle, std::size_t, std::size_t) const;
+template Filter PythonIndexOf<Index>::filter_of_labels(nb::handle) const;
+template Filter PythonIndexOf<Index>::filter_of_range(std::size_t, std::size_t) const;
+
+}  // namespace concord::python

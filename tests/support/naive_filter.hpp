@@ -1,0 +1,186 @@
+// The rule of a filtered search (ARCHITECTURE.md, "A filtered search"), written down once more:
+// with sets that forget nothing.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "cpu/scorer.hpp"
+#include "tests/support/graph_builder.hpp"
+
+namespace concord::test {
+
+/// Which way a query went.
+enum class Way { nothing, all, scan, walk, costly, at_this_rate, fell_short };
+
+class NaiveFilter {
+ public:
+  using Keys = std::set<core::Key>;
+
+  /// `ids` are those of the filter when it was made; `alive(id)` tells which can still be found.
+  NaiveFilter(const core::Graph& graph, const core::VectorStore& vectors,
+              const cpu::MetricKernels& kernels, std::vector<core::NodeId> ids,
+              const std::function<bool(core::NodeId)>& alive)
+      : graph_(graph),
+        links_(all_links(graph)),
+        vectors_(vectors),
+        scorer_(vectors, kernels),
+        ids_(std::move(ids)) {
+    for (core::NodeId id = 0; id < graph.size(); ++id) n_ += alive(id) ? 1 : 0;
+    for (const core::NodeId id : ids_) {
+      if (alive(id)) matches_.insert(id);
+    }
+    for (core::NodeId id = 0; id < graph.size(); ++id) {
+      if (alive(id)) living_.insert(id);
+    }
+  }
+
+  /// The results for a query in its stored form, nearest first.
+  std::vector<core::Key> search(const float* vector, const SearchParams& params) {
+    std::vector<std::uint8_t> bytes(vectors_.stride());
+    query_ = scorer_.as_query(vector, bytes.data());
+    const std::uint64_t ef = std::max(params.ef, params.k);
+    const std::uint64_t hops =
+        std::isinf(params.slack) ? ef : std::min<std::uint64_t>(ef, 4ull * params.k);
+    width_ = std::max<std::uint64_t>(hops, 16);
+    const std::uint64_t m = matches_.size();
+    if (m == 0 || params.k == 0) return ended(Way::nothing, {}, 0);
+    if (m == n_) return ended(Way::all, walk(params, living_, false).first, params.k);
+    if (m * vectors_.stride() <= 8192 * width_) return ended(Way::scan, scan(), params.k);
+    const auto [found, way] = walk(params, matches_, true);
+    if (way != Way::walk) return ended(way, scan(), params.k);
+    if (found.size() < std::min<std::size_t>(params.k, m)) {
+      return ended(Way::fell_short, scan(), params.k);
+    }
+    return ended(Way::walk, found, params.k);
+  }
+
+  std::map<Way, std::size_t> ways;
+
+ private:
+  core::Key key_of(core::NodeId id) const {
+    float distance = 0;
+    scorer_.score(query_, &id, 1, &distance);
+    return core::make_key(distance, id);
+  }
+  std::vector<core::Key> ended(Way way, const Keys& keys, std::size_t k) {
+    ++ways[way];
+    std::vector<core::Key> nearest(keys.begin(), keys.end());
+    if (nearest.size() > k) nearest.resize(k);
+    return nearest;
+  }
+  Keys scan() const {
+    Keys keys;
+    for (const core::NodeId id : matches_) keys.insert(key_of(id));
+    return keys;
+  }
+  core::Key descend() const {
+    const core::EntryPoint entry = graph_.entry_point();
+    core::Key nearest = key_of(entry.node);
+    for (std::uint32_t layer = entry.level; layer > 0; --layer) {
+      for (core::Key from = 0; from != nearest;) {
+        from = nearest;
+        for (const core::NodeId id : links_[core::key_id(from)][layer]) {
+          nearest = std::min(nearest, key_of(id));
+        }
+      }
+    }
+    return nearest;
+  }
+
+  /// The neighbors of a node in the derived graph, and the work of finding them.
+  std::pair<std::vector<core::NodeId>, std::uint64_t> neighbors(core::NodeId node) const {
+    std::vector<core::NodeId> matching;
+    std::vector<core::NodeId> queue;
+    const auto& row = links_[node][0];
+    for (const core::NodeId id : row) (matches_.contains(id) ? matching : queue).push_back(id);
+    const std::uint64_t c = matching.size();
+    const std::uint64_t M = graph_.params().M;
+    if (c >= M) return {matching, 1};
+    const std::uint64_t wanted = std::max<std::uint64_t>(2 * M, 16);
+    const std::uint64_t share = std::max<std::uint64_t>(
+        {c * n_, static_cast<std::uint64_t>(matches_.size()) * row.size(), 1});
+    const std::uint64_t lists =
+        std::min<std::uint64_t>(512, ((wanted - c) * n_ + share - 1) / share);
+    for (std::size_t i = 0; i < queue.size() && i < lists; ++i) {
+      for (const core::NodeId id : links_[queue[i]][0]) {
+        if (matches_.contains(id)) {
+          matching.push_back(id);
+        } else if (queue.size() < lists) {
+          queue.push_back(id);
+        }
+      }
+    }
+    return {matching, 1 + lists};
+  }
+
+  /// A beam search among `nodes`: of the derived graph, or of the graph itself.
+  std::pair<Keys, Way> walk(const SearchParams& params, const std::set<core::NodeId>& nodes,
+                            bool derived) const {
+    const std::uint64_t ef = std::max(params.ef, params.k);
+    const float factor = (1.0f + params.slack) * (1.0f + params.slack);
+    Keys best;
+    Keys open;
+    std::set<core::NodeId> seen;
+    std::uint64_t work = 0;
+    const auto see = [&](core::NodeId id) {
+      if (!seen.insert(id).second) return;
+      const core::Key key = key_of(id);
+      open.insert(key);
+      if (nodes.contains(id)) best.insert(key);
+      if (best.size() > ef) open.erase(best.extract(std::prev(best.end())).value());
+    };
+    const auto expand = [&](core::NodeId id) {
+      const auto [next, cost] =
+          derived ? neighbors(id) : std::pair(links_[id][0], std::uint64_t{1});
+      work += cost;
+      for (const core::NodeId other : next) see(other);
+    };
+    const core::NodeId nearest = core::key_id(descend());
+    if (!derived || nodes.contains(nearest)) {
+      see(nearest);
+    } else {
+      expand(nearest);
+    }
+    for (std::uint64_t i = 0; derived && i < 64; ++i) {
+      const core::NodeId seed = ids_[(2 * i + 1) * ids_.size() / 128];
+      if (matches_.contains(seed)) see(seed);
+    }
+    for (std::uint64_t hops = 1; !open.empty(); ++hops) {
+      const core::Key next = *open.begin();
+      if (best.size() == ef && next > *best.rbegin()) break;
+      if (!std::isinf(factor) && best.size() >= params.k) {
+        const float kth = core::key_distance(*std::next(best.begin(), params.k - 1));
+        if (core::key_distance(next) > (kth < 0 ? 0.0f : kth * factor)) break;
+      }
+      open.erase(open.begin());
+      expand(core::key_id(next));
+      const std::uint64_t m = matches_.size();
+      if (!derived) continue;
+      if (work > m) return {{}, Way::costly};
+      if (hops >= 8 && hops < width_ && 512 * work * width_ > hops * m * vectors_.stride()) {
+        return {{}, Way::at_this_rate};
+      }
+    }
+    return {best, Way::walk};
+  }
+
+  const core::Graph& graph_;
+  Links links_;
+  const core::VectorStore& vectors_;
+  cpu::Scorer scorer_;
+  cpu::Query query_{};
+  std::vector<core::NodeId> ids_;
+  std::set<core::NodeId> matches_;
+  std::set<core::NodeId> living_;
+  std::uint64_t n_ = 0;
+  std::uint64_t width_ = 0;
+};
+
+}  // namespace concord::test
