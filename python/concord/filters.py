@@ -20,7 +20,7 @@ Which: TypeAlias = (
     "Filter | slice | SupportsArray | Sequence[SupportsIndex] | "
     "Callable[[npt.NDArray[np.int64 | np.uint64]], SupportsArray]"
 )
-"""Which vectors a search may find: see :meth:`Index.filter`."""
+"""Which vectors a search may find, as :meth:`Index.filter` takes them."""
 
 ALLOWED = "allowed are masks of booleans or uint8, labels, slices, callables and concord.Filter"
 

@@ -33,10 +33,15 @@ void add(Index& index, std::size_t count) {
 }
 void add_rest(Index& index) { add(index, kRows - index.size()); }
 
-/// The devices of a test: immediate, late, and in random order.
+/// The devices of a test: immediate, late, and in random order; under sanitizers, late and at once.
 std::vector<HostDevices::Make> kinds_of_device() {
-  return {[] { return std::make_unique<Watched<cuda::HostDevice>>(); }, HostDevices::deferred(0),
-          HostDevices::deferred(1), HostDevices::deferred(2)};
+  std::vector<HostDevices::Make> kinds{[] { return std::make_unique<Watched<cuda::HostDevice>>(); },
+                                       HostDevices::deferred(0)};
+  if (full_scale()) {
+    kinds.push_back(HostDevices::deferred(1));
+    kinds.push_back(HostDevices::deferred(2));
+  }
+  return kinds;
 }
 
 /// Runs `life` on an index of each kind of device, and expects the CPU's bytes at its end.

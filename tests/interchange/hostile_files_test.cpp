@@ -298,7 +298,8 @@ template <class T>
 std::vector<char> array_of(const std::vector<T>& values) {
   std::vector<char> bytes(8 + values.size() * sizeof(T));
   write_at(bytes, 0, std::uint64_t{values.size()});
-  std::memcpy(bytes.data() + 8, values.data(), values.size() * sizeof(T));
+  const auto* first = reinterpret_cast<const char*>(values.data());  // null where there are none
+  std::copy(first, first + values.size() * sizeof(T), bytes.begin() + 8);
   return bytes;
 }
 std::vector<char> linear(const std::vector<float>& matrix, const std::vector<float>& bias) {
