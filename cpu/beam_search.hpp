@@ -19,6 +19,7 @@
 #include "common/search/filter_rule.hpp"
 #include "common/search/reach.hpp"
 #include "cpu/candidate_list.hpp"
+#include "cpu/reached_nodes.hpp"
 #include "cpu/scorer.hpp"
 #include "cpu/split_candidates.hpp"
 #include "cpu/visited_table.hpp"
@@ -49,11 +50,12 @@ struct Scratch {
   SearchCounts counts;
   CandidateList others;  ///< of ids that may not be results; unused where all may
   std::unique_ptr<FilterScratch> filtered;  ///< null before the first filtered walk
+  ReachedNodes reached;                     ///< unused but by range searches
 
   /// Memory behind the members.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return list.bytes() + others.bytes() + visited.bytes() + query.capacity() * sizeof(float) +
-           query_bytes.capacity() + (filtered ? filtered->bytes() : 0);
+           query_bytes.capacity() + (filtered ? filtered->bytes() : 0) + reached.bytes();
   }
 };
 
@@ -105,20 +107,15 @@ SplitCandidates<Accept> candidates_of(const Accept& accept, Scratch& scratch) no
   return {accept, scratch.list, scratch.others};
 }
 
-/// Fills scratch.list with the (approximately) `ef` nodes of the layer nearest to the query that
-/// are within `reach` and that `accept` accepts. `prefetch_links(node)` may begin to fetch a list
-/// that will be visited soon.
-template <class VisitLinks, class PrefetchLinks, class Reach, class Accept>
-void beam_search(const Scorer& scorer, const Query& query, core::Key from, std::size_t ef,
-                 const VisitLinks& visit_links, const PrefetchLinks& prefetch_links,
-                 const Reach& reach, const Accept& accept, Scratch& scratch) {
+/// Expands the closest candidate of `list` until all are expanded that are within `reach`, and
+/// inserts what it meets. `prefetch_links(node)` may begin to fetch a list that will be visited
+/// soon. REQUIRES that scratch.visited was reset.
+template <class List, class VisitLinks, class PrefetchLinks, class Reach>
+[[gnu::always_inline]] inline void expand_candidates(const Scorer& scorer, const Query& query,
+                                                     List& list, const VisitLinks& visit_links,
+                                                     const PrefetchLinks& prefetch_links,
+                                                     const Reach& reach, Scratch& scratch) {
   constexpr std::size_t kSoon = 4;  // a candidate this near the front will be expanded shortly
-  auto&& list = candidates_of(accept, scratch);
-  list.reset(ef);
-  list.insert(from);
-  scratch.visited.reset(reach.hops(ef));
-  scratch.visited.marker().mark(core::key_id(from));
-
   for (std::size_t hops = 1;; ++hops) {
     if (list.is_done() || reach.ends(list, list.closest())) return;
     const core::NodeId node = list.expand_closest();
@@ -140,6 +137,20 @@ void beam_search(const Scorer& scorer, const Query& query, core::Key from, std::
       if (list.insert(core::make_key(scratch.distances[j], id)) < kSoon) prefetch_links(id);
     }
   }
+}
+
+/// Fills scratch.list with the (approximately) `ef` nodes of the layer nearest to the query that
+/// are within `reach` and that `accept` accepts.
+template <class VisitLinks, class PrefetchLinks, class Reach, class Accept>
+void beam_search(const Scorer& scorer, const Query& query, core::Key from, std::size_t ef,
+                 const VisitLinks& visit_links, const PrefetchLinks& prefetch_links,
+                 const Reach& reach, const Accept& accept, Scratch& scratch) {
+  auto&& list = candidates_of(accept, scratch);
+  list.reset(ef);
+  list.insert(from);
+  scratch.visited.reset(reach.hops(ef));
+  scratch.visited.marker().mark(core::key_id(from));
+  expand_candidates(scorer, query, list, visit_links, prefetch_links, reach, scratch);
 }
 
 }  // namespace concord::cpu

@@ -54,12 +54,13 @@ struct WalkedGraph {
   const Query& query;
 };
 
-template <class Matches, class Reach>
+/// A List is a CandidateList, or ReachedNodes for a closure.
+template <class Matches, class Reach, class List>
 class FilteredWalk {
  public:
   /// Borrows all that its arguments name. Throws std::bad_alloc.
   FilteredWalk(const WalkedGraph& over, const core::FilterRule& rule, const Matches& matches,
-               const Reach& reach, Scratch& scratch)
+               const Reach& reach, List& list, Scratch& scratch)
       : over_(over),
         lists_(over.graph.base()),
         rule_(rule),
@@ -67,13 +68,12 @@ class FilteredWalk {
         reach_(reach),
         scratch_(scratch),
         own_(own(scratch)),
-        list_(scratch.list) {}
+        list_(list) {}
 
-  /// Fills scratch.list with matches. False if the walk was given up; the list is then of no use.
+  /// Fills the list with matches. False if the walk was given up; the list is then of no use.
   [[nodiscard]] bool run(std::span<const core::NodeId> ids, std::size_t ef) {
     list_.reset(ef);
-    scratch_.visited.reset(reach_.hops(ef));
-    own_.passed.reset(reach_.hops(ef));
+    forget(reach_.hops(ef));
     begin(descend(over_.graph, over_.live, over_.scorer, over_.query, scratch_), ids);
     for (std::uint64_t hops = 1; !list_.is_done(); ++hops) {
       if (reach_.ends(list_, list_.closest())) break;
@@ -83,8 +83,24 @@ class FilteredWalk {
     }
     return true;
   }
+  /// Expands the matches of the list, and all that enter it, in any order. False if that costs as
+  /// much as a scan.
+  [[nodiscard]] bool close() {
+    forget(list_.size());
+    for (std::uint64_t hops = 1; !list_.is_done(); ++hops) {
+      scratch_.visited.make_room(hops);
+      expand(list_.expand_closest());
+      if (rule_.costs_a_scan(work_)) return false;
+    }
+    return true;
+  }
 
  private:
+  void forget(std::size_t hops) {
+    scratch_.visited.reset(hops);
+    own_.passed.reset(hops);
+  }
+
   static constexpr std::size_t kSoon = 4;     // as in beam_search()
   static constexpr std::uint32_t kAhead = 6;  // lists that are fetched while one is read
 
@@ -195,7 +211,7 @@ class FilteredWalk {
   const Reach& reach_;
   Scratch& scratch_;
   FilterScratch& own_;
-  CandidateList& list_;
+  List& list_;
   std::uint32_t met_ = 0;     ///< ids in scratch.ids that are not scored yet
   std::uint32_t others_ = 0;  ///< ids in own_.bridges
   std::uint64_t work_ = 0;

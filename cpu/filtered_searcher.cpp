@@ -1,5 +1,6 @@
-// The Searcher's filtered searches: queries in blocks of one filter each, of which a thread walks
-// for those that the rule lets walk, and scans the matches for the others together.
+// The Searcher's filtered searches and range searches: queries in blocks of one filter each, of
+// which a thread walks for those that the rule lets walk, and scans the matches for the others
+// together.
 // Thread-safety: as cpu/searcher.hpp.
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "common/search/results.hpp"
 #include "cpu/filtered_search.hpp"
 #include "cpu/query_block.hpp"
+#include "cpu/range_search.hpp"
 #include "cpu/scratch_lease.hpp"
 #include "cpu/search.hpp"
 #include "cpu/searcher.hpp"
@@ -73,43 +75,100 @@ class Searcher::FilteredBlock {
   /// Calls found(i, list) for each query.
   template <class Found>
   void answer(bool is_exact, Scratch& scratch, const Found& found) {
-    const core::Graph& graph = searcher_.graph_;
-    fill_beside_seals(graph, [&](core::LiveView live) {
+    const auto has_enough = [&](const auto&...) { return scratch.list.size() >= wanted(); };
+    fill_beside_seals(searcher_.graph_, [&](core::LiveView live) {
       const Scorer scorer(searcher_.vectors_, searcher_.kernels_);  // after the view
-      queries_.prepare(scorer);
-      matches_ = set_.living(live.size - live.living,
-                             [&](NodeId id) { return graph.tombstones().is_dead(id, live.size); });
-      waiting_.clear();
+      begin(live, scorer);
       for (std::size_t i = 0; i < queries_.size(); ++i) {
-        if (!is_exact && walk(live, scorer, i, scratch)) {
+        if (!is_exact && walk(live, scorer, i, scratch, has_enough)) {
           found(i, scratch.list);
         } else {
           waiting_.push_back(i);
         }
       }
-      scan(live, scorer, scratch);
+      for (const std::size_t i : waiting_) lists_[i].reset(std::max<std::size_t>(1, wanted()));
+      scan(live, scorer, scratch, [&](std::size_t i, std::uint32_t n) { insert(i, n, scratch); });
       for (const std::size_t i : waiting_) found(i, lists_[i]);
       return true;
     });
   }
 
+  /// Brings the hits of each query into `hits`. REQUIRES that k and ef are the rule's width.
+  void answer_range(const core::RangeRule& rule, std::span<core::RangeHits> hits,
+                    Scratch& scratch) {
+    fill_beside_seals(searcher_.graph_, [&](core::LiveView live) {
+      const Scorer scorer(searcher_.vectors_, searcher_.kernels_);  // after the view
+      begin(live, scorer);
+      for (std::size_t i = 0; i < queries_.size(); ++i) {
+        hits[i].clear();
+        const RangeCollector collect{*this, live, scorer, rule, hits[i], i, scratch};
+        if (!walk(live, scorer, i, scratch, collect)) waiting_.push_back(i);
+      }
+      scan(live, scorer, scratch, [&](std::size_t i, std::uint32_t n) {
+        for (std::uint32_t j = 0; j < n; ++j) {
+          hits[i].add(core::make_key(scratch.distances[j], scratch.ids[j]));
+        }
+      });
+      return true;
+    });
+  }
+
  private:
+  /// Collects the hits of a query whose list was found in the graph, or in the derived graph.
+  struct RangeCollector {
+    const FilteredBlock& block;
+    const core::LiveView& live;
+    const Scorer& scorer;
+    const core::RangeRule& rule;
+    core::RangeHits& hits;
+    std::size_t i;
+    Scratch& scratch;
+
+    bool operator()() const {
+      if (scratch.list.size() < block.wanted()) return false;  // beside a seal
+      return collect_range_in_graph(block.searcher_.graph_, live, scorer, block.queries_[i], rule,
+                                    hits, scratch);
+    }
+    template <class IsMatch>
+    bool operator()(const WalkedGraph& over, const core::FilterRule& walked,
+                    const IsMatch& is_match) const {
+      if (scratch.list.size() < block.wanted()) return false;
+      const core::UnlimitedReach reach;
+      const auto close = [&] {
+        return FilteredWalk(over, walked, is_match, reach, scratch.reached, scratch).close();
+      };
+      const auto is_hit = [](NodeId /*id*/) { return true; };  // only matches are walked
+      return collect_range(rule, block.matches_, is_hit, close, hits, scratch);
+    }
+  };
+
   [[nodiscard]] std::size_t wanted() const noexcept { return std::min(params_.k, matches_); }
 
-  /// Fills scratch.list by a search that is not a scan. False if the matches must be scanned.
-  bool walk(core::LiveView live, const Scorer& scorer, std::size_t i, Scratch& scratch) {
+  void begin(core::LiveView live, const Scorer& scorer) {
+    queries_.prepare(scorer);
+    matches_ = set_.living(live.size - live.living, [&](NodeId id) {
+      return searcher_.graph_.tombstones().is_dead(id, live.size);
+    });
+    waiting_.clear();
+  }
+
+  /// Fills scratch.list by a search that is not a scan, and returns what then() tells: after a walk
+  /// then(over, rule, is_match). False if the matches must be scanned.
+  template <class Then>
+  bool walk(core::LiveView live, const Scorer& scorer, std::size_t i, Scratch& scratch,
+            const Then& then) {
     scratch.list.reset(1);
     if (wanted() == 0) return true;
     const core::AdaptiveReach reach{params_.k, core::reach_factor(params_.slack)};
     if (reach.factor == core::kUnlimitedReach) {
-      return walk(live, scorer, i, core::UnlimitedReach{}, scratch);
+      return walk(live, scorer, i, core::UnlimitedReach{}, scratch, then);
     }
-    return walk(live, scorer, i, reach, scratch);
+    return walk(live, scorer, i, reach, scratch, then);
   }
 
-  template <class Reach>
+  template <class Reach, class Then>
   bool walk(core::LiveView live, const Scorer& scorer, std::size_t i, const Reach& reach,
-            Scratch& scratch) {
+            Scratch& scratch, const Then& then) {
     const core::Graph& graph = searcher_.graph_;
     const std::uint32_t ef = std::max(params_.ef, params_.k);
     const core::FilterRule rule(live.living, matches_, graph.params().M,
@@ -117,24 +176,24 @@ class Searcher::FilteredBlock {
     if (rule.takes_all()) {
       fill_with_living(graph, live, searcher_.vectors_, searcher_.kernels_, queries_.vector(i),
                        params_, scratch);
-      return scratch.list.size() >= wanted();
+      return then();
     }
     if (rule.scans()) return false;
     const WalkedGraph over{graph, live, scorer, queries_[i]};
     const auto run = [&](const auto& is_match) {
-      return FilteredWalk(over, rule, is_match, reach, scratch).run(set_.ids(), ef);
+      return FilteredWalk(over, rule, is_match, reach, scratch.list, scratch).run(set_.ids(), ef) &&
+             then(over, rule, is_match);
     };
     const bool none_died = matches_ == set_.ids().size();
-    const bool ended = none_died ? run(MatchingIds(set_))
-                                 : run(LivingMatches(set_, graph.tombstones(), live.size));
-    return ended && scratch.list.size() >= wanted();
+    return none_died ? run(MatchingIds(set_))
+                     : run(LivingMatches(set_, graph.tombstones(), live.size));
   }
 
-  /// Scans the matches for all that wait, a block of vectors at a time.
-  void scan(core::LiveView live, const Scorer& scorer, Scratch& scratch) {
-    if (waiting_.empty()) return;
-    for (const std::size_t i : waiting_) lists_[i].reset(std::max<std::size_t>(1, wanted()));
-    if (wanted() == 0) return;
+  /// Scans the matches for all that wait, a block of vectors at a time: calls take(i, n) when the
+  /// first n of scratch.ids and scratch.distances are of query i.
+  template <class Take>
+  void scan(core::LiveView live, const Scorer& scorer, Scratch& scratch, const Take& take) {
+    if (waiting_.empty() || wanted() == 0) return;
     const core::Tombstones& tombstones = searcher_.graph_.tombstones();
     const bool some_died = matches_ != set_.ids().size();
     constexpr std::size_t kRows = 16;  // fetched while as many are scored
@@ -148,15 +207,17 @@ class Searcher::FilteredBlock {
         n += some_died && tombstones.is_dead(id, live.size) ? 0 : 1;
       }
       for (const NodeId id : left.first(std::min(kRows, left.size()))) scorer.prefetch(id);
-      for (const std::size_t i : waiting_) insert(scorer, i, n, scratch);
+      for (const std::size_t i : waiting_) {
+        scorer.score(queries_[i], scratch.ids.data(), n, scratch.distances.data());
+        take(i, n);
+      }
       scratch.counts.distances += n * waiting_.size();
     }
   }
 
-  /// Scores the first `n` of scratch.ids for a query.
-  void insert(const Scorer& scorer, std::size_t i, std::uint32_t n, Scratch& scratch) {
+  /// Keeps the nearest of the first `n` of scratch.ids for a query.
+  void insert(std::size_t i, std::uint32_t n, const Scratch& scratch) {
     CandidateList& list = lists_[i];
-    scorer.score(queries_[i], scratch.ids.data(), n, scratch.distances.data());
     float worst = list.worst_distance();
     for (std::uint32_t j = 0; j < n; ++j) {
       if (scratch.distances[j] > worst) continue;
@@ -184,36 +245,64 @@ void Searcher::expect_valid(MatrixView<const float> queries, core::ThreadPool& p
                         });
 }
 
-SearchCounts Searcher::filtered(MatrixView<const float> queries, const SearchParams& params,
-                                const QueryFilters& filters, bool is_exact, Key* out,
-                                std::uint32_t* counts, core::ThreadPool& pool) const {
-  const core::KNearest results{params.k, out, counts};
+// Calls without(numbers, scratch) for queries without a filter, and with(together, numbers,
+// scratch) for those of one filter.
+template <class Without, class With>
+SearchCounts Searcher::in_blocks(MatrixView<const float> queries, const SearchParams& params,
+                                 const QueryFilters& filters, core::ThreadPool& pool,
+                                 const Without& without, const With& with) const {
   const std::vector<std::size_t> numbers = by_filter(queries.rows, filters);
   const std::vector<Block> blocks = blocks_of(numbers, filters, pool.size());
   if (filters.sets.size() > 1) expect_valid(queries, pool);
-  const auto answer_without = [&](const Block& block, Scratch& scratch) {
-    if (is_exact) return exact_block(queries, block.numbers, results, scratch);
-    for (const std::size_t q : block.numbers) {
-      vectors_.prepare(queries.row(q), scratch.query.data(), "query", q);
-      search_living(graph_, vectors_, kernels_, scratch.query.data(), params, results, q, scratch);
-    }
-  };
   const auto answer = [&](const Block& block, Scratch& scratch) {
+    if (block.set == nullptr) return without(block.numbers, scratch);
     FilteredBlock together(*this, params, *block.set, block.numbers.size());
     for (std::size_t i = 0; i < block.numbers.size(); ++i) {
       const std::size_t q = block.numbers[i];
       vectors_.prepare(queries.row(q), together.vector(i), "query", q);
     }
+    with(together, block.numbers, scratch);
+  };
+  return for_each_query<Lease>(*this, blocks.size(), 1, pool,
+                               [&](std::size_t first, std::size_t last, Scratch& scratch) {
+                                 for (std::size_t b = first; b < last; ++b)
+                                   answer(blocks[b], scratch);
+                               });
+}
+
+SearchCounts Searcher::filtered(MatrixView<const float> queries, const SearchParams& params,
+                                const QueryFilters& filters, bool is_exact, Key* out,
+                                std::uint32_t* counts, core::ThreadPool& pool) const {
+  const core::KNearest results{params.k, out, counts};
+  const auto without = [&](std::span<const std::size_t> numbers, Scratch& scratch) {
+    if (is_exact) return exact_block(queries, numbers, results, scratch);
+    for (const std::size_t q : numbers) {
+      vectors_.prepare(queries.row(q), scratch.query.data(), "query", q);
+      search_living(graph_, vectors_, kernels_, scratch.query.data(), params, results, q, scratch);
+    }
+  };
+  const auto with = [&](FilteredBlock& together, std::span<const std::size_t> numbers,
+                        Scratch& scratch) {
     together.answer(is_exact, scratch, [&](std::size_t i, const CandidateList& list) {
-      results.collect(block.numbers[i], list);
+      results.collect(numbers[i], list);
     });
   };
-  return for_each_query<Lease>(
-      *this, blocks.size(), 1, pool, [&](std::size_t first, std::size_t last, Scratch& scratch) {
-        for (const Block& block : std::span(blocks).subspan(first, last - first)) {
-          block.set == nullptr ? answer_without(block, scratch) : answer(block, scratch);
-        }
-      });
+  return in_blocks(queries, params, filters, pool, without, with);
+}
+
+SearchCounts Searcher::range(MatrixView<const float> queries, const core::RangeRule& rule,
+                             const QueryFilters& filters, std::span<std::vector<Key>> found,
+                             core::ThreadPool& pool) const {
+  const auto without = [&](std::span<const std::size_t> numbers, Scratch& scratch) {
+    range_block(queries, numbers, rule, found, scratch);
+  };
+  const auto with = [&](FilteredBlock& together, std::span<const std::size_t> numbers,
+                        Scratch& scratch) {
+    std::vector<core::RangeHits> hits(numbers.size(), core::RangeHits(rule));
+    together.answer_range(rule, hits, scratch);
+    for (std::size_t i = 0; i < hits.size(); ++i) found[numbers[i]] = hits[i].take();
+  };
+  return in_blocks(queries, {rule.width(), rule.width()}, filters, pool, without, with);
 }
 
 }  // namespace concord::cpu

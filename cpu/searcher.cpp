@@ -6,6 +6,7 @@
 
 #include "common/search/results.hpp"
 #include "cpu/query_block.hpp"
+#include "cpu/range_search.hpp"
 #include "cpu/scratch_lease.hpp"
 #include "cpu/search.hpp"
 
@@ -58,36 +59,78 @@ void Searcher::exact_block(MatrixView<const float> queries, std::span<const std:
     const Scorer scorer(vectors_, kernels_);  // after the view, so that it has all of it
     block.prepare(scorer);
     for (CandidateList& list : lists) list.reset(std::max(1u, std::min(results.k, live.living)));
-    if (results.k > 0) scan(scorer, block, live.size, lists, scratch);
+    const auto take = [&](std::size_t q, Key key) { lists[q].insert(key); };
+    if (results.k > 0) scan(scorer, block, live.size, take, scratch);
     return true;
   });
   for (std::size_t i = 0; i < numbers.size(); ++i) results.collect(numbers[i], lists[i]);
 }
 
-// All living nodes before `size`.
-void Searcher::scan(const Scorer& scorer, const QueryBlock& queries, NodeId size,
-                    std::span<CandidateList> lists, Scratch& scratch) const {
+// A range search of queries without a filter: each by the graph, then one scan for all that need
+// it.
+void Searcher::range_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
+                           const core::RangeRule& rule, std::span<std::vector<Key>> found,
+                           Scratch& scratch) const {
+  std::vector<std::size_t> waiting;
+  core::RangeHits hits(rule);
+  for (const std::size_t q : numbers) {
+    vectors_.prepare(queries.row(q), scratch.query.data(), "query", q);
+    if (search_range(graph_, vectors_, kernels_, scratch.query.data(), rule, hits, scratch)) {
+      found[q] = hits.take();
+    } else {
+      waiting.push_back(q);
+    }
+  }
+  std::vector<core::RangeHits> of_waiting(waiting.size(), core::RangeHits(rule));
+  scan_together(queries, waiting, std::span(of_waiting), scratch);
+  for (std::size_t i = 0; i < waiting.size(); ++i) found[waiting[i]] = of_waiting[i].take();
+}
+
+// Gives each query's collector the keys of all living nodes, in one scan.
+template <class Collector>
+void Searcher::scan_together(MatrixView<const float> queries, std::span<const std::size_t> numbers,
+                             std::span<Collector> collectors, Scratch& scratch) const {
+  if (numbers.empty()) return;
+  QueryBlock block(vectors_, numbers.size());
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    vectors_.prepare(queries.row(numbers[i]), block.vector(i), "query", numbers[i]);
+  }
+  fill_beside_seals(graph_, [&](core::LiveView live) {
+    const Scorer scorer(vectors_, kernels_);  // after the view, so that it has all of it
+    block.prepare(scorer);
+    for (Collector& collector : collectors) collector.clear();
+    const auto take = [&](std::size_t q, Key key) { collectors[q].add(key); };
+    scan(scorer, block, live.size, take, scratch);
+    return true;
+  });
+}
+
+// Calls take(q, key) for each query and all living nodes before `size`.
+template <class Take>
+void Searcher::scan(const Scorer& scorer, const QueryBlock& queries, NodeId size, const Take& take,
+                    Scratch& scratch) const {
   const core::Hole hole = graph_.tombstones().hole();
-  scan_slots(scorer, queries, 0, std::min(hole.begin, size), size, lists, scratch);
-  scan_slots(scorer, queries, hole.end, size, size, lists, scratch);
+  scan_slots(scorer, queries, 0, std::min(hole.begin, size), size, take, scratch);
+  scan_slots(scorer, queries, hole.end, size, size, take, scratch);
 }
 
 // Those of them in slots [first, end), a block of rows at a time for all queries.
+template <class Take>
 void Searcher::scan_slots(const Scorer& scorer, const QueryBlock& queries, NodeId first, NodeId end,
-                          NodeId size, std::span<CandidateList> lists, Scratch& scratch) const {
+                          NodeId size, const Take& take, Scratch& scratch) const {
   constexpr NodeId kRows = core::kMaxListCapacity;
   const core::Tombstones& tombstones = graph_.tombstones();
   const bool some_died = tombstones.any();
   for (NodeId begin = first; begin < end; begin += kRows) {
     const NodeId rows = std::min(kRows, end - begin);
-    for (std::size_t q = 0; q < lists.size(); ++q) {
+    for (std::size_t q = 0; q < queries.size(); ++q) {
       scorer.score_block(queries[q], 1, begin, rows, scratch.distances.data(), rows);
       for (NodeId j = 0; j < rows; ++j) {
         if (some_died && tombstones.is_dead(begin + j, size)) continue;
-        lists[q].insert(core::make_key(scratch.distances[j], begin + j));
+        take(q, core::make_key(scratch.distances[j], begin + j));
       }
     }
-    scratch.counts.distances += rows * lists.size();
+    scratch.counts.distances += rows * queries.size();
   }
 }
 

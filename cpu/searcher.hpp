@@ -9,10 +9,12 @@
 #include <atomic>
 #include <concord/matrix_view.hpp>
 #include <span>
+#include <vector>
 
 #include "common/contents/contents.hpp"
 #include "common/graph/graph.hpp"
 #include "common/search/match_set.hpp"
+#include "common/search/range.hpp"
 #include "common/search/results.hpp"
 #include "common/threads/thread_pool.hpp"
 #include "cpu/beam_search.hpp"
@@ -52,6 +54,12 @@ class Searcher {
                         const QueryFilters& filters, bool is_exact, core::Key* out,
                         std::uint32_t* counts, core::ThreadPool& pool) const;
 
+  /// For each query q the hits of a range search, sorted, in found[q]. Queries that are scanned are
+  /// scanned together.
+  SearchCounts range(MatrixView<const float> queries, const core::RangeRule& rule,
+                     const QueryFilters& filters, std::span<std::vector<core::Key>> found,
+                     core::ThreadPool& pool) const;
+
   [[nodiscard]] std::size_t scratch_bytes() const;
 
  private:
@@ -59,13 +67,24 @@ class Searcher {
   class FilteredBlock;
 
   void expect_valid(MatrixView<const float> queries, core::ThreadPool& pool) const;
+  template <class Without, class With>
+  SearchCounts in_blocks(MatrixView<const float> queries, const SearchParams& params,
+                         const QueryFilters& filters, core::ThreadPool& pool,
+                         const Without& without, const With& with) const;
   void exact_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
                    const core::KNearest& results, Scratch& scratch) const;
-  void scan(const Scorer& scorer, const QueryBlock& queries, core::NodeId size,
-            std::span<CandidateList> lists, Scratch& scratch) const;
+  void range_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
+                   const core::RangeRule& rule, std::span<std::vector<core::Key>> found,
+                   Scratch& scratch) const;
+  template <class Collector>
+  void scan_together(MatrixView<const float> queries, std::span<const std::size_t> numbers,
+                     std::span<Collector> collectors, Scratch& scratch) const;
+  template <class Take>
+  void scan(const Scorer& scorer, const QueryBlock& queries, core::NodeId size, const Take& take,
+            Scratch& scratch) const;
+  template <class Take>
   void scan_slots(const Scorer& scorer, const QueryBlock& queries, core::NodeId first,
-                  core::NodeId end, core::NodeId size, std::span<CandidateList> lists,
-                  Scratch& scratch) const;
+                  core::NodeId end, core::NodeId size, const Take& take, Scratch& scratch) const;
 
   const core::Graph& graph_;
   const core::VectorStore& vectors_;

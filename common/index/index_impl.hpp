@@ -111,6 +111,9 @@ struct Index::Impl {
   void write_results(const std::vector<core::Key>& keys, std::uint32_t k,
                      const SearchOutput& out) const;
 
+  /// Turns the keys of a range search into labels and distances.
+  [[nodiscard]] RangeResult to_result(std::span<const std::vector<core::Key>> hits) const;
+
   mutable core::ReaderGate readers;  // first, since it is aligned to cache lines
   mutable core::WriterLock writer_lock;
   RuntimeOptions options;

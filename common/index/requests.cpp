@@ -19,6 +19,12 @@ void check_search_width(const char* name, std::uint32_t value, std::uint32_t low
                                                 std::to_string(kMaxSearchWidth));
 }
 
+void check_not_negative(const char* name, float value) {
+  if (value >= 0) return;
+  throw Error(ErrorCode::invalid_parameter,
+              std::string(name) + " is " + core::text_of(value) + "; allowed are 0 to infinity");
+}
+
 }  // namespace
 
 void check_runtime(const RuntimeOptions& options) {
@@ -30,10 +36,7 @@ void check_runtime(const RuntimeOptions& options) {
 void check_search(const SearchParams& params, Metric metric) {
   check_search_width("k", params.k, 0);
   check_search_width("ef", params.ef, 1);
-  if (!(params.slack >= 0)) {
-    throw Error(ErrorCode::invalid_parameter,
-                "slack is " + core::text_of(params.slack) + "; allowed are 0 to infinity");
-  }
+  check_not_negative("slack", params.slack);
   if (metric == Metric::inner_product && !std::isinf(params.slack)) {
     throw Error(ErrorCode::invalid_parameter,
                 "slack is " + core::text_of(params.slack) +
@@ -42,6 +45,18 @@ void check_search(const SearchParams& params, Metric metric) {
 }
 
 void check_exact(std::uint32_t k) { check_search_width("k", k, 0); }
+
+void check_range(float radius, const RangeParams& params, Metric metric) {
+  if (metric == Metric::inner_product) {
+    throw Error(ErrorCode::unsupported,
+                "a range search needs a metric, and inner_product is none; allowed are l2sq and "
+                "cosine");
+  }
+  check_not_negative("radius", radius);
+  check_search_width("ef", params.ef, 1);
+  check_not_negative("slack", params.slack);
+  if (params.limit) check_search_width("limit", *params.limit, 0);
+}
 
 // Loading still accepts kNoLabel, because older versions wrote it.
 void check_labels(std::span<const std::uint64_t> labels) {

@@ -138,6 +138,39 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
   return result;
 }
 
+RangeResult Index::range_search(MatrixView<const float> queries, float radius,
+                                const RangeParams& params, const SearchOptions& options) const {
+  std::vector<const core::MatchSet*> filters =
+      IndexAccess::filters_of(*this, options, queries.rows);
+  if (filters.empty()) filters.push_back(nullptr);
+  check_range(radius, params, impl_->contents.graph.params().metric);
+  const core::FloatEnvironment environment;
+  impl_->contents.vectors.check_shape(queries, "queries");
+  const core::RangeRule rule(radius, params.ef, params.slack,
+                             params.limit ? *params.limit : core::RangeRule::kNoLimit);
+  std::vector<std::vector<core::Key>> hits(queries.rows);
+  const auto reading = impl_->readers.enter();
+  impl_->mapped.expect_sound(kUsedBySearch);
+  impl_->count(queries.rows, impl_->searcher.range(queries, rule, {filters}, hits, *impl_->pool));
+  return impl_->to_result(hits);
+}
+
+RangeResult Index::Impl::to_result(std::span<const std::vector<core::Key>> hits) const {
+  RangeResult result;
+  result.lims.reserve(hits.size() + 1);
+  result.lims.push_back(0);
+  for (const auto& keys : hits) result.lims.push_back(result.lims.back() + keys.size());
+  result.labels.reserve(result.lims.back());
+  result.distances.reserve(result.lims.back());
+  for (const auto& keys : hits) {
+    for (const core::Key key : keys) {
+      result.labels.push_back(contents.labels.label(core::key_id(key)));
+      result.distances.push_back(core::key_distance(key));
+    }
+  }
+  return result;
+}
+
 cpu::SearchCounts Index::Impl::filtered(MatrixView<const float> rows, const SearchParams& how,
                                         std::span<const core::MatchSet* const> filters, Scan scan,
                                         core::Key* keys, std::uint32_t* found) const {

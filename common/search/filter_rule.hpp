@@ -68,11 +68,14 @@ class FilterRule {
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(lists, kMostBridges));
   }
 
-  /// Whether a walk ends that has done `work` in `hops` expansions, each counted as 1 + bridges():
-  /// it has cost as much as a scan, or at this rate it will. Work is counted in lists and not in
-  /// distances, because a distance may be computed twice where a table has forgotten the first.
+  /// Whether so much work, each expansion counted as 1 + bridges(), is as much as a scan. Work is
+  /// counted in lists and not in distances, because a distance may be computed twice where a table
+  /// has forgotten the first.
+  [[nodiscard]] bool costs_a_scan(std::uint64_t work) const noexcept { return work > matches_; }
+  /// Whether a walk ends that has done `work` in `hops` expansions: it costs a scan, or at this
+  /// rate it will.
   [[nodiscard]] bool gives_up(std::uint64_t work, std::uint64_t hops) const noexcept {
-    if (work > matches_) return true;
+    if (costs_a_scan(work)) return true;
     if (hops < 8 || hops >= width_) return false;
     return 512 * work * width_ > hops * matches_ * stride_;
   }

@@ -1,5 +1,5 @@
-// The rule of a filtered search (ARCHITECTURE.md, "A filtered search"), written down once more:
-// with sets that forget nothing.
+// The rule of a filtered search and the definition of a range search (ARCHITECTURE.md, "A filtered
+// search" and "A range search"), written down once more: with sets that forget nothing.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +18,8 @@ namespace concord::test {
 
 /// Which way a query went.
 enum class Way { nothing, all, scan, walk, costly, at_this_rate, fell_short };
+/// The same for a range search.
+enum class RangeWay { list_is_enough, closure, too_many, too_costly, no_walk };
 
 class NaiveFilter {
  public:
@@ -43,8 +45,7 @@ class NaiveFilter {
 
   /// The results for a query in its stored form, nearest first.
   std::vector<core::Key> search(const float* vector, const SearchParams& params) {
-    std::vector<std::uint8_t> bytes(vectors_.stride());
-    query_ = scorer_.as_query(vector, bytes.data());
+    ask(vector);
     const std::uint64_t ef = std::max(params.ef, params.k);
     const std::uint64_t hops =
         std::isinf(params.slack) ? ef : std::min<std::uint64_t>(ef, 4ull * params.k);
@@ -61,16 +62,73 @@ class NaiveFilter {
     return ended(Way::walk, found, params.k);
   }
 
+  /// The hits of a range search, nearest first.
+  std::vector<core::Key> range(const float* vector, float radius, const RangeParams& params) {
+    const std::size_t limit = params.limit ? *params.limit : ~std::size_t{0};
+    const auto width =
+        params.limit ? std::max(params.ef, *params.limit) : params.ef;  // of the list L
+    const std::vector<core::Key> list = search(vector, {width, width});
+    const auto ended = [&](RangeWay way, const Keys& keys) {
+      ++range_ways[way];
+      std::vector<core::Key> hits;
+      for (const core::Key key : keys) {
+        if (core::key_distance(key) <= radius && hits.size() < limit) hits.push_back(key);
+      }
+      return hits;
+    };
+    if (last_way_ != Way::all && last_way_ != Way::walk) return ended(RangeWay::no_walk, scan());
+    if (list.size() >= limit && (limit == 0 || core::key_distance(list[limit - 1]) <= radius)) {
+      return ended(RangeWay::list_is_enough, Keys(list.begin(), list.end()));
+    }
+    const float reach = std::isinf(params.slack)
+                            ? params.slack
+                            : radius * ((1.0f + params.slack) * (1.0f + params.slack));
+    const bool derived = last_way_ == Way::walk;
+    Keys closure;
+    std::vector<bool> is_met(graph_.size());
+    std::vector<core::NodeId> queue;
+    const auto meet = [&](core::Key key) {
+      const core::NodeId id = core::key_id(key);
+      if (core::key_distance(key) > reach || is_met[id]) return;
+      is_met[id] = true;
+      closure.insert(key);
+      queue.push_back(id);
+    };
+    for (const core::Key key : list) meet(key);
+    std::uint64_t work = 0;
+    while (!queue.empty()) {
+      const core::NodeId node = queue.back();  // the last one: another order than the library's
+      queue.pop_back();
+      const auto [next, cost] =
+          derived ? neighbors(node) : std::pair(links_[node][0], std::uint64_t{1});
+      work += cost;
+      for (const core::NodeId id : next) meet(key_of(id));
+    }
+    if (closure.size() > matches_.size() / 16) return ended(RangeWay::too_many, scan());
+    if (derived && work > matches_.size()) return ended(RangeWay::too_costly, scan());
+    std::erase_if(closure, [&](core::Key key) { return !matches_.contains(core::key_id(key)); });
+    return ended(RangeWay::closure, closure);
+  }
+
   std::map<Way, std::size_t> ways;
+  std::map<RangeWay, std::size_t> range_ways;
 
  private:
-  core::Key key_of(core::NodeId id) const {
-    float distance = 0;
-    scorer_.score(query_, &id, 1, &distance);
-    return core::make_key(distance, id);
+  [[nodiscard]] core::Key key_of(core::NodeId id) const { return keys_[id]; }
+  /// Scores all nodes for a query in its stored form.
+  void ask(const float* vector) {
+    std::vector<std::uint8_t> bytes(vectors_.stride());
+    const cpu::Query query = scorer_.as_query(vector, bytes.data());
+    keys_.resize(graph_.size());
+    for (core::NodeId id = 0; id < keys_.size(); ++id) {
+      float distance = 0;
+      scorer_.score(query, &id, 1, &distance);
+      keys_[id] = core::make_key(distance, id);
+    }
   }
   std::vector<core::Key> ended(Way way, const Keys& keys, std::size_t k) {
     ++ways[way];
+    last_way_ = way;
     std::vector<core::Key> nearest(keys.begin(), keys.end());
     if (nearest.size() > k) nearest.resize(k);
     return nearest;
@@ -175,7 +233,8 @@ class NaiveFilter {
   Links links_;
   const core::VectorStore& vectors_;
   cpu::Scorer scorer_;
-  cpu::Query query_{};
+  std::vector<core::Key> keys_;  ///< of all nodes, for the query at hand
+  Way last_way_ = Way::nothing;
   std::vector<core::NodeId> ids_;
   std::set<core::NodeId> matches_;
   std::set<core::NodeId> living_;

@@ -34,6 +34,14 @@ struct SearchResult {
   std::vector<std::uint32_t> counts;  ///< [queries], each at most k
 };
 
+/// Results of a range search of a batch. Those of query q are in places [lims[q], lims[q + 1]),
+/// nearest first; equal distances are ordered by insertion.
+struct RangeResult {
+  std::vector<std::size_t> lims;      ///< [queries + 1]: from 0, never falling
+  std::vector<std::uint64_t> labels;  ///< [lims.back()]
+  std::vector<float> distances;       ///< [lims.back()], as the metric defines them
+};
+
 /// Returns vectors of an addition from number `first` on: at least one row, valid until the next
 /// call. An exception that it throws ends the addition before anything is inserted.
 using RowSource = std::function<MatrixView<const float>(std::size_t first)>;
@@ -53,8 +61,9 @@ inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 ///
 /// Thread-safety. One thread changes an index at a time; any number may read it meanwhile.
 ///
-///   search, exact_search, contains,     run beside add and never wait for it; see every vector
-///   vector, labels, size, params        committed before the call began
+///   search, exact_search, range_search, run beside add and never wait for it; see every vector
+///   contains, vector, labels, size,     committed before the call began
+///   params
 ///   save, write, audit, digest, stats,  wait for a moment between two commits; add waits while
 ///   memory                              they read the links
 ///   add, add_from, update, upsert,      take turns
@@ -250,6 +259,23 @@ class CONCORD_API Index {
   /// The same among the vectors that filters let match. O(q · matches · dimension).
   [[nodiscard]] SearchResult exact_search(MatrixView<const float> queries, std::uint32_t k,
                                           const SearchOptions& options) const;
+
+  /// The vectors at a distance of at most `radius` from each row of `queries` ([q × dimension]),
+  /// (approximately) all of them. `radius` is in the units of the distances that searches return:
+  /// squared for Metric::l2sq, 1 − cos for Metric::cosine. 0 … infinity, which is all vectors.
+  ///
+  /// The search spreads from the ef nearest over all vectors within the radius and a slack. If
+  /// these are more than a sixteenth of all, it scans instead, and the result is exact. With
+  /// params.limit it ends as soon as so many of the ef nearest are within the radius. With a filter
+  /// it finds vectors that match alone.
+  ///
+  /// The result is the same to the last bit for every batch size, number of threads and instruction
+  /// set. Runs on the CPU. Throws as search, and Error(unsupported) for Metric::inner_product,
+  /// which is no metric. Complexity per query: a search with ef, and O(M · reached) distances, at
+  /// most O(size). Source: ARCHITECTURE.md, "A range search".
+  [[nodiscard]] RangeResult range_search(MatrixView<const float> queries, float radius,
+                                         const RangeParams& params = {},
+                                         const SearchOptions& options = {}) const;
 
   /// Number of vectors: those committed less those removed.
   [[nodiscard]] std::size_t size() const noexcept;

@@ -1,11 +1,12 @@
 // The parameters that define an index (IndexParams), the options that only decide how fast work is
-// done (RuntimeOptions), and the parameters of one search (SearchParams).
+// done (RuntimeOptions), and the parameters of one search (SearchParams, RangeParams).
 #pragma once
 
 #include <concord/export.hpp>
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -80,6 +81,19 @@ struct SearchParams {
   /// Infinity means that ef alone decides. Inner product does not satisfy the triangle inequality,
   /// so it takes infinity only.
   float slack = std::numeric_limits<float>::infinity();
+};
+
+/// How a batch of queries is searched for all vectors within a radius. The graph never depends on
+/// it. docs/filtering.md says what each of them finds and costs.
+struct RangeParams {
+  /// 1 … 65,536 nearest candidates from which the search spreads; raised to limit if smaller. More
+  /// of them miss fewer groups of vectors within the radius.
+  std::uint32_t ef = 64;
+  /// 0 … infinity. The search spreads over vectors within (1 + slack) times the radius, in
+  /// Euclidean distance. A larger one finds more of what is within the radius and costs more.
+  float slack = 0.10f;
+  /// 0 … 65,536. With it a query gets so many of the nearest at most.
+  std::optional<std::uint32_t> limit = {};
 };
 
 }  // namespace concord
