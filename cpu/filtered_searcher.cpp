@@ -76,142 +76,159 @@ class Searcher::FilteredBlock {
   template <class Found>
   void answer(bool is_exact, Scratch& scratch, const Found& found) {
     const auto has_enough = [&](const auto&...) { return scratch.list.size() >= wanted(); };
-    fill_beside_seals(searcher_.graph_, [&](core::LiveView live) {
-      const Scorer scorer(searcher_.vectors_, searcher_.kernels_);  // after the view
-      begin(live, scorer);
+    in_view([&](const auto& within) {
       for (std::size_t i = 0; i < queries_.size(); ++i) {
-        if (!is_exact && walk(live, scorer, i, scratch, has_enough)) {
+        if (!is_exact && walk(within, i, scratch, has_enough)) {
           found(i, scratch.list);
         } else {
           waiting_.push_back(i);
         }
       }
       for (const std::size_t i : waiting_) lists_[i].reset(std::max<std::size_t>(1, wanted()));
-      scan(live, scorer, scratch, [&](std::size_t i, std::uint32_t n) { insert(i, n, scratch); });
+      scan(within, scratch, [&](std::size_t i, std::uint32_t n) { insert(i, n, scratch); });
       for (const std::size_t i : waiting_) found(i, lists_[i]);
-      return true;
     });
   }
 
   /// Brings the hits of each query into `hits`. REQUIRES that k and ef are the rule's width.
   void answer_range(const core::RangeRule& rule, std::span<core::RangeHits> hits,
                     Scratch& scratch) {
-    fill_beside_seals(searcher_.graph_, [&](core::LiveView live) {
-      const Scorer scorer(searcher_.vectors_, searcher_.kernels_);  // after the view
-      begin(live, scorer);
+    in_view([&](const auto& within) {
       for (std::size_t i = 0; i < queries_.size(); ++i) {
         hits[i].clear();
-        const RangeCollector collect{*this, live, scorer, rule, hits[i], i, scratch};
-        if (!walk(live, scorer, i, scratch, collect)) waiting_.push_back(i);
+        const auto collect = [&](const auto&... walked) {
+          return collect_hits(within, rule, hits[i], i, scratch, walked...);
+        };
+        if (!walk(within, i, scratch, collect)) waiting_.push_back(i);
       }
-      scan(live, scorer, scratch, [&](std::size_t i, std::uint32_t n) {
+      scan(within, scratch, [&](std::size_t i, std::uint32_t n) {
         for (std::uint32_t j = 0; j < n; ++j) {
           hits[i].add(core::make_key(scratch.distances[j], scratch.ids[j]));
         }
       });
-      return true;
     });
   }
 
  private:
-  /// Collects the hits of a query whose list was found in the graph, or in the derived graph.
-  struct RangeCollector {
-    const FilteredBlock& block;
-    const core::LiveView& live;
+  /// A view, and the set with the ids that it has there.
+  template <class View, class Set>
+  struct Within {
+    View live;
+    Set set;
     const Scorer& scorer;
-    const core::RangeRule& rule;
-    core::RangeHits& hits;
-    std::size_t i;
-    Scratch& scratch;
-
-    bool operator()() const {
-      if (scratch.list.size() < block.wanted()) return false;  // beside a seal
-      return collect_range_in_graph(block.searcher_.graph_, live, scorer, block.queries_[i], rule,
-                                    hits, scratch);
-    }
-    template <class IsMatch>
-    bool operator()(const WalkedGraph& over, const core::FilterRule& walked,
-                    const IsMatch& is_match) const {
-      if (scratch.list.size() < block.wanted()) return false;
-      const core::UnlimitedReach reach;
-      const auto close = [&] {
-        return FilteredWalk(over, walked, is_match, reach, scratch.reached, scratch).close();
-      };
-      const auto is_hit = [](NodeId /*id*/) { return true; };  // only matches are walked
-      return collect_range(rule, block.matches_, is_hit, close, hits, scratch);
-    }
   };
 
-  [[nodiscard]] std::size_t wanted() const noexcept { return std::min(params_.k, matches_); }
-
-  void begin(core::LiveView live, const Scorer& scorer) {
-    queries_.prepare(scorer);
-    matches_ = set_.living(live.size - live.living, [&](NodeId id) {
-      return searcher_.graph_.tombstones().is_dead(id, live.size);
+  /// Calls search(within), again where a seal came between.
+  template <class Search>
+  void in_view(const Search& search) {
+    fill_beside_seals(searcher_.graph_, [&](auto live) {
+      const Scorer scorer(searcher_.vectors_, searcher_.kernels_);  // after the view
+      queries_.prepare(scorer);
+      OwnPlaces own;
+      const auto set = matches_in(searcher_.graph_, live, set_, own);
+      living_ = set.living(live.size - live.living, [&](NodeId id) {
+        return searcher_.graph_.tombstones().is_dead(id, live.size);
+      });
+      waiting_.clear();
+      search(Within<decltype(live), decltype(set)>{live, set, scorer});
+      return true;
     });
-    waiting_.clear();
+  }
+
+  [[nodiscard]] std::size_t wanted() const noexcept { return std::min(params_.k, living_); }
+
+  /// Collects the hits of a query whose list was found in the graph. False beside a seal.
+  template <class View, class Set>
+  bool collect_hits(const Within<View, Set>& within, const core::RangeRule& rule,
+                    core::RangeHits& hits, std::size_t i, Scratch& scratch) const {
+    if (scratch.list.size() < wanted()) return false;
+    return collect_range_in_graph(searcher_.graph_, within.live, within.scorer, queries_[i], rule,
+                                  hits, scratch);
+  }
+  /// Of a query whose list was found in the derived graph.
+  template <class View, class Set, class IsMatch>
+  bool collect_hits(const Within<View, Set>& /*within*/, const core::RangeRule& rule,
+                    core::RangeHits& hits, std::size_t /*i*/, Scratch& scratch,
+                    const WalkedGraph<View>& over, const core::FilterRule& walked,
+                    const IsMatch& is_match) const {
+    if (scratch.list.size() < wanted()) return false;
+    const core::UnlimitedReach reach;
+    const auto close = [&] {
+      return FilteredWalk(over, walked, is_match, reach, scratch.reached, scratch).close();
+    };
+    const auto is_hit = [](NodeId /*id*/) { return true; };  // only matches are walked
+    return collect_range(rule, living_, is_hit, close, hits, scratch);
   }
 
   /// Fills scratch.list by a search that is not a scan, and returns what then() tells: after a walk
   /// then(over, rule, is_match). False if the matches must be scanned.
-  template <class Then>
-  bool walk(core::LiveView live, const Scorer& scorer, std::size_t i, Scratch& scratch,
-            const Then& then) {
+  template <class View, class Set, class Then>
+  bool walk(const Within<View, Set>& within, std::size_t i, Scratch& scratch, const Then& then) {
     scratch.list.reset(1);
     if (wanted() == 0) return true;
     const core::AdaptiveReach reach{params_.k, core::reach_factor(params_.slack)};
     if (reach.factor == core::kUnlimitedReach) {
-      return walk(live, scorer, i, core::UnlimitedReach{}, scratch, then);
+      return walk(within, i, core::UnlimitedReach{}, scratch, then);
     }
-    return walk(live, scorer, i, reach, scratch, then);
+    return walk(within, i, reach, scratch, then);
   }
 
-  template <class Reach, class Then>
-  bool walk(core::LiveView live, const Scorer& scorer, std::size_t i, const Reach& reach,
-            Scratch& scratch, const Then& then) {
+  template <class View, class Set, class Reach, class Then>
+  bool walk(const Within<View, Set>& within, std::size_t i, const Reach& reach, Scratch& scratch,
+            const Then& then) {
+    const auto& [live, set, scorer] = within;
     const core::Graph& graph = searcher_.graph_;
     const std::uint32_t ef = std::max(params_.ef, params_.k);
-    const core::FilterRule rule(live.living, matches_, graph.params().M,
-                                searcher_.vectors_.stride(), reach.hops(ef));
+    const core::FilterRule rule(live.living, living_, graph.params().M, searcher_.vectors_.stride(),
+                                reach.hops(ef));
     if (rule.takes_all()) {
       fill_with_living(graph, live, searcher_.vectors_, searcher_.kernels_, queries_.vector(i),
                        params_, scratch);
       return then();
     }
     if (rule.scans()) return false;
-    const WalkedGraph over{graph, live, scorer, queries_[i]};
+    const WalkedGraph<View> over{graph, live, scorer, queries_[i]};
+    const auto seed = [&within](std::uint32_t number) { return within.set.seed(number); };
     const auto run = [&](const auto& is_match) {
-      return FilteredWalk(over, rule, is_match, reach, scratch.list, scratch).run(set_.ids(), ef) &&
+      return FilteredWalk(over, rule, is_match, reach, scratch.list, scratch).run(seed, ef) &&
              then(over, rule, is_match);
     };
-    const bool none_died = matches_ == set_.ids().size();
-    return none_died ? run(MatchingIds(set_))
-                     : run(LivingMatches(set_, graph.tombstones(), live.size));
+    return all_live(set) ? run(MatchingIds(set.bits()))
+                         : run(LivingMatches(set.bits(), graph.tombstones(), live.size));
+  }
+
+  /// Whether none of the ids of the set needs to be asked about.
+  template <class Set>
+  [[nodiscard]] bool all_live(const Set& set) const noexcept {
+    const auto [first, second] = set.ids();
+    return living_ == first.size() + second.size();
   }
 
   /// Scans the matches for all that wait, a block of vectors at a time: calls take(i, n) when the
   /// first n of scratch.ids and scratch.distances are of query i.
-  template <class Take>
-  void scan(core::LiveView live, const Scorer& scorer, Scratch& scratch, const Take& take) {
+  template <class View, class Set, class Take>
+  void scan(const Within<View, Set>& within, Scratch& scratch, const Take& take) {
     if (waiting_.empty() || wanted() == 0) return;
+    const auto& [live, set, scorer] = within;
     const core::Tombstones& tombstones = searcher_.graph_.tombstones();
-    const bool some_died = matches_ != set_.ids().size();
+    const bool some_died = !all_live(set);
     constexpr std::size_t kRows = 16;  // fetched while as many are scored
-    std::span<const NodeId> left = set_.ids();
-    while (!left.empty()) {
-      const std::span<const NodeId> ids = left.first(std::min(kRows, left.size()));
-      left = left.subspan(ids.size());
-      std::uint32_t n = 0;
-      for (const NodeId id : ids) {
-        scratch.ids[n] = id;
-        n += some_died && tombstones.is_dead(id, live.size) ? 0 : 1;
+    for (std::span<const NodeId> left : set.ids()) {
+      while (!left.empty()) {
+        const std::span<const NodeId> ids = left.first(std::min(kRows, left.size()));
+        left = left.subspan(ids.size());
+        std::uint32_t n = 0;
+        for (const NodeId id : ids) {
+          scratch.ids[n] = id;
+          n += some_died && tombstones.is_dead(id, live.size) ? 0 : 1;
+        }
+        for (const NodeId id : left.first(std::min(kRows, left.size()))) scorer.prefetch(id);
+        for (const std::size_t i : waiting_) {
+          scorer.score(queries_[i], scratch.ids.data(), n, scratch.distances.data());
+          take(i, n);
+        }
+        scratch.counts.distances += n * waiting_.size();
       }
-      for (const NodeId id : left.first(std::min(kRows, left.size()))) scorer.prefetch(id);
-      for (const std::size_t i : waiting_) {
-        scorer.score(queries_[i], scratch.ids.data(), n, scratch.distances.data());
-        take(i, n);
-      }
-      scratch.counts.distances += n * waiting_.size();
     }
   }
 
@@ -232,7 +249,7 @@ class Searcher::FilteredBlock {
   QueryBlock queries_;
   std::vector<CandidateList> lists_;
   std::vector<std::size_t> waiting_;  ///< for the scan
-  NodeId matches_ = 0;                ///< that live in the view
+  NodeId living_ = 0;                 ///< matches that live in the view
 };
 
 // So that of several bad queries the first is named, whatever filters they have.

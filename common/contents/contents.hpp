@@ -7,8 +7,6 @@
 // the writer have entered the ReaderGate.
 #pragma once
 
-#include <memory>
-
 #include "common/graph/graph.hpp"
 #include "common/store/label_map.hpp"
 #include "common/store/vector_store.hpp"
@@ -31,15 +29,10 @@ struct Contents {
     vectors.resize(graph.size());
   }
 
-  /// Who keeps ids beyond a stay in the gate (a filter) holds a copy of `ids_kept` meanwhile: nodes
-  /// keep theirs as long as there is one.
-  [[nodiscard]] bool are_ids_kept() const noexcept { return ids_kept.use_count() > 1; }
-
   /// A slide is not considered while fewer nodes are unlinked.
   NodeId least_unlinked_to_slide = 0;
 
   const ReaderGate* gate;
-  std::shared_ptr<const void> ids_kept = std::make_shared<char>();
   Graph graph;
   VectorStore vectors;
   LabelMap labels;

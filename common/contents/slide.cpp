@@ -30,14 +30,9 @@ class Slide {
   explicit Slide(Contents& contents) : contents_(contents), graph_(contents.graph) {}
 
   /// As slide().
-  bool run() {
-    const Hole before = graph_.tombstones().hole();
+  void run() {
     prepare();
-    wait();  // who enters from here on makes no filter
-    if (contents_.are_ids_kept()) {
-      graph_.cancel_slide(before);
-      return false;
-    }
+    wait();  // who enters from here on knows that nodes move
     reuse_front();
     while (graph_.tombstones().hole().end < graph_.size()) {
       if (is_front_given_back_) clear_hole();
@@ -50,7 +45,6 @@ class Slide {
     contents_.vectors.shrink(graph_.size());
     contents_.labels.shrink(graph_.size());
     wait();  // nobody takes a slot behind the end, where nodes may follow, for one of the hole
-    return true;
   }
 
  private:
@@ -134,7 +128,7 @@ NodeId unlinked_at_front(const Graph& graph) noexcept {
 
 bool try_to_slide(Contents& contents) noexcept {
   try {
-    if (!Slide(contents).run()) return false;
+    Slide(contents).run();
     contents.least_unlinked_to_slide = 0;
     return true;
   } catch (const std::bad_alloc&) {
@@ -146,7 +140,7 @@ bool try_to_slide(Contents& contents) noexcept {
 
 }  // namespace
 
-bool slide(Contents& contents) { return Slide(contents).run(); }
+void slide(Contents& contents) { Slide(contents).run(); }
 
 void give_front_back(Contents& contents) noexcept {
   Graph& graph = contents.graph;
@@ -172,7 +166,7 @@ bool give_memory_back(Contents& contents, EmptySlots share) noexcept {
   const bool is_due =
       scattered >= (in_memory + static_cast<NodeId>(share) - 1) / static_cast<NodeId>(share) ||
       unlinked >= graph.size() / 4 * 3;
-  if (is_due && unlinked >= contents.least_unlinked_to_slide && !contents.are_ids_kept()) {
+  if (is_due && unlinked >= contents.least_unlinked_to_slide) {
     if (blocks_of_slide(graph) <= kMostBlocks) return try_to_slide(contents);
     contents.least_unlinked_to_slide = unlinked + in_memory / kDelay + 1;
   }

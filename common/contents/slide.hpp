@@ -21,19 +21,19 @@
 // If the first nodes of all are unlinked, as in a window that goes on with time, they become a hole
 // where they are. Its pages go back at once, and nothing moves until most slots are empty.
 //
-// A filter keeps ids as long as it lives. While one lives nothing moves, and while nodes move none
-// is made (Contents::ids_kept). Thread-safety: the writer; readers in the gate go on beside it.
+// Who keeps ids beyond a stay in the gate keeps their numbering (common/graph/numbering.hpp) and
+// finds the new ids by it. The numbering behind a slide is there before its first node moves.
+// Thread-safety: the writer; readers in the gate go on beside it.
 #pragma once
 
 #include "common/contents/contents.hpp"
 
 namespace concord::core {
 
-/// Slides all nodes down, whatever it gains. Waits for readers who have entered. False, with
-/// nothing changed, if ids are kept. REQUIRES an unlinked node, no announced ones, and contents
-/// that are not mapped from a file. Throws Error(out_of_memory), std::bad_alloc with nothing
-/// changed.
-bool slide(Contents& contents);
+/// Slides all nodes down, whatever it gains. Waits for readers who have entered. REQUIRES an
+/// unlinked node, no announced ones, and contents that are not mapped from a file. Throws
+/// Error(out_of_memory), std::bad_alloc with nothing changed.
+void slide(Contents& contents);
 /// Gives the pages of the unlinked nodes before all others back. REQUIRES and waits as slide().
 void give_front_back(Contents& contents) noexcept;
 
@@ -41,9 +41,8 @@ void give_front_back(Contents& contents) noexcept;
 enum class EmptySlots : NodeId { in_passing = 4, on_request = 16 };
 
 /// Does one or the other if unlinked nodes hold enough memory. Returns true if ids have changed. If
-/// ids are kept, or there is no memory to prepare a slide with, a later call tries again.
-/// REQUIRES as slide(), but for an unlinked node. O(1), or O(size) once for as many removals as a
-/// share of the size.
+/// there is no memory to prepare a slide with, a later call tries again. REQUIRES as slide(), but
+/// for an unlinked node. O(1), or O(size) once for as many removals as a share of the size.
 bool give_memory_back(Contents& contents, EmptySlots share) noexcept;
 
 }  // namespace concord::core

@@ -201,14 +201,7 @@ Graph::State Graph::state() const {
 }
 
 NodeId Graph::first_from(std::uint64_t number) const noexcept {
-  NodeId first = 0;
-  for (NodeId left = size(); left > 0;) {
-    const NodeId half = left / 2;
-    const bool comes_before = insertion(first + half) < number;
-    first += comes_before ? half + 1 : 0;
-    left = comes_before ? left - half - 1 : half;
-  }
-  return first;
+  return std::min(size(), numbering_->first_from(number));
 }
 
 void Graph::restore_insertions(std::span<const std::uint64_t> numbers, std::uint64_t insertions) {
@@ -217,9 +210,10 @@ void Graph::restore_insertions(std::span<const std::uint64_t> numbers, std::uint
   for (NodeId node = 1; node < size; ++node) {
     runs += numbers[node] >> 32 != numbers[node - 1] >> 32 ? 1 : 0;
   }
-  numbers_.begin(size, runs);
-  for (NodeId node = 0; node < size; ++node) numbers_.put(node, numbers[node]);
-  numbers_.end(size);
+  const auto made = std::make_shared<Numbering>(0, insertions - size, size, runs);
+  for (const std::uint64_t number : numbers) made->append(number);
+  numbering_ = made;
+  shown_numbering_ = made.get();
   reclaimed_ = insertions - size;
 }
 

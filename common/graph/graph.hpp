@@ -18,15 +18,16 @@
 #include <atomic>
 #include <concord/params.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "common/base/key.hpp"
 #include "common/graph/epoch.hpp"
-#include "common/graph/insertion_numbers.hpp"
 #include "common/graph/level.hpp"
 #include "common/graph/link_table.hpp"
+#include "common/graph/numbering.hpp"
 #include "common/graph/tombstones.hpp"
 #include "common/system/virtual_array.hpp"
 #include "common/threads/reader_gate.hpp"
@@ -259,15 +260,21 @@ class Graph {
   /// While it is true, searches use sliding_view() in the place of live().
   [[nodiscard]] bool is_sliding() const noexcept { return moved_from_.load() != nullptr; }
   [[nodiscard]] SlidingView sliding_view() const noexcept;
+  /// What ids mean: for readers in the ReaderGate, those of a view that they took before. While
+  /// nodes slide, ids behind the hole of a sliding_view() are of this numbering, and those before
+  /// the hole of the next one.
+  [[nodiscard]] const Numbering& numbering() const noexcept { return *shown_numbering_.load(); }
+  /// What ids will mean behind the slide that is under way. REQUIRES a sliding_view().
+  [[nodiscard]] const Numbering& next_numbering() const noexcept {
+    return *shown_next_numbering_.load();
+  }
   /// Slides so far. Ids are good between two of them.
-  [[nodiscard]] std::uint64_t slides() const noexcept { return slides_; }
+  [[nodiscard]] std::uint64_t slides() const noexcept { return numbering_->slides(); }
   /// The hole into which the first nodes of a slide move. REQUIRES unlinked nodes. O(size).
   [[nodiscard]] Hole first_hole() const noexcept;
   /// Prepares to move at most `most` nodes at a time. REQUIRES unlinked nodes, and no announced
   /// ones. Throws Error(out_of_memory) with nothing changed.
   void begin_slide(NodeId most);
-  /// Ends what begin_slide() began before a node has moved. `before` was the hole then.
-  void cancel_slide(Hole before) noexcept;
   /// Memory that the front of the arrays has given back will be taken again.
   void reuse_front() noexcept;
   /// Nodes are about to move: of the first, whose lists of upper layers may stay.
@@ -334,7 +341,7 @@ class Graph {
   [[nodiscard]] State state() const;
   /// The number of the node's insertion, counted over all that ever were. It decides its level.
   [[nodiscard]] std::uint64_t insertion(NodeId node) const noexcept {
-    return node < numbers_.size() ? numbers_[node] : node + reclaimed();
+    return numbering_->number(node);
   }
   /// The first node whose number is at least this; size() if there is none. O(log size).
   [[nodiscard]] NodeId first_from(std::uint64_t number) const noexcept;
@@ -352,7 +359,7 @@ class Graph {
     return {upper_offset_.data(), announced_};
   }
   [[nodiscard]] std::size_t node_bytes() const noexcept {
-    return levels_.bytes() + upper_offset_.bytes() + tombstones_.bytes() + numbers_.bytes();
+    return levels_.bytes() + upper_offset_.bytes() + tombstones_.bytes() + numbering_->bytes();
   }
 
  private:
@@ -378,7 +385,8 @@ class Graph {
   std::atomic<std::uint64_t> unlinkings_{0};
   std::atomic<NodeId> met_{0};
   std::atomic<std::uint64_t> reclaimed_{0};  ///< unlinked nodes whose slots were given back
-  InsertionNumbers numbers_;                 ///< of the nodes that were there then
+  std::shared_ptr<const Numbering> numbering_ = std::make_shared<const Numbering>();
+  std::atomic<const Numbering*> shown_numbering_{numbering_.get()};  ///< for readers
   Tombstones tombstones_;
   std::vector<NodeId> pending_;
   std::vector<NodeId> replacements_;  ///< what the announced nodes replace; empty where none does
@@ -393,7 +401,9 @@ class Graph {
 
   // Of a slide:
   static constexpr ListIndex kNoList = ~ListIndex{0};
-  std::uint64_t slides_ = 0;
+  /// That of the next ids, and then that of the last, until no reader uses it.
+  std::shared_ptr<const Numbering> other_numbering_;
+  std::atomic<const Numbering*> shown_next_numbering_{nullptr};
   std::vector<NodeId> moved_from_ids_;  ///< SlidingView::moved_from
   std::atomic<const NodeId*> moved_from_{nullptr};
   ListIndex upper_end_ = 0;  ///< behind the lists that have moved

@@ -31,16 +31,16 @@ Hole Graph::first_hole() const noexcept {
 void Graph::begin_slide(NodeId most) {
   const Hole hole = first_hole();
   moved_from_ids_.resize(most);
-  numbers_.begin(size() - unlinked(), numbers_.runs() + 2);
-  for (NodeId node = 0; node < hole.begin; ++node) numbers_.put(node, insertion(node));
+  const auto next = std::make_shared<Numbering>(slides() + 1, reclaimed() + unlinked(),
+                                                size() - unlinked(), numbering_->runs() + 2);
+  for (NodeId node = 0; node < size(); ++node) {
+    if (!tombstones_.is_unlinked(node)) next->append(insertion(node));
+  }
+  other_numbering_ = next;
+  shown_next_numbering_ = next.get();
   upper_end_ = static_cast<ListIndex>(upper_lists_before(hole.begin));
   tombstones_.set_hole(hole);
   moved_from_ = moved_from_ids_.data();
-}
-
-void Graph::cancel_slide(Hole before) noexcept {
-  moved_from_ = nullptr;
-  tombstones_.set_hole(before);
 }
 
 void Graph::reuse_front() noexcept {
@@ -60,7 +60,6 @@ bool Graph::can_move(NodeId from) const noexcept {
 // Neighbors name the node by its new id when all of it is there. Its old lists stay as they are.
 void Graph::move(NodeId from, NodeId to) noexcept {
   moved_from_ids_[to - tombstones_.hole().begin] = from;
-  numbers_.put(to, insertion(from));
   levels_[to] = levels_[from];
   tombstones_.move(from, to);
   base_.move(from, to);
@@ -96,6 +95,8 @@ void Graph::move_upper_lists(NodeId from, NodeId to) noexcept {
 void Graph::end_slide(const CurrentRanks& ranks) noexcept {
   const NodeId gone = unlinked();
   const NodeId left = size() - gone;
+  numbering_.swap(other_numbering_);
+  shown_numbering_ = numbering_.get();  // before the size: who finds that finds this
   ranks.to_ranks(pending_);
   // What has replaced one of them has another id now, and every view has it.
   for (const NodeId node : pending_) tombstones_.set(node, 0);
@@ -105,19 +106,18 @@ void Graph::end_slide(const CurrentRanks& ranks) noexcept {
   epoch_.sealed_end -= gone;
   epoch_.begin -= gone;
   epoch_.end -= gone;
-  numbers_.end(left);
   announced_ = left;
   reclaimed_ += gone;  // first, so that at no moment none seems to have died
   extent_.store({left, static_cast<NodeId>(pending_.size())});
   const auto rename = [&](std::span<NodeId> ids) { ranks.to_ranks(ids); };
   base_.rename_sealed(rename);
   upper_.rename_sealed(rename);
-  ++slides_;
 }
 
 void Graph::shrink() noexcept {
   moved_from_ = nullptr;
   tombstones_.set_hole({});
+  other_numbering_ = nullptr;
   levels_.shrink(size());
   upper_offset_.shrink(size());
   tombstones_.shrink(size());

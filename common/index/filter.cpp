@@ -19,24 +19,31 @@ using core::MatchSet;
 using core::NodeId;
 using Ids = std::vector<NodeId>;
 
-std::span<const NodeId> dead_of(const FilterSnapshot& snapshot) {
-  if (!snapshot.dead) return {};
-  return *snapshot.dead;
-}
+// Passes over the nodes of a snapshot that had died by then.
+class Dead {
+ public:
+  explicit Dead(const FilterSnapshot& snapshot) {
+    if (snapshot.dead) left_ = *snapshot.dead;
+  }
+  /// For ascending ids, each asked about.
+  bool has(NodeId id) noexcept {
+    if (left_.empty() || left_.front() != id) return false;
+    left_ = left_.subspan(1);
+    return true;
+  }
+
+ private:
+  std::span<const NodeId> left_;
+};
 
 // Calls take(id, position) for the ids of the snapshot in order; positions are those of
 // Index::labels().
 template <class Take>
 void for_each_living(const FilterSnapshot& snapshot, const Take& take) {
-  const std::span<const NodeId> dead = dead_of(snapshot);
-  auto next = dead.begin();
+  Dead dead(snapshot);
   std::size_t position = 0;
   for (NodeId id = 0; id < snapshot.end; ++id) {
-    if (next != dead.end() && *next == id) {
-      ++next;
-    } else {
-      take(id, position++);
-    }
+    if (!dead.has(id)) take(id, position++);
   }
 }
 
@@ -85,47 +92,72 @@ std::uint64_t Index::Impl::next_number() noexcept {
   return ++last;
 }
 
-// A list that another filter has made serves as well. Where a thread is at it, this one makes its
-// own, so that none waits.
-FilterSnapshot IndexAccess::snapshot(const Index& index) {
-  const Index::Impl& impl = *index.impl_;
-  const core::Graph& graph = impl.contents.graph;
-  FilterSnapshot snapshot{impl.number,           0, 0, impl.contents.vectors.stride(), nullptr,
-                          impl.contents.ids_kept};
-  std::uint64_t unlinkings;
-  do {  // a seal may unlink what is replaced by a node that the view lacks
-    unlinkings = graph.unlinkings();
-    const core::LiveView live = graph.live();
-    snapshot.end = live.size;
-    snapshot.deaths = live.size - live.living;
-    snapshot.dead =
-        snapshot.deaths == 0 ? nullptr : impl.dead_lists.find(graph.slides(), snapshot.deaths, [&] {
-          Ids dead;
-          for (NodeId id = 0; id < live.size; ++id) {
-            if (graph.tombstones().is_dead(id, live.size)) dead.push_back(id);
-          }
-          return dead;
-        });
-  } while (graph.unlinkings() != unlinkings);
-  return snapshot;
-}
-
-// A snapshot that use() makes keeps ids what they are.
-template <class Use>
-auto IndexAccess::while_ids_stay(const Index& index, const Use& use) {
-  const Index::Impl& impl = *index.impl_;
-  for (;;) {
-    {
-      const auto reading = impl.readers.enter();
-      if (!impl.contents.graph.is_sliding()) return use();
-    }
-    const core::WriterLock::Pause pause(impl.writer_lock);
+/// What a filter that is made now can match, and where a reader finds it. While nodes slide, a
+/// filter names them by the ids that they will have behind the slide.
+class IndexAccess::Moment {
+ public:
+  /// REQUIRES that the caller is among the readers, and stays there.
+  explicit Moment(const Index::Impl& impl) : graph_(impl.contents.graph) {
+    std::uint64_t unlinkings;
+    do {  // a seal may unlink what is replaced by a node that the view lacks
+      unlinkings = graph_.unlinkings();
+      view_ = graph_.is_sliding() ? graph_.sliding_view()
+                                  : core::SlidingView{graph_.live(), {}, nullptr};
+      read(impl);
+    } while (graph_.unlinkings() != unlinkings);
   }
-}
 
+  [[nodiscard]] const FilterSnapshot& snapshot() const noexcept { return snapshot_; }
+  /// Nodes of the view: their slots come before this one.
+  [[nodiscard]] NodeId end_of_slots() const noexcept { return view_.size; }
+  /// The id of the node that a look-up has found at `slot`. O(log size).
+  [[nodiscard]] NodeId id_at(NodeId slot) const noexcept {
+    if (!slides() || slot < view_.hole.end || slot == core::kNoNode) return slot;
+    return snapshot_.numbering->find(graph_.numbering().number(slot));
+  }
+  /// Calls take(id, slot) for the nodes that have ids, in order.
+  template <class Take>
+  void for_each_node(const Take& take) const {
+    const NodeId behind = slides() ? view_.hole.begin : view_.size;
+    for (NodeId id = 0; id < behind; ++id) take(id, id);
+    if (!slides()) return;
+    NodeId id = behind;
+    for (NodeId slot = view_.hole.end; slot < view_.size; ++slot) {
+      if (!graph_.tombstones().is_unlinked(slot)) take(id++, slot);
+    }
+  }
+
+ private:
+  [[nodiscard]] bool slides() const noexcept { return view_.moved_from != nullptr; }
+
+  void read(const Index::Impl& impl) {
+    const core::Numbering& numbering = slides() ? graph_.next_numbering() : graph_.numbering();
+    snapshot_ = {impl.number, numbering.shared_from_this(),   0,
+                 0,           impl.contents.vectors.stride(), nullptr};
+    snapshot_.end = slides() ? numbering.kept() : view_.size;
+    snapshot_.deaths = slides() ? graph_.tombstones_linked() : view_.size - view_.living;
+    if (snapshot_.deaths == 0) return;
+    // A list that another filter has made serves as well. Where a thread is at it, this one makes
+    // its own, so that none waits.
+    snapshot_.dead = impl.dead_lists.find(numbering.slides(), snapshot_.deaths, [&] {
+      Ids dead;
+      for_each_node([&](NodeId id, NodeId slot) {
+        if (graph_.tombstones().is_dead(slot, view_.size)) dead.push_back(id);
+      });
+      return dead;
+    });
+  }
+
+  const core::Graph& graph_;
+  core::SlidingView view_;
+  FilterSnapshot snapshot_;
+};
+
+// The filter of the set that take(snapshot) gives, among the readers.
 template <class Take>
 Filter IndexAccess::filter_of(const Index& index, const Take& take) {
-  return while_ids_stay(index, [&] { return Filter(take(snapshot(index))); });
+  const auto reading = index.impl_->readers.enter();
+  return Filter(take(Moment(*index.impl_).snapshot()));
 }
 
 Filter::Filter(std::shared_ptr<const MatchSet> set, std::size_t unknown) noexcept
@@ -156,18 +188,17 @@ Filter Filter::of_bits(const Index& index, std::span<const std::uint8_t> bits, s
 
 Filter Filter::of_labels(const Index& index, std::span<const std::uint64_t> labels) {
   const auto& impl = IndexAccess::impl(index);
-  return IndexAccess::while_ids_stay(index, [&] {
-    impl.mapped.expect_sound({core::FilePart::labels});
-    FilterSnapshot snapshot = IndexAccess::snapshot(index);
-    Ids ids(labels.size());
-    constexpr std::size_t kLabels = 8192;  // fewer are found before another thread has begun
-    impl.pool->for_each(labels.size(), kLabels, [&](std::size_t i) {
-      ids[i] = impl.contents.labels.find(labels[i], snapshot.end);
-    });
-    const std::size_t unknown = std::erase(ids, core::kNoNode);
-    ids = sorted_set(std::move(ids), snapshot.end);
-    return Filter(std::make_shared<const MatchSet>(std::move(snapshot), std::move(ids)), unknown);
+  const auto reading = impl.readers.enter();
+  impl.mapped.expect_sound({core::FilePart::labels});
+  const IndexAccess::Moment now(impl);
+  Ids ids(labels.size());
+  constexpr std::size_t kLabels = 8192;  // fewer are found before another thread has begun
+  impl.pool->for_each(labels.size(), kLabels, [&](std::size_t i) {
+    ids[i] = now.id_at(impl.contents.labels.find(labels[i], now.end_of_slots()));
   });
+  const std::size_t unknown = std::erase(ids, core::kNoNode);
+  ids = sorted_set(std::move(ids), now.snapshot().end);
+  return Filter(std::make_shared<const MatchSet>(now.snapshot(), std::move(ids)), unknown);
 }
 
 Filter Filter::of_range(const Index& index, std::size_t first, std::size_t last) {
@@ -186,15 +217,18 @@ Filter Filter::of_predicate(const Index& index,
                             const std::function<bool(std::uint64_t label)>& predicate) {
   FilterSnapshot snapshot;
   std::vector<std::uint64_t> labels;
-  const auto& impl = IndexAccess::impl(index);
-  IndexAccess::while_ids_stay(index, [&] {
+  {
+    const auto& impl = IndexAccess::impl(index);
+    const auto reading = impl.readers.enter();
     impl.mapped.expect_sound({core::FilePart::labels});
-    snapshot = IndexAccess::snapshot(index);
+    const IndexAccess::Moment now(impl);
+    snapshot = now.snapshot();
     labels.reserve(snapshot.living());
-    for_each_living(snapshot, [&](NodeId id, std::size_t /*position*/) {
-      labels.push_back(impl.contents.labels.label(id));
+    Dead dead(snapshot);
+    now.for_each_node([&](NodeId id, NodeId slot) {
+      if (!dead.has(id)) labels.push_back(impl.contents.labels.label(slot));
     });
-  });
+  }
   // Outside of the gate, because the writer may wait for who is inside.
   std::vector<std::uint8_t> mask(labels.size());
   for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = predicate(labels[i]) ? 1 : 0;

@@ -69,12 +69,8 @@ struct IndexAccess {
                          core::Key* keys, std::uint32_t* counts, core::ThreadPool& pool);
 
   static const Index::Impl& impl(const Index& index) { return *index.impl_; }
-  /// What a filter that is made now can match. REQUIRES that the caller is among the readers.
-  static core::FilterSnapshot snapshot(const Index& index);
-  /// Runs use() among the readers while no node slides; waits for the end of a slide.
-  template <class Use>
-  static auto while_ids_stay(const Index& index, const Use& use);
-  /// The filter of the set that take(snapshot) gives, among the readers.
+  /// What a filter that is made now can match (filter.cpp).
+  class Moment;
   template <class Take>
   static Filter filter_of(const Index& index, const Take& take);
   /// The sets of a search's filters: none without one, one for all queries, or one each, null where

@@ -72,11 +72,16 @@ class FilterRule {
   /// counted in lists and not in distances, because a distance may be computed twice where a table
   /// has forgotten the first.
   [[nodiscard]] bool costs_a_scan(std::uint64_t work) const noexcept { return work > matches_; }
+  /// Whether a walk of so many hops is long enough to tell its rate, and not yet as long as
+  /// expected.
+  [[nodiscard]] bool is_early(std::uint64_t hops) const noexcept {
+    return hops >= 8 && hops < width_;
+  }
   /// Whether a walk ends that has done `work` in `hops` expansions: it costs a scan, or at this
   /// rate it will.
   [[nodiscard]] bool gives_up(std::uint64_t work, std::uint64_t hops) const noexcept {
     if (costs_a_scan(work)) return true;
-    if (hops < 8 || hops >= width_) return false;
+    if (!is_early(hops)) return false;
     return 512 * work * width_ > hops * matches_ * stride_;
   }
 

@@ -12,15 +12,13 @@ namespace {
 using Ids = std::vector<NodeId>;
 using Shared = std::shared_ptr<const MatchSet>;
 
-FilterSnapshot seen_by_both(const FilterSnapshot& a, const FilterSnapshot& b) {
-  FilterSnapshot both = a.deaths < b.deaths ? b : a;  // has the dead of the other as well
-  both.end = std::min(a.end, b.end);
-  return both;
-}
-
 std::span<const NodeId> before(std::span<const NodeId> ids, NodeId end) {
   return ids.first(
       static_cast<std::size_t>(std::lower_bound(ids.begin(), ids.end(), end) - ids.begin()));
+}
+
+std::span<const NodeId> from(std::span<const NodeId> ids, NodeId first) {
+  return ids.subspan(before(ids, first).size());
 }
 
 std::span<const NodeId> dead_of(const FilterSnapshot& snapshot) {
@@ -36,12 +34,59 @@ Ids without(std::span<const NodeId> ids, std::span<const NodeId> others) {
   return left;
 }
 
+// What ascending ids are in another numbering: kNoNode for those that are not in it.
+Ids renumbered(std::span<const NodeId> ids, const Numbering& of, const Numbering& to) {
+  Ids now(ids.size());
+  NodeId at = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const std::uint64_t number = of.number(ids[i]);
+    at = to.first_from(number, at);
+    now[i] = to.number(at) == number ? at : kNoNode;
+  }
+  return now;
+}
+
+NodeId renumbered_end(NodeId end, const Numbering& of, const Numbering& to) noexcept {
+  return to.first_from(of.number(end));
+}
+
+// The part of a set that a combination with another one takes: what both have seen, in the
+// numbering of the younger snapshot. A node that this lacks was dead at its moment.
+class Part {
+ public:
+  Part(const MatchSet& set, const FilterSnapshot& seen_by_both) : ids_(set.ids()) {
+    const Numbering& own = *set.snapshot().numbering;
+    if (own.slides() != seen_by_both.numbering->slides()) {
+      moved_ = renumbered(ids_, own, *seen_by_both.numbering);
+      std::erase(moved_, kNoNode);
+      ids_ = moved_;
+    }
+    ids_ = before(ids_, seen_by_both.end);
+  }
+  [[nodiscard]] std::span<const NodeId> ids() const noexcept { return ids_; }
+
+ private:
+  Ids moved_;
+  std::span<const NodeId> ids_;
+};
+
+FilterSnapshot seen_by_both(const FilterSnapshot& a, const FilterSnapshot& b) {
+  const auto age = [](const FilterSnapshot& of) {
+    return std::pair(of.numbering->slides(), of.deaths);
+  };
+  const bool a_is_older = age(a) < age(b);
+  FilterSnapshot both = a_is_older ? b : a;  // has the dead of the other as well
+  const FilterSnapshot& older = a_is_older ? a : b;
+  both.end = std::min(both.end, renumbered_end(older.end, *older.numbering, *both.numbering));
+  return both;
+}
+
 // Takes a merge of two sets into a snapshot that both have seen.
 template <class Merge>
 Shared merged(const MatchSet& a, const MatchSet& b, const Merge& merge) {
   const FilterSnapshot snapshot = seen_by_both(a.snapshot(), b.snapshot());
   Ids ids;
-  merge(before(a.ids(), snapshot.end), before(b.ids(), snapshot.end), ids);
+  merge(Part(a, snapshot).ids(), Part(b, snapshot).ids(), ids);
   return std::make_shared<const MatchSet>(snapshot, without(ids, dead_of(snapshot)));
 }
 
@@ -51,19 +96,89 @@ NodeId FilterSnapshot::living() const noexcept {
   return end - static_cast<NodeId>(dead_of(*this).size());
 }
 
-MatchSet::MatchSet(FilterSnapshot snapshot, std::vector<NodeId> ids)
-    : snapshot_(std::move(snapshot)),
-      ids_(std::move(ids)),
-      counted_((std::uint64_t{snapshot_.deaths} << 32) | ids_.size()) {
-  ids_.shrink_to_fit();
-  if (FilterRule::always_scans(ids_.size(), snapshot_.stride)) return;
-  bits_.resize((std::size_t{snapshot_.end} + 63) / 64 + 1);
+// ------------------------------------------------------------------------------------- placed sets
+
+PlacedSet::PlacedSet(const FilterSnapshot& snapshot, std::span<const NodeId> ids)
+    : ids_(ids), deaths_(snapshot.deaths) {
+  make_bits(snapshot, snapshot.end);
+}
+
+PlacedSet::PlacedSet(const FilterSnapshot& snapshot, std::span<const NodeId> ids,
+                     const Numbering& to)
+    : own_(renumbered(ids, *snapshot.numbering, to)), deaths_(kNoNode) {
+  Ids seeds(FilterRule::kSeeds, kNoNode);
+  for (std::uint32_t i = 0; i < FilterRule::kSeeds && !own_.empty(); ++i) {
+    seeds[i] = own_[FilterRule::seed_rank(i, own_.size())];
+  }
+  std::erase(own_, kNoNode);
+  ids_ = own_;
+  make_bits(snapshot, renumbered_end(snapshot.end, *snapshot.numbering, to));
+  if (has_bits()) seeds_ = std::move(seeds);
+}
+
+void PlacedSet::make_bits(const FilterSnapshot& snapshot, NodeId end) {
+  if (FilterRule::always_scans(ids_.size(), snapshot.stride)) return;
+  bits_.resize((std::size_t{end} + 63) / 64 + 1);
   for (const NodeId id : ids_) bits_[id / 64] |= std::uint64_t{1} << (id % 64);
 }
 
-std::size_t MatchSet::bytes() const noexcept {
-  return sizeof(MatchSet) + ids_.capacity() * sizeof(NodeId) +
+NodeId PlacedSet::seed(std::uint32_t i) const noexcept {
+  return seeds_.empty() ? ids_[FilterRule::seed_rank(i, ids_.size())] : seeds_[i];
+}
+
+std::size_t PlacedSet::bytes() const noexcept {
+  return sizeof(PlacedSet) + (own_.capacity() + seeds_.capacity()) * sizeof(NodeId) +
          bits_.capacity() * sizeof(std::uint64_t);
+}
+
+std::array<std::span<const NodeId>, 2> SlidingMatches::ids() const noexcept {
+  return {before(after_->ids(), hole_.begin), from(before_->ids(), hole_.end)};
+}
+
+// -------------------------------------------------------------------------------------------- sets
+
+MatchSet::MatchSet(FilterSnapshot snapshot, std::vector<NodeId> ids)
+    : snapshot_(std::move(snapshot)), ids_(std::move(ids)) {
+  ids_.shrink_to_fit();
+  Place& place = places_[snapshot_.numbering->slides() % 2];
+  keep(place, std::make_unique<const PlacedSet>(snapshot_, ids_));
+  place.state = kept(*snapshot_.numbering);
+}
+
+MatchSet::~MatchSet() {
+  for (Place& place : places_) keep(place, nullptr);
+}
+
+void MatchSet::keep(Place& place, std::unique_ptr<const PlacedSet> set) noexcept {
+  place.bytes.store(set ? set->bytes() : 0, std::memory_order_relaxed);
+  delete place.set.exchange(set.release(), std::memory_order_relaxed);
+}
+
+const PlacedSet& MatchSet::under(const Numbering& numbering,
+                                 std::unique_ptr<PlacedSet>& own) const {
+  Place& place = places_[numbering.slides() % 2];
+  const std::uint64_t wanted = kept(numbering);
+  const std::uint64_t being_made = wanted + 1;
+  std::uint64_t seen = place.state.load(std::memory_order_acquire);
+  if (seen < wanted && place.state.compare_exchange_strong(seen, being_made)) {
+    try {
+      keep(place, std::make_unique<const PlacedSet>(snapshot_, ids_, numbering));
+    } catch (...) {
+      place.state.store(seen, std::memory_order_release);
+      throw;
+    }
+    place.state.store(wanted, std::memory_order_release);
+    seen = wanted;
+  }
+  if (seen == wanted) return *place.set.load(std::memory_order_relaxed);
+  own = std::make_unique<PlacedSet>(snapshot_, ids_, numbering);
+  return *own;
+}
+
+std::size_t MatchSet::bytes() const noexcept {
+  std::size_t bytes = sizeof(MatchSet) + ids_.capacity() * sizeof(NodeId);
+  for (const Place& place : places_) bytes += place.bytes.load(std::memory_order_relaxed);
+  return bytes;
 }
 
 Shared both(const MatchSet& a, const MatchSet& b) {

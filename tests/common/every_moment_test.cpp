@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "common/contents/slide.hpp"
+#include "common/search/filter_rule.hpp"
+#include "common/search/match_set.hpp"
 #include "common/threads/reader_gate.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
@@ -280,6 +282,73 @@ TEST_P(EveryMoment, OfASlideFindsEachNodeOnce) {
   }
   if (moments == 0) GTEST_SKIP() << "this machine does not step";
   EXPECT_GE(slides, scaled(8));
+}
+
+const core::MatchSet* filter = nullptr;  // of even labels
+
+// Who comes during a slide finds each match once under a name that it meets, and no other name
+// matches. The code that is interrupted allocates nothing then.
+void look_at_a_filter(int) {
+  if (!watched->is_sliding()) return;
+  ++moments;
+  const core::SlidingView view = watched->sliding_view();
+  std::unique_ptr<core::PlacedSet> own[2];
+  const core::PlacedSet& before = filter->under(watched->numbering(), own[0]);
+  const core::PlacedSet& after = filter->under(watched->next_numbering(), own[1]);
+  const core::SlidingMatches matches(before, after, view.hole);
+  const auto is_dead = [&](NodeId id) { return watched->tombstones().is_dead(id, view.size); };
+  NodeId found = 0;
+  for (const auto part : matches.ids()) {
+    for (const NodeId id : part) {
+      if (is_dead(id)) continue;
+      ++found;
+      if (contents->labels.label(id) % 2 != 0 || matches.bits()[id] == 0) lost = id;
+    }
+  }
+  if (found != matches.living(0, is_dead)) lost = found;
+  for (NodeId id = 0; id < view.size; ++id) {
+    if (view.hole.contains(id) || is_dead(id)) continue;
+    const bool is_even = contents->labels.label(id) % 2 == 0;
+    found -= is_even ? 1 : 0;
+    if ((matches.bits()[id] == 1) != is_even) lost = id;
+  }
+  if (found != 0) lost = found;
+  for (std::uint32_t i = 0; i < core::FilterRule::kSeeds; ++i) {
+    const NodeId seed = matches.seed(i);
+    if (seed != kNoNode && contents->labels.label(seed) != 2 * ((2 * i + 1) * 12 / 128))
+      lost = seed;
+  }
+}
+
+TEST_P(EveryMoment, OfASlideNamesEachMatchOfAFilterOnce) {
+  if (!CONCORD_TEST_CAN_STEP) GTEST_SKIP() << "no stepping beside a sanitizer's threads";
+  constexpr NodeId kNodes = 24;
+  for (std::uint64_t round = 0; round < scaled(4); ++round) {
+    GraphBuilder built(make_params(2, 4, 10, 16), make_data(Shape::random, kNodes, 2));
+    ArbitraryProposer proposer(built.graph, GetParam(), round);
+    grow(built, kNodes, proposer);
+    built.contents.labels.append({}, kNodes, 0);
+    std::vector<NodeId> even;
+    for (NodeId id = 0; id < kNodes; id += 2) even.push_back(id);
+    constexpr std::size_t kStride = 1 << 20;  // so that it has bits
+    const core::MatchSet set(
+        {1, built.graph.numbering().shared_from_this(), kNodes, 0, kStride, nullptr}, even);
+    filter = &set;
+    built.graph.reserve_deaths(kNodes);
+    for (NodeId i = 0; i < 3 + round; ++i) {
+      built.graph.remove((i * 7 + static_cast<NodeId>(round)) % kNodes);
+    }
+    built.committer.seal(proposer);
+    built.graph.remove(12);  // stays linked
+    contents = &built.contents;
+    {
+      const Stepping stepping(built.graph, look_at_a_filter);
+      core::slide(built.contents);
+    }
+    ASSERT_EQ(lost, kNoNode) << "at one of " << moments << " moments";
+    EXPECT_EQ(built.graph.slides(), 1u);
+  }
+  if (moments == 0) GTEST_SKIP() << "this machine does not step";
 }
 
 using Reader = core::ReaderGate::Reader;

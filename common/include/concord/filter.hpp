@@ -26,11 +26,15 @@ class MatchSet;
 /// Memory: 4 bytes a match, and 1/8 byte for each vector of the index. A filter that every search
 /// scans, of at most 131,072 elements of vectors, has no bits. Copies share it.
 ///
-/// While a filter lives, the index gives no memory of removed vectors back by moving others. The
-/// factories run beside an addition and wait for it only while it moves vectors. They throw
-/// Error(invalid_parameter) for input that does not fit, Error(out_of_memory) or std::bad_alloc,
-/// and Error(corrupt_file) on a mapped index. Thread-safety: immutable. The index may be moved or
-/// destroyed before the filter.
+/// When the index moves vectors to give memory of removed ones back (see Index::remove), a filter
+/// goes on and gives the same answers. The first search after it takes O(matches · log(size /
+/// matches)) once. From then on the filter takes up to three times the memory. Filters that were
+/// made between the same two moves share 4 bytes for each vector that the index had; those made
+/// before the first move take none.
+///
+/// The factories run beside an addition and never wait for it. They throw Error(invalid_parameter)
+/// for input that does not fit, Error(out_of_memory) or std::bad_alloc, and Error(corrupt_file) on
+/// a mapped index. Thread-safety: immutable. The index may be moved or destroyed before the filter.
 class CONCORD_API Filter {
  public:
   /// The vectors whose byte is not 0. `mask` ([index.size()]) is in the order of Index::labels().
@@ -41,7 +45,8 @@ class CONCORD_API Filter {
   static Filter of_bits(const Index& index, std::span<const std::uint8_t> bits, std::size_t count,
                         std::size_t offset = 0);
   /// The vectors of these labels, in any order. Labels that have no vector are counted in
-  /// unknown(). O(1) expected for each label, on all threads of the index.
+  /// unknown(). O(1) expected for each label, on all threads of the index; O(log size) while the
+  /// index moves vectors.
   static Filter of_labels(const Index& index, std::span<const std::uint64_t> labels);
   /// Vectors number [first, last) in the order of Index::labels(): a window of insertion order.
   /// O(last).
@@ -52,7 +57,8 @@ class CONCORD_API Filter {
                              const std::function<bool(std::uint64_t label)>& predicate);
 
   /// What matches both filters, either, or not this one. The snapshot of a combination is what both
-  /// have seen. O(matches); ~ takes O(size). Throw Error(invalid_parameter) for filters of
+  /// have seen. O(matches), and a factor of log(size / matches) if the index has moved vectors
+  /// between the two; ~ takes O(size). Throw Error(invalid_parameter) for filters of
   /// different indexes.
   Filter operator&(const Filter& other) const;
   Filter operator|(const Filter& other) const;
