@@ -76,7 +76,8 @@ void expect_well_formed(const RangeResult& result, std::size_t queries, float ra
   }
 }
 
-/// Compares the range searches of an index at rest, whose labels are ids, with the definition.
+/// Compares the range searches of an index at rest, whose labels are numbers of insertion, with the
+/// definition.
 class Oracle {
  public:
   explicit Oracle(const Index& index)
@@ -84,17 +85,22 @@ class Oracle {
         contents_(IndexAccess::contents(index)),
         kernels_(cpu::for_metric(cpu::kScalarKernels, index.params().metric)) {}
 
-  /// With `filter`, of which `ids` are the ids, or without one; each radius with each of `params`.
+  /// With `filter`, of which `labels` are the matches, sorted, or without one; each radius with
+  /// each of `params`.
   void expect_the_definition(const Matrix& queries, const std::vector<float>& radii,
                              std::span<const RangeParams> params, const Filter* filter = nullptr,
-                             Ids ids = {}) {
+                             const Labels& labels = {}) {
     const core::FloatEnvironment environment;
     const core::Graph& graph = contents_.graph;
     const core::Tombstones& tombstones = graph.tombstones();
     const auto alive = [&](core::NodeId id) {
       return !tombstones.any() || !tombstones.is_dead(id, graph.size());
     };
-    for (core::NodeId id = 0; filter == nullptr && id < graph.size(); ++id) ids.push_back(id);
+    Ids ids;
+    for (core::NodeId id = 0; id < graph.size(); ++id) {
+      const bool matches = std::binary_search(labels.begin(), labels.end(), label(id));
+      if (filter == nullptr || matches) ids.push_back(id);
+    }
     NaiveFilter naive(graph, contents_.vectors, kernels_, ids, alive);
     for (const float radius : radii) {
       for (const RangeParams& of : params) compare(naive, queries, radius, of, filter);
@@ -119,24 +125,27 @@ class Oracle {
       ASSERT_EQ(found.lims[q + 1] - found.lims[q], keys.size()) << "query " << q;
       for (std::size_t j = 0; j < keys.size(); ++j) {
         const std::size_t at = found.lims[q] + j;
-        ASSERT_EQ(core::make_key(found.distances[at], static_cast<core::NodeId>(found.labels[at])),
-                  keys[j])
+        const core::Key key = keys[j];
+        ASSERT_TRUE(found.labels[at] == label(core::key_id(key)) &&
+                    found.distances[at] == core::key_distance(key))
             << "query " << q << " place " << j;
       }
     }
   }
+
+  [[nodiscard]] std::uint64_t label(core::NodeId id) const { return contents_.labels.label(id); }
 
   const Index& index_;
   const core::Contents& contents_;
   const cpu::MetricKernels& kernels_;
 };
 
-Ids ids_of(const std::vector<std::uint8_t>& mask) {
-  Ids ids;
-  for (core::NodeId id = 0; id < mask.size(); ++id) {
-    if (mask[id] != 0) ids.push_back(id);
+Labels labels_of(const std::vector<std::uint8_t>& mask) {
+  Labels labels;
+  for (std::size_t number = 0; number < mask.size(); ++number) {
+    if (mask[number] != 0) labels.push_back(number);
   }
-  return ids;
+  return labels;
 }
 
 const RangeParams kManyParams[] = {
@@ -198,7 +207,7 @@ TEST(RangeSearch, WithAFilterIsTheDefinitionInTheDerivedGraph) {
     for (const std::size_t share : world.shares) {
       const auto mask = random_mask(world.n, share, share);
       const Filter filter = Filter::of_mask(index, mask);
-      oracle.expect_the_definition(queries, radii, kParams, &filter, ids_of(mask));
+      oracle.expect_the_definition(queries, radii, kParams, &filter, labels_of(mask));
     }
     for (const auto& [way, count] : oracle.ways) ways[way] += count;
   }
@@ -317,7 +326,7 @@ TEST(RangeSearch, NeverFindsWhatWasRemoved) {
     std::vector<float> radii = radii_of(index, queries, {20, 60});
     radii.push_back(kInfinity);
     oracle.expect_the_definition(queries, radii, kManyParams);
-    oracle.expect_the_definition(queries, radii, kManyParams, &filter, ids_of(mask));
+    oracle.expect_the_definition(queries, radii, kManyParams, &filter, labels_of(mask));
     EXPECT_GT(oracle.ways[RangeWay::closure], 20u);
     EXPECT_GT(oracle.ways[RangeWay::too_many], 20u);
     EXPECT_EQ(index.range_search(queries.slice(0, 1), kInfinity).labels.size(), index.size());

@@ -121,8 +121,11 @@ TEST_P(ForgettingTables, ChangeNoHitAmongMatches) {
     if (hash(5, id) % 10 < 4) ids.push_back(id);
   }
   const auto n = static_cast<NodeId>(data_.rows);
-  const core::MatchSet set({1, n, 0, 4096, nullptr, nullptr}, ids);  // wide, so that it has bits
-  const cpu::MatchingIds matches(set);
+  const core::FilterSnapshot snapshot{
+      1, built_.graph.numbering().shared_from_this(), n, 0, 4096, nullptr};  // wide: it has bits
+  const core::PlacedSet set(snapshot, ids);
+  const cpu::MatchingIds matches(set.bits());
+  const auto seed = [&set](std::uint32_t i) { return set.seed(i); };
   const core::UnlimitedReach reach;
   std::size_t found = 0;
   std::size_t scans = 0;
@@ -134,11 +137,11 @@ TEST_P(ForgettingTables, ChangeNoHitAmongMatches) {
       cpu::Scratch& scratch = is_lossy ? lossy_ : exact_;
       const cpu::Scorer scorer(built_.vectors, kernels_);
       const cpu::Query query = scorer.as_query(vector, scratch.query_bytes.data());
-      const cpu::WalkedGraph over{built_.graph, built_.graph.live(), scorer, query};
+      const cpu::WalkedGraph<core::LiveView> over{built_.graph, built_.graph.live(), scorer, query};
       core::RangeHits hits(rule);
       by_graph[is_lossy] =
           cpu::FilteredWalk(over, walked, matches, reach, scratch.list, scratch)
-              .run(set.ids(), rule.width()) &&
+              .run(seed, rule.width()) &&
           cpu::collect_range(
               rule, static_cast<NodeId>(ids.size()), [](NodeId) { return true; },
               [&] {
