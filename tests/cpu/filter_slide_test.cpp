@@ -12,6 +12,7 @@
 #include "common/contents/slide.hpp"
 #include "common/search/match_set.hpp"
 #include "common/threads/reader_gate.hpp"
+#include "cpu/paged_search.hpp"
 #include "cpu/searcher.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
@@ -115,6 +116,26 @@ class Life {
     return all;
   }
 
+  /// A search that goes on: the labels of `pages` pages, from where it is.
+  using Paged = std::unique_ptr<cpu::PagedSearch>;
+  [[nodiscard]] Paged begin(const MatchSet* set) {
+    const core::FloatEnvironment environment;
+    const float* const query = data_.row(data_.rows - 1);
+    return std::make_unique<cpu::PagedSearch>(
+        built_.contents, cpu::for_metric(cpu::choose_kernels(), Metric::l2sq),
+        std::vector<float>(query, query + kDimension), SearchParams{1, 12}, set);
+  }
+  [[nodiscard]] std::vector<std::uint64_t> pages(cpu::PagedSearch& search, int pages) {
+    const core::FloatEnvironment environment;
+    std::vector<std::uint64_t> labels;
+    for (int page = 0; page < pages; ++page) {
+      core::Key keys[9];
+      const std::uint32_t found = search.next(9, keys);
+      for (std::uint32_t j = 0; j < found; ++j) labels.push_back(label(core::key_id(keys[j])));
+    }
+    return labels;
+  }
+
   [[nodiscard]] const core::Graph& graph() const { return built_.graph; }
   [[nodiscard]] std::uint64_t label(NodeId node) const {
     return built_.contents.labels.label(node);
@@ -169,6 +190,43 @@ std::vector<Set> some_sets(const Life& life, std::uint64_t seed) {
   sets.push_back(core::both(*sets[0], *sets[1]));
   sets.push_back(core::complement(*core::either(*sets[3], *sets[2])));
   return sets;
+}
+
+// A search that begins at any moment of a slide, and one that was begun before and goes on there.
+TEST(Paged, SearchesAreTheSameBeforeDuringAndBehindSlides) {
+  for (const std::uint64_t share : {1000u, 800u, 60u}) {
+    SCOPED_TRACE(share);
+    Life life(static_cast<NodeId>(scaled(600, 400)), 8);
+    Set owner;
+    if (share < 1000) owner = life.set([&](std::uint64_t l) { return hash(5, l) % 1000 < share; });
+    const MatchSet* const set = owner.get();
+    life.remove(3, 1);
+    life.remove_some(2);
+    const std::vector<std::uint64_t> expected = life.pages(*life.begin(set), 3);
+    ASSERT_GT(expected.size(), 18u);
+    const std::vector<std::uint64_t> rest(expected.begin() + 9, expected.end());
+    const auto one_page_given = [&] {
+      Life::Paged search = life.begin(set);
+      static_cast<void>(life.pages(*search, 1));
+      return search;
+    };
+    const Life::Paged behind = one_page_given();
+    std::vector<Life::Paged> begun;  // each for one look
+    for (int i = 0; i < 60; ++i) begun.push_back(one_page_given());
+    std::size_t wrong = 0;
+    const std::size_t looks = life.slide_beside([&] {
+      if (!life.graph().is_sliding()) return true;
+      wrong += life.pages(*life.begin(set), 3) == expected ? 0 : 1;
+      wrong += life.pages(*begun.back(), 2) == rest ? 0 : 1;
+      begun.pop_back();
+      return !begun.empty();
+    });
+    EXPECT_EQ(wrong, 0u);
+    EXPECT_GE(looks, 5u);
+    EXPECT_EQ(life.graph().slides(), 1u);
+    EXPECT_EQ(life.pages(*life.begin(set), 3), expected);
+    EXPECT_EQ(life.pages(*behind, 2), rest);
+  }
 }
 
 TEST(Filtered, SearchesAreTheSameBeforeDuringAndBehindSlides) {

@@ -5,6 +5,7 @@
 // CUDA, AVX-512, AVX2 and scalar code, for any number of threads and any split of calls to add.
 #pragma once
 
+#include <concord/cursor.hpp>
 #include <concord/durability.hpp>
 #include <concord/error.hpp>
 #include <concord/export.hpp>
@@ -62,8 +63,8 @@ inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 /// Thread-safety. One thread changes an index at a time; any number may read it meanwhile.
 ///
 ///   search, exact_search, range_search, run beside add and never wait for it; see every vector
-///   contains, vector, labels, size,     committed before the call began
-///   params
+///   cursor, contains, vector, labels,   committed before the call began
+///   size, params
 ///   save, write, audit, digest, stats,  wait for a moment between two commits; add waits while
 ///   memory                              they read the links
 ///   add, add_from, update, upsert,      take turns
@@ -276,6 +277,11 @@ class CONCORD_API Index {
   [[nodiscard]] RangeResult range_search(MatrixView<const float> queries, float radius,
                                          const RangeParams& params = {},
                                          const SearchOptions& options = {}) const;
+
+  /// A search of `query` ([dimension]) that goes on page by page, with params.ef and params.slack;
+  /// each page says its own k. `options` has at most one filter. Throws as search.
+  [[nodiscard]] Cursor cursor(std::span<const float> query, const SearchParams& params = {},
+                              const SearchOptions& options = {}) const;
 
   /// Number of vectors: those committed less those removed.
   [[nodiscard]] std::size_t size() const noexcept;

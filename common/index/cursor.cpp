@@ -1,0 +1,81 @@
+// concord::Cursor: pages of a search that goes on.
+
+#include <algorithm>
+#include <concord/cursor.hpp>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "common/base/float_environment.hpp"
+#include "common/index/index_impl.hpp"
+#include "cpu/paged_search.hpp"
+
+namespace concord {
+namespace {
+
+using Parts = std::remove_cvref_t<decltype(IndexAccess::impl(std::declval<const Index&>()))>;
+
+// The parts of a mapped file that must be sound.
+void expect_sound(const Parts& index) {
+  index.mapped.expect_sound(
+      {core::FilePart::graph, core::FilePart::vectors, core::FilePart::labels});
+}
+
+}  // namespace
+
+struct Cursor::Impl {
+  /// REQUIRES that the caller is among the readers.
+  Impl(const Parts& parts, std::vector<float> query, const SearchParams& params,
+       std::optional<Filter> among, const core::MatchSet* set)
+      : index(parts),
+        filter(std::move(among)),
+        search(parts.contents, parts.metric_kernels(), std::move(query), params, set) {}
+
+  const Parts& index;
+  std::optional<Filter> filter;  ///< keeps the set
+  cpu::PagedSearch search;
+};
+
+Cursor::Cursor(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+Cursor::Cursor(Cursor&&) noexcept = default;
+Cursor& Cursor::operator=(Cursor&&) noexcept = default;
+Cursor::~Cursor() = default;
+
+std::size_t Cursor::given() const noexcept { return impl_->search.given(); }
+
+Cursor Index::cursor(std::span<const float> query, const SearchParams& params,
+                     const SearchOptions& options) const {
+  check_search(params, impl_->contents.graph.params().metric);
+  const MatrixView<const float> row(query.data(), 1, query.size());
+  impl_->contents.vectors.check_shape(row, "query");
+  const std::vector<const core::MatchSet*> sets = IndexAccess::filters_of(*this, options, 1);
+  const Filter* const filter = options.filter != nullptr ? options.filter
+                               : sets.empty()            ? nullptr
+                                                         : options.filters[0];
+  const core::FloatEnvironment environment;
+  const auto reading = impl_->readers.enter();
+  expect_sound(*impl_);
+  std::vector<float> stored(impl_->contents.vectors.stride());
+  impl_->contents.vectors.prepare(query.data(), stored.data(), "query", 0);
+  impl_->count(1, {});
+  return Cursor(std::make_unique<Cursor::Impl>(
+      *impl_, std::move(stored), params,
+      filter == nullptr ? std::nullopt : std::optional<Filter>(*filter),
+      filter == nullptr ? nullptr : sets[0]));
+}
+
+SearchResult Cursor::next(std::uint32_t k) {
+  check_exact(k);
+  SearchResult page = result_of(1, k);
+  std::vector<core::Key> keys(k, core::kWorstKey);
+  const core::FloatEnvironment environment;
+  const auto reading = impl_->index.readers.enter();
+  expect_sound(impl_->index);
+  page.counts[0] = impl_->search.next(k, keys.data());
+  impl_->index.write_results(keys, k, output_of(page));
+  impl_->index.count(0, impl_->search.take_counts());
+  return page;
+}
+
+}  // namespace concord
