@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.metadata import version as _version
 
 from concord._concord import built_with_cuda
+from concord.cursor import Cursor
 from concord.errors import (
     AccessError,
     ArrayTypeError,
@@ -58,6 +59,7 @@ __all__ = [
     "CapacityError",
     "CorruptFileError",
     "CudaError",
+    "Cursor",
     "DeviceStats",
     "DimensionMismatchError",
     "DuplicateLabelError",

@@ -79,7 +79,7 @@ def filters_of(
     core: _concord.Index, given: Which | Sequence[Which | None]
 ) -> _concord.Filter | list[_concord.Filter | None]:
     """The filter of all queries, or a list of one for each."""
-    _expect_unsharded(core)
+    expect_unsharded(core)
     if isinstance(given, (list, tuple)) and any(map(_is_filter, given)):
         return [None if one is None else filter_of(core, one)._core for one in given]
     return filter_of(core, cast("Which", given))._core
@@ -87,7 +87,7 @@ def filters_of(
 
 def filter_of(core: _concord.Index, which: Which) -> Filter:
     """The filter that the caller means."""
-    _expect_unsharded(core)
+    expect_unsharded(core)
     if isinstance(which, Filter):
         return which
     if isinstance(which, slice):
@@ -107,9 +107,10 @@ def filter_of(core: _concord.Index, which: Which) -> Filter:
     return Filter(core.filter_of_labels(labels_of(array, None)))
 
 
-def _expect_unsharded(core: object) -> None:
+def expect_unsharded(core: object, what: str = "filter") -> None:
+    """Refuse what a ShardedIndex does not have."""
     if not hasattr(core, "search_among"):
-        raise UnsupportedError("filter: a ShardedIndex takes none yet; concord.Index does")
+        raise UnsupportedError(f"{what}: a ShardedIndex takes none yet; concord.Index does")
 
 
 def _is_filter(one: object) -> bool:

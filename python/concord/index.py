@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from concord import _concord, _progress, _vectors
 from concord._labels import MOST_LABEL, labels_of
-from concord.errors import IoError, UnknownLabelError
-from concord.filters import Filter, Which, filter_of, filters_of
+from concord.cursor import Cursor
+from concord.errors import InvalidParameterError, IoError, UnknownLabelError
+from concord.filters import Filter, Which, expect_unsharded, filter_of, filters_of
 from concord.reports import AuditReport, MemoryUse, Stats, stats_from, table
 
 if TYPE_CHECKING:
@@ -361,6 +362,43 @@ class Index:
             return self._core.exact_search(rows, k, out)
         filters = filters_of(self._core, filter)
         return self._core.exact_search_among(rows, k, filters, out)
+
+    def cursor(
+        self,
+        query: Vectors,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        slack: float = math.inf,
+        filter: Which | None = None,
+    ) -> Cursor:
+        """Begin a search that goes on, page by page, for as long as its caller wants more.
+
+        Args:
+            query: ``[dim]``, in host memory.
+            k: vectors of a page, 1 to 65,536.
+            ef: as for :meth:`search`; a page is that of a search with ``ef`` and all given so far.
+            slack: as for :meth:`search`.
+            filter: which vectors may be given: whatever :meth:`filter` takes.
+
+        Returns:
+            A :class:`Cursor`. It gives the vectors that the index has now, each once, to the last. Vectors
+            that are added later never appear, and removed or replaced ones are not given any more.
+
+        >>> import concord
+        >>> index = concord.Index(dim=1)
+        >>> index.add([[0], [1], [2], [3], [4]])
+        5
+        >>> [labels.tolist() for labels, distances in index.cursor([0], k=2)]
+        [[0, 1], [2, 3], [4]]
+        """
+        expect_unsharded(self._core, "cursor")
+        k = operator.index(k)
+        if not 1 <= k <= 65536:
+            raise InvalidParameterError(f"k is {k}; a page has 1 to 65536 vectors")
+        row = _vectors.readable(query, "query", self.dim)
+        among = None if filter is None else filter_of(self._core, filter)._core
+        return Cursor(self._core.cursor(row, ef, slack, among), k)
 
     def filter(self, which: Which) -> Filter:
         """Make a filter for many searches: a part of the vectors that are there now.

@@ -26,6 +26,7 @@ namespace concord::python {
 template <class Core>
 class PythonIndexOf;
 using PythonIndex = PythonIndexOf<Index>;
+struct PythonCursor;
 using PythonShardedIndex = PythonIndexOf<ShardedIndex>;
 
 template <class Core>
@@ -82,6 +83,12 @@ class PythonIndexOf {
   Filter filter_of_labels(nanobind::handle labels) const requires std::is_same_v<Core, Index>;
   Filter filter_of_range(std::size_t first,
                          std::size_t last) const requires std::is_same_v<Core, Index>;
+  /// A cursor of one query; `filter` is a Filter or None. It borrows this.
+  PythonCursor* cursor(nanobind::handle query, nanobind::handle ef, nanobind::handle slack,
+                       nanobind::handle filter) const requires std::is_same_v<Core, Index>;
+  /// (labels, distances) of its next page, as long as it is.
+  nanobind::object next_page(PythonCursor& cursor,
+                             nanobind::handle k) const requires std::is_same_v<Core, Index>;
   void save(nanobind::bytes path, const Saver& saver) const;
   /// The bytes that save writes.
   [[nodiscard]] nanobind::object to_bytes() const requires std::is_same_v<Core, Index>;

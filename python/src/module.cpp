@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "cursor.hpp"
 #include "errors.hpp"
 #include "index.hpp"
 #include "interchange.hpp"
@@ -199,6 +200,12 @@ NB_MODULE(_concord, m) {
       .def_prop_ro("nbytes", &Filter::bytes)
       .def_prop_ro("unknown", &Filter::unknown);
 
+  nb::class_<PythonCursor>(m, "Cursor")
+      .def(
+          "next", [](PythonCursor& self, nb::handle k) { return self.index.next_page(self, k); },
+          "k"_a.none())
+      .def_prop_ro("given", [](const PythonCursor& self) { return self.cursor.given(); });
+
   nb::class_<PythonIndex> index(m, "Index");
   index.def("__init__", make_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
             "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "threads"_a.none(),
@@ -214,6 +221,8 @@ NB_MODULE(_concord, m) {
            "ef"_a.none(), "slack"_a.none(), "filters"_a, "out"_a.none())
       .def("exact_search_among", &PythonIndex::exact_search_among, "queries"_a.none(), "k"_a.none(),
            "filters"_a, "out"_a.none())
+      .def("cursor", &PythonIndex::cursor, "query"_a.none(), "ef"_a.none(), "slack"_a.none(),
+           "filter"_a.none(), nb::keep_alive<0, 1>())
       .def("filter_of_mask", &PythonIndex::filter_of_mask, "mask"_a)
       .def("filter_of_bits", &PythonIndex::filter_of_bits, "bits"_a, "count"_a, "offset"_a)
       .def("filter_of_labels", &PythonIndex::filter_of_labels, "labels"_a)
