@@ -16,6 +16,7 @@
 #include "common/search/match_set.hpp"
 #include "common/search/range.hpp"
 #include "common/search/results.hpp"
+#include "common/search/tuning.hpp"
 #include "common/threads/thread_pool.hpp"
 #include "cpu/beam_search.hpp"
 
@@ -59,6 +60,36 @@ class Searcher {
   SearchCounts range(MatrixView<const float> queries, const core::RangeRule& rule,
                      const QueryFilters& filters, std::span<std::vector<core::Key>> found,
                      core::ThreadPool& pool) const;
+  // --- cpu/traced_searcher.cpp ---
+  /// The profiles of searches for k neighbors of queries that were scored exactly, up to a width of
+  /// most_ef; `wanted` neighbors of each can be found. REQUIRES that no node slides.
+  void profile(MatrixView<const float> queries, std::span<const core::ScoredQuery> scored,
+               std::uint32_t k, std::uint32_t wanted, std::uint32_t most_ef,
+               std::span<core::SearchProfile> out, core::ThreadPool& pool) const;
+
+  /// How a living node compares with all others.
+  struct Standing {
+    core::Key key = 0;                    ///< of the node
+    std::uint64_t before = 0;             ///< living matches that come before it
+    core::Key nearest = core::kWorstKey;  ///< the first living match
+  };
+  /// REQUIRES here and below that the graph stands still. A null set lets all match.
+  [[nodiscard]] Standing standing(const float* query, const core::MatchSet* set,
+                                  core::NodeId node) const;
+
+  /// Where a search first meets a node.
+  struct Meeting {
+    bool is_met = false;
+    std::uint64_t hop = 0;                ///< 0: the walk begins with it
+    core::NodeId parent = core::kNoNode;  ///< whose list was read then
+    float slack = 0;                      ///< the least with which a search goes so far
+  };
+  /// Not met where the search scans, or does not come there.
+  [[nodiscard]] Meeting meeting(const float* query, const SearchParams& params,
+                                const core::MatchSet* set, core::NodeId node) const;
+  /// Whether a search of width max(ef, k) would return the node if its descent ended at `from`.
+  [[nodiscard]] bool returns_from(const float* query, const SearchParams& params, core::Key from,
+                                  core::NodeId node) const;
 
   [[nodiscard]] std::size_t scratch_bytes() const;
 

@@ -34,6 +34,8 @@ const char* to_string(ErrorCode code) noexcept {
       return "unsupported";
     case ErrorCode::cuda:
       return "cuda";
+    case ErrorCode::unknown_preset:
+      return "unknown_preset";
   }
   return "unknown";
 }

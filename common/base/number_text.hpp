@@ -8,7 +8,8 @@
 
 namespace concord::core {
 
-inline std::string text_of(float value) {
+template <class Number>
+std::string text_of(Number value) {
   std::array<char, 32> text;
   const auto written = std::to_chars(text.data(), text.data() + text.size(), value);
   return {text.data(), written.ptr};

@@ -7,6 +7,7 @@
 #include "common/base/stopwatch.hpp"
 #include "common/contents/digest.hpp"
 #include "common/file/file_format.hpp"
+#include "common/file/presets_file.hpp"
 #include "common/graph/audit.hpp"
 #include "common/index/addition.hpp"
 #include "common/index/index_impl.hpp"
@@ -52,6 +53,7 @@ void Index::Impl::after_fork() noexcept {
   pool->after_fork();
   mapped.after_fork();
   device.after_fork();
+  presets.after_fork();
   if (journal) journal->after_fork();
 }
 
@@ -132,8 +134,13 @@ void Index::save(const std::filesystem::path& path) const {
   core::WriterLock::Pause pause(impl_->writer_lock);
   impl_->mapped.expect_sound(core::kAllParts);
   IndexAccess::expect_not_its_own(*this, path);
-  const auto reading = impl_->readers.enter();
-  core::save_index(path, impl_->contents, [&] { pause.end(); });
+  const std::vector<Preset> presets = impl_->presets.all();
+  core::remove_presets(path);  // first, so that none is ever beside a file that it is not of
+  {
+    const auto reading = impl_->readers.enter();
+    core::save_index(path, impl_->contents, [&] { pause.end(); });
+  }
+  if (!presets.empty()) core::write_presets(path, presets);
 }
 
 void Index::write(const ByteSink& sink) const {
@@ -154,8 +161,10 @@ Index Index::Impl::read(const LoadFile& load, RuntimeOptions options) {
 }
 
 Index Index::load(const std::filesystem::path& path, RuntimeOptions options) {
-  return Impl::read([&](const Impl::MakeTarget& make) { core::load_index(path, make); },
-                    std::move(options));
+  Index index = Impl::read([&](const Impl::MakeTarget& make) { core::load_index(path, make); },
+                           std::move(options));
+  index.impl_->read_presets(path);
+  return index;
 }
 
 Index Index::from_bytes(std::span<const std::byte> bytes, RuntimeOptions options) {
@@ -172,6 +181,7 @@ Index Index::map(const std::filesystem::path& path, MapCheck check, RuntimeOptio
       });
   impl->mapped.begin(std::move(check_content));
   if (check == MapCheck::on_open) impl->mapped.expect_sound(core::kAllParts);
+  impl->read_presets(path);
   return Index(std::move(impl));
 }
 

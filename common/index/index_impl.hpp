@@ -21,6 +21,7 @@
 #include "common/index/dead_lists.hpp"
 #include "common/index/device_slot.hpp"
 #include "common/index/index_access.hpp"
+#include "common/index/presets.hpp"
 #include "common/index/requests.hpp"
 #include "common/journal/journal.hpp"
 #include "common/threads/after_fork.hpp"
@@ -96,6 +97,19 @@ struct Index::Impl {
                                  const IndexAccess::FetchRows& fetch, core::Key* keys,
                                  std::uint32_t* found, DeferredLog& log);
 
+  /// A sample of queries with what is known of them, for tune().
+  struct Sample;
+  [[nodiscard]] Sample own_sample(std::uint32_t most) const;
+  void score(Sample& sample, const TuneParams& goal, const TuneProgress& progress) const;
+  void choose(Sample sample, const TuneParams& goal, const TuneProgress& progress,
+              Preset& preset) const;
+  /// Without given queries, with vectors of the index.
+  Preset tune(Index& index, const MatrixView<const float>* given, const TuneParams& goal,
+              const TuneProgress& progress);
+  class Explainer;
+  /// Takes over those beside the index file at `path`.
+  void read_presets(const std::filesystem::path& path);
+
   /// The device that takes a search of so many queries in device memory; null if the CPU answers.
   [[nodiscard]] cuda::Backend* device_for(std::size_t rows, const SearchParams& how) const;
 
@@ -128,6 +142,7 @@ struct Index::Impl {
   CheckOnUse mapped;
   const std::uint64_t number = next_number();  ///< different for each index of the process
   mutable DeadLists dead_lists;
+  Presets presets;
   mutable DeviceSlot device{contents, build};
   core::AfterFork in_child{*this};  // last: unregistered before what it changes
   mutable std::atomic<std::uint64_t> queries{0};

@@ -103,6 +103,7 @@ Index Index::Impl::open(const std::filesystem::path& name, const IndexParams* wa
                                                   to_text(*wanted));
   }
   Impl& impl = *index.impl_;
+  if (!has_file) impl.read_presets(path);  // load() has read them otherwise
   const core::Graph& graph = impl.contents.graph;
   core::file::OperationCounts recorded;
   if (has_journal) recorded = impl.recover(*journal);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -63,5 +64,24 @@ struct AdaptiveReach {
     return std::min(worst, reach(key_distance(list.key(k - 1)), factor));
   }
 };
+
+/// The least slack, from `least` on, with which an adaptive beam search expands a candidate at the
+/// distance `closest` while its k-th nearest is at `kth`; infinity if only an unlimited one does.
+/// The reach does not shrink with the slack, so a bisection of floats finds it. REQUIRES least ≥ 0.
+inline float least_slack(float closest, float kth, float least) noexcept {
+  const auto is_unlimited = [](float slack) { return reach_factor(slack) == kUnlimitedReach; };
+  const auto expands = [&](float slack) {
+    return is_unlimited(slack) || !(closest > reach(kth, reach_factor(slack)));
+  };
+  if (expands(least)) return least;
+  auto below = std::bit_cast<std::uint32_t>(least);
+  auto enough = std::bit_cast<std::uint32_t>(kUnlimitedReach);
+  while (enough - below > 1) {
+    const std::uint32_t middle = below + (enough - below) / 2;
+    (expands(std::bit_cast<float>(middle)) ? enough : below) = middle;
+  }
+  const auto found = std::bit_cast<float>(enough);
+  return is_unlimited(found) ? kUnlimitedReach : found;
+}
 
 }  // namespace concord::core

@@ -22,6 +22,7 @@ enum class ErrorCode {
   corrupt_file,        ///< the file is not a Concord index, is damaged, or has a newer version
   unsupported,         ///< this machine, build, index or file format cannot do what was asked
   cuda,                ///< a CUDA call failed
+  unknown_preset,      ///< no preset reaches the recall, or the index has changed too much since
 };
 
 /// The code's name in ErrorCode, for logs.

@@ -8,11 +8,13 @@
 #include <concord/cursor.hpp>
 #include <concord/durability.hpp>
 #include <concord/error.hpp>
+#include <concord/explanation.hpp>
 #include <concord/export.hpp>
 #include <concord/filter.hpp>
 #include <concord/matrix_view.hpp>
 #include <concord/params.hpp>
 #include <concord/stats.hpp>
+#include <concord/tuning.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -64,9 +66,10 @@ inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 ///
 ///   search, exact_search, range_search, run beside add and never wait for it; see every vector
 ///   cursor, contains, vector, labels,   committed before the call began
-///   size, params
+///   size, params, tune, preset,
+///   presets, remember
 ///   save, write, audit, digest, stats,  wait for a moment between two commits; add waits while
-///   memory                              they read the links
+///   memory, explain                     they read the links
 ///   add, add_from, update, upsert,      take turns
 ///   remove, flush, compact
 ///   set_runtime, move, assign, destroy  need the index to themselves; the destructor waits for
@@ -282,6 +285,50 @@ class CONCORD_API Index {
   /// each page says its own k. `options` has at most one filter. Throws as search.
   [[nodiscard]] Cursor cursor(std::span<const float> query, const SearchParams& params = {},
                               const SearchOptions& options = {}) const;
+  // --- tuning ---
+  /// Finds the (ef, slack) with the fewest distances whose recall@k reaches the goal, with a
+  /// confidence of 95 %, and remembers it as the preset of (recall, k). A sample of queries is
+  /// scored exactly: `queries` ([q × dimension]), or else vectors of the index, each left out of
+  /// its own search. A hash of their numbers of insertion draws these from the vectors of level 0.
+  /// One with an exact copy among its k nearest is passed over, unless that would leave fewer than
+  /// half of the sample.
+  ///
+  /// The confidence is that of the one-sided normal bound for the mean of the queries' recalls.
+  /// It adds z² imagined queries, half of them without a hit, as Agresti & Coull do ("Approximate
+  /// is better than exact", The American Statistician 52, 1998). It speaks of queries like those of
+  /// the sample. Slacks are multiples of 0.005 up to 0.5, or infinity.
+  ///
+  /// The result follows from index, queries and goal alone: time, threads and device have no part
+  /// in it. Vectors that change meanwhile may count or not. Runs on the CPU. Takes an exact search
+  /// of the sample, and a search of each query with at least 4 times the ef that is found.
+  /// If the sample is too small to show the goal, even without a miss, an index of at most 4,096
+  /// vectors gets an ef that covers it, which is exact. Otherwise throws Error(invalid_parameter),
+  /// as for an empty index, a goal outside its range, and `queries` without rows. Throws
+  /// Error(unsupported) if no ef up to 16,384 reaches the goal, and as search for bad queries.
+  /// An index made by open writes the preset to its file of presets at once: Error(io).
+  Preset tune(const TuneParams& goal = {}, const TuneProgress& progress = {});
+  Preset tune(MatrixView<const float> queries, const TuneParams& goal = {},
+              const TuneProgress& progress = {});
+  /// How to search for k neighbors with this recall: the preset of the least goal that is no
+  /// smaller. Throws Error(unknown_preset) if there is none for k, or if since the tuning more
+  /// vectors were inserted, removed and replaced than there were. O(presets).
+  [[nodiscard]] SearchParams preset(double recall, std::uint32_t k = 10) const;
+  /// All presets, in order of k and goal. save() writes them to `path`.presets, which load, map and
+  /// open read. write() and from_bytes() leave them out.
+  [[nodiscard]] std::vector<Preset> presets() const;
+  /// Takes a preset over from an index with the same history, in the place of one for the same goal
+  /// and k. Throws Error(invalid_parameter) if a value is outside its range.
+  void remember(const Preset& preset);
+
+  // --- explaining ---
+  /// Why the vector of a label is or is not among the k nearest of `query` ([1 × dimension]), with
+  /// a filter or without. Names its rank, the least ef and slack that find it, where the walk meets
+  /// it, and what hides it. Exact for the index as it stands during the call. O(size · dimension),
+  /// and some 30 searches of up to twice the ef that it names. Throws Error(unknown_label), and as
+  /// search. ARCHITECTURE.md, "Tuning and explaining", proves that a greater ef never loses what a
+  /// smaller one finds.
+  [[nodiscard]] Explanation explain(MatrixView<const float> query, std::uint64_t label,
+                                    std::uint32_t k = 10, const Filter* filter = nullptr) const;
 
   /// Number of vectors: those committed less those removed.
   [[nodiscard]] std::size_t size() const noexcept;

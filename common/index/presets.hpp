@@ -1,0 +1,34 @@
+// The presets that an index remembers.
+//
+// Invariant: in order of (k, recall), no two for the same.
+// Thread-safety: all members from any thread; after_fork() in a child.
+#pragma once
+
+#include <concord/tuning.hpp>
+#include <mutex>
+#include <vector>
+
+#include "common/threads/fair_lock.hpp"
+
+namespace concord {
+
+class Presets {
+ public:
+  /// Takes a preset in, in the place of one for the same recall and k. Throws std::bad_alloc with
+  /// nothing changed.
+  void put(const Preset& preset);
+  void replace(std::vector<Preset> all);
+  [[nodiscard]] std::vector<Preset> all() const;
+  /// That of the least goal for k that is at least `recall`, for an index with this history. Throws
+  /// Error(unknown_preset).
+  [[nodiscard]] Preset find(double recall, std::uint32_t k, std::uint64_t insertions,
+                            std::uint64_t removals) const;
+  void after_fork() noexcept { lock_.after_fork(false); }
+
+ private:
+  using Hold = std::lock_guard<core::FairLock>;
+  mutable core::FairLock lock_;
+  std::vector<Preset> all_;
+};
+
+}  // namespace concord

@@ -1,0 +1,207 @@
+// The Searcher's walks that are watched: what searches of a query need (common/search/tuning.hpp),
+// and where one meets a node. They are the walks of beam_search.hpp and filtered_search.hpp,
+// watched through their reach, their lists and their matches, so that no second copy of a walk can
+// differ.
+// Thread-safety: as cpu/searcher.hpp.
+
+#include <algorithm>
+
+#include "common/search/hop_limits.hpp"
+#include "cpu/filtered_search.hpp"
+#include "cpu/hidden_node.hpp"
+#include "cpu/scratch_lease.hpp"
+#include "cpu/search.hpp"
+#include "cpu/searcher.hpp"
+
+namespace concord::cpu {
+
+using core::Key;
+using core::MatchSet;
+using core::NodeId;
+
+namespace {
+
+/// A search without a filter whose walk tells `trace` of its hops. It visits the lists of layer 0
+/// by visit_list(node, visit).
+template <class VisitList, class Trace>
+void trace_living(const WalkedGraph& over, std::uint32_t ef, const VisitList& visit_list,
+                  Trace& trace, Scratch& scratch) {
+  scratch.list.reset(1);
+  if (over.live.entry.node == core::kNoNode) return;
+  const Key from = descend(over.graph, over.live, over.scorer, over.query, scratch);
+  trace.begin(core::key_id(from));
+  const auto prefetch_links = [&](NodeId node) { over.graph.base().prefetch(node); };
+  const auto walk = [&](const auto& accept) {
+    beam_search(over.scorer, over.query, from, ef, visit_list, prefetch_links,
+                core::TracedReach<Trace>{&trace}, accept, scratch);
+  };
+  if (over.graph.tombstones_linked() == 0) return walk(core::AllIds{});
+  walk(LivingIds(over.graph, over.live.size));
+}
+
+/// Waits for a node.
+class MeetingTrace {
+ public:
+  MeetingTrace(std::uint32_t k, NodeId node) noexcept : limits_(k), node_(node) {}
+
+  void begin(NodeId from) { see(from); }
+  template <class List>
+  bool before(const List& list, Key closest) {
+    if (found_.is_met) return false;
+    limits_.add(list, closest);
+    ++hop_;
+    at_ = core::key_id(closest);
+    return false;
+  }
+  void see(NodeId id) {
+    if (id == node_ && !found_.is_met) found_ = {true, hop_, at_, limits_.slack()};
+  }
+  [[nodiscard]] const Searcher::Meeting& found() const noexcept { return found_; }
+
+ private:
+  core::HopLimits limits_;
+  NodeId node_;
+  std::uint64_t hop_ = 0;
+  NodeId at_ = core::kNoNode;
+  Searcher::Meeting found_;
+};
+
+/// The matches of a filtered walk, which are shown to a trace.
+template <class Matches>
+class SeenMatches {
+ public:
+  SeenMatches(const Matches& matches, MeetingTrace& trace) : matches_(matches), trace_(&trace) {}
+  std::uint32_t operator()(NodeId id) const {
+    const std::uint32_t match = matches_(id);
+    if (match != 0) trace_->see(id);
+    return match;
+  }
+
+ private:
+  Matches matches_;
+  MeetingTrace* trace_;
+};
+
+}  // namespace
+
+void Searcher::profile(MatrixView<const float> queries, std::span<const core::ScoredQuery> scored,
+                       std::uint32_t k, std::uint32_t wanted, std::uint32_t most_ef,
+                       std::span<core::SearchProfile> out, core::ThreadPool& pool) const {
+  const auto profile_one = [&](std::size_t q, Scratch& scratch) {
+    const core::LiveView live = graph_.live();
+    const Scorer scorer(vectors_, kernels_);  // after the view
+    vectors_.prepare(queries.row(q), scratch.query.data(), "query", q);
+    const Query query = scorer.as_query(scratch.query.data(), scratch.query_bytes.data());
+    const HiddenNode hidden(graph_, live, scorer, vectors_.stride(), scored[q].hidden);
+    const auto visit_list = [&](NodeId node, const auto& visit) {
+      std::size_t degree = 0;
+      graph_.visit_live(live, node, 0, [&](NodeId id, bool shown) {
+        visit(id, shown && hidden.shows(id));
+        ++degree;
+      });
+      hidden.visit_instead(node, degree, visit);
+    };
+    out[q] = {};
+    core::ProfileTrace trace(k, wanted, scored[q].farthest, scratch.counts.distances, out[q]);
+    trace_living({graph_, live, scorer, query}, most_ef, visit_list, trace, scratch);
+    trace.note(scratch.list);
+  };
+  for_each_query<Lease>(*this, queries.rows, 8, pool,
+                        [&](std::size_t first, std::size_t last, Scratch& scratch) {
+                          for (std::size_t q = first; q < last; ++q) profile_one(q, scratch);
+                        });
+}
+
+Searcher::Standing Searcher::standing(const float* query, const MatchSet* set, NodeId node) const {
+  const Lease lease(*this);
+  Scratch& scratch = *lease;
+  const core::LiveView live = graph_.live();
+  const core::Tombstones& tombstones = graph_.tombstones();
+  const Scorer scorer(vectors_, kernels_);
+  vectors_.prepare(query, scratch.query.data(), "query", 0);
+  const Query stored = scorer.as_query(scratch.query.data(), scratch.query_bytes.data());
+  const auto key_of = [&](NodeId id) {
+    float distance;
+    scorer.score(stored, &id, 1, &distance);
+    return core::make_key(distance, id);
+  };
+  Standing standing{.key = key_of(node)};
+  const auto compare = [&](NodeId id) {
+    if (tombstones.any() && tombstones.is_dead(id, live.size)) return;
+    const Key key = key_of(id);
+    standing.before += key < standing.key ? 1 : 0;
+    standing.nearest = std::min(standing.nearest, key);
+  };
+  if (set != nullptr) {
+    for (const NodeId id : set->ids()) compare(id);
+    return standing;
+  }
+  const core::Hole hole = tombstones.hole();
+  for (NodeId id = 0; id < live.size; ++id) {
+    if (!hole.contains(id)) compare(id);
+  }
+  return standing;
+}
+
+Searcher::Meeting Searcher::meeting(const float* query, const SearchParams& params,
+                                    const MatchSet* set, NodeId node) const {
+  const Lease lease(*this);
+  Scratch& scratch = *lease;
+  const core::LiveView live = graph_.live();
+  const Scorer scorer(vectors_, kernels_);
+  vectors_.prepare(query, scratch.query.data(), "query", 0);
+  const Query stored = scorer.as_query(scratch.query.data(), scratch.query_bytes.data());
+  const WalkedGraph over{graph_, live, scorer, stored};
+  const std::uint32_t ef = std::max(params.ef, params.k);
+  MeetingTrace trace(params.k, node);
+  const auto is_dead = [&](NodeId id) { return graph_.tombstones().is_dead(id, live.size); };
+  const NodeId matches =
+      set == nullptr ? live.living : set->living(live.size - live.living, is_dead);
+  const core::FilterRule rule(live.living, matches, graph_.params().M, vectors_.stride(), ef);
+  if (rule.takes_all()) {
+    const auto visit_list = [&](NodeId at, const auto& visit) {
+      graph_.visit_live(live, at, 0, [&](NodeId id, bool shown) {
+        if (shown) trace.see(id);
+        visit(id, shown);
+      });
+    };
+    trace_living(over, ef, visit_list, trace, scratch);
+    return trace.found();
+  }
+  if (rule.scans()) return {};
+  const core::TracedReach<MeetingTrace> reach{&trace};
+  const auto walk = [&](const auto& is_match) {
+    const SeenMatches seen(is_match, trace);
+    return FilteredWalk(over, rule, seen, reach, scratch).run(set->ids(), ef);
+  };
+  const bool none_died = matches == set->ids().size();
+  const bool ended = none_died ? walk(MatchingIds(*set))
+                               : walk(LivingMatches(*set, graph_.tombstones(), live.size));
+  const bool is_scanned = !ended || scratch.list.size() < std::min(params.k, matches);
+  return is_scanned ? Meeting{} : trace.found();
+}
+
+bool Searcher::returns_from(const float* query, const SearchParams& params, Key from,
+                            NodeId node) const {
+  const Lease lease(*this);
+  Scratch& scratch = *lease;
+  const core::LiveView live = graph_.live();
+  const Scorer scorer(vectors_, kernels_);
+  vectors_.prepare(query, scratch.query.data(), "query", 0);
+  const Query stored = scorer.as_query(scratch.query.data(), scratch.query_bytes.data());
+  const std::uint32_t ef = std::max(params.ef, params.k);
+  const auto walk = [&](const auto& accept) {
+    search_base(graph_, live, scorer, stored, from, ef, core::UnlimitedReach{}, accept, scratch);
+  };
+  if (graph_.tombstones_linked() == 0) {
+    walk(core::AllIds{});
+  } else {
+    walk(LivingIds(graph_, live.size));
+  }
+  for (std::size_t i = 0; i < std::min<std::size_t>(params.k, scratch.list.size()); ++i) {
+    if (core::key_id(scratch.list.key(i)) == node) return true;
+  }
+  return false;
+}
+
+}  // namespace concord::cpu
