@@ -55,6 +55,12 @@ class UnknownLabelError(Error, KeyError):
     code = "unknown_label"
 
 
+class UnknownPresetError(Error, KeyError):
+    """No preset reaches the recall, or the index has changed too much since it was tuned."""
+
+    code = "unknown_preset"
+
+
 class CapacityError(Error, OverflowError):
     """More vectors than an index can number."""
 
@@ -134,6 +140,7 @@ BY_CODE: dict[str, type[Error]] = {
         ArrayTypeError,
         DuplicateLabelError,
         UnknownLabelError,
+        UnknownPresetError,
         CapacityError,
         OutOfMemoryError,
         IoError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import math
 import operator
 import os
@@ -17,9 +18,22 @@ import numpy.typing as npt
 from concord import _concord, _progress, _vectors
 from concord._labels import MOST_LABEL, labels_of
 from concord.cursor import Cursor
-from concord.errors import InvalidParameterError, IoError, UnknownLabelError
+from concord.errors import (
+    InvalidParameterError,
+    IoError,
+    UnknownLabelError,
+    UnsupportedError,
+)
 from concord.filters import Filter, Which, expect_unsharded, filter_of, filters_of
-from concord.reports import AuditReport, MemoryUse, Stats, stats_from, table
+from concord.reports import (
+    AuditReport,
+    Explanation,
+    MemoryUse,
+    Preset,
+    Stats,
+    stats_from,
+    table,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -304,6 +318,7 @@ class Index:
         ef: int = 64,
         *,
         slack: float = math.inf,
+        recall: float | None = None,
         filter: Which | Sequence[Which | None] | None = None,
         out: Out | None = None,
     ) -> Answers:
@@ -319,6 +334,9 @@ class Index:
                 easy queries then end early and hard ones go on (adaptive beam search, arXiv 2505.15636),
                 so the same recall takes fewer distances. With infinity ``ef`` alone decides, which is the
                 only choice for ``"inner_product"``.
+            recall: takes ``ef`` and ``slack``, which are then not given, from the preset of :meth:`tune` for
+                ``k`` and the least goal that is no smaller. Without such a preset, or if since the tuning more
+                vectors were inserted and removed than there were, :exc:`UnknownPresetError` is raised.
             filter: which vectors may be found: whatever :meth:`filter` takes, or a list with one of these or
                 ``None`` for each query. Then ``min(k, matches)`` are found, always. Queries are in host memory.
             out: arrays to write the answer to, ``labels`` of uint64 or int64 and ``distances`` of
@@ -343,6 +361,12 @@ class Index:
         [[0, 1, 2, -1]]
         """
         rows = _vectors.readable(queries, "queries", self.dim)
+        if recall is not None:
+            if ef != 64 or slack != math.inf:
+                raise InvalidParameterError(
+                    "recall is given, which decides ef and slack; allowed is recall, or ef and slack"
+                )
+            ef, slack = self._tunable().preset(recall, k)
         if filter is None:
             return self._core.search(rows, k, ef, slack, out)
         filters = filters_of(self._core, filter)
@@ -432,10 +456,95 @@ class Index:
         """
         return filter_of(self._core, which)
 
+    # ------------------------------------------------------------------------------ tuning, explaining
+
+    def tune(
+        self,
+        recall: float = 0.99,
+        k: int = 10,
+        queries: Vectors | None = None,
+        *,
+        sample: int = 4000,
+    ) -> Preset:
+        """Find the cheapest ``ef`` and ``slack`` that reach a recall, and remember them for :meth:`search`.
+
+        Args:
+            recall: the mean recall@k to be reached with a confidence of 95 %, above 0 and below 1.
+            k: neighbors wanted, 1 to 65,536.
+            queries: a sample of queries ``[q, dim]``. Without it, vectors of the index are taken, drawn by a
+                hash, each left out of its own search.
+            sample: how many vectors of the index at most.
+
+        The sample is scored exactly, and cost is counted in distances. So the preset follows from the index,
+        the queries and the goal alone. The confidence is that of the one-sided normal bound for the mean of the
+        queries' recalls, with the adjustment of Agresti & Coull (The American Statistician 52, 1998). It speaks
+        of queries like those of the sample: give ``queries`` if yours differ from the vectors of the index.
+
+        The preset changes neither the graph nor the file. :meth:`save` writes it beside the file, where
+        :meth:`load`, :meth:`map` and :meth:`open` find it; an index made by :meth:`open` writes it at once. A
+        sample too small to show the goal raises :exc:`InvalidParameterError`, unless the index has at most
+        4,096 vectors; then ``ef`` covers it.
+
+        >>> import concord, numpy as np
+        >>> vectors = np.random.default_rng(1).normal(size=(6000, 8)).astype(np.float32)
+        >>> index = concord.Index(dim=8)
+        >>> index.add(vectors[:5000])
+        5000
+        >>> preset = index.tune(recall=0.95)
+        >>> preset.k, preset.at_least >= 0.95
+        (10, True)
+        >>> labels, _ = index.search(vectors[5000:], k=10, recall=0.95)
+        >>> labels.shape
+        (1000, 10)
+        """
+        rows = None if queries is None else _vectors.readable(queries, "queries", self.dim)
+        return Preset(**self._tunable().tune(rows, recall, k, sample))
+
+    def presets(self) -> list[Preset]:
+        """All presets, in order of ``k`` and goal."""
+        return [Preset(**preset) for preset in self._tunable().presets()]
+
+    def remember(self, preset: Preset) -> None:
+        """Take a preset over from an index with the same history, such as one read from bytes."""
+        self._tunable().remember(dataclasses.asdict(preset))
+
+    def explain(
+        self, query: Vectors, label: SupportsIndex, k: int = 10, filter: Which | None = None
+    ) -> Explanation:
+        """Say why the vector of a label is or is not among the ``k`` nearest of a query.
+
+        The explanation has its exact rank and distance, the least ``ef`` and the least ``slack`` whose searches
+        return it, where the walk meets it, and what hides it. It is exact for the index as it stands during the
+        call. An unknown label raises :exc:`UnknownLabelError`.
+
+        >>> import concord
+        >>> index = concord.Index(dim=2)
+        >>> index.add([[0, 0], [3, 4], [6, 8]])
+        3
+        >>> why = index.explain([0, 1], 1, k=2)
+        >>> why.rank, why.distance, why.ef, why.reason
+        (2, 18.0, 1, 'returned')
+        >>> print(index.explain([0, 1], 2, k=2))
+        Label 2 has rank 3, at a distance of 85. 2 vectors come before it, so it is not among the 2 nearest.
+        """
+        core = self._tunable()
+        row = _vectors.readable(query, "query", self.dim)
+        among = None if filter is None else filter_of(core, filter)._core
+        return Explanation(**core.explain(row, self._number(label), k, among))
+
+    def _tunable(self) -> _concord.Index:
+        if not hasattr(self._core, "tune"):
+            raise UnsupportedError(
+                "a ShardedIndex has no presets and explains nothing yet; each shard does"
+            )
+        return self._core
+
     # --------------------------------------------------------------------------------------- files
 
     def save(self, file: Path | IO[bytes]) -> None:
         """Write the index to a path, or to a binary file open for writing.
+
+        Presets go to a second file, the path with ``.presets`` behind it. A binary file gets none.
 
         A path is replaced atomically: the old file stays until the new one is complete and on disk.
 
@@ -563,8 +672,8 @@ class Index:
         self._core.compact()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        """A pickle is the saved file, and the state of a subclass; threads and device stay here."""
-        return _unpickled, (type(self), self.to_bytes()), self._own_state()
+        """A pickle is the saved file, the presets, and what a subclass adds; threads and device stay here."""
+        return _unpickled, (type(self), self.to_bytes(), self.presets()), self._own_state()
 
     def __copy__(self) -> Self:
         """An equal index with the threads, the device and the attributes of this one."""
@@ -581,6 +690,8 @@ class Index:
     def _twin(self) -> Self:
         twin = self.from_bytes(self.to_bytes(), threads=self.threads, device=self.device)
         twin.certificates = self.certificates
+        for preset in self.presets():
+            twin.remember(preset)
         return twin
 
     def _own_state(self) -> Any:
@@ -753,8 +864,11 @@ def _write_all(file: IO[bytes], piece: bytes) -> None:
         view = view[len(view) if written is None else written :]
 
 
-def _unpickled(cls: type[Index], content: bytes) -> Index:
-    return cls.from_bytes(content)
+def _unpickled(cls: type[Index], content: bytes, presets: Sequence[Preset] = ()) -> Index:
+    index = cls.from_bytes(content)
+    for preset in presets:
+        index.remember(preset)
+    return index
 
 
 def _set_own_state(index: Index, state: Any) -> None:

@@ -210,6 +210,67 @@ class AuditReport(Report):
     """The first findings in words."""
 
 
+@dataclass(frozen=True)
+class Preset(Report):
+    """The cheapest search that was found to reach a recall: see :meth:`Index.tune`."""
+
+    recall: float
+    """The goal, and with ``k`` the name of the preset."""
+    k: int
+    ef: int
+    slack: float
+    measured: float
+    """Mean recall of the sample."""
+    at_least: float
+    """A lower bound of the mean recall, with a confidence of 95 %."""
+    distances: float
+    """Computed for a query of the sample, on average."""
+    queries: int
+    """Of the sample; 0 where ``ef`` covers the whole index."""
+    size: int
+    """Vectors of the index at the time of tuning."""
+    insertions: int
+    """Ever, by then."""
+    removals: int
+    """Ever, by then."""
+
+
+@dataclass(frozen=True)
+class Explanation(Report):
+    """Why a vector is or is not among the results of a query: see :meth:`Index.explain`. ``print`` shows it as
+    text.
+    """
+
+    label: int
+    k: int
+    reason: str
+    """``"returned"``: every search with this ``k`` returns it. ``"farther"``: ``k`` or more vectors are nearer.
+    ``"descent"``: a larger ``ef`` finds it, and any would if the descent through the upper layers had ended at
+    the nearest vector. ``"links"``: a larger ``ef`` finds it, since layer 0 leads to it through farther
+    candidates alone. ``"filter"``: the filter does not let it match. ``"removed"``: it was removed or replaced,
+    and the graph still walks through it."""
+    distance: float
+    rank: int
+    """One more than the vectors that match and come before it."""
+    level: int
+    """The highest layer that it is in."""
+    ef: int | None
+    """The least ``ef`` whose search returns it, 1 if every search does; all greater ones do as well."""
+    slack: float
+    """With an ``ef`` of 65,536 the least slack whose search returns it; infinity if none does, and for
+    ``"inner_product"`` and with a filter."""
+    hop: int
+    """The hop of layer 0 that meets it, from 1 on; 0 if none does."""
+    parent: int | None
+    """The label of the vector in whose list it is met."""
+    text: str
+    """The same as a few sentences."""
+
+    def __str__(self) -> str:
+        """A few sentences."""
+        return self.text
+
+
 def stats_from(values: dict[str, Any]) -> Stats:
     """The typed form of what the extension module reports."""
     build: dict[str, Any] = {

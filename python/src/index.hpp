@@ -89,6 +89,19 @@ class PythonIndexOf {
   /// (labels, distances) of its next page, as long as it is.
   nanobind::object next_page(PythonCursor& cursor,
                              nanobind::handle k) const requires std::is_same_v<Core, Index>;
+  // --- tuning.cpp ---
+  /// Presets and explanations are dictionaries of their members. Without `queries`, which is None,
+  /// vectors of the index are taken.
+  nanobind::dict tune(nanobind::handle queries, double recall, nanobind::handle k,
+                      nanobind::handle sample) requires std::is_same_v<Core, Index>;
+  [[nodiscard]] nanobind::list presets() const requires std::is_same_v<Core, Index>;
+  /// (ef, slack).
+  [[nodiscard]] nanobind::tuple preset(
+      double recall, nanobind::handle k) const requires std::is_same_v<Core, Index>;
+  void remember(nanobind::dict preset) requires std::is_same_v<Core, Index>;
+  [[nodiscard]] nanobind::dict explain(
+      nanobind::handle query, std::uint64_t label, nanobind::handle k,
+      nanobind::handle filter) const requires std::is_same_v<Core, Index>;
   void save(nanobind::bytes path, const Saver& saver) const;
   /// The bytes that save writes.
   [[nodiscard]] nanobind::object to_bytes() const requires std::is_same_v<Core, Index>;

@@ -223,6 +223,13 @@ NB_MODULE(_concord, m) {
            "filters"_a, "out"_a.none())
       .def("cursor", &PythonIndex::cursor, "query"_a.none(), "ef"_a.none(), "slack"_a.none(),
            "filter"_a.none(), nb::keep_alive<0, 1>())
+      .def("tune", &PythonIndex::tune, "queries"_a.none(), "recall"_a, "k"_a.none(),
+           "sample"_a.none())
+      .def("presets", &PythonIndex::presets)
+      .def("preset", &PythonIndex::preset, "recall"_a, "k"_a.none())
+      .def("remember", &PythonIndex::remember, "preset"_a)
+      .def("explain", &PythonIndex::explain, "query"_a.none(), "label"_a, "k"_a.none(),
+           "filter"_a.none())
       .def("filter_of_mask", &PythonIndex::filter_of_mask, "mask"_a)
       .def("filter_of_bits", &PythonIndex::filter_of_bits, "bits"_a, "count"_a, "offset"_a)
       .def("filter_of_labels", &PythonIndex::filter_of_labels, "labels"_a)
