@@ -73,8 +73,9 @@ class Searcher {
     std::uint64_t before = 0;             ///< living matches that come before it
     core::Key nearest = core::kWorstKey;  ///< the first living match
   };
-  /// REQUIRES here and below that the graph stands still. A null set lets all match.
-  [[nodiscard]] Standing standing(const float* query, const core::MatchSet* set,
+  /// REQUIRES here and below that the graph stands still, and a set under its numbering. A null set
+  /// lets all match.
+  [[nodiscard]] Standing standing(const float* query, const core::PlacedSet* set,
                                   core::NodeId node) const;
 
   /// Where a search first meets a node.
@@ -86,7 +87,7 @@ class Searcher {
   };
   /// Not met where the search scans, or does not come there.
   [[nodiscard]] Meeting meeting(const float* query, const SearchParams& params,
-                                const core::MatchSet* set, core::NodeId node) const;
+                                const core::PlacedSet* set, core::NodeId node) const;
   /// Whether a search of width max(ef, k) would return the node if its descent ended at `from`.
   [[nodiscard]] bool returns_from(const float* query, const SearchParams& params, core::Key from,
                                   core::NodeId node) const;

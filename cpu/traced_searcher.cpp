@@ -16,16 +16,16 @@
 namespace concord::cpu {
 
 using core::Key;
-using core::MatchSet;
 using core::NodeId;
+using core::PlacedSet;
 
 namespace {
 
 /// A search without a filter whose walk tells `trace` of its hops. It visits the lists of layer 0
 /// by visit_list(node, visit).
 template <class VisitList, class Trace>
-void trace_living(const WalkedGraph& over, std::uint32_t ef, const VisitList& visit_list,
-                  Trace& trace, Scratch& scratch) {
+void trace_living(const WalkedGraph<core::LiveView>& over, std::uint32_t ef,
+                  const VisitList& visit_list, Trace& trace, Scratch& scratch) {
   scratch.list.reset(1);
   if (over.live.entry.node == core::kNoNode) return;
   const Key from = descend(over.graph, over.live, over.scorer, over.query, scratch);
@@ -112,7 +112,7 @@ void Searcher::profile(MatrixView<const float> queries, std::span<const core::Sc
                         });
 }
 
-Searcher::Standing Searcher::standing(const float* query, const MatchSet* set, NodeId node) const {
+Searcher::Standing Searcher::standing(const float* query, const PlacedSet* set, NodeId node) const {
   const Lease lease(*this);
   Scratch& scratch = *lease;
   const core::LiveView live = graph_.live();
@@ -144,14 +144,14 @@ Searcher::Standing Searcher::standing(const float* query, const MatchSet* set, N
 }
 
 Searcher::Meeting Searcher::meeting(const float* query, const SearchParams& params,
-                                    const MatchSet* set, NodeId node) const {
+                                    const PlacedSet* set, NodeId node) const {
   const Lease lease(*this);
   Scratch& scratch = *lease;
   const core::LiveView live = graph_.live();
   const Scorer scorer(vectors_, kernels_);
   vectors_.prepare(query, scratch.query.data(), "query", 0);
   const Query stored = scorer.as_query(scratch.query.data(), scratch.query_bytes.data());
-  const WalkedGraph over{graph_, live, scorer, stored};
+  const WalkedGraph<core::LiveView> over{graph_, live, scorer, stored};
   const std::uint32_t ef = std::max(params.ef, params.k);
   MeetingTrace trace(params.k, node);
   const auto is_dead = [&](NodeId id) { return graph_.tombstones().is_dead(id, live.size); };
@@ -172,11 +172,12 @@ Searcher::Meeting Searcher::meeting(const float* query, const SearchParams& para
   const core::TracedReach<MeetingTrace> reach{&trace};
   const auto walk = [&](const auto& is_match) {
     const SeenMatches seen(is_match, trace);
-    return FilteredWalk(over, rule, seen, reach, scratch).run(set->ids(), ef);
+    return FilteredWalk(over, rule, seen, reach, scratch.list, scratch)
+        .run([&](std::uint32_t number) { return set->seed(number); }, ef);
   };
   const bool none_died = matches == set->ids().size();
-  const bool ended = none_died ? walk(MatchingIds(*set))
-                               : walk(LivingMatches(*set, graph_.tombstones(), live.size));
+  const bool ended = none_died ? walk(MatchingIds(set->bits()))
+                               : walk(LivingMatches(set->bits(), graph_.tombstones(), live.size));
   const bool is_scanned = !ended || scratch.list.size() < std::min(params.k, matches);
   return is_scanned ? Meeting{} : trace.found();
 }

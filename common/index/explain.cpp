@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <memory>
 #include <string>
 
 #include "common/base/float_environment.hpp"
@@ -46,12 +47,16 @@ std::uint32_t least_of(std::uint32_t first, const Returns& returns) {
 class Index::Impl::Explainer {
  public:
   Explainer(const Impl& impl, const float* query, std::uint32_t k, const core::MatchSet* set)
-      : impl_(impl), query_(query), k_(k), set_(set) {}
+      : impl_(impl),
+        query_(query),
+        k_(k),
+        set_(set),
+        placed_(set == nullptr ? nullptr : &set->under(impl.contents.graph.numbering(), own_)) {}
 
   [[nodiscard]] Explanation explain(std::uint64_t label, core::NodeId node) const {
     using Reason = Explanation::Reason;
     const core::Graph& graph = impl_.contents.graph;
-    const cpu::Searcher::Standing standing = impl_.searcher.standing(query_, set_, node);
+    const cpu::Searcher::Standing standing = impl_.searcher.standing(query_, placed_, node);
     Explanation found{.label = label,
                       .k = k_,
                       .distance = core::key_distance(standing.key),
@@ -64,7 +69,7 @@ class Index::Impl::Explainer {
     if (graph.tombstones().any() && graph.tombstones().is_dead(node, graph.size())) {
       return because(Reason::removed);
     }
-    if (set_ != nullptr && !std::binary_search(set_->ids().begin(), set_->ids().end(), node)) {
+    if (placed_ != nullptr && !std::ranges::binary_search(placed_->ids(), node)) {
       return because(Reason::filter);
     }
     if (found.rank > k_) return because(Reason::farther);
@@ -96,7 +101,7 @@ class Index::Impl::Explainer {
 
   void describe_walk(std::uint32_t ef, core::NodeId node, Explanation& found) const {
     const cpu::Searcher::Meeting meeting =
-        impl_.searcher.meeting(query_, {.k = k_, .ef = ef}, set_, node);
+        impl_.searcher.meeting(query_, {.k = k_, .ef = ef}, placed_, node);
     if (!meeting.is_met) return;
     found.hop = meeting.hop;
     if (meeting.parent != core::kNoNode) {
@@ -110,6 +115,8 @@ class Index::Impl::Explainer {
   const float* query_;
   std::uint32_t k_;
   const core::MatchSet* set_;
+  std::unique_ptr<core::PlacedSet> own_;
+  const core::PlacedSet* placed_;  ///< the set with the ids that nodes have now
 };
 
 Explanation Index::explain(MatrixView<const float> query, std::uint64_t label, std::uint32_t k,
