@@ -97,6 +97,11 @@ Durability: TypeAlias = 'Literal["synced", "system"] | str'
 Answers: TypeAlias = "tuple[npt.NDArray[np.int64 | np.uint64], npt.NDArray[np.float32]]"
 """Labels and distances; see :data:`NO_LABEL` for the type of labels."""
 
+RangeAnswers: TypeAlias = (
+    "tuple[npt.NDArray[np.int64], npt.NDArray[np.int64 | np.uint64], npt.NDArray[np.float32]]"
+)
+"""Where the hits of each query begin, labels and distances: see :meth:`Index.range_search`."""
+
 Out: TypeAlias = "tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.float32]]"
 """Arrays that an answer is written to: labels of int64 or uint64, and distances."""
 
@@ -423,6 +428,49 @@ class Index:
         row = _vectors.readable(query, "query", self.dim)
         among = None if filter is None else filter_of(self._core, filter)._core
         return Cursor(self._core.cursor(row, ef, slack, among), k)
+
+    def range_search(
+        self,
+        queries: Vectors,
+        radius: float,
+        ef: int = 64,
+        slack: float = 0.10,
+        limit: int | None = None,
+        *,
+        filter: Which | Sequence[Which | None] | None = None,
+    ) -> RangeAnswers:
+        """Find (approximately) all vectors within a distance of each query.
+
+        Args:
+            queries: ``[q, dim]``, or ``[dim]`` for one query, in host memory.
+            radius: the greatest distance, 0 to infinity, in the units of the distances that :meth:`search`
+                returns: squared for ``"l2sq"``, 1 - cosine for ``"cosine"``.
+            ef: the search spreads from so many nearest vectors, 1 to 65,536; raised to ``limit`` if it is
+                smaller.
+            slack: 0 to infinity. The search spreads over vectors within ``1 + slack`` times the radius, in
+                Euclidean distance. More slack finds more and takes longer.
+            limit: the nearest so many of each query at most, 0 to 65,536.
+            filter: as for :meth:`search`.
+
+        Returns:
+            ``(lims, labels, distances)``, int64, int64 and float32. The hits of query ``i`` are
+            ``labels[lims[i]:lims[i + 1]]``, nearest first, ties in the order of insertion.
+
+        If more than a sixteenth of the vectors are near enough, all are scanned, and the answer is exact. The
+        answer does not depend on the number of threads, the device, or the size of batches. The CPU computes
+        it. For ``"ip"`` there is none, because inner product is no metric: :exc:`UnsupportedError`.
+
+        >>> import concord
+        >>> index = concord.Index(dim=2)
+        >>> index.add([[0, 0], [3, 4], [6, 8]])
+        3
+        >>> lims, labels, distances = index.range_search([[0, 0], [6, 8]], radius=25)
+        >>> lims.tolist(), labels.tolist(), distances.tolist()
+        ([0, 2, 4], [0, 1, 2, 1], [0.0, 25.0, 0.0, 25.0])
+        """
+        rows = _vectors.readable(queries, "queries", self.dim)
+        filters = None if filter is None else filters_of(self._core, filter)
+        return self._core.range_search(rows, radius, ef, slack, limit, filters)
 
     def filter(self, which: Which) -> Filter:
         """Make a filter for many searches: a part of the vectors that are there now.

@@ -19,7 +19,7 @@ class ShardedIndex(Index):
     last bit. :meth:`Index.search` finds at least as much at the same ``ef``, for more distances, so a smaller
     ``ef`` does. All members mean what they mean for :class:`Index`; labels that are not given are
     positions. It takes additions only: ``remove``, ``update``, ``upsert`` and ``flush`` raise
-    :exc:`UnsupportedError`, and so do filters.
+    :exc:`UnsupportedError`, and so do filters and :meth:`range_search`.
 
     Args:
         dim: as for :class:`Index`.
@@ -196,6 +196,10 @@ class ShardedIndex(Index):
     def from_bytes(cls, content: object, *, threads: int = 0, device: object = "auto") -> NoReturn:
         """Refused: a ShardedIndex is a folder of files."""
         raise TypeError("a ShardedIndex is read from a folder, by load, map or open")
+
+    def range_search(self, *arguments: object, **options: object) -> NoReturn:
+        """Refused."""
+        raise UnsupportedError("range_search: a ShardedIndex has none yet; concord.Index does")
 
     def remove(self, labels: object) -> NoReturn:
         """Refused."""

@@ -41,6 +41,16 @@ METRICS = {
 """The metric of an index for each name. ``"l2"`` is none: it is squared in Concord, a root in scikit-learn."""
 
 
+_MOST = float(np.finfo(np.float32).max)
+
+
+def _array_of_arrays(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """An array of objects, also where all are of one length."""
+    result = np.empty(len(arrays), object)
+    result[:] = arrays
+    return result
+
+
 class ConcordTransformer(
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
@@ -56,6 +66,7 @@ class ConcordTransformer(
         M: as for :class:`concord.Index`.
         ef_construction: as for :class:`concord.Index`.
         seed: as for :class:`concord.Index`.
+        radius: distance of a neighbor in :meth:`radius_neighbors`, as the metric gives it.
         ef: candidates of a search, as for :meth:`concord.Index.search`.
         n_jobs: threads; ``None`` means 1 outside a joblib context, -1 all. It changes no result.
         device: as for :class:`concord.Index`.
@@ -89,6 +100,7 @@ class ConcordTransformer(
         ef_construction: int = 200,
         ef: int = 64,
         seed: int = 42,
+        radius: float = 1.0,
         n_jobs: int | None = None,
         device: str = "auto",
     ) -> None:
@@ -99,6 +111,7 @@ class ConcordTransformer(
         self.ef_construction = ef_construction
         self.ef = ef
         self.seed = seed
+        self.radius = radius
         self.n_jobs = n_jobs
         self.device = device
 
@@ -150,6 +163,62 @@ class ConcordTransformer(
         """As :meth:`kneighbors`, as a sparse matrix of ones or, in mode ``"distance"``, of distances."""
         return self._graph(*self._neighbors(X, n_neighbors), mode)
 
+    def radius_neighbors(
+        self,
+        X: npt.ArrayLike | None = None,
+        radius: float | None = None,
+        return_distance: bool = True,
+        sort_results: bool = False,
+    ) -> Any:
+        """The fitted samples within a radius of each sample: ``(distances, indices)``, or ``indices`` alone.
+
+        Each is an array of arrays, one for each sample, nearest first whatever ``sort_results`` says. Without
+        ``X`` the samples are the fitted ones, and none is its own neighbor. A few may be missed, as
+        :meth:`concord.Index.range_search` says.
+        """
+        distances, indices, lims = self._within(X, radius)
+        found = [distances, indices] if return_distance else [indices]
+        parts = tuple(_array_of_arrays(np.split(array, lims[1:-1])) for array in found)
+        return parts if return_distance else parts[0]
+
+    def radius_neighbors_graph(
+        self,
+        X: npt.ArrayLike | None = None,
+        radius: float | None = None,
+        mode: str = "connectivity",
+        sort_results: bool = False,
+    ) -> csr_matrix:
+        """As :meth:`radius_neighbors`, as a sparse matrix of ones or, in mode ``"distance"``, of distances."""
+        return self._sparse(*self._within(X, radius), mode)
+
+    def _within(
+        self, X: npt.ArrayLike | None, radius: float | None
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int64]]:
+        """Distances, indices, and where those of each sample begin."""
+        check_is_fitted(self)
+        self._check_parameters()
+        wanted = self.radius if radius is None else radius
+        if not isinstance(wanted, numbers.Real) or not wanted >= 0:
+            raise ValueError(f"radius is {wanted!r}; allowed are numbers from 0")
+        if X is None:
+            samples = self._fitted()
+        else:
+            samples = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        self._use_threads()
+        stored = float(wanted) ** 2 if self._is_euclidean() else float(wanted)
+        # Rounded up, because what is at the radius counts.
+        reach = np.nextafter(np.float32(min(stored, _MOST)), np.float32(np.inf))
+        lims, indices, squares = self.index_.range_search(samples, reach, self.ef)
+        distances = self._values(squares)
+        rows = np.repeat(np.arange(len(samples)), np.diff(lims))
+        near = distances <= np.float32(min(float(wanted), _MOST))
+        if X is None:
+            near &= indices != rows
+        counts = np.bincount(rows[near], minlength=len(samples))
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        kept = distances[near]
+        return (kept if X is None else kept.astype(samples.dtype)), indices[near], starts
+
     def _neighbors(
         self, X: npt.ArrayLike | None, n_neighbors: int | None
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -160,7 +229,7 @@ class ConcordTransformer(
             samples = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
             distances, indices = self._search(samples, k)
             return distances.astype(samples.dtype), indices
-        samples = np.stack([self.index_[label] for label in range(self.n_samples_fit_)])
+        samples = self._fitted()
         distances, indices = self._search(samples, k + 1)
         others = indices != np.arange(len(samples))[:, None]
         others[others.all(axis=1), -1] = False  # among copies of it, a sample may not be there
@@ -174,28 +243,45 @@ class ConcordTransformer(
                 f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {k} (with the sample itself), "
                 f"n_samples_fit = {self.n_samples_fit_}"
             )
-        threads = joblib.effective_n_jobs(self.n_jobs)
-        if self.index_.threads != threads:
-            self.index_.threads = threads
+        self._use_threads()
         # Every vector can be reached, so each row has k labels.
         labels, distances = self.index_.search(samples, k, max(self.ef, k))
         return self._values(distances), labels
 
+    def _fitted(self) -> npt.NDArray[np.float32]:
+        return np.stack([self.index_[label] for label in range(self.n_samples_fit_)])
+
+    def _use_threads(self) -> None:
+        threads = joblib.effective_n_jobs(self.n_jobs)
+        if self.index_.threads != threads:
+            self.index_.threads = threads
+
     def _graph(
         self, distances: npt.NDArray[Any], indices: npt.NDArray[Any], mode: str
+    ) -> csr_matrix:
+        samples, k = indices.shape
+        rows = np.arange(0, samples * k + 1, k)
+        return self._sparse(distances.ravel(), indices.ravel(), rows, mode)
+
+    def _sparse(
+        self,
+        distances: npt.NDArray[Any],
+        indices: npt.NDArray[Any],
+        rows: npt.NDArray[Any],
+        mode: str,
     ) -> csr_matrix:
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}; allowed are {', '.join(map(repr, MODES))}")
         values = np.ones_like(distances) if mode == "connectivity" else distances
-        samples, k = indices.shape
-        rows = np.arange(0, samples * k + 1, k)
-        shape = (samples, self.n_samples_fit_)
-        return csr_matrix((values.ravel(), indices.ravel(), rows), shape=shape)
+        return csr_matrix((values, indices, rows), shape=(len(rows) - 1, self.n_samples_fit_))
+
+    def _is_euclidean(self) -> bool:
+        return self.metric.lower() == "euclidean"
 
     def _values(self, distances: npt.NDArray[Any]) -> npt.NDArray[Any]:
         # 1 - cosine may be rounded to just below zero, which precomputed distances must not be.
         distances = np.maximum(distances, 0)
-        return np.sqrt(distances) if self.metric.lower() == "euclidean" else distances
+        return np.sqrt(distances) if self._is_euclidean() else distances
 
     def _check_parameters(self) -> None:
         if not isinstance(self.n_neighbors, numbers.Integral) or self.n_neighbors < 1:

@@ -1,4 +1,4 @@
-// Where the answers of a search go: new numpy arrays, or the caller's.
+// Where the answers of a search go: new numpy arrays, or the caller's; and vectors as new arrays.
 //
 // New labels are int64 if all labels of the index fit, else uint64; the caller's array may be
 // either. "No label" is -1 in int64. Thread-safety: make and destroy with the GIL held; views may
@@ -7,13 +7,25 @@
 
 #include <nanobind/nanobind.h>
 
+#include <algorithm>
 #include <concord/index.hpp>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "array.hpp"
 
 namespace concord::python {
+
+/// A new array of the values; `type` is a numpy type of T's size.
+template <class T>
+nanobind::object to_numpy(const std::vector<T>& values, const char* type) {
+  const nanobind::object array =
+      nanobind::module_::import_("numpy").attr("empty")(values.size(), type);
+  const Array memory(array, "new array", true);
+  std::copy(values.begin(), values.end(), reinterpret_cast<T*>(memory.data()));
+  return array;
+}
 
 class Answers {
  public:

@@ -1,4 +1,5 @@
-// Filters, and searches among what they let match, which only an Index has.
+// Filters, searches among what they let match, and range searches, which only an Index has.
+#include <chrono>
 #include <concord/filter.hpp>
 #include <vector>
 
@@ -20,7 +21,8 @@ std::span<const std::uint8_t> bytes_of(const Array& array) {
 /// The filters of a search's queries, borrowed from Python objects that outlive the search.
 class Filters {
  public:
-  explicit Filters(nb::handle given) {
+  explicit Filters(nb::handle given) : is_none_(given.is_none()) {
+    if (is_none_) return;
     if (nb::isinstance<Filter>(given)) {
       of_all_ = nb::cast<const Filter*>(given);
       return;
@@ -31,18 +33,19 @@ class Filters {
   }
 
   void expect_one_each(std::size_t queries) const {
-    if (of_all_ != nullptr || of_each_.size() == queries) return;
+    if (is_none_ || of_all_ != nullptr || of_each_.size() == queries) return;
     throw Error(ErrorCode::invalid_parameter, std::to_string(of_each_.size()) + " filters for " +
                                                   std::to_string(queries) +
                                                   " queries; there must be one each");
   }
   /// Those of `count` queries from number `first` on.
   [[nodiscard]] SearchOptions of(std::size_t first, std::size_t count) const {
-    if (of_all_ != nullptr) return {.filter = of_all_};
+    if (is_none_ || of_all_ != nullptr) return {.filter = of_all_};
     return {.filters = std::span(of_each_).subspan(first, count)};
   }
 
  private:
+  const bool is_none_;  ///< no query has one
   const Filter* of_all_ = nullptr;
   std::vector<const Filter*> of_each_;
 };
@@ -97,6 +100,39 @@ nb::object PythonIndexOf<Core>::exact_search_among(
 }
 
 template <class Core>
+nb::object PythonIndexOf<Core>::range_search(
+    nb::handle queries, nb::handle radius, nb::handle ef, nb::handle slack, nb::handle limit,
+    nb::handle filters) const requires std::is_same_v<Core, Index> {
+  const Array rows(queries, "queries");
+  if (rows.on_device()) {
+    throw Error(ErrorCode::unsupported, "range_search reads queries from host memory only");
+  }
+  const float within = real_number(radius, "radius");
+  RangeParams how{number32(ef, "ef"), real_number(slack, "slack")};
+  if (!limit.is_none()) how.limit = number32(limit, "limit");
+  const Filters given(filters);
+  given.expect_one_each(rows.rows());
+  const Reading reading(*lock_);
+  use_first(used_links_, [&] { (void)index_->search({}, {}); });
+  RangeResult all = index_->range_search({}, within, how);  // refuses what is not allowed
+  Pace pace(workers());
+  in_pieces(
+      rows, [&] { return pace.queries(); },
+      [&](std::size_t first, MatrixView<const float> piece) {
+        const auto start = std::chrono::steady_clock::now();
+        const RangeResult found =
+            index_->range_search(piece, within, how, given.of(first, piece.rows));
+        const std::size_t before = all.labels.size();
+        for (std::size_t q = 1; q <= piece.rows; ++q) all.lims.push_back(before + found.lims[q]);
+        all.labels.insert(all.labels.end(), found.labels.begin(), found.labels.end());
+        all.distances.insert(all.distances.end(), found.distances.begin(), found.distances.end());
+        pace.took(piece.rows, std::chrono::steady_clock::now() - start);
+      });
+  return nb::make_tuple(to_numpy(all.lims, "i8"), to_numpy(all.labels, labels_fit() ? "i8" : "u8"),
+                        to_numpy(all.distances, "f4"));
+}
+
+template <class Core>
 Filter PythonIndexOf<Core>::filter_of_mask(
     nb::handle mask) const requires std::is_same_v<Core, Index> {
   const Array bytes(mask, "mask");
@@ -135,6 +171,8 @@ template nb::object PythonIndexOf<Index>::search_among(nb::handle, nb::handle, n
                                                        nb::handle, nb::handle, nb::handle) const;
 template nb::object PythonIndexOf<Index>::exact_search_among(nb::handle, nb::handle, nb::handle,
                                                              nb::handle) const;
+template nb::object PythonIndexOf<Index>::range_search(nb::handle, nb::handle, nb::handle,
+                                                       nb::handle, nb::handle, nb::handle) const;
 template Filter PythonIndexOf<Index>::filter_of_mask(nb::handle) const;
 template Filter PythonIndexOf<Index>::filter_of_bits(nb::handle, std::size_t, std::size_t) const;
 template Filter PythonIndexOf<Index>::filter_of_labels(nb::handle) const;

@@ -75,14 +75,6 @@ cuda::DeviceMatrixView<const float> device_view(const Array& array) {
           array.matrix_stride()};
 }
 
-template <class T>
-nb::object to_numpy(const std::vector<T>& values, const char* type) {
-  const nb::object array = nb::module_::import_("numpy").attr("empty")(values.size(), type);
-  const Array memory(array, "new array", true);
-  std::copy(values.begin(), values.end(), reinterpret_cast<T*>(memory.data()));
-  return array;
-}
-
 // Vectors in device memory go to one index; shards take theirs from the host.
 [[noreturn]] void refuse_device_memory() {
   throw Error(ErrorCode::unsupported,

@@ -76,6 +76,11 @@ class PythonIndexOf {
   nanobind::object exact_search_among(
       nanobind::handle queries, nanobind::handle k, nanobind::handle filters,
       nanobind::handle out) const requires std::is_same_v<Core, Index>;
+  /// A tuple (lims, labels, distances); `filters` is None as well.
+  nanobind::object range_search(
+      nanobind::handle queries, nanobind::handle radius, nanobind::handle ef,
+      nanobind::handle slack, nanobind::handle limit,
+      nanobind::handle filters) const requires std::is_same_v<Core, Index>;
   /// Filters of arrays with one dimension: a byte a vector, bits from number `offset` on, labels.
   Filter filter_of_mask(nanobind::handle mask) const requires std::is_same_v<Core, Index>;
   Filter filter_of_bits(nanobind::handle bits, std::size_t count,

@@ -230,6 +230,8 @@ NB_MODULE(_concord, m) {
       .def("remember", &PythonIndex::remember, "preset"_a)
       .def("explain", &PythonIndex::explain, "query"_a.none(), "label"_a, "k"_a.none(),
            "filter"_a.none())
+      .def("range_search", &PythonIndex::range_search, "queries"_a.none(), "radius"_a.none(),
+           "ef"_a.none(), "slack"_a.none(), "limit"_a.none(), "filters"_a.none())
       .def("filter_of_mask", &PythonIndex::filter_of_mask, "mask"_a)
       .def("filter_of_bits", &PythonIndex::filter_of_bits, "bits"_a, "count"_a, "offset"_a)
       .def("filter_of_labels", &PythonIndex::filter_of_labels, "labels"_a)

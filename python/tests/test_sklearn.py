@@ -10,7 +10,11 @@ import pytest
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from sklearn.manifold import TSNE, trustworthiness  # type: ignore[import-untyped]
 from sklearn.model_selection import GridSearchCV  # type: ignore[import-untyped]
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsTransformer  # type: ignore[import-untyped]
+from sklearn.neighbors import (  # type: ignore[import-untyped]
+    KNeighborsClassifier,
+    KNeighborsTransformer,
+    NearestNeighbors,
+)
 from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
 from sklearn.utils.estimator_checks import parametrize_with_checks  # type: ignore[import-untyped]
 
@@ -78,6 +82,49 @@ def test_kneighbors_are_those_of_scikit_learn(metric: str) -> None:
         ours.kneighbors(X[:2], 1501)
     with pytest.raises(ValueError, match="mode is 'x'"):
         ours.kneighbors_graph(X[:2], mode="x")
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "cosine"])
+def test_radius_neighbors_are_those_of_scikit_learn(metric: str) -> None:
+    X = np.unique(digits()[0], axis=0)
+    theirs = NearestNeighbors(metric=metric, algorithm="brute").fit(X[:1500])
+    farthest = theirs.kneighbors(X[1500:], 20)[0][:, -1]
+    # Between distances, because theirs at the radius are in or out by rounding.
+    radii = 1.0005 * np.quantile(farthest, [0.0, 0.5, 0.9])
+    for radius in [*radii.tolist(), 0, 1e9]:
+        ours = ConcordTransformer(metric=metric, radius=radius).fit(X[:1500])
+        for samples in (X[1500:], None):
+            distances, indices = ours.radius_neighbors(samples)
+            true_distances, true = theirs.radius_neighbors(samples, radius, sort_results=True)
+            assert indices.shape == true.shape
+            found = sum(len(np.intersect1d(a, b)) for a, b in zip(indices, true, strict=True))
+            total = sum(map(len, true))
+            assert found >= 0.999 * total
+            assert sum(map(len, indices)) <= 1.0001 * total  # theirs are rounded otherwise
+            for row, of_true in zip(distances, true_distances, strict=True):
+                assert (np.diff(row) >= 0).all()
+                if len(row) == len(of_true):
+                    np.testing.assert_allclose(row, of_true, rtol=1e-3, atol=1e-3)
+            for mode in ("connectivity", "distance"):
+                graph = ours.radius_neighbors_graph(samples, mode=mode)
+                assert graph.shape == (len(indices), 1500)
+                assert graph.nnz == sum(map(len, indices))
+            alone = ours.radius_neighbors(samples, radius, return_distance=False)
+            assert all(map(np.array_equal, alone, indices))
+    for wrong in (-1, float("nan"), "1"):
+        with pytest.raises(ValueError, match="radius"):
+            ours.radius_neighbors(X[:2], wrong)
+    with pytest.raises(ValueError, match="mode is 'x'"):
+        ours.radius_neighbors_graph(X[:2], mode="x")
+
+
+def test_what_is_at_the_radius_counts() -> None:
+    X = np.array([[0.0, 0.0], [0.1, 0.0], [0.3, 0.4], [1.0, 0.0]])
+    ours = ConcordTransformer().fit(X)
+    indices = ours.radius_neighbors(X[:1], 0.5, return_distance=False)
+    assert indices[0].tolist() == [0, 1, 2]
+    assert ours.radius_neighbors(X[:1], 0.1, return_distance=False)[0].tolist() == [0, 1]
+    assert ours.radius_neighbors(radius=0.1, return_distance=False)[0].tolist() == [1]
 
 
 def test_no_sample_is_its_own_neighbor_even_among_copies() -> None:
