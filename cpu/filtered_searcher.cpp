@@ -1,4 +1,4 @@
-// The Searcher's filtered searches and range searches: queries in blocks of one filter each, of
+// The Searcher's searches with filters, ranges and groups: queries in blocks of one filter each, of
 // which a thread walks for those that the rule lets walk, and scans the matches for the others
 // together.
 // Thread-safety: as cpu/searcher.hpp.
@@ -11,6 +11,7 @@
 
 #include "common/search/results.hpp"
 #include "cpu/filtered_search.hpp"
+#include "cpu/grouped_search.hpp"
 #include "cpu/query_block.hpp"
 #include "cpu/range_search.hpp"
 #include "cpu/scratch_lease.hpp"
@@ -106,6 +107,36 @@ class Searcher::FilteredBlock {
           hits[i].add(core::make_key(scratch.distances[j], scratch.ids[j]));
         }
       });
+    });
+  }
+
+  /// Picks the hits of each query.
+  void answer_groups(const core::GroupSet& groups, bool is_exact,
+                     std::span<core::GroupPicker> pickers, Scratch& scratch) {
+    const SearchParams asked = params_;
+    const auto has_enough = [&](const auto&...) { return scratch.list.size() >= wanted(); };
+    in_view([&](const auto& within) {
+      const core::PlacedGroups placed = groups_in(searcher_.graph_, within.live, groups);
+      for (std::size_t i = 0; i < queries_.size(); ++i) {
+        const auto search = [&](std::uint32_t ef) {
+          params_ = {ef, ef};
+          pickers[i].begin(placed);
+          return walk(within, i, scratch, has_enough);
+        };
+        const auto matches = [&] { return living_; };
+        pickers[i].begin(placed);
+        if (is_exact || !pick_groups(asked, search, matches, pickers[i], scratch)) {
+          pickers[i].begin(placed);
+          waiting_.push_back(i);
+        }
+      }
+      params_ = asked;
+      scan(within, scratch, [&](std::size_t i, std::uint32_t n) {
+        for (std::uint32_t j = 0; j < n; ++j) {
+          pickers[i].add(core::make_key(scratch.distances[j], scratch.ids[j]));
+        }
+      });
+      for (const std::size_t i : waiting_) pickers[i].finish();
     });
   }
 
@@ -244,7 +275,7 @@ class Searcher::FilteredBlock {
   }
 
   const Searcher& searcher_;
-  const SearchParams& params_;
+  SearchParams params_;
   const MatchSet& set_;
   QueryBlock queries_;
   std::vector<CandidateList> lists_;
@@ -320,6 +351,23 @@ SearchCounts Searcher::range(MatrixView<const float> queries, const core::RangeR
     for (std::size_t i = 0; i < hits.size(); ++i) found[numbers[i]] = hits[i].take();
   };
   return in_blocks(queries, {rule.width(), rule.width()}, filters, pool, without, with);
+}
+
+SearchCounts Searcher::grouped(MatrixView<const float> queries, const SearchParams& params,
+                               const core::GroupRule& rule, const QueryFilters& filters,
+                               bool is_exact, Key* out, std::uint32_t* counts,
+                               core::ThreadPool& pool) const {
+  const core::KNearest results{rule.k * rule.hits, out, counts};
+  const auto without = [&](std::span<const std::size_t> numbers, Scratch& scratch) {
+    group_block(queries, numbers, params, rule, is_exact, results, scratch);
+  };
+  const auto with = [&](FilteredBlock& together, std::span<const std::size_t> numbers,
+                        Scratch& scratch) {
+    std::vector<core::GroupPicker> pickers(numbers.size(), core::GroupPicker(rule));
+    together.answer_groups(rule.set, is_exact, pickers, scratch);
+    for (std::size_t i = 0; i < pickers.size(); ++i) results.collect(numbers[i], pickers[i]);
+  };
+  return in_blocks(queries, params, filters, pool, without, with);
 }
 
 }  // namespace concord::cpu

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/search/results.hpp"
+#include "cpu/grouped_search.hpp"
 #include "cpu/query_block.hpp"
 #include "cpu/range_search.hpp"
 #include "cpu/scratch_lease.hpp"
@@ -60,7 +61,8 @@ void Searcher::exact_block(MatrixView<const float> queries, std::span<const std:
     block.prepare(scorer);
     for (CandidateList& list : lists) list.reset(std::max(1u, std::min(results.k, live.living)));
     const auto take = [&](std::size_t q, Key key) { lists[q].insert(key); };
-    if (results.k > 0) scan(scorer, block, live.size, take, scratch);
+    const core::Hole hole = graph_.tombstones().hole();
+    if (results.k > 0) scan(scorer, block, hole, live.size, take, scratch);
     return true;
   });
   for (std::size_t i = 0; i < numbers.size(); ++i) results.collect(numbers[i], lists[i]);
@@ -82,14 +84,44 @@ void Searcher::range_block(MatrixView<const float> queries, std::span<const std:
     }
   }
   std::vector<core::RangeHits> of_waiting(waiting.size(), core::RangeHits(rule));
-  scan_together(queries, waiting, std::span(of_waiting), scratch);
+  const auto begin = [](core::RangeHits& of_query, core::Hole /*hole*/) { of_query.clear(); };
+  scan_together(queries, waiting, std::span(of_waiting), begin, scratch);
   for (std::size_t i = 0; i < waiting.size(); ++i) found[waiting[i]] = of_waiting[i].take();
 }
 
-// Gives each query's collector the keys of all living nodes, in one scan.
-template <class Collector>
+// A search with groups of queries without a filter, in the same way.
+void Searcher::group_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
+                           const SearchParams& params, const core::GroupRule& rule, bool is_exact,
+                           const core::KNearest& results, Scratch& scratch) const {
+  std::vector<std::size_t> waiting;
+  core::GroupPicker picker(rule);
+  picker.begin(groups_in(graph_, core::LiveView{}, rule.set));
+  for (const std::size_t q : numbers) {
+    vectors_.prepare(queries.row(q), scratch.query.data(), "query", q);
+    if (!is_exact && search_groups(graph_, vectors_, kernels_, scratch.query.data(), params,
+                                   rule.set, picker, scratch)) {
+      results.collect(q, picker);
+    } else {
+      waiting.push_back(q);
+    }
+  }
+  std::vector<core::GroupPicker> pickers(waiting.size(), core::GroupPicker(rule));
+  const auto begin = [&](core::GroupPicker& of_query, core::Hole hole) {
+    of_query.begin(groups_beside(graph_, hole, rule.set));
+  };
+  scan_together(queries, waiting, std::span(pickers), begin, scratch);
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    pickers[i].finish();
+    results.collect(waiting[i], pickers[i]);
+  }
+}
+
+// Gives each query's collector the keys of all living nodes, in one scan, after begin(collector,
+// hole).
+template <class Collector, class Begin>
 void Searcher::scan_together(MatrixView<const float> queries, std::span<const std::size_t> numbers,
-                             std::span<Collector> collectors, Scratch& scratch) const {
+                             std::span<Collector> collectors, const Begin& begin,
+                             Scratch& scratch) const {
   if (numbers.empty()) return;
   QueryBlock block(vectors_, numbers.size());
   for (std::size_t i = 0; i < numbers.size(); ++i) {
@@ -98,18 +130,18 @@ void Searcher::scan_together(MatrixView<const float> queries, std::span<const st
   fill_beside_seals(graph_, [&](core::LiveView live) {
     const Scorer scorer(vectors_, kernels_);  // after the view, so that it has all of it
     block.prepare(scorer);
-    for (Collector& collector : collectors) collector.clear();
+    const core::Hole hole = graph_.tombstones().hole();
+    for (Collector& collector : collectors) begin(collector, hole);
     const auto take = [&](std::size_t q, Key key) { collectors[q].add(key); };
-    scan(scorer, block, live.size, take, scratch);
+    scan(scorer, block, hole, live.size, take, scratch);
     return true;
   });
 }
 
-// Calls take(q, key) for each query and all living nodes before `size`.
+// Calls take(q, key) for each query and all living nodes before `size` that are beside the hole.
 template <class Take>
-void Searcher::scan(const Scorer& scorer, const QueryBlock& queries, NodeId size, const Take& take,
-                    Scratch& scratch) const {
-  const core::Hole hole = graph_.tombstones().hole();
+void Searcher::scan(const Scorer& scorer, const QueryBlock& queries, core::Hole hole, NodeId size,
+                    const Take& take, Scratch& scratch) const {
   scan_slots(scorer, queries, 0, std::min(hole.begin, size), size, take, scratch);
   scan_slots(scorer, queries, hole.end, size, size, take, scratch);
 }

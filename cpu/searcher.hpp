@@ -13,6 +13,7 @@
 
 #include "common/contents/contents.hpp"
 #include "common/graph/graph.hpp"
+#include "common/search/group_set.hpp"
 #include "common/search/match_set.hpp"
 #include "common/search/range.hpp"
 #include "common/search/results.hpp"
@@ -92,6 +93,11 @@ class Searcher {
   [[nodiscard]] bool returns_from(const float* query, const SearchParams& params, core::Key from,
                                   core::NodeId node) const;
 
+  /// The hits of a search with groups, as those of filtered: rule.k · rule.hits at most.
+  SearchCounts grouped(MatrixView<const float> queries, const SearchParams& params,
+                       const core::GroupRule& rule, const QueryFilters& filters, bool is_exact,
+                       core::Key* out, std::uint32_t* counts, core::ThreadPool& pool) const;
+
   [[nodiscard]] std::size_t scratch_bytes() const;
 
  private:
@@ -108,12 +114,15 @@ class Searcher {
   void range_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
                    const core::RangeRule& rule, std::span<std::vector<core::Key>> found,
                    Scratch& scratch) const;
-  template <class Collector>
+  template <class Collector, class Begin>
   void scan_together(MatrixView<const float> queries, std::span<const std::size_t> numbers,
-                     std::span<Collector> collectors, Scratch& scratch) const;
+                     std::span<Collector> collectors, const Begin& begin, Scratch& scratch) const;
+  void group_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
+                   const SearchParams& params, const core::GroupRule& rule, bool is_exact,
+                   const core::KNearest& results, Scratch& scratch) const;
   template <class Take>
-  void scan(const Scorer& scorer, const QueryBlock& queries, core::NodeId size, const Take& take,
-            Scratch& scratch) const;
+  void scan(const Scorer& scorer, const QueryBlock& queries, core::Hole hole, core::NodeId size,
+            const Take& take, Scratch& scratch) const;
   template <class Take>
   void scan_slots(const Scorer& scorer, const QueryBlock& queries, core::NodeId first,
                   core::NodeId end, core::NodeId size, const Take& take, Scratch& scratch) const;

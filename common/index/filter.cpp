@@ -1,14 +1,17 @@
-// concord::Filter: how filters are made from what an index holds at one moment.
+// concord::Filter and concord::Groups: how they are made from what an index holds at one moment.
 
 #include <algorithm>
 #include <atomic>
 #include <concord/filter.hpp>
+#include <concord/groups.hpp>
 #include <limits>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "common/index/index_impl.hpp"
+#include "common/search/group_set.hpp"
 #include "common/search/match_set.hpp"
 
 namespace concord {
@@ -288,6 +291,44 @@ std::vector<const MatchSet*> IndexAccess::filters_of(const Index& index,
   if (options.filter != nullptr) add(options.filter);
   for (const Filter* const filter : options.filters) add(filter);
   return sets;
+}
+
+// Groups are numbered by their first vectors.
+Groups Groups::of_keys(const Index& index, std::span<const std::uint64_t> keys) {
+  const auto reading = IndexAccess::impl(index).readers.enter();
+  FilterSnapshot snapshot = IndexAccess::Moment(IndexAccess::impl(index)).snapshot();
+  expect_size(snapshot, "the array of keys", keys.size());
+  std::vector<std::uint32_t> groups(snapshot.end, core::GroupSet::kNoGroup);
+  std::unordered_map<std::uint64_t, std::uint32_t> numbers;
+  for_each_living(snapshot, [&](NodeId id, std::size_t position) {
+    const auto next = static_cast<std::uint32_t>(numbers.size());
+    groups[id] = numbers.try_emplace(keys[position], next).first->second;
+  });
+  const auto count = static_cast<std::uint32_t>(numbers.size());
+  return Groups(
+      std::make_shared<const core::GroupSet>(std::move(snapshot), std::move(groups), count));
+}
+
+Groups::Groups(std::shared_ptr<const core::GroupSet> set) noexcept : set_(std::move(set)) {}
+
+const core::GroupSet& Groups::set() const {
+  if (set_) return *set_;
+  throw Error(ErrorCode::invalid_parameter, "the groups were moved from; make new ones");
+}
+
+std::size_t Groups::size() const { return set().snapshot().living(); }
+std::size_t Groups::count() const { return set().count(); }
+std::size_t Groups::bytes() const { return set().bytes(); }
+
+core::GroupRule IndexAccess::groups_of(const Index& index, const SearchParams& params,
+                                       const SearchOptions& options) {
+  const core::GroupSet& set = options.groups->set();
+  if (set.snapshot().index != index.impl_->number) {
+    throw Error(ErrorCode::invalid_parameter,
+                "the groups are of another index; make those of the index that is searched");
+  }
+  check_groups(params, options.group_hits);
+  return {set, params.k, options.group_hits};
 }
 
 }  // namespace concord

@@ -13,6 +13,7 @@
 #include "common/build/proposer.hpp"
 #include "common/contents/contents.hpp"
 #include "common/contents/digest.hpp"
+#include "common/search/group_set.hpp"
 #include "common/search/match_set.hpp"
 #include "common/store/vector_store.hpp"
 #include "common/threads/reader_gate.hpp"
@@ -78,6 +79,10 @@ struct IndexAccess {
   static std::vector<const core::MatchSet*> filters_of(const Index& index,
                                                        const SearchOptions& options,
                                                        std::size_t queries);
+
+  /// What a search with options.groups asks for. Throws Error(invalid_parameter).
+  static core::GroupRule groups_of(const Index& index, const SearchParams& params,
+                                   const SearchOptions& options);
 
   /// An addition in steps, so that several indexes can check theirs before any of them changes.
   class Addition;

@@ -91,6 +91,10 @@ struct Index::Impl {
   cpu::SearchCounts filtered(MatrixView<const float> rows, const SearchParams& how,
                              std::span<const core::MatchSet* const> filters, Scan scan,
                              core::Key* keys, std::uint32_t* found) const;
+  /// As filtered, by groups, with the results in their places. `filters` is empty without one.
+  void grouped(MatrixView<const float> rows, const SearchParams& how, const core::GroupRule& groups,
+               std::vector<const core::MatchSet*> filters, Scan scan,
+               const SearchOutput& out) const;
   /// Of queries in device memory, which `fetch` brings to the host where the device does not answer
   /// or refuses a query.
   cpu::SearchCounts search_there(OnDevice rows, const SearchParams& how, cuda::CudaStream stream,

@@ -46,6 +46,20 @@ void check_search(const SearchParams& params, Metric metric) {
 
 void check_exact(std::uint32_t k) { check_search_width("k", k, 0); }
 
+void check_groups(const SearchParams& params, std::uint32_t group_hits) {
+  check_search_width("group_hits", group_hits, 1);
+  if (std::uint64_t{params.k} * group_hits > kMaxSearchWidth) {
+    throw Error(ErrorCode::invalid_parameter,
+                "k is " + std::to_string(params.k) + " and group_hits is " +
+                    std::to_string(group_hits) + "; allowed are products to " +
+                    std::to_string(kMaxSearchWidth));
+  }
+  if (std::isinf(params.slack)) return;
+  throw Error(ErrorCode::invalid_parameter,
+              "slack is " + core::text_of(params.slack) +
+                  "; with groups, which decide how far a search goes, only infinity is allowed");
+}
+
 void check_range(float radius, const RangeParams& params, Metric metric) {
   if (metric == Metric::inner_product) {
     throw Error(ErrorCode::unsupported,

@@ -14,6 +14,8 @@ namespace concord {
 void check_runtime(const RuntimeOptions& options);
 void check_search(const SearchParams& params, Metric metric);
 void check_exact(std::uint32_t k);
+/// Those of a search with groups, beside check_search.
+void check_groups(const SearchParams& params, std::uint32_t group_hits);
 /// Throws Error(unsupported) as well, for a metric that has no triangle inequality.
 void check_range(float radius, const RangeParams& params, Metric metric);
 /// No vector may have kNoLabel, which marks padding. Throws Error(invalid_parameter).

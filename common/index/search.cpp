@@ -18,6 +18,11 @@ constexpr std::array kUsedBySearch = {core::FilePart::graph, core::FilePart::vec
                                       core::FilePart::labels};
 constexpr std::array kUsedByExactSearch = {core::FilePart::vectors, core::FilePart::labels};
 
+// Places of a row of results.
+std::uint32_t width_of(const SearchParams& params, const SearchOptions& options) {
+  return options.groups == nullptr ? params.k : params.k * options.group_hits;
+}
+
 }  // namespace
 
 SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params) const {
@@ -43,7 +48,8 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
 SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params,
                            const SearchOptions& options) const {
   check_search(params, impl_->contents.graph.params().metric);
-  SearchResult result = result_of(queries.rows, params.k);
+  if (options.groups != nullptr) (void)IndexAccess::groups_of(*this, params, options);
+  SearchResult result = result_of(queries.rows, width_of(params, options));
   const SearchOutput out = output_of(result);
   search(queries, params, options, out.labels, out.distances, out.counts);
   return result;
@@ -54,10 +60,16 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
                    MatrixView<float> distances, std::span<std::uint32_t> counts) const {
   const std::vector<const core::MatchSet*> filters =
       IndexAccess::filters_of(*this, options, queries.rows);
-  if (filters.empty()) return search(queries, params, labels, distances, counts);
+  if (filters.empty() && options.groups == nullptr) {
+    return search(queries, params, labels, distances, counts);
+  }
   check_search(params, impl_->contents.graph.params().metric);
   const core::FloatEnvironment environment;
   impl_->contents.vectors.check_shape(queries, "queries");
+  if (options.groups != nullptr) {
+    return impl_->grouped(queries, params, IndexAccess::groups_of(*this, params, options), filters,
+                          Impl::Scan::by_rule, {labels, distances, counts});
+  }
   impl_->answer(kUsedBySearch, queries.rows, params.k, {labels, distances, counts},
                 [&](core::Key* keys, std::uint32_t* found, DeferredLog& /*log*/) {
                   return impl_->filtered(queries, params, filters, Impl::Scan::by_rule, keys,
@@ -125,10 +137,16 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
                                  const SearchOptions& options) const {
   const std::vector<const core::MatchSet*> filters =
       IndexAccess::filters_of(*this, options, queries.rows);
-  if (filters.empty()) return exact_search(queries, k);
+  if (filters.empty() && options.groups == nullptr) return exact_search(queries, k);
   check_exact(k);
   const core::FloatEnvironment environment;
   impl_->contents.vectors.check_shape(queries, "queries");
+  if (options.groups != nullptr) {
+    const core::GroupRule groups = IndexAccess::groups_of(*this, {.k = k}, options);
+    SearchResult of_groups = result_of(queries.rows, groups.k * groups.hits);
+    impl_->grouped(queries, {.k = k}, groups, filters, Impl::Scan::always, output_of(of_groups));
+    return of_groups;
+  }
   SearchResult result = result_of(queries.rows, k);
   impl_->answer(kUsedByExactSearch, queries.rows, k, output_of(result),
                 [&](core::Key* keys, std::uint32_t* found, DeferredLog& /*log*/) {
@@ -138,12 +156,26 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
   return result;
 }
 
+void Index::Impl::grouped(MatrixView<const float> rows, const SearchParams& how,
+                          const core::GroupRule& groups, std::vector<const core::MatchSet*> filters,
+                          Scan scan, const SearchOutput& out) const {
+  if (filters.empty()) filters.push_back(nullptr);
+  answer(kUsedBySearch, rows.rows, groups.k * groups.hits, out,
+         [&](core::Key* keys, std::uint32_t* found, DeferredLog& /*log*/) {
+           return searcher.grouped(rows, how, groups, {filters}, scan == Scan::always, keys, found,
+                                   *pool);
+         });
+}
+
 RangeResult Index::range_search(MatrixView<const float> queries, float radius,
                                 const RangeParams& params, const SearchOptions& options) const {
   std::vector<const core::MatchSet*> filters =
       IndexAccess::filters_of(*this, options, queries.rows);
   if (filters.empty()) filters.push_back(nullptr);
   check_range(radius, params, impl_->contents.graph.params().metric);
+  if (options.groups != nullptr) {
+    throw Error(ErrorCode::invalid_parameter, "a range search takes no groups; a search does");
+  }
   const core::FloatEnvironment environment;
   impl_->contents.vectors.check_shape(queries, "queries");
   const core::RangeRule rule(radius, params.ef, params.slack,

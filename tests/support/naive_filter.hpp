@@ -62,6 +62,18 @@ class NaiveFilter {
     return ended(Way::walk, found, params.k);
   }
 
+  /// All that may be found, nearest first.
+  std::vector<core::Key> all(const float* vector) {
+    ask(vector);
+    const Keys keys = scan();
+    return {keys.begin(), keys.end()};
+  }
+  [[nodiscard]] std::size_t matches() const noexcept { return matches_.size(); }
+  /// Whether the last search ended in a scan.
+  [[nodiscard]] bool has_scanned() const noexcept {
+    return last_way_ != Way::all && last_way_ != Way::walk;
+  }
+
   /// The hits of a range search, nearest first.
   std::vector<core::Key> range(const float* vector, float radius, const RangeParams& params) {
     const std::size_t limit = params.limit ? *params.limit : ~std::size_t{0};
@@ -76,7 +88,7 @@ class NaiveFilter {
       }
       return hits;
     };
-    if (last_way_ != Way::all && last_way_ != Way::walk) return ended(RangeWay::no_walk, scan());
+    if (has_scanned()) return ended(RangeWay::no_walk, scan());
     if (list.size() >= limit && (limit == 0 || core::key_distance(list[limit - 1]) <= radius)) {
       return ended(RangeWay::list_is_enough, Keys(list.begin(), list.end()));
     }

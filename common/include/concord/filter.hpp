@@ -14,6 +14,7 @@
 
 namespace concord {
 
+class Groups;
 class Index;
 struct IndexAccess;
 namespace core {
@@ -82,10 +83,14 @@ class CONCORD_API Filter {
   std::size_t unknown_ = 0;
 };
 
-/// Which vectors the queries of a search may find. At most one of the two members may be given.
+/// Which vectors the queries of a search may find. At most one of `filter` and `filters` may be
+/// given.
 struct SearchOptions {
   const Filter* filter = nullptr;               ///< for all queries; null: all vectors
   std::span<const Filter* const> filters = {};  ///< [queries]: one each; null: all vectors
+  /// With groups a search finds the SearchParams::k nearest of them, each by its nearest vectors.
+  const Groups* groups = nullptr;
+  std::uint32_t group_hits = 1;  ///< 1 … 65,536 vectors of a group at most
 };
 
 }  // namespace concord

@@ -1,0 +1,157 @@
+// The groups of an index's vectors, as of one moment, and how a search with groups collects its
+// results.
+//
+// Definition (ARCHITECTURE.md, "Groups"). The vectors that have a group and may be results, in
+// order of (distance, id), give the result: of the first k groups among them the first vectors, at
+// most so many of each. A search goes on, with twice the ef, until the nearer half of its list has
+// k groups, or all there are.
+// Groups are kept under the numbering of the moment at which they were made. Where nodes have slid
+// since, a node's group is found by its number of insertion, in O(log size).
+// Thread-safety: a GroupSet is immutable; a GroupPicker has one user at a time.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "common/base/key.hpp"
+#include "common/search/match_set.hpp"
+
+namespace concord::core {
+
+class GroupSet {
+ public:
+  static constexpr std::uint32_t kNoGroup = ~std::uint32_t{0};
+
+  /// REQUIRES groups [snapshot.end], each kNoGroup or below `count`.
+  GroupSet(FilterSnapshot snapshot, std::vector<std::uint32_t> groups, std::uint32_t count) noexcept
+      : snapshot_(std::move(snapshot)), groups_(std::move(groups)), count_(count) {}
+
+  [[nodiscard]] const FilterSnapshot& snapshot() const noexcept { return snapshot_; }
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+  /// The id's group, or kNoGroup.
+  [[nodiscard]] std::uint32_t operator[](NodeId id) const noexcept {
+    return id < groups_.size() ? groups_[id] : kNoGroup;
+  }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return sizeof(*this) + groups_.capacity() * sizeof(std::uint32_t);
+  }
+
+ private:
+  FilterSnapshot snapshot_;
+  std::vector<std::uint32_t> groups_;
+  std::uint32_t count_;
+};
+
+/// The groups of the ids that nodes have in a view.
+class PlacedGroups {
+ public:
+  /// Ids before `moved` are of the numbering `next`, and all others of `now`.
+  PlacedGroups(const GroupSet& set, const Numbering& now, const Numbering& next,
+               NodeId moved) noexcept
+      : set_(&set), now_(&now), next_(&next), moved_(moved) {}
+
+  /// The id's group, or kNoGroup.
+  [[nodiscard]] std::uint32_t operator[](NodeId id) const noexcept {
+    const Numbering& numbering = id < moved_ ? *next_ : *now_;
+    const Numbering& own = *set_->snapshot().numbering;
+    if (numbering.slides() == own.slides()) return (*set_)[id];
+    return (*set_)[own.find(numbering.number(id))];
+  }
+
+ private:
+  const GroupSet* set_;
+  const Numbering* now_;
+  const Numbering* next_;
+  NodeId moved_;
+};
+
+/// How many groups, and vectors of each, a search is to return.
+struct GroupRule {
+  const GroupSet& set;
+  std::uint32_t k;
+  std::uint32_t hits;
+
+  /// The widest list that is searched for where so many vectors may be found; beyond it all are
+  /// scanned.
+  [[nodiscard]] static std::size_t widest(NodeId vectors) noexcept { return vectors / 16; }
+};
+
+/// Picks the results of one query. A list has size() and key(i), and so has the picker.
+class GroupPicker {
+ public:
+  explicit GroupPicker(const GroupRule& rule) noexcept : rule_(rule) {}
+
+  [[nodiscard]] std::size_t size() const noexcept { return picked_.size(); }
+  [[nodiscard]] Key key(std::size_t i) const noexcept { return picked_[i]; }
+
+  /// Begins anew, with ids of a view.
+  void begin(const PlacedGroups& groups) {
+    groups_ = groups;
+    picked_.clear();
+    taken_.clear();
+    all_.clear();
+  }
+  /// Picks from a list in order, of the view that it began with. Whether its first `half` have k
+  /// groups, or all there are.
+  template <class List>
+  bool pick(const List& list, std::size_t half) {
+    std::size_t groups_in_half = 0;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      take(list.key(i), (*groups_)[key_id(list.key(i))]);
+      if (i < half) groups_in_half = taken_.size();
+    }
+    return groups_in_half >= std::min(rule_.k, rule_.set.count());
+  }
+
+  /// Of a scan: notes a key, in any order, each once.
+  void add(Key key) {
+    const std::uint32_t group = (*groups_)[key_id(key)];
+    if (group != GroupSet::kNoGroup) all_.push_back({key, group});
+  }
+  /// Picks from what was noted. O(keys noted) and the sorting of those of k groups.
+  void finish() {
+    std::vector<Key> best(rule_.set.count(), kWorstKey);
+    for (const auto& [key, group] : all_) best[group] = std::min(best[group], key);
+    std::vector<Key> nearest(best);
+    const std::size_t k = std::min<std::size_t>(rule_.k, nearest.size());
+    const auto last = nearest.begin() + static_cast<std::ptrdiff_t>(k);
+    if (k < nearest.size()) std::nth_element(nearest.begin(), last, nearest.end());
+    const Key bound = k < nearest.size() ? *last : kWorstKey;
+    std::erase_if(all_, [&](const Noted& noted) { return best[noted.group] >= bound; });
+    std::ranges::sort(all_, {}, &Noted::key);
+    for (const auto& [key, group] : all_) take(key, group);
+    all_ = {};
+  }
+
+ private:
+  struct Noted {
+    Key key;
+    std::uint32_t group;
+  };
+
+  /// Takes a key behind all that were taken, if its group is among the first k and has room.
+  void take(Key key, std::uint32_t group) {
+    if (group == GroupSet::kNoGroup) return;
+    const auto found = taken_.find(group);
+    if (found == taken_.end()) {
+      if (taken_.size() >= rule_.k) return;
+      taken_.emplace(group, 1);
+    } else if (found->second++ >= rule_.hits) {
+      return;
+    }
+    picked_.push_back(key);
+  }
+
+  const GroupRule& rule_;
+  std::optional<PlacedGroups> groups_;                      ///< empty before begin()
+  std::vector<Key> picked_;                                 ///< in order
+  std::unordered_map<std::uint32_t, std::uint32_t> taken_;  ///< vectors met of the first k groups
+  std::vector<Noted> all_;                                  ///< by a scan
+};
+
+}  // namespace concord::core
