@@ -33,6 +33,7 @@ from concord.errors import (
     UnsupportedError,
 )
 from concord.filters import Filter
+from concord.groups import Groups
 from concord.index import NO_LABEL, Index, isa, load
 from concord.interchange import load_faiss, load_hnswlib, save_faiss, save_hnswlib
 from concord.reports import (
@@ -70,6 +71,7 @@ __all__ = [
     "ExistsError",
     "Explanation",
     "Filter",
+    "Groups",
     "FolderError",
     "Hit",
     "Index",

@@ -64,6 +64,14 @@ class Cursor:
     @property
     def given(self) -> int: ...
 
+class Groups:
+    @property
+    def count(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+
 class Index:
     def __init__(
         self,
@@ -99,9 +107,12 @@ class Index:
         k: int,
         ef: int,
         slack: float,
-        filters: Filter | list[Filter | None],
+        filters: Filter | list[Filter | None] | None,
+        groups: Groups | None,
+        group_hits: int,
         out: tuple[Any, Any] | None,
     ) -> tuple[Any, Any]: ...
+    def groups_of_keys(self, keys: npt.NDArray[np.uint64]) -> Groups: ...
     def exact_search_among(
         self,
         queries: object,

@@ -25,6 +25,7 @@ from concord.errors import (
     UnsupportedError,
 )
 from concord.filters import Filter, Which, expect_unsharded, filter_of, filters_of
+from concord.groups import Grouping, Groups, groups_of
 from concord.reports import (
     AuditReport,
     Explanation,
@@ -325,6 +326,8 @@ class Index:
         slack: float = math.inf,
         recall: float | None = None,
         filter: Which | Sequence[Which | None] | None = None,
+        groups: Grouping | None = None,
+        group_hits: int = 1,
         out: Out | None = None,
     ) -> Answers:
         """Find the (approximate) ``k`` nearest vectors of each query.
@@ -344,6 +347,9 @@ class Index:
                 vectors were inserted and removed than there were, :exc:`UnknownPresetError` is raised.
             filter: which vectors may be found: whatever :meth:`filter` takes, or a list with one of these or
                 ``None`` for each query. Then ``min(k, matches)`` are found, always. Queries are in host memory.
+            groups: whatever :meth:`groups` takes. Then the ``k`` nearest groups are found, of each at most
+                ``group_hits`` vectors, in a row of ``k * group_hits`` places. It takes no ``slack``.
+            group_hits: vectors of a group, 1 to 65,536.
             out: arrays to write the answer to, ``labels`` of uint64 or int64 and ``distances`` of
                 float32.
 
@@ -372,10 +378,11 @@ class Index:
                     "recall is given, which decides ef and slack; allowed is recall, or ef and slack"
                 )
             ef, slack = self._tunable().preset(recall, k)
-        if filter is None:
+        if filter is None and groups is None:
             return self._core.search(rows, k, ef, slack, out)
-        filters = filters_of(self._core, filter)
-        return self._core.search_among(rows, k, ef, slack, filters, out)
+        filters = None if filter is None else filters_of(self._core, filter)
+        grouping = None if groups is None else groups_of(self._core, groups)._core
+        return self._core.search_among(rows, k, ef, slack, filters, grouping, group_hits, out)
 
     def exact_search(
         self,
@@ -471,6 +478,26 @@ class Index:
         rows = _vectors.readable(queries, "queries", self.dim)
         filters = None if filter is None else filters_of(self._core, filter)
         return self._core.range_search(rows, radius, ef, slack, limit, filters)
+
+    def groups(self, keys: Grouping) -> Groups:
+        """Put the vectors into groups for many searches: those with equal keys belong together.
+
+        Args:
+            keys: ``[len(index)]`` in the order of :meth:`labels`: integers or texts, in an array or a list.
+
+        Another number of keys raises :exc:`InvalidParameterError`.
+
+        >>> import concord
+        >>> index = concord.Index(dim=2)
+        >>> index.add([[0, 0], [0, 1], [3, 4], [6, 8]])
+        4
+        >>> documents = index.groups(["a", "a", "b", "b"])
+        >>> index.search([0, 0], k=2, groups=documents)[0].tolist()
+        [0, 2]
+        >>> index.search([0, 0], k=1, groups=documents, group_hits=2)[0].tolist()
+        [0, 1]
+        """
+        return groups_of(self._core, keys)
 
     def filter(self, which: Which) -> Filter:
         """Make a filter for many searches: a part of the vectors that are there now.

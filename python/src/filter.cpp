@@ -1,4 +1,4 @@
-// Filters, searches among what they let match, and range searches, which only an Index has.
+// Filters and groups, searches with them, and range searches, which only an Index has.
 #include <chrono>
 #include <concord/filter.hpp>
 #include <vector>
@@ -78,11 +78,17 @@ nb::object PythonIndexOf<Core>::among(const Array& queries, std::uint32_t k, nb:
 template <class Core>
 nb::object PythonIndexOf<Core>::search_among(
     nb::handle queries, nb::handle k, nb::handle ef, nb::handle slack, nb::handle filters,
+    nb::handle groups, nb::handle group_hits,
     nb::handle out) const requires std::is_same_v<Core, Index> {
   const Array rows(queries, "queries");
   const SearchParams how{number32(k, "k"), number32(ef, "ef"), real_number(slack, "slack")};
-  return among(rows, how.k, filters, out, queries_per_piece(std::max(how.ef, how.k)),
-               [&](MatrixView<const float> piece, const SearchOptions& options) {
+  const Groups* const of = groups.is_none() ? nullptr : nb::cast<const Groups*>(groups);
+  const std::uint32_t hits = number32(group_hits, "group_hits");
+  return among(rows, of == nullptr ? how.k : how.k * hits, filters, out,
+               queries_per_piece(std::max(how.ef, how.k)),
+               [&](MatrixView<const float> piece, SearchOptions options) {
+                 options.groups = of;
+                 options.group_hits = hits;
                  return index_->search(piece, how, options);
                });
 }
@@ -167,8 +173,18 @@ Filter PythonIndexOf<Core>::filter_of_range(
   return Filter::of_range(*index_, first, last);
 }
 
+template <class Core>
+Groups PythonIndexOf<Core>::groups_of_keys(
+    nb::handle keys) const requires std::is_same_v<Core, Index> {
+  const Array array(keys, "keys");
+  const Reading reading(*lock_);
+  const WithoutGil released;
+  return Groups::of_keys(*index_, labels_of(array));
+}
+
 template nb::object PythonIndexOf<Index>::search_among(nb::handle, nb::handle, nb::handle,
-                                                       nb::handle, nb::handle, nb::handle) const;
+                                                       nb::handle, nb::handle, nb::handle,
+                                                       nb::handle, nb::handle) const;
 template nb::object PythonIndexOf<Index>::exact_search_among(nb::handle, nb::handle, nb::handle,
                                                              nb::handle) const;
 template nb::object PythonIndexOf<Index>::range_search(nb::handle, nb::handle, nb::handle,
@@ -177,5 +193,6 @@ template Filter PythonIndexOf<Index>::filter_of_mask(nb::handle) const;
 template Filter PythonIndexOf<Index>::filter_of_bits(nb::handle, std::size_t, std::size_t) const;
 template Filter PythonIndexOf<Index>::filter_of_labels(nb::handle) const;
 template Filter PythonIndexOf<Index>::filter_of_range(std::size_t, std::size_t) const;
+template Groups PythonIndexOf<Index>::groups_of_keys(nb::handle) const;
 
 }  // namespace concord::python

@@ -68,10 +68,11 @@ class PythonIndexOf {
                           nanobind::handle slack, nanobind::handle out) const;
   nanobind::object exact_search(nanobind::handle queries, nanobind::handle k,
                                 nanobind::handle out) const;
-  /// As search and exact_search, among the vectors that filters let match: a Filter for all
-  /// queries, or a list with a Filter or None for each.
+  /// As search and exact_search, among the vectors that filters let match: None, a Filter for all
+  /// queries, or a list with a Filter or None for each. `groups` is Groups or None.
   nanobind::object search_among(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
                                 nanobind::handle slack, nanobind::handle filters,
+                                nanobind::handle groups, nanobind::handle group_hits,
                                 nanobind::handle out) const requires std::is_same_v<Core, Index>;
   nanobind::object exact_search_among(
       nanobind::handle queries, nanobind::handle k, nanobind::handle filters,
@@ -107,6 +108,9 @@ class PythonIndexOf {
   [[nodiscard]] nanobind::dict explain(
       nanobind::handle query, std::uint64_t label, nanobind::handle k,
       nanobind::handle filter) const requires std::is_same_v<Core, Index>;
+
+  /// `keys` is an array of uint64 with one dimension.
+  Groups groups_of_keys(nanobind::handle keys) const requires std::is_same_v<Core, Index>;
   void save(nanobind::bytes path, const Saver& saver) const;
   /// The bytes that save writes.
   [[nodiscard]] nanobind::object to_bytes() const requires std::is_same_v<Core, Index>;

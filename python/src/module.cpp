@@ -205,6 +205,10 @@ NB_MODULE(_concord, m) {
           "next", [](PythonCursor& self, nb::handle k) { return self.index.next_page(self, k); },
           "k"_a.none())
       .def_prop_ro("given", [](const PythonCursor& self) { return self.cursor.given(); });
+  nb::class_<Groups>(m, "Groups")
+      .def_prop_ro("count", &Groups::count)
+      .def_prop_ro("size", &Groups::size)
+      .def_prop_ro("nbytes", &Groups::bytes);
 
   nb::class_<PythonIndex> index(m, "Index");
   index.def("__init__", make_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
@@ -218,7 +222,9 @@ NB_MODULE(_concord, m) {
       .def("upsert", replace<&Index::upsert>, "vectors"_a, "labels"_a, "progress"_a.none())
       .def("flush", &PythonIndex::flush)
       .def("search_among", &PythonIndex::search_among, "queries"_a.none(), "k"_a.none(),
-           "ef"_a.none(), "slack"_a.none(), "filters"_a, "out"_a.none())
+           "ef"_a.none(), "slack"_a.none(), "filters"_a.none(), "groups"_a.none(),
+           "group_hits"_a.none(), "out"_a.none())
+      .def("groups_of_keys", &PythonIndex::groups_of_keys, "keys"_a)
       .def("exact_search_among", &PythonIndex::exact_search_among, "queries"_a.none(), "k"_a.none(),
            "filters"_a, "out"_a.none())
       .def("cursor", &PythonIndex::cursor, "query"_a.none(), "ef"_a.none(), "slack"_a.none(),
