@@ -111,6 +111,11 @@ TEST(Tune, HoldsForQueriesThatAreNotInTheIndex) {
       EXPECT_GE(preset.at_least, goal);
       const Measured there = measure(index, data.slice(n, queries), preset.params());
       EXPECT_GE(there.recall, goal - 0.005) << to_string(shape);
+      // Vectors that are hidden and no more leave gaps, and a preset that costs much more. (Of the
+      // clusters even the least search finds nearly all.)
+      if (shape == Shape::random) {
+        EXPECT_LE(there.recall, goal + 0.55 * (1 - goal));
+      }
     }
   }
 }
