@@ -194,6 +194,8 @@ class PagedSearch::Page {
       ++walk.taken;
       if (!is_dead(core::key_id(next))) out[found++] = next;
     }
+    std::sort(out,
+              out + found);  // where a result has died, the walk goes on and may meet nearer ones
     for (std::uint32_t j = 0; j < found; ++j) {
       search_.given_.push_back(names_.number(core::key_id(out[j])));  // has room
     }

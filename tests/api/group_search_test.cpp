@@ -175,6 +175,53 @@ TEST(GroupSearch, WithFiltersAndRemovalsIsTheDefinition) {
 }
 
 // Whatever is asked: as many groups as there are, no more vectors of each than asked for.
+// Nodes slide when the vectors are flushed, so ids change. The groups stay with the vectors.
+TEST(GroupSearch, GoesOnOverSlides) {
+  const std::size_t n = 3000;
+  const Matrix data = make_data(Shape::clustered, n + 500, 24);
+  const Matrix queries = make_data(Shape::clustered, 6, 24, 5);
+  const GroupKeys keys = random_groups(n, 90);
+  Index index = make_index(data, 8, n);
+  const Groups groups = Groups::of_keys(index, keys);
+  std::vector<std::uint8_t> mask(n);
+  for (std::size_t i = 0; i < n; ++i) mask[i] = hash(3, i) % 10 < 7 ? 1 : 0;
+  const Filter filter = Filter::of_mask(index, mask);
+  const std::uint64_t slides = IndexAccess::contents(index).graph.slides();
+  for (const std::uint64_t round : {0u, 1u, 2u}) {
+    Labels removed;
+    for (std::uint64_t label = round; label < n; label += 5) removed.push_back(label);
+    index.remove(removed);
+    index.add(data.slice(n + 100 * round, 100));
+    index.flush();
+    ASSERT_EQ(IndexAccess::contents(index).graph.slides(), slides + round + 1);
+    for (const Filter* of : {static_cast<const Filter*>(nullptr), &filter}) {
+      const auto size = static_cast<std::uint32_t>(index.size());
+      const SearchResult all = index.exact_search(queries.view(), size, {.filter = of});
+      const SearchResult found = index.exact_search(
+          queries.view(), 10, {.filter = of, .groups = &groups, .group_hits = 2});
+      const SearchResult walked = index.search(queries.view(), {10, 64},
+                                               {.filter = of, .groups = &groups, .group_hits = 2});
+      for (std::size_t q = 0; q < queries.rows; ++q) {
+        std::map<std::uint64_t, std::size_t> taken;
+        Labels wanted;
+        for (std::size_t i = 0; i < all.counts[q]; ++i) {
+          const std::uint64_t label = all.labels[q * size + i];
+          if (label >= n) continue;  // it came later, and has no group
+          if (!taken.contains(keys[label]) && taken.size() == 10) continue;
+          if (taken[keys[label]]++ < 2) wanted.push_back(label);
+        }
+        const auto row = found.labels.begin() + static_cast<std::ptrdiff_t>(q * 20);
+        ASSERT_EQ(Labels(row, row + found.counts[q]), wanted) << "query " << q;
+        std::set<std::uint64_t> of_walk;
+        for (std::size_t i = 0; i < walked.counts[q]; ++i) {
+          of_walk.insert(keys.at(walked.labels[q * 20 + i]));
+        }
+        EXPECT_EQ(of_walk.size(), 10u);
+      }
+    }
+  }
+}
+
 TEST(GroupSearch, ReturnsAsManyGroupsAsThereAre) {
   const std::size_t n = 2000;
   const Matrix data = make_data(Shape::clustered, n, 16);
