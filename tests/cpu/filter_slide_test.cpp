@@ -63,14 +63,17 @@ class Life {
     built_.contents.gate = &gate;
     std::atomic<bool> done{false};
     std::atomic<std::size_t> looks{0}, looks_in_slide{0};
+    using Reader = core::ReaderGate::Reader;
     std::thread reader([&] {
-      bool go_on = true;
-      while (!done && go_on) {
-        const auto reading = gate.enter();
+      std::unique_ptr<Reader> inside(new Reader(gate.enter()));
+      for (bool go_on = true; !done && go_on;) {
         const bool is_sliding = built_.graph.is_sliding();
         go_on = look();
         ++looks;
         looks_in_slide += is_sliding ? 1 : 0;
+        // It enters anew before it leaves, so that each wait of the slide finds it inside.
+        std::unique_ptr<Reader> next(new Reader(gate.enter()));
+        inside.swap(next);
       }
     });
     while (looks == 0) std::this_thread::yield();
