@@ -1,74 +1,21 @@
 // Memory that runs out at any allocation: a typed error or std::bad_alloc, and an index that is
 // what it was, or holds a prefix of the addition, and goes on.
 
-#include <atomic>
 #include <concord/sharded_index.hpp>
-#include <cstdlib>
-#include <new>
 
 #include "common/contents/digest.hpp"
 #include "common/contents/slide.hpp"
 #include "common/file/file_layout.hpp"
 #include "common/graph/epoch.hpp"
+#include "tests/allocation/failing_allocations.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/index_file.hpp"
 #include "tests/support/relaying_proposer.hpp"
 #include "tests/support/support.hpp"
 
-namespace {
-
-// Allocations until the one that fails; all succeed while it is negative.
-std::atomic<std::int64_t> left{-1};
-
-void* take(std::size_t bytes, std::size_t alignment) {
-  if (left.load(std::memory_order_relaxed) >= 0 && left.fetch_sub(1) == 0) throw std::bad_alloc();
-  const std::size_t size = (bytes + alignment - 1) / alignment * alignment;
-  void* const memory = std::aligned_alloc(alignment, size > 0 ? size : alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) { return take(bytes, alignof(std::max_align_t)); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return take(bytes, static_cast<std::size_t>(alignment));
-}
-// A sanitizer has its own, which does not come here.
-void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  try {
-    return take(bytes, static_cast<std::size_t>(alignment));
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-
 namespace concord::test {
 namespace {
-
-/// True if `action` ended without the failure of its allocation number `n`.
-template <class Action>
-bool ends_before(std::int64_t n, const Action& action) {
-  bool failed = false;
-  left = n;
-  try {
-    action();
-  } catch (const Error& error) {
-    left = -1;
-    failed = true;
-    EXPECT_EQ(error.code(), ErrorCode::out_of_memory) << error.what();
-  } catch (const std::bad_alloc&) {
-    failed = true;
-  }
-  const bool reached = left.exchange(-1) < 0;
-  EXPECT_TRUE(!failed || reached);
-  return !reached;
-}
 
 constexpr std::size_t kBefore = 90;
 constexpr std::size_t kAfter = 240;
