@@ -1,7 +1,7 @@
 // concord::Groups: which vectors of an index belong together, such as the chunks of a document.
 //
-// A search with groups returns at most so many hits of each, and so the k nearest groups instead of
-// the k nearest vectors. docs/filtering.md shows their use and says what they cost.
+// A search with groups returns the k nearest groups in the place of the k nearest vectors, and at
+// most so many vectors of each. The page docs/ranges.md shows their use and says what they cost.
 #pragma once
 
 #include <concord/export.hpp>

@@ -254,11 +254,11 @@ class CONCORD_API Index {
   /// index. Source: ARCHITECTURE.md, "A filtered search".
   [[nodiscard]] SearchResult search(MatrixView<const float> queries, const SearchParams& params,
                                     const SearchOptions& options) const;
-  /// With options.groups it finds the min(k, groups) nearest groups of what may be found: of each
-  /// at most group_hits vectors, all in one row of k · group_hits places, at most 65,536. ef is
-  /// doubled until the nearer half of what is found has k groups. Beyond a sixteenth of the vectors
-  /// all are scanned. Throws Error(invalid_parameter) as well for groups of another index, and for
-  /// a slack with groups. Source: ARCHITECTURE.md, "Groups".
+  /// With options.groups it finds the min(k, groups) nearest groups of what may be found, of each
+  /// at most group_hits vectors. A row has k · group_hits places, at most 65,536. The search
+  /// doubles ef until the nearer half of what it has found has k groups. Beyond a sixteenth of the
+  /// vectors it scans all. Throws Error(invalid_parameter) as well for groups of another index, and
+  /// for a slack with groups. Source: ARCHITECTURE.md, "Groups".
   void search(MatrixView<const float> queries, const SearchParams& params,
               const SearchOptions& options, MatrixView<std::uint64_t> labels,
               MatrixView<float> distances, std::span<std::uint32_t> counts) const;
