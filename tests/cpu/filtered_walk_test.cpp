@@ -43,7 +43,7 @@ class Walks {
     const core::FilterRule rule(live.living, count, built_.graph.params().M,
                                 built_.vectors.stride(), reach.hops(ef));
     const cpu::WalkedGraph<core::LiveView> over{built_.graph, live, scorer_, prepared};
-    cpu::FilteredWalk walk(over, rule, is_match, reach, scratch);
+    cpu::FilteredWalk walk(over, rule, is_match, reach, scratch.list, scratch);
     if (!walk.run([&](std::uint32_t i) { return matches.seed(i); }, ef)) return std::nullopt;
     std::vector<core::Key> keys;
     for (std::size_t i = 0; i < scratch.list.size(); ++i) keys.push_back(scratch.list.key(i));
