@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
   add_durability_command(app, options, chosen);
   add_churn_command(app, options, chosen);
   add_filter_command(app, options, chosen);
+  add_range_command(app, options, chosen);
   add_shards_command(app, options, chosen);
   add_words_command(app, options, chosen);
   add_query_command(app, options, chosen);

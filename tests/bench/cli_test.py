@@ -173,6 +173,27 @@ class Cli(unittest.TestCase):
         self.bench("filter", *DATA, "--attribute", "section", code=2)
         self.bench("filter", *DATA, "--selectivity", "1.5", code=2)
 
+    def test_range(self):
+        data = ["--synthetic", "3000,32", "--limit-queries", "50"]
+        points = self.report("range", *data, "--rank", "1,30,300", "--slack", "0,0.1,inf", "--ef", "32,64",
+                             "--rounds", "1")["range"]
+        self.assertEqual(len(points), 3 * 3 * 2)
+        for point in points:
+            self.assertGreaterEqual(point["in_range"], point["rank"] / 2)
+            self.assertGreater(point["found"], 0.9)
+            self.assertLessEqual(point["found_worst"], 1)
+            self.assertLessEqual(point["complete"], 1)
+            self.assertGreater(point["qps"], 0)
+            if "slack" not in point:  # scanned
+                self.assertEqual((point["found"], point["complete"]), (1, 1))
+                self.assertGreaterEqual(point["distances_per_query"], 3000)
+        narrow, wide = (next(p for p in points if (p["rank"], p["ef"], p.get("slack")) == (1, 64, slack))
+                        for slack in (0, 0.1))
+        self.assertLess(narrow["distances_per_query"], wide["distances_per_query"])
+        self.bench("range", *data, "--metric", "inner_product", code=2)
+        self.bench("range", *data, "--rank", "3001", code=2)
+        self.bench("range", *data, "--slack", "-1", code=2)
+
     def test_shards(self):
         report = self.report("shards", *DATA, *QUICK, "--shards", "1,3", "--block", "2")
         self.assertEqual([part["count"] for part in report["shards"]], [1, 3])
@@ -285,6 +306,8 @@ class Cli(unittest.TestCase):
         self.assertEqual(completed("concord-bench", "se"), ["search", "serve-mix"])
         self.assertEqual(completed("concord-bench", "run", "--verify"), ["--verify-threads"])
         self.assertEqual(completed("concord-bench", "info", "--i"), ["--index"])
+        self.assertEqual(completed("concord-bench", "ra"), ["range"])
+        self.assertEqual(completed("concord-bench", "range", "--ra"), ["--rank"])
         self.assertEqual(completed("concord-bench", "run", "file"), [])
 
     def test_query(self):

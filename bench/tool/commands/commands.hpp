@@ -18,6 +18,7 @@ void add_serve_mix_command(CLI::App& app, Options& options, Command& chosen);
 void add_durability_command(CLI::App& app, Options& options, Command& chosen);
 void add_churn_command(CLI::App& app, Options& options, Command& chosen);
 void add_filter_command(CLI::App& app, Options& options, Command& chosen);
+void add_range_command(CLI::App& app, Options& options, Command& chosen);
 void add_shards_command(CLI::App& app, Options& options, Command& chosen);
 void add_words_command(CLI::App& app, Options& options, Command& chosen);
 void add_query_command(CLI::App& app, Options& options, Command& chosen);
