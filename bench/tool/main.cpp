@@ -77,6 +77,8 @@ int main(int argc, char** argv) {
   add_churn_command(app, options, chosen);
   add_filter_command(app, options, chosen);
   add_range_command(app, options, chosen);
+  add_tune_command(app, options, chosen);
+  add_explain_command(app, options, chosen);
   add_shards_command(app, options, chosen);
   add_words_command(app, options, chosen);
   add_query_command(app, options, chosen);

@@ -194,6 +194,34 @@ class Cli(unittest.TestCase):
         self.bench("range", *data, "--rank", "3001", code=2)
         self.bench("range", *data, "--slack", "-1", code=2)
 
+    def test_tune(self):
+        report = self.report("tune", "--synthetic", "3000,24", "--limit-queries", "300", "--recall", "0.8,0.9",
+                             "--sample", "600", "--M", "6", "--threads", "2")
+        self.assertEqual([point["goal"] for point in report["tune"]], [0.8, 0.9])
+        for point in report["tune"]:
+            self.assertGreaterEqual(point["at_least"], point["goal"])
+            self.assertGreaterEqual(point["sample_recall"], point["at_least"])
+            self.assertGreater(point["recall"], point["goal"] - 0.05)
+            self.assertGreaterEqual(point["best"]["recall"], point["goal"])
+            self.assertGreater(point["cost_ratio"], 0.5)
+        self.bench("tune", *DATA, "--recall", "0.8", "--no-grid", "--sample", "100", "--out",
+                   self.path("tuned.concord"))
+        self.assertTrue(os.path.exists(self.path("tuned.concord.presets")))
+        self.bench("tune", *DATA, "--recall", "1.5", code=2)
+
+    def test_explain(self):
+        wide = ["--synthetic", "3000,24", "--limit-queries", "200", "--M", "4"]
+        explained = self.report("explain", *wide, "--ef", "12")["explain"]
+        self.assertGreater(explained["misses"], 20)
+        self.assertEqual(explained["wrong"], 0)
+        self.assertLessEqual(set(explained["reasons"]), {"descent", "links"})
+        self.assertEqual(sum(reason["misses"] for reason in explained["reasons"].values()),
+                         explained["misses"])
+        said = self.bench("explain", *wide, "--query", "0", "--label", "17")
+        self.assertIn("Label 17 has rank", said.stdout)
+        self.bench("explain", *wide, "--query", "200", "--label", "17", code=2)
+        self.bench("explain", *wide, "--query", "0", code=2)
+
     def test_shards(self):
         report = self.report("shards", *DATA, *QUICK, "--shards", "1,3", "--block", "2")
         self.assertEqual([part["count"] for part in report["shards"]], [1, 3])

@@ -19,6 +19,8 @@ void add_durability_command(CLI::App& app, Options& options, Command& chosen);
 void add_churn_command(CLI::App& app, Options& options, Command& chosen);
 void add_filter_command(CLI::App& app, Options& options, Command& chosen);
 void add_range_command(CLI::App& app, Options& options, Command& chosen);
+void add_tune_command(CLI::App& app, Options& options, Command& chosen);
+void add_explain_command(CLI::App& app, Options& options, Command& chosen);
 void add_shards_command(CLI::App& app, Options& options, Command& chosen);
 void add_words_command(CLI::App& app, Options& options, Command& chosen);
 void add_query_command(CLI::App& app, Options& options, Command& chosen);
