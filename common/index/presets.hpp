@@ -6,6 +6,7 @@
 
 #include <concord/tuning.hpp>
 #include <mutex>
+#include <new>
 #include <vector>
 
 #include "common/threads/fair_lock.hpp"
@@ -23,7 +24,10 @@ class Presets {
   /// Error(unknown_preset).
   [[nodiscard]] Preset find(double recall, std::uint32_t k, std::uint64_t insertions,
                             std::uint64_t removals) const;
-  void after_fork() noexcept { lock_.after_fork(false); }
+  /// What another thread was changing is forgotten, and its memory with it.
+  void after_fork() noexcept {
+    if (lock_.after_fork(false)) new (&all_) std::vector<Preset>;
+  }
 
  private:
   using Hold = std::lock_guard<core::FairLock>;

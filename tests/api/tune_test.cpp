@@ -1,6 +1,9 @@
 // Index::tune and presets: what a preset says is what searches do, it is the cheapest, it holds for
 // queries that are not in the index, and it stays beside the index without changing it.
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -299,6 +302,46 @@ TEST(Presets, AreSavedBesideTheIndexAndChangeNoByteOfIt) {
   make_index(data, 900).save(path);
   EXPECT_FALSE(std::filesystem::exists(presets_of(path)));
   EXPECT_TRUE(Index::load(path).presets().empty());
+}
+
+// What is in the way of the presets is not overwritten, and the index file stays as it was.
+TEST(Presets, SavingFailsWhereTheirFileCannotBeWritten) {
+  const Matrix data = make_data(Shape::random, 100, 4);
+  Index index = make_index(data, 100);
+  const TempPath path;
+  index.save(path);
+  const std::vector<char> bytes = read_file(path);
+  std::filesystem::create_directory(presets_of(path));
+  index.remember(preset_of(0.95, 10, 50, 100));
+  index.add(make_data(Shape::random, 1, 4, 2).view());
+  expect_error(ErrorCode::io, {".presets"}, [&] { index.save(path); });
+  EXPECT_EQ(read_file(path), bytes);
+  expect_error(ErrorCode::io, {".presets"}, [&] { Index::load(path); });
+}
+
+// A child goes on with what the parent knew, or knows none if another thread was at the presets.
+TEST(Presets, AfterAFork) {
+  const Matrix data = make_data(Shape::random, 1000, 4);
+  Index index = make_index(data, 1000, Metric::l2sq, 1);
+  index.remember(preset_of(0.95, 10, 50));
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    while (!done) index.remember(preset_of(0.99, 10, 90));
+  });
+  for (int i = 0; i < 20; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      const std::vector<Preset> known = index.presets();
+      const bool is_whole = known.empty() || known.front() == preset_of(0.95, 10, 50);
+      _exit(is_whole && index.explain(data.slice(7, 1), 7).rank == 1 ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  done = true;
+  other.join();
 }
 
 TEST(Presets, AMappedIndexIsTuned) {
