@@ -25,7 +25,7 @@ struct SearchResult;
 /// replaced since. It gives none of them twice and goes on to the last. Changes between two pages
 /// may change their order, because links have moved; what a walk has missed is scanned in the end.
 ///
-/// Memory: about 40 bytes for each vector that it has met. The first page after the index has moved
+/// Memory: a few keys for each vector that it has met. The first page after the index has moved
 /// vectors (see Index::remove) walks through what all pages before it have walked through.
 /// Thread-safety: one thread at a time; the index may be changed meanwhile. The index may be moved,
 /// and must outlive the cursor, except for its destructor. After a move from it a cursor can only
