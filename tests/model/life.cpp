@@ -265,9 +265,31 @@ class Life {
       require(std::ranges::find(seen, found->label) == seen.end(), "a result twice");
       seen.push_back(found->label);
     }
-    if (ef < history.size() + index.stats().tombstones) return;
-    // The list holds all of them, and all can be reached: the search is exact.
-    require(result.labels == history.nearest(asked, k), "a search with ef >= size is not exact");
+    // Where the list holds all of them, the search is exact, because all can be reached.
+    const bool holds_all = ef >= history.size() + index.stats().tombstones;
+    if (holds_all) {
+      require(result.labels == history.nearest(asked, k), "a search with ef >= size is not exact");
+    }
+    range_search(index, history, asked, ef, holds_all, draws);
+  }
+
+  void range_search(const Index& index, const History& history, const std::vector<float>& asked,
+                    std::uint32_t ef, bool is_exact, Draws& draws) const {
+    if (history.size() == 0 || history.params().metric == Metric::inner_product) return;
+    Labels within = history.nearest(asked, static_cast<std::uint32_t>(history.size()));
+    const auto distance = [&](std::uint64_t label) {
+      return history.distance(asked, history.find(label)->number);
+    };
+    const float radius = std::max(0.0f, distance(within[draws.below(within.size())]));
+    std::erase_if(within, [&](std::uint64_t label) { return distance(label) > radius; });
+    const RangeResult result = index.range_search(row(asked), radius, {ef, 0.1f});
+    require(result.lims == std::vector<std::size_t>{0, result.labels.size()}, "lims");
+    std::size_t next = 0;  // the hits are some of what is within, in its order
+    for (const std::uint64_t label : result.labels) {
+      while (next < within.size() && within[next] != label) ++next;
+      require(next++ < within.size(), "a range search found what it must not");
+    }
+    require(!is_exact || result.labels == within, "a range search with ef >= size is not exact");
   }
 
   /// So many queries in one call that a device answers them, where there is one, as one by one.
