@@ -1,30 +1,34 @@
 """Cursors: pages in Python, what they refuse, threads and lifetimes."""
 
+from __future__ import annotations
+
 import gc
 import math
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Floats
 
 import concord
 
 
 @pytest.fixture
-def vectors():
+def vectors() -> Any:
     return np.random.default_rng(1).normal(size=(700, 16)).astype(np.float32)
 
 
 @pytest.fixture
-def index(vectors):
+def index(vectors: Floats) -> concord.Index:
     made = concord.Index(dim=16, M=8, ef_construction=60)
     made.add(vectors)
     return made
 
 
-def test_pages_are_those_of_the_larger_search(index, vectors):
+def test_pages_are_those_of_the_larger_search(index: concord.Index, vectors: Floats) -> None:
     cursor = index.cursor(vectors[3] + 0.1, ef=20)
-    given = []
+    given: list[int] = []
     for k in (10, 1, 25, 7):
         labels, distances = cursor.next(k)
         total = len(given) + k
@@ -40,7 +44,7 @@ def test_pages_are_those_of_the_larger_search(index, vectors):
     assert len(set(given)) == len(given)
 
 
-def test_iterating_gives_each_vector_once(index, vectors):
+def test_iterating_gives_each_vector_once(index: concord.Index, vectors: Floats) -> None:
     pages = [labels for labels, _ in index.cursor(vectors[0], k=64, ef=10)]
     assert [len(page) for page in pages] == [64] * 10 + [60]
     assert sorted(np.concatenate(pages).tolist()) == list(range(700))
@@ -52,14 +56,14 @@ def test_iterating_gives_each_vector_once(index, vectors):
 
 
 @pytest.mark.parametrize("slack", [math.inf, 0.1])
-def test_of_a_filter_gives_every_match(index, vectors, slack):
+def test_of_a_filter_gives_every_match(index: concord.Index, vectors: Floats, slack: float) -> None:
     mask = np.arange(700) % 3 == 0
     for which in (mask, index.filter(mask), np.flatnonzero(mask)):
         found = [labels for labels, _ in index.cursor(vectors[5], k=50, slack=slack, filter=which)]
         assert sorted(np.concatenate(found).tolist()) == list(range(0, 700, 3))
 
 
-def test_beside_changes_gives_what_is_left(index, vectors):
+def test_beside_changes_gives_what_is_left(index: concord.Index, vectors: Floats) -> None:
     cursor = index.cursor(vectors[0], k=30)
     given = set(cursor.next()[0].tolist())
     gone = set(range(0, 700, 2)) - given
@@ -70,7 +74,7 @@ def test_beside_changes_gives_what_is_left(index, vectors):
     assert sorted(rest) == sorted(set(range(700)) - gone - given)
 
 
-def test_keeps_its_index_alive_and_takes_labels_of_all_sizes(vectors):
+def test_keeps_its_index_alive_and_takes_labels_of_all_sizes(vectors: Floats) -> None:
     index = concord.Index(dim=16)
     index.add(vectors[:3], labels=np.array([2**64 - 2, 5, 2**63], np.uint64))
     cursor = index.cursor(vectors[0])
@@ -83,7 +87,7 @@ def test_keeps_its_index_alive_and_takes_labels_of_all_sizes(vectors):
     assert sorted(cursor.next()[0].tolist()) == [5, 2**63]
 
 
-def test_refuses_what_does_not_fit(index, vectors):
+def test_refuses_what_does_not_fit(index: concord.Index, vectors: Floats) -> None:
     with pytest.raises(concord.DimensionMismatchError, match="a cursor has one"):
         index.cursor(vectors[:2])
     with pytest.raises(concord.DimensionMismatchError):
@@ -95,26 +99,26 @@ def test_refuses_what_does_not_fit(index, vectors):
     with pytest.raises(concord.InvalidParameterError, match="k is 0"):
         index.cursor(vectors[0], k=0)
     with pytest.raises(TypeError):
-        index.cursor(vectors[0], k=1.5)
+        index.cursor(vectors[0], k=1.5)  # type: ignore[arg-type]
     cursor = index.cursor(vectors[0])
     with pytest.raises(concord.InvalidParameterError, match="k is 65537"):
         cursor.next(65537)
     with pytest.raises(TypeError):
-        cursor.next("ten")
+        cursor.next("ten")  # type: ignore[arg-type]
     assert len(cursor.next()[0]) == 10
     other = concord.Index(dim=16)
     other.add(vectors)
     with pytest.raises(concord.InvalidParameterError, match="another index"):
         index.cursor(vectors[0], filter=other.filter(slice(0, 5)))
     with pytest.raises(TypeError, match=r"made by Index\.cursor"):
-        concord.Cursor(None, 10)
+        concord.Cursor(None, 10)  # type: ignore[arg-type]
     with pytest.raises(concord.UnsupportedError, match="ShardedIndex"):
         concord.ShardedIndex(dim=16, shards=2).cursor(vectors[0])
 
 
-def test_threads_take_turns_at_one_cursor(index, vectors):
+def test_threads_take_turns_at_one_cursor(index: concord.Index, vectors: Floats) -> None:
     cursor = index.cursor(vectors[0], k=7)
-    found = []
+    found: list[Any] = []
     threads = [
         threading.Thread(target=lambda: found.extend(labels for labels, _ in cursor))
         for _ in range(4)

@@ -15,7 +15,7 @@ import concord
 def within(index: concord.Index, query: Any, radius: float) -> list[int]:
     """The labels within a radius, by an exact search of all."""
     labels, distances = index.exact_search(query, len(index))
-    return labels[distances <= radius].tolist()
+    return [int(label) for label in labels[distances <= radius]]
 
 
 def test_an_infinite_slack_finds_all_within_the_radius(
@@ -24,7 +24,7 @@ def test_an_infinite_slack_finds_all_within_the_radius(
     _, distances = index.exact_search(vectors[:20], 40)
     for radius in (0.0, float(np.median(distances[:, 5])), float(np.median(distances[:, -1]))):
         lims, labels, found = index.range_search(vectors[:20], radius, slack=np.inf)
-        assert (lims.dtype, labels.dtype, found.dtype) == (np.int64, np.int64, np.float32)
+        assert lims.dtype == np.int64 and labels.dtype == np.int64 and found.dtype == np.float32
         assert lims.shape == (21,) and lims[0] == 0 and lims[-1] == len(labels) == len(found)
         for row in range(20):
             hits = slice(lims[row], lims[row + 1])

@@ -111,6 +111,7 @@ def test_radius_neighbors_are_those_of_scikit_learn(metric: str) -> None:
                 assert graph.nnz == sum(map(len, indices))
             alone = ours.radius_neighbors(samples, radius, return_distance=False)
             assert all(map(np.array_equal, alone, indices))
+    wrong: Any
     for wrong in (-1, float("nan"), "1"):
         with pytest.raises(ValueError, match="radius"):
             ours.radius_neighbors(X[:2], wrong)
