@@ -104,12 +104,15 @@ struct Index::Impl {
   /// A sample of queries with what is known of them, for tune().
   struct Sample;
   [[nodiscard]] Sample own_sample(std::uint32_t most) const;
+  [[nodiscard]] core::NodeId node_of(const Sample& sample, std::size_t q) const;
+  template <class Work, class Done>
+  void in_pieces(std::size_t n, const Work& work, const Done& done) const;
   void score(Sample& sample, const TuneParams& goal, const TuneProgress& progress) const;
   void choose(Sample sample, const TuneParams& goal, const TuneProgress& progress,
               Preset& preset) const;
   /// Without given queries, with vectors of the index.
   Preset tune(Index& index, const MatrixView<const float>* given, const TuneParams& goal,
-              const TuneProgress& progress);
+              const TuneProgress& progress) const;
   class Explainer;
   /// Takes over those beside the index file at `path`.
   void read_presets(const std::filesystem::path& path);

@@ -44,11 +44,11 @@ std::uint64_t draw_of(std::uint64_t insertion) noexcept {
 }  // namespace
 
 struct Index::Impl::Sample {
-  std::vector<core::NodeId> own;  ///< ids of the queries, or none
-  std::vector<float> vectors;     ///< of them
+  std::vector<std::uint64_t> own;  ///< numbers of insertion of the queries, or none
+  std::vector<float> vectors;      ///< of them
   MatrixView<const float> queries;
-  std::vector<core::ScoredQuery> scored;
-  std::uint32_t wanted = 0;  ///< neighbors that each query can find
+  std::vector<float> farthest;  ///< distance of the last wanted neighbor of each
+  std::uint32_t wanted = 0;     ///< neighbors that each query can find
 
   void keep(const std::vector<std::size_t>& numbers);
 };
@@ -59,15 +59,16 @@ void Index::Impl::Sample::keep(const std::vector<std::size_t>& numbers) {
   for (std::size_t to = 0; to < numbers.size(); ++to) {
     const std::size_t from = numbers[to];
     own[to] = own[from];
-    scored[to] = scored[from];
+    farthest[to] = farthest[from];
     std::memmove(vectors.data() + to * width, vectors.data() + from * width, width * sizeof(float));
   }
   own.resize(numbers.size());
-  scored.resize(numbers.size());
+  farthest.resize(numbers.size());
   queries = {vectors.data(), numbers.size(), width};
 }
 
 // Vectors of level 0, so that no descent passes them, and not the entry point, where it begins.
+// REQUIRES that the graph stands still.
 Index::Impl::Sample Index::Impl::own_sample(std::uint32_t most) const {
   const core::Graph& graph = contents.graph;
   Sample sample;
@@ -88,7 +89,7 @@ Index::Impl::Sample Index::Impl::own_sample(std::uint32_t most) const {
   sample.vectors.resize(count * width);
   std::vector<float> stored(contents.vectors.stride());
   for (std::size_t q = 0; q < count; ++q) {
-    sample.own.push_back(drawn[q].second);
+    sample.own.push_back(graph.insertion(drawn[q].second));
     contents.vectors.copy(drawn[q].second, 1, stored.data());
     std::copy_n(stored.data(), width, sample.vectors.data() + q * width);
   }
@@ -108,17 +109,28 @@ std::vector<core::Key> others(std::span<const core::Key> found, core::NodeId sel
   return keys;
 }
 
-/// Runs work(first, count) for pieces of n things, each among the readers.
-template <class Work>
-void in_pieces(const core::ReaderGate& readers, std::size_t n, std::size_t piece,
-               const Work& work) {
+}  // namespace
+
+// Runs work(first, count) for pieces of n queries, each at a moment between two commits: nothing
+// slides then, and ids are good for a piece. Then calls done(queries so far).
+template <class Work, class Done>
+void Index::Impl::in_pieces(std::size_t n, const Work& work, const Done& done) const {
+  const std::size_t piece = std::size_t{32} * pool->size();
   for (std::size_t first = 0; first < n; first += piece) {
-    const auto reading = readers.enter();
-    work(first, std::min(piece, n - first));
+    const std::size_t count = std::min(piece, n - first);
+    {
+      const core::WriterLock::Pause pause(writer_lock);
+      const auto reading = readers.enter();
+      work(first, count);
+    }
+    done(first + count);
   }
 }
 
-}  // namespace
+// The node of query number q, or kNoNode where it was given or has been removed.
+core::NodeId Index::Impl::node_of(const Sample& sample, std::size_t q) const {
+  return sample.own.empty() ? core::kNoNode : contents.graph.numbering().find(sample.own[q]);
+}
 
 void Index::Impl::score(Sample& sample, const TuneParams& goal,
                         const TuneProgress& progress) const {
@@ -133,30 +145,31 @@ void Index::Impl::score(Sample& sample, const TuneParams& goal,
     const auto* const base = static_cast<const char*>(rows.data);
     return std::memcmp(base + a * bytes, base + b * bytes, bytes) == 0;
   };
-  const std::size_t piece = std::size_t{32} * pool->size();
-  in_pieces(readers, n, piece, [&](std::size_t first, std::size_t count) {
+  const auto score_some = [&](std::size_t first, std::size_t count) {
     std::vector<core::Key> keys(count * k);
     std::vector<std::uint32_t> found(count);
     searcher.exact(sample.queries.rows_from(first, count), k, keys.data(), found.data(), *pool);
     for (std::size_t q = 0; q < count; ++q) {
-      const core::NodeId self = is_own ? sample.own[first + q] : core::kNoNode;
+      const core::NodeId self = node_of(sample, first + q);
       const std::span<const core::Key> all(keys.data() + q * k, found[q]);
       std::vector<core::Key>& of_query = neighbors[first + q] = others(all, self, goal.k);
-      const bool has_copy =
-          is_own && std::any_of(of_query.begin(), of_query.end(),
-                                [&](core::Key key) { return is_copy(self, core::key_id(key)); });
+      const bool has_copy = self != core::kNoNode &&
+                            std::any_of(of_query.begin(), of_query.end(), [&](core::Key key) {
+                              return is_copy(self, core::key_id(key));
+                            });
       if (!has_copy) without_copy.push_back(first + q);
     }
-    if (progress) progress(first + count, 2 * n);
+  };
+  in_pieces(n, score_some, [&](std::size_t done) {
+    if (progress) progress(done, 2 * n);
   });
   sample.wanted = goal.k;
   for (const auto& keys : neighbors) {
     sample.wanted = std::min(sample.wanted, static_cast<std::uint32_t>(keys.size()));
   }
-  sample.scored.resize(n);
+  sample.farthest.resize(n);
   for (std::size_t q = 0; q < n && sample.wanted > 0; ++q) {
-    sample.scored[q] = {is_own ? sample.own[q] : core::kNoNode,
-                        core::key_distance(neighbors[q][sample.wanted - 1])};
+    sample.farthest[q] = core::key_distance(neighbors[q][sample.wanted - 1]);
   }
   if (is_own && 2 * without_copy.size() >= n) sample.keep(without_copy);
 }
@@ -194,27 +207,26 @@ core::Tuner::Choice covering(std::size_t size, const TuneParams& goal) {
 }  // namespace
 
 Preset Index::Impl::tune(Index& index, const MatrixView<const float>* given, const TuneParams& goal,
-                         const TuneProgress& progress) {
+                         const TuneProgress& progress) const {
   check_goal(goal);
   const core::FloatEnvironment environment;
-  const Filter ids_stay = Filter::of_range(index, 0, 0);  // what they are, while it lives
   Preset preset;
+  Sample sample;
   {
+    const core::WriterLock::Pause pause(writer_lock);
     const auto reading = readers.enter();
     mapped.expect_sound(kUsedByTune);
     preset.size = contents.graph.living();
     preset.insertions = contents.graph.insertions();
     preset.removals = contents.graph.removals();
+    if (given == nullptr) {
+      sample = own_sample(goal.sample);
+    } else {
+      sample.queries = *given;
+    }
   }
   if (preset.size == 0) {
     throw Error(ErrorCode::invalid_parameter, "the index is empty: there is nothing to tune for");
-  }
-  Sample sample;
-  if (given == nullptr) {
-    const auto reading = readers.enter();
-    sample = own_sample(goal.sample);
-  } else {
-    sample.queries = *given;
   }
   choose(std::move(sample), goal, progress, preset);
   index.remember(preset);
@@ -234,14 +246,18 @@ void Index::Impl::choose(Sample sample, const TuneParams& goal, const TuneProgre
   const bool may_slack = contents.graph.params().metric != Metric::inner_product;
   const auto widest = static_cast<std::uint32_t>(
       std::max<std::size_t>(goal.k, std::min<std::size_t>(kMostEf, size)));
-  const std::size_t piece = std::size_t{32} * pool->size();
   std::vector<core::SearchProfile> profiles(n);
   for (std::uint32_t ef = std::min(widest, std::max(kWider * goal.k, kFirstEf));;) {
-    in_pieces(readers, n, piece, [&](std::size_t first, std::size_t count) {
-      searcher.profile(sample.queries.rows_from(first, count),
-                       std::span(sample.scored).subspan(first, count), goal.k, sample.wanted, ef,
+    const auto walk_some = [&](std::size_t first, std::size_t count) {
+      std::vector<core::ScoredQuery> scored;
+      for (std::size_t q = first; q < first + count; ++q) {
+        scored.push_back({node_of(sample, q), sample.farthest[q]});
+      }
+      searcher.profile(sample.queries.rows_from(first, count), scored, goal.k, sample.wanted, ef,
                        std::span(profiles).subspan(first, count), *pool);
-      if (progress) progress(n + first + count, 2 * n);
+    };
+    in_pieces(n, walk_some, [&](std::size_t done) {
+      if (progress) progress(n + done, 2 * n);
     });
     const core::Tuner tuner(profiles, goal.recall, goal.k, sample.wanted, ef);
     const auto by_ef = tuner.least_ef(core::kUnlimitedReach);
