@@ -82,8 +82,11 @@ Index::Impl::Sample Index::Impl::own_sample(std::uint32_t most) const {
     drawn.emplace_back(draw_of(graph.insertion(id)), id);
   }
   const std::size_t count = std::min<std::size_t>(most, drawn.size());
-  std::nth_element(drawn.begin(), drawn.begin() + static_cast<std::ptrdiff_t>(count), drawn.end());
-  drawn.resize(count);
+  if (count < drawn.size()) {
+    const auto end = drawn.begin() + static_cast<std::ptrdiff_t>(count);
+    std::nth_element(drawn.begin(), end, drawn.end());
+    drawn.erase(end, drawn.end());
+  }
   std::sort(drawn.begin(), drawn.end());
   const std::size_t width = graph.params().dimension;
   sample.vectors.resize(count * width);
@@ -152,7 +155,8 @@ void Index::Impl::score(Sample& sample, const TuneParams& goal,
     for (std::size_t q = 0; q < count; ++q) {
       const core::NodeId self = node_of(sample, first + q);
       const std::span<const core::Key> all(keys.data() + q * k, found[q]);
-      std::vector<core::Key>& of_query = neighbors[first + q] = others(all, self, goal.k);
+      std::vector<core::Key>& of_query = neighbors[first + q];
+      of_query = others(all, self, goal.k);
       const bool has_copy = self != core::kNoNode &&
                             std::any_of(of_query.begin(), of_query.end(), [&](core::Key key) {
                               return is_copy(self, core::key_id(key));
