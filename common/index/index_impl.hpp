@@ -10,6 +10,7 @@
 #include <concord/index.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,6 +25,7 @@
 #include "common/index/presets.hpp"
 #include "common/index/requests.hpp"
 #include "common/journal/journal.hpp"
+#include "common/search/tuning.hpp"
 #include "common/threads/after_fork.hpp"
 #include "common/threads/reader_gate.hpp"
 #include "common/threads/thread_pool.hpp"
@@ -110,6 +112,9 @@ struct Index::Impl {
   void score(Sample& sample, const TuneParams& goal, const TuneProgress& progress) const;
   void choose(Sample sample, const TuneParams& goal, const TuneProgress& progress,
               Preset& preset) const;
+  std::optional<core::Tuner::Choice> cheapest(const Sample& sample, const TuneParams& goal,
+                                              std::uint32_t widest,
+                                              const TuneProgress& progress) const;
   /// Without given queries, with vectors of the index.
   Preset tune(Index& index, const MatrixView<const float>* given, const TuneParams& goal,
               const TuneProgress& progress) const;

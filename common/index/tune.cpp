@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -241,15 +242,31 @@ void Index::Impl::choose(Sample sample, const TuneParams& goal, const TuneProgre
                          Preset& preset) const {
   const std::size_t size = preset.size;
   const auto is_too_small = [&] { return sample.queries.rows < core::least_sample(goal.recall); };
-  if (!is_too_small()) score(sample, goal, progress);
-  if (is_too_small()) {
-    if (size <= kMostCovered) return take(covering(size, goal), 0, goal, preset);
-    refuse_sample(sample.queries.rows, goal);
-  }
-  const std::size_t n = sample.queries.rows;
-  const bool may_slack = contents.graph.params().metric != Metric::inner_product;
   const auto widest = static_cast<std::uint32_t>(
       std::max<std::size_t>(goal.k, std::min<std::size_t>(kMostEf, size)));
+  for (;;) {
+    const std::uint64_t removals = contents.graph.removals();
+    if (!is_too_small()) score(sample, goal, progress);
+    if (is_too_small()) {
+      if (size <= kMostCovered) return take(covering(size, goal), 0, goal, preset);
+      refuse_sample(sample.queries.rows, goal);
+    }
+    if (const auto found = cheapest(sample, goal, widest, progress)) {
+      return take(*found, sample.queries.rows, goal, preset);
+    }
+    // Neighbors that were removed after they were scored cannot be found: the rest is scored anew.
+    if (contents.graph.removals() == removals) break;
+  }
+  throw Error(ErrorCode::unsupported, "no ef up to " + std::to_string(widest) +
+                                          " reaches a recall of " + core::text_of(goal.recall));
+}
+
+// Searches the sample with more and more ef, until that is enough for every slack to be tried.
+std::optional<core::Tuner::Choice> Index::Impl::cheapest(const Sample& sample,
+                                                         const TuneParams& goal,
+                                                         std::uint32_t widest,
+                                                         const TuneProgress& progress) const {
+  const std::size_t n = sample.queries.rows;
   std::vector<core::SearchProfile> profiles(n);
   for (std::uint32_t ef = std::min(widest, std::max(kWider * goal.k, kFirstEf));;) {
     const auto walk_some = [&](std::size_t first, std::size_t count) {
@@ -266,13 +283,7 @@ void Index::Impl::choose(Sample sample, const TuneParams& goal, const TuneProgre
     const core::Tuner tuner(profiles, goal.recall, goal.k, sample.wanted, ef);
     const auto by_ef = tuner.least_ef(core::kUnlimitedReach);
     if (ef == widest || (by_ef && by_ef->ef <= ef / kWider)) {
-      const auto found = tuner.cheapest(may_slack);
-      if (!found) {
-        throw Error(ErrorCode::unsupported, "no ef up to " + std::to_string(widest) +
-                                                " reaches a recall of " +
-                                                core::text_of(goal.recall));
-      }
-      return take(*found, n, goal, preset);
+      return tuner.cheapest(contents.graph.params().metric != Metric::inner_product);
     }
     ef = std::min<std::uint32_t>(widest, kWider * (by_ef ? by_ef->ef : ef));
   }
