@@ -95,8 +95,8 @@ void Searcher::group_block(MatrixView<const float> queries, std::span<const std:
                            const core::KNearest& results, Scratch& scratch) const {
   std::vector<std::size_t> waiting;
   core::GroupPicker picker(rule);
-  picker.begin(groups_in(graph_, core::LiveView{}, rule.set));
   for (const std::size_t q : numbers) {
+    picker.begin(groups_in(graph_, core::LiveView{}, rule.set));  // there may be nothing to search
     vectors_.prepare(queries.row(q), scratch.query.data(), "query", q);
     if (!is_exact && search_groups(graph_, vectors_, kernels_, scratch.query.data(), params,
                                    rule.set, picker, scratch)) {

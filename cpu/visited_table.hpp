@@ -29,8 +29,8 @@ class VisitedTable {
   }
 
   /// To be told the number of hops so far: a search of more than twice what was expected gets a
-  /// larger table.
-  void make_room(std::size_t hops) {
+  /// larger table. Each hop asks, so the question is inlined and the answer is not.
+  [[gnu::always_inline]] void make_room(std::size_t hops) {
     if (hops * 32 > slots_.size() && slots_.size() < most_slots_) grow();
   }
 
@@ -66,7 +66,7 @@ class VisitedTable {
 
   // Doubles the table. What was in place i belongs to 2i or 2i + 1, so the places are moved where
   // they stand, from the last one on; without a branch, since any may be empty, which is all ones.
-  void grow() {
+  [[gnu::noinline]] void grow() {
     static_assert(core::kNoNode == ~core::NodeId{0});
     std::size_t i = slots_.size();
     slots_.resize(2 * i);

@@ -91,6 +91,16 @@ bool is_there(const std::filesystem::path& path) {
               reason);
 }
 
+/// Whether the file may be removed: a damaged file of presets may, and what is no such file may
+/// not.
+bool begins_as_presets(const std::filesystem::path& path) {
+  const File file(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (!S_ISREG(file.status().st_mode)) return false;
+  std::string text(kHead.size(), '\0');
+  text.resize(file.read(0, text.data(), text.size()));
+  return text == kHead;
+}
+
 }  // namespace
 
 std::filesystem::path presets_path(const std::filesystem::path& path) {
@@ -102,8 +112,9 @@ std::filesystem::path presets_path(const std::filesystem::path& path) {
 std::vector<Preset> read_presets(const std::filesystem::path& path) {
   const std::filesystem::path from = presets_path(path);
   if (!is_there(from)) return {};
-  const File file(from, O_RDONLY | O_CLOEXEC);
   const std::string name = "'" + from.string() + "'";
+  const File file(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is not waited for
+  if (!S_ISREG(file.status().st_mode)) refuse(name, "is no ordinary file");
   if (file.size() > kMostBytes) refuse(name, "is longer than presets are");
   std::string text(file.size(), '\0');
   text.resize(file.read(0, text.data(), text.size()));
@@ -120,6 +131,12 @@ void write_presets(const std::filesystem::path& path, std::span<const Preset> pr
 void remove_presets(const std::filesystem::path& path) {
   const std::filesystem::path from = presets_path(path);
   if (!is_there(from)) return;
+  if (!begins_as_presets(from)) {
+    throw Error(ErrorCode::invalid_parameter,
+                "'" + from.string() +
+                    "' is no file of presets, which would take its place; move it, "
+                    "or save under another name");
+  }
   if (file_system().unlink(from.c_str()) != 0 && errno != ENOENT) {
     const int reason = errno;
     throw Error(ErrorCode::io, "cannot remove '" + from.string() + "': " + std::strerror(reason),

@@ -21,7 +21,8 @@ std::filesystem::path presets_path(const std::filesystem::path& path);
 std::vector<Preset> read_presets(const std::filesystem::path& path);
 /// Replaces the file, durably. Throws Error(io).
 void write_presets(const std::filesystem::path& path, std::span<const Preset> presets);
-/// Removes the file if there is one. Throws Error(io).
+/// Removes the file if there is one. Throws Error(io), and Error(invalid_parameter) for a file that
+/// holds something else.
 void remove_presets(const std::filesystem::path& path);
 
 /// The content of the file, and back. Throws Error(corrupt_file), calling it `name`.

@@ -232,6 +232,11 @@ class Graph {
   /// Nodes that ever were inserted, and that ever died.
   [[nodiscard]] std::uint64_t insertions() const noexcept { return size() + reclaimed(); }
   [[nodiscard]] std::uint64_t removals() const noexcept { return extent().dead + reclaimed(); }
+  /// Unlinked nodes whose slots were given back. It changes at the end of a slide, and the counts
+  /// above are of one moment if it is the same before and after.
+  [[nodiscard]] std::uint64_t reclaimed() const noexcept {
+    return reclaimed_.load(std::memory_order_relaxed);
+  }
   /// Nodes that were unlinked. All come before epoch().sealed_end, because an empty epoch follows a
   /// seal that unlinks.
   [[nodiscard]] NodeId unlinked() const noexcept {
@@ -366,9 +371,6 @@ class Graph {
   /// Frees what growing has left, unless a reader is inside. REQUIRES that nobody else reads lists.
   void free_left() noexcept;
   [[nodiscard]] Extent extent() const noexcept { return extent_.load(); }  // as ReaderGate asks
-  [[nodiscard]] std::uint64_t reclaimed() const noexcept {
-    return reclaimed_.load(std::memory_order_relaxed);
-  }
   void move_upper_lists(NodeId from, NodeId to) noexcept;
   void publish_met() noexcept {
     met_.store(static_cast<NodeId>(pending_.size() + replacements_.size()),

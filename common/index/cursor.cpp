@@ -49,6 +49,9 @@ Cursor Index::cursor(std::span<const float> query, const SearchParams& params,
   check_search(params, impl_->contents.graph.params().metric);
   const MatrixView<const float> row(query.data(), 1, query.size());
   impl_->contents.vectors.check_shape(row, "query");
+  if (options.groups != nullptr) {
+    throw Error(ErrorCode::invalid_parameter, "a cursor takes no groups; a search does");
+  }
   const std::vector<const core::MatchSet*> sets = IndexAccess::filters_of(*this, options, 1);
   const Filter* const filter = options.filter != nullptr ? options.filter
                                : sets.empty()            ? nullptr

@@ -134,6 +134,7 @@ void Index::save(const std::filesystem::path& path) const {
   core::WriterLock::Pause pause(impl_->writer_lock);
   impl_->mapped.expect_sound(core::kAllParts);
   IndexAccess::expect_not_its_own(*this, path);
+  IndexAccess::expect_not_its_own(*this, core::presets_path(path));
   const std::vector<Preset> presets = impl_->presets.all();
   core::remove_presets(path);  // first, so that none is ever beside a file that it is not of
   {

@@ -27,8 +27,11 @@ void Presets::put(const Preset& preset) {
   const auto place = std::lower_bound(all_.begin(), all_.end(), preset, comes_before);
   if (place != all_.end() && !comes_before(preset, *place)) {
     *place = preset;
-  } else {
+  } else if (all_.size() < kMost) {
     all_.insert(place, preset);
+  } else {
+    throw Error(ErrorCode::invalid_parameter, "the index remembers " + std::to_string(kMost) +
+                                                  " presets already, which is the most");
   }
 }
 
@@ -47,9 +50,16 @@ std::vector<Preset> Presets::all() const {
 
 // Insertions and removals since are counted, not sizes, because a replacement changes the content
 // and not the size. Of counts that are smaller the history is another one.
-Preset Presets::find(double recall, std::uint32_t k, std::uint64_t insertions,
-                     std::uint64_t removals) const {
+Preset Presets::find(double recall, std::uint32_t k, const core::Graph& graph) const {
   const std::vector<Preset> known = all();
+  std::uint64_t insertions;  // counted after the presets were read, so that none is newer
+  std::uint64_t removals;
+  std::uint64_t reclaimed;
+  do {  // a slide may end meanwhile
+    reclaimed = graph.reclaimed();
+    insertions = graph.insertions();
+    removals = graph.removals();
+  } while (graph.reclaimed() != reclaimed);
   const auto found = std::find_if(known.begin(), known.end(), [&](const Preset& preset) {
     return preset.k == k && preset.recall >= recall;
   });
@@ -74,8 +84,7 @@ SearchParams Index::preset(double recall, std::uint32_t k) const {
     throw Error(ErrorCode::invalid_parameter,
                 "recall is " + core::text_of(recall) + "; allowed are numbers above 0 and below 1");
   }
-  const core::Graph& graph = impl_->contents.graph;
-  return impl_->presets.find(recall, k, graph.insertions(), graph.removals()).params();
+  return impl_->presets.find(recall, k, impl_->contents.graph).params();
 }
 
 std::vector<Preset> Index::presets() const { return impl_->presets.all(); }

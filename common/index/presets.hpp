@@ -9,21 +9,22 @@
 #include <new>
 #include <vector>
 
+#include "common/graph/graph.hpp"
 #include "common/threads/fair_lock.hpp"
 
 namespace concord {
 
 class Presets {
  public:
-  /// Takes a preset in, in the place of one for the same recall and k. Throws std::bad_alloc with
-  /// nothing changed.
+  static constexpr std::size_t kMost = 1000;  ///< so that their file is short
+  /// Takes a preset in, in the place of one for the same recall and k. Throws std::bad_alloc or
+  /// Error(invalid_parameter) with nothing changed.
   void put(const Preset& preset);
   void replace(std::vector<Preset> all);
   [[nodiscard]] std::vector<Preset> all() const;
-  /// That of the least goal for k that is at least `recall`, for an index with this history. Throws
+  /// That of the least goal for k that is at least `recall`, for an index with this graph. Throws
   /// Error(unknown_preset).
-  [[nodiscard]] Preset find(double recall, std::uint32_t k, std::uint64_t insertions,
-                            std::uint64_t removals) const;
+  [[nodiscard]] Preset find(double recall, std::uint32_t k, const core::Graph& graph) const;
   /// What another thread was changing is forgotten, and its memory with it.
   void after_fork() noexcept {
     if (lock_.after_fork(false)) new (&all_) std::vector<Preset>;

@@ -22,6 +22,7 @@ namespace {
 constexpr std::uint32_t kMostEf = 16384;    // profiles take 16 bytes a hop
 constexpr std::uint32_t kFirstEf = 256;     // of the first walks
 constexpr std::uint32_t kWider = 4;         // than what ef alone needs, because of slacks
+constexpr int kRounds = 4;                  // beside a writer that removes
 constexpr std::size_t kMostCovered = 4096;  // vectors of an index that may be searched whole
 constexpr std::array kUsedByTune = {core::FilePart::graph, core::FilePart::vectors,
                                     core::FilePart::labels};
@@ -35,6 +36,10 @@ void check_goal(const TuneParams& goal) {
   }
   if (goal.k < 1 || goal.k > 65536) refuse("k is " + std::to_string(goal.k), "1 to 65536");
   if (goal.sample < 1) refuse("sample is 0", "1 and more");
+}
+
+[[noreturn]] void refuse_empty() {
+  throw Error(ErrorCode::invalid_parameter, "the index is empty: there is nothing to tune for");
 }
 
 // So that levels, which are a hash of the same number, say nothing about it.
@@ -172,8 +177,9 @@ void Index::Impl::score(Sample& sample, const TuneParams& goal,
   for (const auto& keys : neighbors) {
     sample.wanted = std::min(sample.wanted, static_cast<std::uint32_t>(keys.size()));
   }
+  if (sample.wanted == 0) refuse_empty();  // all was removed meanwhile
   sample.farthest.resize(n);
-  for (std::size_t q = 0; q < n && sample.wanted > 0; ++q) {
+  for (std::size_t q = 0; q < n; ++q) {
     sample.farthest[q] = core::key_distance(neighbors[q][sample.wanted - 1]);
   }
   if (is_own && 2 * without_copy.size() >= n) sample.keep(without_copy);
@@ -230,9 +236,7 @@ Preset Index::Impl::tune(Index& index, const MatrixView<const float>* given, con
       sample.queries = *given;
     }
   }
-  if (preset.size == 0) {
-    throw Error(ErrorCode::invalid_parameter, "the index is empty: there is nothing to tune for");
-  }
+  if (preset.size == 0) refuse_empty();
   choose(std::move(sample), goal, progress, preset);
   index.remember(preset);
   return preset;
@@ -244,7 +248,7 @@ void Index::Impl::choose(Sample sample, const TuneParams& goal, const TuneProgre
   const auto is_too_small = [&] { return sample.queries.rows < core::least_sample(goal.recall); };
   const auto widest = static_cast<std::uint32_t>(
       std::max<std::size_t>(goal.k, std::min<std::size_t>(kMostEf, size)));
-  for (;;) {
+  for (int round = 0; round < kRounds; ++round) {
     const std::uint64_t removals = contents.graph.removals();
     if (!is_too_small()) score(sample, goal, progress);
     if (is_too_small()) {

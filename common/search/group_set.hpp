@@ -95,6 +95,7 @@ class GroupPicker {
     picked_.clear();
     taken_.clear();
     all_.clear();
+    room_ = kRoom;
   }
   /// Picks from a list in order, of the view that it began with. Whether its first `half` have k
   /// groups, or all there are.
@@ -111,7 +112,9 @@ class GroupPicker {
   /// Of a scan: notes a key, in any order, each once.
   void add(Key key) {
     const std::uint32_t group = (*groups_)[key_id(key)];
-    if (group != GroupSet::kNoGroup) all_.push_back({key, group});
+    if (group == GroupSet::kNoGroup) return;
+    all_.push_back({key, group});
+    if (all_.size() >= room_) cut();
   }
   /// Picks from what was noted. O(keys noted) and the sorting of those of k groups.
   void finish() {
@@ -129,10 +132,19 @@ class GroupPicker {
   }
 
  private:
+  static constexpr std::size_t kRoom = std::size_t{1} << 16;
   struct Noted {
     Key key;
     std::uint32_t group;
   };
+
+  /// Keeps the nearest of each group, as many as may be hits: no more can be results.
+  void cut() {
+    std::ranges::sort(all_, {}, &Noted::key);
+    std::vector<std::uint32_t> kept(rule_.set.count(), 0);
+    std::erase_if(all_, [&](const Noted& noted) { return kept[noted.group]++ >= rule_.hits; });
+    room_ = std::max(kRoom, 2 * all_.size());
+  }
 
   /// Takes a key behind all that were taken, if its group is among the first k and has room.
   void take(Key key, std::uint32_t group) {
@@ -152,6 +164,7 @@ class GroupPicker {
   std::vector<Key> picked_;                                 ///< in order
   std::unordered_map<std::uint32_t, std::uint32_t> taken_;  ///< vectors met of the first k groups
   std::vector<Noted> all_;                                  ///< by a scan
+  std::size_t room_ = kRoom;                                ///< at which all_ is cut
 };
 
 }  // namespace concord::core

@@ -57,9 +57,16 @@ def groups_of(core: _concord.Index, given: Grouping) -> Groups:
         return given
     if not hasattr(core, "groups_of_keys"):
         raise UnsupportedError("groups: a ShardedIndex takes none yet; concord.Index does")
+    if np.ma.is_masked(given):
+        raise ArrayTypeError("keys of groups are masked; each vector needs one")
     keys = np.asarray(given)
     if keys.ndim != 1:
         raise ArrayTypeError(f"keys of groups have one dimension, not {keys.ndim}")
+    if keys.dtype.kind == "f" and not hasattr(given, "dtype"):
+        keys = np.array(given, dtype=object)  # a list of integers too wide for one type of numpy
     if keys.dtype.kind not in "iub":
-        keys = np.unique(keys, return_inverse=True)[1]
+        try:
+            keys = np.unique(keys, return_inverse=True)[1]
+        except TypeError as error:
+            raise ArrayTypeError(f"keys of groups have no order: {error}") from error
     return Groups(core.groups_of_keys(np.ascontiguousarray(keys).astype(np.uint64)))

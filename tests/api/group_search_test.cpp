@@ -222,6 +222,36 @@ TEST(GroupSearch, GoesOnOverSlides) {
   }
 }
 
+// Named after what a reviewer found: queries behind one that was searched got its hits where the
+// last vector was removed between the two.
+TEST(GroupSearch, OfQueriesWhoseVectorsAreRemovedMeanwhileGivesNoOthers) {
+  const Matrix data = make_data(Shape::random, 40, 8);
+  const Matrix queries = make_data(Shape::random, 3000, 8, 5);
+  for (int round = 0; round < 20; ++round) {
+    Index index = make_index(data, 8);
+    const Groups groups = Groups::of_keys(index, GroupKeys(40, 1));
+    const Labels all = index.labels();
+    std::atomic<bool> done{false};
+    std::thread writer([&] {
+      index.remove(all);
+      done = true;
+    });
+    do {
+      const SearchResult found = index.search(queries.view(), {1, 1}, {.groups = &groups});
+      for (std::size_t q = 0; q < queries.rows; ++q) {
+        if (found.counts[q] == 0) continue;
+        float distance = 0;
+        const float* const row = data.row(found.labels[q]);
+        for (std::size_t i = 0; i < 8; ++i) {
+          distance += (row[i] - queries.row(q)[i]) * (row[i] - queries.row(q)[i]);
+        }
+        ASSERT_NEAR(found.distances[q], distance, 1e-3 * distance) << "query " << q;
+      }
+    } while (!done);
+    writer.join();
+  }
+}
+
 TEST(GroupSearch, ReturnsAsManyGroupsAsThereAre) {
   const std::size_t n = 2000;
   const Matrix data = make_data(Shape::clustered, n, 16);

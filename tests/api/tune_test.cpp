@@ -1,6 +1,7 @@
 // Index::tune and presets: what a preset says is what searches do, it is the cheapest, it holds for
 // queries that are not in the index, and it stays beside the index without changing it.
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -314,9 +315,40 @@ TEST(Presets, SavingFailsWhereTheirFileCannotBeWritten) {
   std::filesystem::create_directory(presets_of(path));
   index.remember(preset_of(0.95, 10, 50, 100));
   index.add(make_data(Shape::random, 1, 4, 2).view());
-  expect_error(ErrorCode::io, {".presets"}, [&] { index.save(path); });
+  expect_error(ErrorCode::invalid_parameter, {".presets", "move it"}, [&] { index.save(path); });
   EXPECT_EQ(read_file(path), bytes);
-  expect_error(ErrorCode::io, {".presets"}, [&] { Index::load(path); });
+  expect_error(ErrorCode::corrupt_file, {".presets", "no ordinary file"},
+               [&] { Index::load(path); });
+}
+
+// Named after what a reviewer found: a pipe held load up for good, and save removed what it found.
+TEST(Presets, OtherFilesOfTheirNameAreNeitherReadNorRemoved) {
+  const Matrix data = make_data(Shape::random, 100, 4);
+  Index index = make_index(data, 100);
+  const TempPath path;
+  index.save(path);
+  ASSERT_EQ(mkfifo(presets_of(path).c_str(), 0600), 0);
+  expect_error(ErrorCode::corrupt_file, {"no ordinary file"}, [&] { Index::load(path); });
+  expect_error(ErrorCode::invalid_parameter, {"no file of presets"}, [&] { index.save(path); });
+  std::filesystem::remove(presets_of(path));
+
+  Index own = Index::open(presets_of(path), index.params());
+  own.add(data.view());
+  own.compact();
+  expect_error(ErrorCode::invalid_parameter, {}, [&] { own.save(path); });
+  EXPECT_TRUE(std::filesystem::exists(presets_of(path)));
+}
+
+TEST(Presets, NoMoreAreRememberedThanTheirFileHolds) {
+  const Matrix data = make_data(Shape::random, 100, 4);
+  Index index = make_index(data, 100);
+  for (std::uint32_t k = 1; k <= 1000; ++k) index.remember(preset_of(0.9, k, 2000));
+  index.remember(preset_of(0.9, 7, 3000));  // in the place of another
+  expect_error(ErrorCode::invalid_parameter, {"1000 presets"},
+               [&] { index.remember(preset_of(0.9, 1001, 2000)); });
+  const TempPath path;
+  index.save(path);
+  EXPECT_EQ(Index::load(path).presets(), index.presets());
 }
 
 // A child goes on with what the parent knew, or knows none if another thread was at the presets.

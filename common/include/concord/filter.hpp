@@ -50,7 +50,7 @@ class CONCORD_API Filter {
   /// index moves vectors.
   static Filter of_labels(const Index& index, std::span<const std::uint64_t> labels);
   /// Vectors number [first, last) in the order of Index::labels(): a window of insertion order.
-  /// O(last).
+  /// O(size).
   static Filter of_range(const Index& index, std::size_t first, std::size_t last);
   /// The vectors for whose label `predicate` holds. It is called once for each vector, in order,
   /// here and never later. It may use the index.

@@ -67,12 +67,11 @@ inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 ///
 ///   search, exact_search, range_search, run beside add and never wait for it; see every vector
 ///   cursor, contains, vector, labels,   committed before the call began
-///   size, params, preset, presets,
-///   remember
+///   size, params, preset, presets
 ///   save, write, audit, digest, stats,  wait for a moment between two commits; add waits while
 ///   memory, explain, tune               they read the links; tune lets it in between its parts
-///   add, add_from, update, upsert,      take turns
-///   remove, flush, compact
+///   add, add_from, update, upsert,      take turns; remember, and tune at its end, only where the
+///   remove, flush, compact, remember    index was made by open
 ///   set_runtime, move, assign, destroy  need the index to themselves; the destructor waits for
 ///                                       calls already inside, and none may begin
 ///

@@ -84,7 +84,7 @@ struct SearchParams {
 };
 
 /// How a batch of queries is searched for all vectors within a radius. The graph never depends on
-/// it. docs/filtering.md says what each of them finds and costs.
+/// it. docs/ranges.md says what each of them finds and costs.
 struct RangeParams {
   /// 1 … 65,536 nearest candidates from which the search spreads; raised to limit if smaller. More
   /// of them miss fewer groups of vectors within the radius.
