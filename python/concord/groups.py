@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from concord.index import SupportsArray
 
 Grouping: TypeAlias = "Groups | SupportsArray | Sequence[Any]"
-"""What puts vectors into groups: see :meth:`Index.groups`."""
+"""What puts vectors into groups, as :meth:`Index.groups` takes it."""
 
 
 class Groups:

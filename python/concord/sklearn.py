@@ -66,7 +66,7 @@ class ConcordTransformer(
         M: as for :class:`concord.Index`.
         ef_construction: as for :class:`concord.Index`.
         seed: as for :class:`concord.Index`.
-        radius: distance of a neighbor in :meth:`radius_neighbors`, as the metric gives it.
+        radius: distance of a neighbor in ``radius_neighbors``, as the metric gives it.
         ef: candidates of a search, as for :meth:`concord.Index.search`.
         n_jobs: threads; ``None`` means 1 outside a joblib context, -1 all. It changes no result.
         device: as for :class:`concord.Index`.
@@ -188,7 +188,7 @@ class ConcordTransformer(
         mode: str = "connectivity",
         sort_results: bool = False,
     ) -> csr_matrix:
-        """As :meth:`radius_neighbors`, as a sparse matrix of ones or, in mode ``"distance"``, of distances."""
+        """As ``radius_neighbors``, as a sparse matrix of ones or, in mode ``"distance"``, of distances."""
         return self._sparse(*self._within(X, radius), mode)
 
     def _within(

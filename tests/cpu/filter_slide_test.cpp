@@ -199,7 +199,7 @@ std::vector<Set> some_sets(const Life& life, std::uint64_t seed) {
 TEST(Paged, SearchesAreTheSameBeforeDuringAndBehindSlides) {
   for (const std::uint64_t share : {1000u, 800u, 60u}) {
     SCOPED_TRACE(share);
-    Life life(static_cast<NodeId>(scaled(600, 400)), 8);
+    Life life(600, 8);
     Set owner;
     if (share < 1000) owner = life.set([&](std::uint64_t l) { return hash(5, l) % 1000 < share; });
     const MatchSet* const set = owner.get();
