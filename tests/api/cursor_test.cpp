@@ -12,6 +12,7 @@
 #include "common/index/index_access.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/searched_index.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -21,8 +22,6 @@ using Labels = std::vector<std::uint64_t>;
 using Set = std::set<std::uint64_t>;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-RuntimeOptions on_threads(unsigned threads) { return {threads, "cpu", 0, {}}; }
 
 Labels range(std::uint64_t first, std::uint64_t end, std::uint64_t step = 1) {
   Labels labels;

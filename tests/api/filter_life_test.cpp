@@ -10,6 +10,7 @@
 #include "common/index/index_access.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/searched_index.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -17,8 +18,6 @@ namespace {
 
 using Labels = std::vector<std::uint64_t>;
 using Set = std::set<std::uint64_t>;
-
-RuntimeOptions on_threads(unsigned threads) { return {threads, "cpu", 0, {}}; }
 
 Set common(const Set& a, const Set& b) {
   Set both;

@@ -11,6 +11,7 @@
 #include "common/index/index_access.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/searched_index.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -18,8 +19,6 @@ namespace {
 
 using Labels = std::vector<std::uint64_t>;
 using Mask = std::vector<std::uint8_t>;
-
-RuntimeOptions on_threads(unsigned threads) { return {threads, "cpu", 0, {}}; }
 
 /// The labels that match, by a search that must return them all.
 std::set<std::uint64_t> members(const Index& index, const Filter& filter) {

@@ -11,6 +11,7 @@
 #include "common/index/index_access.hpp"
 #include "cpu/isa.hpp"
 #include "tests/support/naive_filter.hpp"
+#include "tests/support/searched_index.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -20,22 +21,6 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 using Labels = std::vector<std::uint64_t>;
 using Mask = std::vector<std::uint8_t>;
-
-RuntimeOptions on_threads(unsigned threads) { return {threads, "cpu", 0, {}}; }
-
-Index make_index(const Matrix& data, std::uint32_t M, Metric metric = Metric::l2sq,
-                 std::size_t n = ~std::size_t{0}, std::uint32_t epoch_limit = 1024) {
-  Index index(make_params(static_cast<std::uint32_t>(data.cols), M, 40, epoch_limit, metric),
-              on_threads(2));
-  index.add(data.slice(0, std::min(n, data.rows)));
-  return index;
-}
-
-Mask random_mask(std::size_t n, std::size_t per_mille, std::uint64_t seed) {
-  Mask mask(n);
-  for (std::size_t i = 0; i < n; ++i) mask[i] = hash(seed, i) % 1000 < per_mille ? 1 : 0;
-  return mask;
-}
 
 Mask window(std::size_t n, std::size_t first, std::size_t last) {
   Mask mask(n);
@@ -113,7 +98,7 @@ TEST(FilteredSearch, IsTheRuleWhicheverWayItGoes) {
       const std::size_t n = scaled(2500, 1500);
       const Matrix data = make_data(shape, n, 960);
       const Matrix queries = make_data(shape, scaled(12, 3), 960, 9);
-      const Index index = make_index(data, M);
+      const Index index = index_of(data, M);
       Oracle oracle(index);
       std::vector<Mask> masks;
       for (const std::size_t share : {999u, 900u, 500u, 200u, 100u, 70u}) {
@@ -148,7 +133,7 @@ TEST(FilteredSearch, IsTheRuleInAnyDimensionAndMetric) {
       const std::size_t n = dimension == 100 ? scaled(4000, 2500) : 20000;
       const Matrix data = make_data(Shape::random, n, dimension);
       const Matrix queries = make_data(Shape::random, 8, dimension, 9);
-      const Index index = make_index(data, 6, metric);
+      const Index index = index_of(data, 6, metric);
       Oracle oracle(index);
       for (const std::size_t share : {990u, 850u, 40u}) {
         const Mask mask = random_mask(n, share, share);
@@ -169,7 +154,7 @@ TEST(FilteredSearch, ReturnsAsManyAsThereAre) {
   const std::size_t n = 3000;
   const Matrix data = make_data(Shape::clustered, n, 100);
   const Matrix queries = make_data(Shape::clustered, 20, 100, 9);
-  const Index index = make_index(data, 4);
+  const Index index = index_of(data, 4);
   for (const std::size_t matches : {0u, 1u, 2u, 9u, 10u, 11u, 1200u, 1500u, 2999u, 3000u}) {
     Mask mask(n);
     for (std::size_t i = 0; i < matches; ++i) mask[(i * 7 + 5) % n] = 1;
@@ -196,7 +181,7 @@ TEST(FilteredSearch, ExactSearchIsTheExactSearchOfAllLessWhatDoesNotMatch) {
   const std::size_t n = 1500;
   for (const Shape shape : {Shape::duplicate, Shape::u8}) {
     const Matrix data = make_data(shape, n, 24);
-    const Index index = make_index(data, 8);
+    const Index index = index_of(data, 8);
     const Matrix queries = make_data(shape, 37, 24, 3);
     const Mask mask = random_mask(n, 300, 5);
     const Filter filter = Filter::of_mask(index, mask);
@@ -216,7 +201,7 @@ TEST(FilteredSearch, ExactSearchIsTheExactSearchOfAllLessWhatDoesNotMatch) {
 
 TEST(FilteredSearch, WithAllMatchingIsTheSearchWithoutAFilter) {
   const Matrix data = make_data(Shape::clustered, 4000, 16);
-  Index index = make_index(data, 6);
+  Index index = index_of(data, 6);
   const Matrix queries = make_data(Shape::clustered, 50, 16, 3);
   for (int round = 0; round < 2; ++round) {
     const Filter filter = Filter::of_range(index, 0, index.size());
@@ -258,7 +243,7 @@ TEST(FilteredSearch, DependsOnNoThreadSplitKernelOrNeighborInTheBatch) {
   SearchResult first;
   for (const std::string& isa : supported_isas()) {
     const ScopedEnvironment environment("CONCORD_ISA", isa);
-    Index index = make_index(data, 8);
+    Index index = index_of(data, 8);
     const Mixed mixed(index, queries.rows);
     for (const unsigned threads : {1u, 2u, 8u}) {
       index.set_runtime(on_threads(threads));
@@ -292,7 +277,7 @@ TEST(FilteredSearch, OfAnOlderFilterIsTheRuleForWhatIsLeftOfIt) {
     const std::size_t n = 3000;
     const Matrix data = make_data(Shape::clustered, n, 100);
     const Matrix queries = make_data(Shape::clustered, 15, 100, 3);
-    Index index = make_index(data, 6, Metric::l2sq, 2200, 256);
+    Index index = index_of(data, 6, Metric::l2sq, 2200, 256);
     const Mask masks[] = {random_mask(2200, 900, 1), random_mask(2200, 700, 2),
                           random_mask(2200, 5, 3)};
     std::vector<Filter> filters;
@@ -316,7 +301,7 @@ TEST(FilteredSearch, OfAnOlderFilterIsTheRuleForWhatIsLeftOfIt) {
 
 TEST(FilteredSearch, FindsNothingWhereAllMatchesAreGone) {
   const Matrix data = make_data(Shape::random, 500, 8);
-  Index index = make_index(data, 6);
+  Index index = index_of(data, 6);
   const Filter five = Filter::of_labels(index, Labels{1, 2, 3, 4, 5});
   const Filter all = Filter::of_range(index, 0, 500);
   index.remove(Labels{1, 3, 5});
@@ -356,7 +341,7 @@ TEST(FilteredSearch, OfTheNewestVectorsIsTheRule) {
   const std::size_t n = 2600;
   const Matrix data = make_data(Shape::clustered, n, 100);
   const Matrix queries = make_data(Shape::clustered, 15, 100, 3);
-  Index index = make_index(data, 6, Metric::l2sq, n, 2048);
+  Index index = index_of(data, 6, Metric::l2sq, n, 2048);
   Oracle oracle(index);
   for (const std::size_t first : {n - 500, n - 2200}) {
     const Filter filter = Filter::of_range(index, first, n);
@@ -371,7 +356,7 @@ TEST(FilteredSearch, BesideAWriterAlwaysFindsAllThatItShould) {
   const std::size_t before = 1600;
   const Matrix data = make_data(Shape::clustered, n, 100);
   const Matrix queries = make_data(Shape::clustered, 8, 100, 3);
-  Index index = make_index(data, 5, Metric::l2sq, before, 128);
+  Index index = index_of(data, 5, Metric::l2sq, before, 128);
   const std::vector<Filter> filters = {Filter::of_mask(index, random_mask(before, 900, 1)),
                                        Filter::of_mask(index, random_mask(before, 10, 2)),
                                        Filter::of_range(index, 0, before)};
@@ -413,7 +398,7 @@ TEST(FilteredSearch, AnswersAreThoseInTheTree) {
     const std::size_t n = 3000;
     const Matrix data = make_data(shape, n, 100);
     const Matrix queries = make_data(shape, 40, 100, 3);
-    const Index index = make_index(data, 8);
+    const Index index = index_of(data, 8);
     for (const std::size_t share : {950u, 700u, 450u, 20u}) {
       const Filter filter = Filter::of_mask(index, random_mask(n, share, share));
       for (const SearchParams& params : {SearchParams{10, 12}, SearchParams{2, 100, 0.1f}}) {

@@ -12,6 +12,7 @@
 #include "common/index/index_access.hpp"
 #include "cpu/isa.hpp"
 #include "tests/support/naive_filter.hpp"
+#include "tests/support/searched_index.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -19,14 +20,6 @@ namespace {
 
 using Labels = std::vector<std::uint64_t>;
 using GroupKeys = std::vector<std::uint64_t>;  ///< of each id
-
-RuntimeOptions on_threads(unsigned threads) { return {threads, "cpu", 0, {}}; }
-
-Index make_index(const Matrix& data, std::uint32_t M, std::size_t n = ~std::size_t{0}) {
-  Index index(make_params(static_cast<std::uint32_t>(data.cols), M, 40, 256), on_threads(2));
-  index.add(data.slice(0, std::min(n, data.rows)));
-  return index;
-}
 
 GroupKeys random_groups(std::size_t n, std::size_t count) {
   GroupKeys keys(n);
@@ -139,7 +132,7 @@ TEST(GroupSearch, IsTheDefinition) {
     const std::size_t n = scaled(1500, 800);
     const Matrix data = make_data(shape, n, 24);
     const Matrix queries = make_data(shape, 4, 24, 9);
-    const Index index = make_index(data, 8);
+    const Index index = index_of(data, 8, Metric::l2sq, data.rows, 256);
     Oracle oracle(index);
     for (const GroupKeys& keys : {random_groups(n, 300), random_groups(n, 20), random_groups(n, 2),
                                   one_large_group(n), GroupKeys(n, 7)}) {
@@ -153,7 +146,7 @@ TEST(GroupSearch, WithFiltersAndRemovalsIsTheDefinition) {
   const std::size_t n = 1600;
   const Matrix data = make_data(Shape::clustered, n + 300, 960);
   const Matrix queries = make_data(Shape::clustered, 3, 960, 9);
-  Index index = make_index(data, 8, n);
+  Index index = index_of(data, 8, Metric::l2sq, n, 256);
   const GroupKeys keys = random_groups(n, 60);
   const Groups groups = Groups::of_keys(index, keys);
   std::vector<std::uint8_t> mask(n);
@@ -181,10 +174,9 @@ TEST(GroupSearch, GoesOnOverSlides) {
   const Matrix data = make_data(Shape::clustered, n + 500, 24);
   const Matrix queries = make_data(Shape::clustered, 6, 24, 5);
   const GroupKeys keys = random_groups(n, 90);
-  Index index = make_index(data, 8, n);
+  Index index = index_of(data, 8, Metric::l2sq, n, 256);
   const Groups groups = Groups::of_keys(index, keys);
-  std::vector<std::uint8_t> mask(n);
-  for (std::size_t i = 0; i < n; ++i) mask[i] = hash(3, i) % 10 < 7 ? 1 : 0;
+  const auto mask = random_mask(n, 700, 3);
   const Filter filter = Filter::of_mask(index, mask);
   const std::uint64_t slides = IndexAccess::contents(index).graph.slides();
   for (const std::uint64_t round : {0u, 1u, 2u}) {
@@ -228,7 +220,7 @@ TEST(GroupSearch, OfQueriesWhoseVectorsAreRemovedMeanwhileGivesNoOthers) {
   const Matrix data = make_data(Shape::random, 40, 8);
   const Matrix queries = make_data(Shape::random, 3000, 8, 5);
   for (int round = 0; round < 20; ++round) {
-    Index index = make_index(data, 8);
+    Index index = index_of(data, 8, Metric::l2sq, data.rows, 256);
     const Groups groups = Groups::of_keys(index, GroupKeys(40, 1));
     const Labels all = index.labels();
     std::atomic<bool> done{false};
@@ -256,7 +248,7 @@ TEST(GroupSearch, ReturnsAsManyGroupsAsThereAre) {
   const std::size_t n = 2000;
   const Matrix data = make_data(Shape::clustered, n, 16);
   const Matrix queries = make_data(Shape::clustered, 10, 16, 3);
-  const Index index = make_index(data, 6);
+  const Index index = index_of(data, 6, Metric::l2sq, data.rows, 256);
   for (const std::size_t count : {1u, 2u, 9u, 10u, 11u, 2000u}) {
     const GroupKeys keys = random_groups(n, count);
     const std::size_t there = std::set<std::uint64_t>(keys.begin(), keys.end()).size();
@@ -288,7 +280,7 @@ TEST(GroupSearch, DependsOnNoThreadSplitOrKernel) {
   SearchResult first;
   for (const std::string& isa : supported_isas()) {
     const ScopedEnvironment environment("CONCORD_ISA", isa);
-    Index index = make_index(data, 8);
+    Index index = index_of(data, 8, Metric::l2sq, data.rows, 256);
     const Groups groups = Groups::of_keys(index, random_groups(n, 90));
     const SearchOptions options{.groups = &groups, .group_hits = 2};
     for (const unsigned threads : {1u, 2u, 8u}) {
@@ -309,7 +301,7 @@ TEST(GroupSearch, DependsOnNoThreadSplitOrKernel) {
 TEST(GroupSearch, OfFewAndOfNoVectors) {
   const Matrix data = make_data(Shape::random, 5, 3);
   for (std::size_t n = 0; n <= 5; ++n) {
-    const Index index = make_index(data, 4, n);
+    const Index index = index_of(data, 4, Metric::l2sq, n, 256);
     GroupKeys keys(n);
     for (std::size_t i = 0; i < n; ++i) keys[i] = i / 2;
     const Groups groups = Groups::of_keys(index, keys);
@@ -320,8 +312,8 @@ TEST(GroupSearch, OfFewAndOfNoVectors) {
 
 TEST(GroupSearch, RefusesWhatItCannotDo) {
   const Matrix data = make_data(Shape::random, 300, 4);
-  const Index index = make_index(data, 4);
-  const Index other = make_index(data, 4);
+  const Index index = index_of(data, 4, Metric::l2sq, data.rows, 256);
+  const Index other = index_of(data, 4, Metric::l2sq, data.rows, 256);
   const std::string digest = index.digest();
   Groups groups = Groups::of_keys(index, GroupKeys(300, 1));
   const Groups foreign = Groups::of_keys(other, GroupKeys(300, 1));
@@ -350,7 +342,7 @@ TEST(GroupSearch, BesideAWriterIsOfItsGroups) {
   const std::size_t n = scaled(5000, 2500);
   const Matrix data = make_data(Shape::clustered, n, 16);
   const Matrix queries = make_data(Shape::clustered, 6, 16, 3);
-  Index index = make_index(data, 5, before);
+  Index index = index_of(data, 5, Metric::l2sq, before, 256);
   const GroupKeys keys = random_groups(before, 40);
   const Groups groups = Groups::of_keys(index, keys);
   std::atomic<bool> is_done{false};
@@ -387,7 +379,7 @@ TEST(GroupSearch, AnswersAreThoseInTheTree) {
     const std::size_t n = 3000;
     const Matrix data = make_data(shape, n, 32);
     const Matrix queries = make_data(shape, 30, 32, 3);
-    const Index index = make_index(data, 8);
+    const Index index = index_of(data, 8, Metric::l2sq, data.rows, 256);
     for (const std::size_t count : {900u, 60u, 12u}) {
       const Groups groups = Groups::of_keys(index, random_groups(n, count));
       const SearchResult found =

@@ -13,6 +13,7 @@
 #include "common/index/index_access.hpp"
 #include "cpu/isa.hpp"
 #include "tests/support/naive_filter.hpp"
+#include "tests/support/searched_index.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -23,22 +24,6 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 using Labels = std::vector<std::uint64_t>;
 using Ids = std::vector<core::NodeId>;
-
-RuntimeOptions on_threads(unsigned threads) { return {threads, "cpu", 0, {}}; }
-
-Index make_index(const Matrix& data, std::uint32_t M, Metric metric = Metric::l2sq,
-                 std::size_t n = ~std::size_t{0}, std::uint32_t epoch_limit = 1024) {
-  Index index(make_params(static_cast<std::uint32_t>(data.cols), M, 40, epoch_limit, metric),
-              on_threads(2));
-  index.add(data.slice(0, std::min(n, data.rows)));
-  return index;
-}
-
-std::vector<std::uint8_t> random_mask(std::size_t n, std::size_t per_mille, std::uint64_t seed) {
-  std::vector<std::uint8_t> mask(n);
-  for (std::size_t i = 0; i < n; ++i) mask[i] = hash(seed, i) % 1000 < per_mille ? 1 : 0;
-  return mask;
-}
 
 /// The median distance of the queries to their rank-th nearest vector.
 float radius_of(const Index& index, const Matrix& queries, std::size_t rank) {
@@ -168,7 +153,7 @@ TEST(RangeSearch, IsTheDefinitionWhicheverWayItGoes) {
     SCOPED_TRACE(to_string(shape) + " M " + std::to_string(M));
     const Matrix data = make_data(shape, scaled(1200, 500), 24);
     const Matrix queries = make_data(shape, 4, 24, 9);
-    const Index index = make_index(data, M);
+    const Index index = index_of(data, M);
     M = 20 - M;
     Oracle oracle(index);
     std::vector<float> radii = radii_of(index, queries, {1, 30, 60, 300});
@@ -201,7 +186,7 @@ TEST(RangeSearch, WithAFilterIsTheDefinitionInTheDerivedGraph) {
     SCOPED_TRACE(to_string(world.shape) + " M " + std::to_string(world.M));
     const Matrix data = make_data(world.shape, world.n, world.dimension);
     const Matrix queries = make_data(world.shape, 5, world.dimension, 9);
-    const Index index = make_index(data, world.M);
+    const Index index = index_of(data, world.M);
     Oracle oracle(index);
     const std::vector<float> radii = radii_of(index, queries, {1, 30, 120, 150});
     for (const std::size_t share : world.shares) {
@@ -224,7 +209,7 @@ TEST(RangeSearch, IsTheDefinitionInAnyDimensionAndForCosine) {
         SCOPED_TRACE(std::string(to_string(metric)) + " dimension " + std::to_string(dimension));
         const Matrix data = make_data(shape, 800, dimension);
         const Matrix queries = make_data(shape, 4, dimension, 9);
-        const Index index = make_index(data, 6, metric);
+        const Index index = index_of(data, 6, metric);
         Oracle oracle(index);
         oracle.expect_the_definition(queries, radii_of(index, queries, {1, 20, 45}), kManyParams);
       }
@@ -236,7 +221,7 @@ TEST(RangeSearch, OfFewVectorsFindsAllWithinTheRadius) {
   for (const Metric metric : {Metric::l2sq, Metric::cosine}) {
     for (std::size_t n = 0; n <= 17; ++n) {
       const Matrix data = make_data(Shape::random, std::max<std::size_t>(n, 1), 3);
-      const Index index = make_index(data, 4, metric, n);
+      const Index index = index_of(data, 4, metric, n);
       for (const float radius : {0.0f, 0.7f, 60.0f, 200.0f, kInfinity}) {
         const RangeResult found = index.range_search(data.view(), radius, {64, 0.0f});
         ASSERT_NO_FATAL_FAILURE(expect_well_formed(found, data.rows, radius, {}));
@@ -258,7 +243,7 @@ TEST(RangeSearch, TakesARadiusInTheUnitsOfDistances) {
   const Matrix data = make_data(Shape::clustered, 2000, 16);
   const Matrix queries = make_data(Shape::clustered, 20, 16, 5);
   for (const Metric metric : {Metric::l2sq, Metric::cosine}) {
-    const Index index = make_index(data, 12, metric);
+    const Index index = index_of(data, 12, metric);
     const SearchResult nearest = index.exact_search(queries.view(), 7);
     for (std::size_t q = 0; q < queries.rows; ++q) {
       const float radius = std::max(0.0f, nearest.distances[7 * q + 6]);
@@ -277,7 +262,7 @@ TEST(RangeSearch, DependsOnNoThreadSplitKernelOrNeighborInTheBatch) {
   RangeResult first;
   for (const std::string& isa : supported_isas()) {
     const ScopedEnvironment environment("CONCORD_ISA", isa);
-    Index index = make_index(data, 8);
+    Index index = index_of(data, 8);
     const float radius = radius_of(index, queries, 60);
     std::vector<Filter> filters;
     for (const std::size_t share : {30u, 400u, 900u}) {
@@ -313,7 +298,7 @@ TEST(RangeSearch, NeverFindsWhatWasRemoved) {
     const std::size_t n = 2600;
     const Matrix data = make_data(Shape::clustered, n, 40);
     const Matrix queries = make_data(Shape::clustered, 4, 40, 3);
-    Index index = make_index(data, 6, Metric::l2sq, 2200, 256);
+    Index index = index_of(data, 6, Metric::l2sq, 2200, 256);
     const auto mask = random_mask(2200, 800, 1);
     const Filter filter = Filter::of_mask(index, mask);
     Labels removed;
@@ -342,7 +327,7 @@ TEST(RangeSearch, NeverFindsWhatWasRemoved) {
 TEST(RangeSearch, FindsTheSameAfterMemoryWasGivenBack) {
   const Matrix data = make_data(Shape::clustered, 3000, 8);
   const Matrix queries = make_data(Shape::clustered, 20, 8, 3);
-  Index index = make_index(data, 8, Metric::l2sq, 3000, 128);
+  Index index = index_of(data, 8, Metric::l2sq, 3000, 128);
   Labels removed;
   for (std::uint64_t label = 0; label < 3000; label += 3) removed.push_back(label);
   index.remove(removed);
@@ -386,7 +371,7 @@ TEST(RangeSearch, OfAMappedAndALoadedIndexIsThatOfTheSaved) {
 
 TEST(RangeSearch, WithoutHitsCostsNoMoreThanOneSearch) {
   const Matrix data = make_data(Shape::random, 3000, 16);
-  const Index index = make_index(data, 8);
+  const Index index = index_of(data, 8);
   const Matrix queries = make_data(Shape::random, 40, 16, 3);
   const auto distances = [&] { return index.stats().search.distances; };
   const std::uint64_t before = distances();
@@ -399,9 +384,9 @@ TEST(RangeSearch, WithoutHitsCostsNoMoreThanOneSearch) {
 
 TEST(RangeSearch, RefusesWhatItCannotDo) {
   const Matrix data = make_data(Shape::random, 300, 4);
-  Index index = make_index(data, 4);
-  const Index other = make_index(data, 4);
-  const Index products = make_index(data, 4, Metric::inner_product);
+  Index index = index_of(data, 4);
+  const Index other = index_of(data, 4);
+  const Index products = index_of(data, 4, Metric::inner_product);
   const std::string digest = index.digest();
   const auto query = data.slice(0, 1);
   const auto refuses = [&](ErrorCode code, const std::vector<std::string>& words, float radius,
@@ -440,7 +425,7 @@ TEST(RangeSearch, BesideAWriterIsOfOneMoment) {
   const std::size_t before = 1600;
   const Matrix data = make_data(Shape::clustered, n, 24);
   const Matrix queries = make_data(Shape::clustered, 6, 24, 3);
-  Index index = make_index(data, 5, Metric::l2sq, before, 128);
+  Index index = index_of(data, 5, Metric::l2sq, before, 128);
   Labels removed;
   for (std::uint64_t label = 0; label < 300; label += 2) removed.push_back(label);
   index.remove(removed);
@@ -486,7 +471,7 @@ TEST(RangeSearch, AnswersAreThoseInTheTree) {
     const std::size_t n = 3000;
     const Matrix data = make_data(shape, n, 100);
     const Matrix queries = make_data(shape, 30, 100, 3);
-    const Index index = make_index(data, 8);
+    const Index index = index_of(data, 8);
     const Filter half = Filter::of_mask(index, random_mask(n, 500, 3));
     for (const std::size_t rank : {5u, 80u, 400u}) {
       const float radius = radius_of(index, queries, rank);

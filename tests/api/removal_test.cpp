@@ -11,6 +11,7 @@
 
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/searched_index.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -21,8 +22,6 @@ constexpr std::size_t kDimension = 8;
 IndexParams params(std::uint32_t M = 6, std::uint32_t epoch_limit = 64) {
   return make_params(kDimension, M, 40, epoch_limit);
 }
-RuntimeOptions on_threads(unsigned threads) { return {threads, "cpu", 0, {}}; }
-
 using Labels = std::vector<std::uint64_t>;
 
 Labels range(std::uint64_t first, std::uint64_t end, std::uint64_t step = 1) {

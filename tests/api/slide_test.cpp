@@ -17,6 +17,7 @@
 #include "common/index/index_access.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/searched_index.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -29,8 +30,6 @@ Labels range(std::uint64_t first, std::uint64_t end, std::uint64_t step = 1) {
   for (; first < end; first += step) labels.push_back(first);
   return labels;
 }
-
-RuntimeOptions on_threads(unsigned threads) { return {threads, "cpu", 0, {}}; }
 
 // ---------------------------------------------------------------------------------------- memory
 
