@@ -43,11 +43,10 @@ TEST(RemovalOnADevice, AnUpsertThatEndsEarlyLeavesNoStaleMirrorInUse) {
   (void)index.search(data.slice(0, 300), {5, 20});  // the mirror holds the live graph
   std::vector<std::uint64_t> labels = labels_from(5000, 3001);
   labels.back() = 7;
-  int asked = 0;
   const std::size_t done =
-      index.upsert(data.slice(2000, 3001), labels, [&](std::uint64_t, std::uint64_t) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(25));
-        return ++asked < 8;
+      index.upsert(data.slice(2000, 3001), labels, [](std::uint64_t added, std::uint64_t) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(25));  // so that each moment is asked
+        return added <= 256;
       });
   ASSERT_GT(done, 256u);
   ASSERT_LT(done, 3001u);
