@@ -29,6 +29,7 @@ namespace concord::cpu {
 struct SearchCounts {
   std::uint64_t distances = 0;
   std::uint64_t hops = 0;
+  std::uint64_t rescored = 0;  ///< distances of what a walk by codes has found
 };
 
 /// What a filtered walk needs besides (cpu/filtered_search.hpp).
@@ -47,6 +48,7 @@ struct Scratch {
   std::array<float, core::kMaxListCapacity> distances;
   std::vector<float> query;
   std::vector<std::uint8_t> query_bytes;
+  std::vector<core::Key> keys;  ///< unused but by rescore()
   SearchCounts counts;
   CandidateList others;  ///< of ids that may not be results; unused where all may
   std::unique_ptr<FilterScratch> filtered;  ///< null before the first filtered walk
@@ -55,7 +57,7 @@ struct Scratch {
   /// Memory behind the members.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return list.bytes() + others.bytes() + visited.bytes() + query.capacity() * sizeof(float) +
-           query_bytes.capacity() + (filtered ? filtered->bytes() : 0) + reached.bytes();
+           query_bytes.capacity() + keys.capacity() * sizeof(core::Key) + (filtered ? filtered->bytes() : 0) + reached.bytes();
   }
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "common/base/key.hpp"
@@ -19,6 +20,13 @@ class CandidateList {
     capacity_ = capacity;
     size_ = 0;
     cursor_ = 0;
+  }
+
+  /// Holds these keys, which are in order, none of them expanded.
+  void assign(std::span<const core::Key> keys) {
+    reset(std::max<std::size_t>(1, keys.size()));
+    std::copy(keys.begin(), keys.end(), keys_.begin());
+    size_ = keys.size();
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

@@ -50,6 +50,8 @@ struct MetricKernels {
   /// with the same bits in the end: see there.
   RowKernels both_u8;
   RowKernels both_i8;
+  /// Rows and queries are codes, and the results estimates (code_estimates.hpp); without a block.
+  RowKernels codes;
 };
 
 /// Up to this stride the canonical arithmetic of bytes rounds nothing before S_j: R_j adds at most

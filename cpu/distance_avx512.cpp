@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "cpu/code_estimates.hpp"
 #include "cpu/distance.hpp"
 
 namespace concord::cpu {
@@ -233,7 +234,8 @@ constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element>,
 template <class Metric>
 constexpr MetricKernels kMetricKernels = {
     kRowKernels<Metric, float, F32>, kRowKernels<Metric, float, U8>, kRowKernels<Metric, float, I8>,
-    kRowKernels<Metric, std::uint8_t, U8>, kRowKernels<Metric, std::int8_t, I8>};
+    kRowKernels<Metric, std::uint8_t, U8>, kRowKernels<Metric, std::int8_t, I8>,
+    {avx512_estimates, nullptr}};
 
 }  // namespace
 

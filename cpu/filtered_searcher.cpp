@@ -119,7 +119,7 @@ class Searcher::FilteredBlock {
       const core::PlacedGroups placed = groups_in(searcher_.graph_, within.live, groups);
       for (std::size_t i = 0; i < queries_.size(); ++i) {
         const auto search = [&](std::uint32_t ef) {
-          params_ = {ef, ef};
+          params_ = {.k = ef, .ef = ef, .use_codes = false};
           pickers[i].begin(placed);
           return walk(within, i, scratch, has_enough);
         };
@@ -207,7 +207,8 @@ class Searcher::FilteredBlock {
   template <class View, class Set, class Reach, class Then>
   bool walk(const Within<View, Set>& within, std::size_t i, const Reach& reach, Scratch& scratch,
             const Then& then) {
-    const auto& [live, set, scorer] = within;
+    const View& live = within.live;
+    const Set& set = within.set;
     const core::Graph& graph = searcher_.graph_;
     const std::uint32_t ef = std::max(params_.ef, params_.k);
     const core::FilterRule rule(live.living, living_, graph.params().M, searcher_.vectors_.stride(),
@@ -218,11 +219,20 @@ class Searcher::FilteredBlock {
       return then();
     }
     if (rule.scans()) return false;
-    const WalkedGraph<View> over{graph, live, scorer, queries_[i]};
+    const bool by_codes = walks_by_codes(searcher_.vectors_, params_);
+    const Scorer walked_by = walked(searcher_.vectors_, searcher_.kernels_, params_);
+    const Query query =
+        by_codes ? walked_by.as_query(queries_.vector(i), scratch.query_bytes.data()) : queries_[i];
+    const WalkedGraph<View> over{graph, live, walked_by, query};
     const auto seed = [&within](std::uint32_t number) { return within.set.seed(number); };
     const auto run = [&](const auto& is_match) {
-      return FilteredWalk(over, rule, is_match, reach, scratch.list, scratch).run(seed, ef) &&
-             then(over, rule, is_match);
+      if (!FilteredWalk(over, rule, is_match, reach, scratch.list, scratch).run(seed, ef)) {
+        return false;
+      }
+      if (by_codes) {
+        rescore(searcher_.vectors_, searcher_.kernels_, queries_.vector(i), params_, scratch);
+      }
+      return then(over, rule, is_match);
     };
     return all_live(set) ? run(MatchingIds(set.bits()))
                          : run(LivingMatches(set.bits(), graph.tombstones(), live.size));
@@ -350,7 +360,8 @@ SearchCounts Searcher::range(MatrixView<const float> queries, const core::RangeR
     together.answer_range(rule, hits, scratch);
     for (std::size_t i = 0; i < hits.size(); ++i) found[numbers[i]] = hits[i].take();
   };
-  return in_blocks(queries, {rule.width(), rule.width()}, filters, pool, without, with);
+  return in_blocks(queries, {.k = rule.width(), .ef = rule.width(), .use_codes = false}, filters,
+                   pool, without, with);
 }
 
 SearchCounts Searcher::grouped(MatrixView<const float> queries, const SearchParams& params,

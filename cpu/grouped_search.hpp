@@ -49,7 +49,8 @@ bool pick_groups(const SearchParams& params, const Search& search, const Vectors
   const auto search = [&](std::uint32_t ef) {
     fill_beside_seals(graph, [&](auto live) {
       picker.begin(groups_in(graph, live, set));
-      return fill_with_living(graph, live, vectors, kernels, vector, {ef, ef}, scratch);
+      return fill_with_living(graph, live, vectors, kernels, vector,
+                              {.k = ef, .ef = ef, .use_codes = false}, scratch);
     });
     return true;
   };

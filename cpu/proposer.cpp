@@ -5,6 +5,7 @@
 
 #include "common/base/stopwatch.hpp"
 #include "cpu/living_ids.hpp"
+#include "cpu/rescore.hpp"
 
 namespace concord::cpu {
 
@@ -18,6 +19,7 @@ CpuProposer::CpuProposer(const core::Contents& contents, const MetricKernels& ke
       vectors_(contents.vectors),
       kernels_(kernels),
       scorer_(vectors_, kernels),
+      walk_(scorer_),
       pool_(pool),
       stats_(stats),
       codes_(codes),
@@ -45,11 +47,20 @@ void CpuProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
 
 void CpuProposer::prepare_workers() {
   scorer_ = Scorer(vectors_, kernels_);
-  if (!scorer_.widens()) return;
+  walk_ = walks_by_codes() ? Scorer::of_codes(vectors_, kernels_) : scorer_;
   for (Worker& worker : workers_) {
-    worker.scratch.query.resize(vectors_.stride());
-    worker.widened.resize(kNodesAtOnce * vectors_.stride());
+    if (walks_by_codes()) worker.code.resize(vectors_.codes().query_bytes());
+    if (scorer_.widens() || walks_by_codes()) worker.scratch.query.resize(vectors_.stride());
+    if (scorer_.widens()) worker.widened.resize(kNodesAtOnce * vectors_.stride());
   }
+}
+
+void CpuProposer::begin_node(NodeId node, Worker& worker) const {
+  float* const buffer = worker.scratch.query.data();
+  worker.query = scorer_.as_query(node, buffer);
+  worker.walk_query = walks_by_codes()
+                          ? walk_.as_query(vectors_.read(node, buffer), worker.code.data())
+                          : worker.query;
 }
 
 void CpuProposer::prepare_codes(NodeId begin, NodeId end) {
@@ -89,13 +100,16 @@ void CpuProposer::propose_above(const Task& task, core::ProposalBatch& batch,
                                 Worker& worker) const {
   const std::uint32_t level = graph_.level(task.node);
   const bool has_sealed = task.version.entry.node != core::kNoNode;
-  worker.query = scorer_.as_query(task.node, worker.scratch.query.data());
+  begin_node(task.node, worker);
   Key from = has_sealed ? descend(task, worker) : core::kWorstKey;
   for (std::uint32_t layer = level + 1; layer-- > 0;) {
     worker.scratch.list.reset(graph_.params().ef_construction);
     if (has_sealed && layer <= task.version.entry.level) {
       search_layer(task, layer, from, worker);
       if (worker.scratch.list.size() > 0) from = worker.scratch.list.key(0);
+      if (walks_by_codes()) {
+        rescore(scorer_, worker.query, graph_.params().ef_construction, worker.scratch);
+      }
     }
     if (layer == 0) return;
     merge_tail(task, layer, worker);
@@ -107,16 +121,16 @@ void CpuProposer::propose_above(const Task& task, core::ProposalBatch& batch,
 Key CpuProposer::descend(const Task& task, Worker& worker) const {
   const Stopwatch watch(worker.stats.descent.seconds);
   ++worker.stats.descent.count;
-  const Query& query = worker.query;
+  const Query& query = worker.walk_query;
   float distance;
-  scorer_.score(query, &task.version.entry.node, 1, &distance);
+  walk_.score(query, &task.version.entry.node, 1, &distance);
   ++worker.scratch.counts.distances;
   Key closest = core::make_key(distance, task.version.entry.node);
   for (std::uint32_t layer = task.version.entry.level; layer > graph_.level(task.node); --layer) {
     const auto visit_links = [&](NodeId node, const auto& visit) {
       graph_.visit_sealed(task.version, node, layer, visit);
     };
-    closest = greedy_descent(scorer_, query, closest, visit_links, worker.scratch);
+    closest = greedy_descent(walk_, query, closest, visit_links, worker.scratch);
   }
   return closest;
 }
@@ -127,13 +141,16 @@ void CpuProposer::search_layer(const Task& task, std::uint32_t layer, Key from,
   ++worker.stats.beam_search.count;
   const std::uint32_t ef = graph_.params().ef_construction;
   if (graph_.tombstones_linked() == 0) {
-    return search_layer(task.version, layer, from, ef, core::AllIds{}, worker);
+    return search_layer(walk_, worker.walk_query, task.version, layer, from, ef, core::AllIds{},
+                        worker);
   }
-  search_layer(task.version, layer, from, ef, LivingIds(graph_, task.node + 1), worker);
+  search_layer(walk_, worker.walk_query, task.version, layer, from, ef,
+               LivingIds(graph_, task.node + 1), worker);
 }
 
 template <class Accept>
-void CpuProposer::search_layer(const core::SealedVersion& version, std::uint32_t layer, Key from,
+void CpuProposer::search_layer(const Scorer& scorer, const Query& query,
+                               const core::SealedVersion& version, std::uint32_t layer, Key from,
                                std::uint32_t ef, const Accept& accept, Worker& worker) const {
   const auto visit_links = [&](NodeId node, const auto& visit) {
     graph_.visit_sealed(version, node, layer, visit);
@@ -141,7 +158,7 @@ void CpuProposer::search_layer(const core::SealedVersion& version, std::uint32_t
   const auto prefetch_links = [&](NodeId node) {
     graph_.table_of(layer).prefetch(graph_.list(node, layer));
   };
-  beam_search(scorer_, worker.query, from, ef, visit_links, prefetch_links, core::UnlimitedReach{},
+  beam_search(scorer, query, from, ef, visit_links, prefetch_links, core::UnlimitedReach{},
               accept, worker.scratch);
 }
 
@@ -374,7 +391,7 @@ std::span<const NodeId> CpuProposer::propose_again(std::span<const core::ListNam
       float distance;
       scorer_.score(worker.query, &node, 1, &distance);
       ++worker.scratch.counts.distances;
-      search_layer(version, layer, core::make_key(distance, node), kWidth,
+      search_layer(scorer_, worker.query, version, layer, core::make_key(distance, node), kWidth,
                    OtherLivingIds(graph_, version.end, node), worker);
       select_neighbors(worker.scratch.list, &again_[i * M], worker);
     }

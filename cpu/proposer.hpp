@@ -40,7 +40,9 @@ class CpuProposer final : public core::RepairingProposer {
 
   struct Worker {
     Scratch scratch;
-    Query query{};  ///< the node that proposals are sought for
+    Query query{};         ///< the node that proposals are sought for
+    Query walk_query{};    ///< the same, as walk_ takes it
+    std::vector<std::uint8_t> code;  ///< of the node, where there are codes
     std::vector<float> widened;
     std::array<CandidateList, kNodesAtOnce> lists;  ///< of layer 0, a node each
     std::array<float, kNodesAtOnce * kTailRows> tail_distances;
@@ -78,8 +80,9 @@ class CpuProposer final : public core::RepairingProposer {
   [[nodiscard]] core::Key descend(const Task& task, Worker& worker) const;
   void search_layer(const Task& task, std::uint32_t layer, core::Key from, Worker& worker) const;
   template <class Accept>
-  void search_layer(const core::SealedVersion& version, std::uint32_t layer, core::Key from,
-                    std::uint32_t ef, const Accept& accept, Worker& worker) const;
+  void search_layer(const Scorer& scorer, const Query& query, const core::SealedVersion& version,
+                    std::uint32_t layer, core::Key from, std::uint32_t ef, const Accept& accept,
+                    Worker& worker) const;
   void merge_tail(const Task& task, std::uint32_t layer, Worker& worker) const;
   /// For layer 0 of all tasks.
   void merge_tails(const Tasks& tasks, Worker& worker) const;
@@ -98,6 +101,8 @@ class CpuProposer final : public core::RepairingProposer {
                   Worker& worker) const;
   /// For the rows as the store keeps them now.
   void prepare_workers();
+  [[nodiscard]] bool walks_by_codes() const noexcept { return vectors_.codes().is_used(); }
+  void begin_node(core::NodeId node, Worker& worker) const;
   /// Has codes made for nodes [begin, end), if there are to be any.
   void prepare_codes(core::NodeId begin, core::NodeId end);
   void collect_stats();
@@ -106,6 +111,7 @@ class CpuProposer final : public core::RepairingProposer {
   const core::VectorStore& vectors_;
   const MetricKernels& kernels_;
   Scorer scorer_;
+  Scorer walk_;  ///< descents and walks score by it: scorer_, or by codes
   core::ThreadPool& pool_;
   BuildStats& stats_;
   TailCodes* codes_;

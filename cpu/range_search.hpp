@@ -64,8 +64,9 @@ bool collect_range_in_graph(const core::Graph& graph, View live, const Scorer& s
   bool is_found = false;
   fill_beside_seals(graph, [&](auto live) {
     hits.clear();
-    const bool enough = fill_with_living(graph, live, vectors, kernels, vector,
-                                         {rule.width(), rule.width()}, scratch);
+    const bool enough =
+        fill_with_living(graph, live, vectors, kernels, vector,
+                         {.k = rule.width(), .ef = rule.width(), .use_codes = false}, scratch);
     const Scorer scorer(vectors, kernels);  // after the view, so that it has all vectors of it
     const Query query = scorer.as_query(vector, scratch.query_bytes.data());
     is_found = collect_range_in_graph(graph, live, scorer, query, rule, hits, scratch);

@@ -1,4 +1,5 @@
-// Distances of a query to stored vectors, under the index's metric and as the store keeps them.
+// Distances of a query to stored vectors, under the index's metric and as the store keeps them; or
+// estimates of them, from the store's codes.
 // Thread-safety: const; made anew after the store was written, which may change how it keeps rows,
 // and for each search by one who has entered the store's ReaderGate.
 #pragma once
@@ -18,7 +19,7 @@ namespace concord::cpu {
 /// A vector that distances are measured from, in the form that is quickest to compare with the
 /// rows.
 struct Query {
-  const void* vector;  ///< [stride]: floats, or bytes as the rows are
+  const void* vector;  ///< [stride]: floats, or bytes as the rows are; or a query's code
   const RowKernels* kernels;
 };
 
@@ -26,6 +27,14 @@ class Scorer {
  public:
   Scorer(const core::VectorStore& vectors, const MetricKernels& kernels)
       : Scorer(vectors, vectors.rows(), kernels) {}
+  /// Gives estimates in the place of distances. REQUIRES that the store has codes.
+  static Scorer of_codes(const core::VectorStore& vectors, const MetricKernels& kernels) {
+    Scorer scorer(vectors, kernels);
+    scorer.base_ = reinterpret_cast<const char*>(vectors.codes().rows());
+    scorer.stride_ = scorer.row_bytes_ = vectors.codes().row_bytes();
+    scorer.of_codes_ = &kernels.codes;
+    return scorer;
+  }
 
   void score(const Query& query, const core::NodeId* ids, std::size_t n, float* out) const {
     query.kernels->ids(query.vector, base_, stride_, ids, n, out);
@@ -52,13 +61,22 @@ class Scorer {
   [[nodiscard]] bool widens() const noexcept {
     return of_bytes_ == nullptr && element_ != core::Element::f32;
   }
-  /// Any vector in its stored form ([stride]) as a query: itself, or as bytes in `buffer`
-  /// ([stride]).
+  /// Any vector in its stored form ([stride]) as a query: itself, or as bytes or as a code in
+  /// `buffer` ([query_bytes()]).
   [[nodiscard]] Query as_query(const float* vector, std::uint8_t* buffer) const noexcept {
+    if (of_codes_ != nullptr) {
+      vectors_->codes().encode_query(vector, buffer);
+      return {buffer, of_codes_};
+    }
     if (of_bytes_ != nullptr && core::narrow(vector, stride_, element_, buffer)) {
       return {buffer, of_bytes_};
     }
     return {vector, of_floats_};
+  }
+  /// Room that a query needs in a buffer, in whatever form.
+  static std::size_t query_bytes(const core::VectorStore& vectors) noexcept {
+    const core::CodeStore& codes = vectors.codes();
+    return std::max<std::size_t>(vectors.stride(), codes.is_used() ? codes.query_bytes() : 0);
   }
   /// Begins to fetch a vector that will be scored soon. Its beginning: the hardware follows up, and
   /// more requests than the processor can keep under way would be waited for.
@@ -93,6 +111,7 @@ class Scorer {
   core::Element element_;
   const RowKernels* of_floats_ = nullptr;  ///< for queries of floats
   const RowKernels* of_bytes_ = nullptr;   ///< for queries of bytes, where they may be
+  const RowKernels* of_codes_ = nullptr;   ///< null where it gives distances
 };
 
 }  // namespace concord::cpu

@@ -24,7 +24,7 @@ class Searcher::Lease {
     }
     if (!scratch_) scratch_ = std::make_unique<Scratch>();
     scratch_->query.resize(searcher.vectors_.stride());
-    scratch_->query_bytes.resize(searcher.vectors_.stride());
+    scratch_->query_bytes.resize(Scorer::query_bytes(searcher.vectors_));
     scratch_->counts = {};
   }
   ~Lease() {
@@ -59,18 +59,20 @@ SearchCounts for_each_query(const Searcher& searcher, std::size_t n, std::size_t
                             core::ThreadPool& pool, const Body& body) {
   std::atomic<std::uint64_t> distances{0};
   std::atomic<std::uint64_t> hops{0};
+  std::atomic<std::uint64_t> rescored{0};
   const auto run = [&](unsigned, std::size_t first, std::size_t last) {
     const Lease lease(searcher);
     body(first, last, *lease);
     distances += (*lease).counts.distances;
     hops += (*lease).counts.hops;
+    rescored += (*lease).counts.rescored;
   };
   if (n <= chunk) {
     if (n > 0) run(0, 0, n);
   } else {
     pool.parallel_for(n, chunk, run);
   }
-  return {distances, hops};
+  return {distances, hops, rescored};
 }
 
 }  // namespace concord::cpu

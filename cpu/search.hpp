@@ -7,8 +7,10 @@
 #include <concord/params.hpp>
 
 #include "common/graph/graph.hpp"
+#include "common/search/rescored.hpp"
 #include "cpu/beam_search.hpp"
 #include "cpu/living_ids.hpp"
+#include "cpu/rescore.hpp"
 
 namespace concord::cpu {
 
@@ -43,6 +45,25 @@ void search_base(const core::Graph& graph, View live, const Scorer& scorer, cons
   beam_search(scorer, query, from, ef, visit_links, prefetch_links, reach, accept, scratch);
 }
 
+/// Whether a walk computes estimates in the place of distances.
+inline bool walks_by_codes(const core::VectorStore& vectors, const SearchParams& params) noexcept {
+  return params.use_codes && vectors.codes().is_used();
+}
+/// What a walk scores by.
+inline Scorer walked(const core::VectorStore& vectors, const MetricKernels& kernels,
+                     const SearchParams& params) {
+  return walks_by_codes(vectors, params) ? Scorer::of_codes(vectors, kernels)
+                                         : Scorer(vectors, kernels);
+}
+/// Gives what a walk by codes has found for a vector in its stored form its distances. Overwrites
+/// scratch.query_bytes.
+inline void rescore(const core::VectorStore& vectors, const MetricKernels& kernels,
+                    const float* vector, const SearchParams& params, Scratch& scratch) {
+  const Scorer scorer(vectors, kernels);
+  rescore(scorer, scorer.as_query(vector, scratch.query_bytes.data()), core::rescored(params),
+          scratch);
+}
+
 /// Fills scratch.list with ids of the view. False if it has fewer candidates than a search of a
 /// graph at rest finds, of which `accepted` are accepted.
 template <class View, class Accept>
@@ -50,7 +71,7 @@ bool fill_list(const core::Graph& graph, View live, const core::VectorStore& vec
                const MetricKernels& kernels, const float* vector, const SearchParams& params,
                const Accept& accept, core::NodeId accepted, Scratch& scratch) {
   const std::uint32_t ef = std::max(params.ef, params.k);
-  const Scorer scorer(vectors, kernels);  // after the view, so that it has all vectors of it
+  const Scorer scorer = walked(vectors, kernels, params);  // after the view, so it has all vectors
   const Query query = scorer.as_query(vector, scratch.query_bytes.data());
   if (live.entry.node == core::kNoNode || params.k == 0) {
     scratch.list.reset(1);
@@ -64,7 +85,9 @@ bool fill_list(const core::Graph& graph, View live, const core::VectorStore& vec
   } else {
     search_base(graph, live, scorer, query, closest, ef, reach, accept, scratch);
   }
-  return scratch.list.size() >= std::min(is_unlimited ? ef : params.k, accepted);
+  const bool is_enough = scratch.list.size() >= std::min(is_unlimited ? ef : params.k, accepted);
+  if (walks_by_codes(vectors, params)) rescore(vectors, kernels, vector, params, scratch);
+  return is_enough;
 }
 
 /// Repeats fill(view), which fills a list, until no seal has spoilt it. A search that passes lists

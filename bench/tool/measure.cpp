@@ -109,13 +109,14 @@ double best_rate(std::size_t queries, const std::function<void()>& pass) {
 
 SearchPoint measure_quality(const Index& index, const FloatMatrix& queries, const Judge& judge,
                             const SearchParams& search) {
-  const std::uint64_t before = index.stats().search.distances;
+  const SearchStats before = index.stats().search;
   const SearchResult result = index.search(queries.view(), search);
-  const std::uint64_t distances = index.stats().search.distances - before;
+  const SearchStats after = index.stats().search;
+  const auto n = static_cast<double>(std::max<std::size_t>(queries.rows, 1));
   SearchPoint point{.ef = search.ef, .slack = search.slack};
   point.recall = judge.recall(result.labels, result.k, result.counts);
-  point.distances_per_query =
-      static_cast<double>(distances) / static_cast<double>(std::max<std::size_t>(queries.rows, 1));
+  point.distances_per_query = static_cast<double>(after.distances - before.distances) / n;
+  point.rescored_per_query = static_cast<double>(after.rescored - before.rescored) / n;
   return point;
 }
 
@@ -145,7 +146,7 @@ std::vector<SearchPoint> sweep(Index& index, const FloatMatrix& queries, const J
   std::vector<SearchPoint> points;
   for (const float slack : options.slacks) {
     for (const std::uint32_t ef : options.efs) {
-      const SearchParams params{options.k, ef, slack};
+      const SearchParams params{options.k, ef, slack, options.rescore};
       points.push_back(search_point(index, queries, judge, params, runtime));
       bar.update(points.size());
     }

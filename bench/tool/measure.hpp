@@ -54,12 +54,14 @@ struct SearchPoint {
   double qps = 0;                ///< with the threads of the run
   double qps_single_thread = 0;  ///< equal to qps if the run has one thread
   double distances_per_query = 0;
+  double rescored_per_query = 0;  ///< 0 without codes
 };
 
 struct SweepOptions {
   std::uint32_t k = 10;
   std::vector<std::uint32_t> efs;
   std::vector<float> slacks;
+  std::uint32_t rescore = 0;
 };
 
 /// The point of `search` without its rates: recall, and distances per query.

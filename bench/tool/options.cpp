@@ -95,6 +95,12 @@ void add_param_options(CLI::App& app, Options& options) {
   app.add_option("--epoch-limit", options.params.epoch_limit,
                  "maximum number of vectors of an epoch")
       ->capture_default_str();
+  app.add_option_function<std::string>(
+         "--codes",
+         [&options](const std::string& value) { options.params.codes = codes_from_string(value); },
+         "codes from which distances are estimated: none or sq8")
+      ->default_str("none")
+      ->check(CLI::IsMember({"none", "sq8"}));
 }
 
 void add_runtime_options(CLI::App& app, Options& options) {
@@ -132,6 +138,13 @@ void add_slack_option(CLI::App& app, Options& options) {
                  "e.g. 0.02,0.05,0.1; each value runs with each ef; inf turns slack off")
       ->delimiter(',')
       ->check(CLI::Range(0.0F, std::numeric_limits<float>::infinity()));
+}
+
+void add_rescore_option(CLI::App& app, Options& options) {
+  const OptionGroup group(app, "Search");
+  app.add_option("--rescore", options.rescore,
+                 "with codes: candidates that get exact distances (default: max(2k, k + 10))")
+      ->check(CLI::Range(1, 65536));
 }
 
 void add_batch_options(CLI::App& app, Options& options) {

@@ -25,6 +25,7 @@ struct Options {
   std::uint32_t k = 10;
   std::vector<std::uint32_t> efs{10, 20, 40, 80, 160, 320};
   std::vector<float> slacks{std::numeric_limits<float>::infinity()};  ///< each with each ef
+  std::uint32_t rescore = 0;  ///< as in SearchParams
   std::vector<std::size_t> batches;        ///< empty: sweep over ef, all queries in one call
   std::vector<std::string> batch_devices;  ///< empty: runtime.device
   std::filesystem::path index;
@@ -45,6 +46,7 @@ void add_param_options(CLI::App& app, Options& options);
 void add_runtime_options(CLI::App& app, Options& options);
 void add_search_options(CLI::App& app, Options& options);
 void add_slack_option(CLI::App& app, Options& options);
+void add_rescore_option(CLI::App& app, Options& options);
 void add_batch_options(CLI::App& app, Options& options);
 void add_index_option(CLI::App& app, Options& options);
 void add_json_option(CLI::App& app, Options& options);

@@ -73,7 +73,8 @@ Json parameters_json(const IndexParams& params) {
           {"M", params.M},
           {"ef_construction", params.ef_construction},
           {"seed", params.seed},
-          {"epoch_limit", params.epoch_limit}};
+          {"epoch_limit", params.epoch_limit},
+          {"codes", to_string(params.codes)}};
 }
 
 Json data_json(const DataSet& data, std::size_t indexed) {
@@ -142,6 +143,9 @@ Json search_json(const std::vector<SearchPoint>& points) {
                     {"qps", point.qps},
                     {"qps_single_thread", point.qps_single_thread},
                     {"distances_per_query", point.distances_per_query}});
+    if (point.rescored_per_query > 0) {
+      list.back()["rescored_per_query"] = point.rescored_per_query;
+    }
     if (!std::isinf(point.slack)) list.back()["slack"] = point.slack;
   }
   return list;

@@ -15,6 +15,14 @@ void check_range(const char* name, std::uint64_t value, std::uint64_t low, std::
                                                 std::to_string(high));
 }
 
+std::string lower_case(std::string_view name) {
+  std::string lower(name);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c;
+  });
+  return lower;
+}
+
 }  // namespace
 
 const char* to_string(Metric metric) noexcept {
@@ -30,10 +38,7 @@ const char* to_string(Metric metric) noexcept {
 }
 
 Metric metric_from_string(std::string_view name) {
-  std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c;
-  });
+  const std::string lower = lower_case(name);
   const auto is_any_of = [&](std::initializer_list<std::string_view> names) {
     return std::find(names.begin(), names.end(), lower) != names.end();
   };
@@ -49,12 +54,33 @@ Metric metric_from_string(std::string_view name) {
                   "cos, angular), in upper or lower case");
 }
 
+const char* to_string(Codes codes) noexcept {
+  switch (codes) {
+    case Codes::none:
+      return "none";
+    case Codes::sq8:
+      return "sq8";
+  }
+  return "unknown";
+}
+
+Codes codes_from_string(std::string_view name) {
+  const std::string lower = lower_case(name);
+  for (const Codes codes : {Codes::none, Codes::sq8}) {
+    if (lower == to_string(codes)) return codes;
+  }
+  throw Error(ErrorCode::invalid_parameter,
+              "codes '" + std::string(name) +
+                  "' are unknown; allowed are none and sq8, in upper or lower case");
+}
+
 void IndexParams::validate() const {
   check_range("dimension", dimension, 1, 65536);
   check_range("metric", static_cast<std::uint32_t>(metric), 0, 2);
   check_range("M", M, 2, 64);
   check_range("ef_construction", ef_construction, 1, 1024);
   check_range("epoch_limit", epoch_limit, 1, 65536);
+  check_range("codes", static_cast<std::uint32_t>(codes), 0, 1);
 }
 
 }  // namespace concord

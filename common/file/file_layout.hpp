@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "common/base/metric_word.hpp"
+
 namespace concord::core::file {
 
 inline constexpr std::array<char, 8> kMagic = {'C', 'O', 'N', 'C', 'O', 'R', 'D', '\n'};
@@ -50,7 +52,7 @@ struct Header {
   std::uint32_t version;
   std::uint32_t section_count;
   std::uint32_t dimension;
-  std::uint32_t metric;
+  std::uint32_t metric;  ///< and codes (common/base/metric_word.hpp)
   std::uint32_t M;
   std::uint32_t ef_construction;
   std::uint64_t seed;
@@ -94,11 +96,12 @@ template <class AnyHeader>
 IndexParams params_of(const AnyHeader& header) {
   IndexParams params;
   params.dimension = header.dimension;
-  params.metric = static_cast<Metric>(header.metric);
+  params.metric = metric_of(header.metric);
   params.M = header.M;
   params.ef_construction = header.ef_construction;
   params.seed = header.seed;
   params.epoch_limit = header.epoch_limit;
+  params.codes = codes_of(header.metric);
   return params;
 }
 

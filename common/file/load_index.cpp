@@ -66,6 +66,7 @@ class Reader {
     map_lists(target.contents.graph.base(), kBaseLists);
     map_lists(target.contents.graph.upper(), kUpperLists);
     target.contents.vectors.map(file_, sections_[kVectors].offset, element(), header_.n);
+    target.contents.vectors.make_codes(target.pool);
     target.contents.labels.map(mapped<std::uint64_t>(kLabels));
     restore(target.contents.graph);
   }
@@ -278,6 +279,7 @@ class Reader {
     read_section(kVectors, vectors.begin_import(element(), header_.n));
     check_vectors(vectors, pool);
     if (header_.version == 1) vectors.narrow();
+    vectors.make_codes(pool);
   }
   void check_vectors(const VectorStore& vectors, ThreadPool& pool) const {
     for_each_node(pool, [&](NodeId i) {

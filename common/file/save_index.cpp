@@ -186,7 +186,7 @@ class Writer {
     header_.version = state.epoch ? kVersion : kVersionAlive;
     header_.section_count = sections_of(header_.version);
     header_.dimension = p.dimension;
-    header_.metric = static_cast<std::uint32_t>(p.metric);
+    header_.metric = metric_word(p);
     header_.M = p.M;
     header_.ef_construction = p.ef_construction;
     header_.seed = p.seed;

@@ -79,9 +79,13 @@ class DeviceSlot {
   void take(cuda::OpenedDevice opened);
   void keep(bool kept) noexcept;
   [[nodiscard]] std::string reason() const;
-  /// False once retire() was called, and for a file in which a vector died.
+  /// False once retire() was called, for a file in which a vector died, and for codes.
   [[nodiscard]] bool knows_the_graph() const noexcept {
-    return !retired_ && contents_.graph.removals() == 0;
+    return !retired_ && contents_.graph.removals() == 0 && !walks_by_codes();
+  }
+
+  [[nodiscard]] bool walks_by_codes() const noexcept {
+    return contents_.graph.params().codes != Codes::none;
   }
 
   const core::Contents& contents_;

@@ -17,7 +17,7 @@ cpu::SearchCounts device_or_cpu(DeviceSlot& slot, cuda::Backend* device, Deferre
   if (device != nullptr) {
     try {
       const std::optional<cuda::Counters> work = on_device(*device);
-      if (work) return {work->distances, work->hops};
+      if (work) return {work->distances, work->hops, 0};
     } catch (const Error& error) {
       if (error.code() == ErrorCode::invalid_vector) throw;
       slot.give_up(error, log);

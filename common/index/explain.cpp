@@ -88,7 +88,7 @@ class Index::Impl::Explainer {
     std::vector<core::Key> keys(k_);
     std::uint32_t count = 0;
     const MatrixView<const float> rows(query_, 1, impl_.contents.graph.params().dimension);
-    const SearchParams params{.k = k_, .ef = ef};
+    const SearchParams params{.k = k_, .ef = ef, .use_codes = false};
     if (set_ == nullptr) {
       impl_.searcher.search(rows, params, keys.data(), &count, *impl_.pool);
     } else {

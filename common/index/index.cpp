@@ -269,7 +269,8 @@ Stats Index::stats() const {
   stats.threads = impl_->pool->size();
   stats.build = impl_->build;
   if (impl_->journal) stats.journal = impl_->journal->stats();
-  stats.search = {impl_->queries, impl_->search_distances, impl_->search_hops};
+  stats.search = {impl_->queries, impl_->search_distances, impl_->search_hops,
+                  impl_->search_rescored};
   stats.device = impl_->device.stats();
   for (core::NodeId node = 0; node < graph.size(); ++node) {
     if (graph.tombstones().is_unlinked(node)) continue;

@@ -160,6 +160,7 @@ struct Index::Impl {
   mutable std::atomic<std::uint64_t> queries{0};
   mutable std::atomic<std::uint64_t> search_distances{0};
   mutable std::atomic<std::uint64_t> search_hops{0};
+  mutable std::atomic<std::uint64_t> search_rescored{0};
 };
 
 }  // namespace concord

@@ -36,6 +36,7 @@ void check_runtime(const RuntimeOptions& options) {
 void check_search(const SearchParams& params, Metric metric) {
   check_search_width("k", params.k, 0);
   check_search_width("ef", params.ef, 1);
+  check_search_width("rescore", params.rescore, 0);
   check_not_negative("slack", params.slack);
   if (metric == Metric::inner_product && !std::isinf(params.slack)) {
     throw Error(ErrorCode::invalid_parameter,

@@ -286,6 +286,7 @@ void Index::Impl::count(std::size_t n, const cpu::SearchCounts& work) const {
   queries += n;
   search_distances += work.distances;
   search_hops += work.hops;
+  search_rescored += work.rescored;
 }
 
 bool IndexAccess::has_device(const Index& index, bool worth_it) {

@@ -151,7 +151,7 @@ JournalHeader make_header(const IndexParams& params, const OperationCounts& base
   JournalHeader header{kJournalMagic,
                        kJournalVersion,
                        params.dimension,
-                       static_cast<std::uint32_t>(params.metric),
+                       metric_word(params),
                        params.M,
                        params.ef_construction,
                        params.epoch_limit,

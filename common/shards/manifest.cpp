@@ -109,7 +109,7 @@ void write_manifest(const std::filesystem::path& folder, const Manifest& manifes
                       manifest.shards.shards,
                       manifest.shards.block,
                       p.dimension,
-                      static_cast<std::uint32_t>(p.metric),
+                      metric_word(p),
                       p.M,
                       p.ef_construction,
                       p.epoch_limit,

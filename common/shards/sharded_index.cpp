@@ -264,6 +264,7 @@ Stats ShardedIndex::stats() const {
     add_to(all.build, stats.build);
     all.search.distances += stats.search.distances;
     all.search.hops += stats.search.hops;
+    all.search.rescored += stats.search.rescored;
     add_to(all.device, stats.device);
     add_to(all.journal, stats.journal);
     add_to(all.level_histogram, stats.level_histogram);

@@ -18,19 +18,19 @@ double squared_norm(const float* vector, std::uint32_t dimension) noexcept {
   return sum;
 }
 
-// True only where squared_norm is at most kMaxSquaredNorm, and quick to tell of nearly all vectors:
-// the squares of 65,536 such elements, as many as a vector may have, sum up to less than 1e35.
+// True only where squared_norm is below the largest allowed, and quick to tell of nearly all vectors:
+// the squares of 65,536 such elements, as many as a vector may have, sum up to less than 1e32.
 bool is_small(const float* vector, std::uint32_t dimension) noexcept {
-  constexpr float kSmall = 1e15F;
-  static_assert(1e35 < kMaxSquaredNorm);
+  constexpr float kSmall = 3e13F;
+  static_assert(double{kSmall} * double{kSmall} * 65536 < kMaxCodedSquaredNorm);
   std::uint32_t large = 0;  // no branch, so that several elements are compared at once
   for (std::uint32_t e = 0; e < dimension; ++e) large |= std::abs(vector[e]) <= kSmall ? 0 : 1;
   return large == 0;
 }
 
-bool is_allowed_norm(double squared_norm, Metric metric) noexcept {
+bool is_allowed_norm(double squared_norm, const VectorForm& form) noexcept {
   return std::isfinite(squared_norm) &&
-         (metric == Metric::cosine || squared_norm <= kMaxSquaredNorm);
+         (form.metric == Metric::cosine || squared_norm <= form.most_squared);
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ void check_shape(const VectorForm& form, const MatrixView<const float>& matrix, 
 }
 
 bool is_allowed(const VectorForm& form, const float* vector) noexcept {
-  return is_allowed_norm(squared_norm(vector, form.dimension), form.metric);
+  return is_allowed_norm(squared_norm(vector, form.dimension), form);
 }
 
 bool is_large_enough(const VectorForm& form, const float* vector) noexcept {
@@ -68,7 +68,7 @@ bool try_prepare(const VectorForm& form, const float* vector, float* out) noexce
   // Nearly all vectors are small, and the sum of the squares waits for each addition in turn.
   const bool needs_norm = form.metric == Metric::cosine || !is_small(vector, form.dimension);
   const double norm = needs_norm ? squared_norm(vector, form.dimension) : 0;
-  if (!is_allowed_norm(norm, form.metric)) return false;
+  if (!is_allowed_norm(norm, form)) return false;
   if (form.metric == Metric::cosine) {
     const double scale = norm > 0 ? 1 / std::sqrt(norm) : 0;
     for (std::uint32_t e = 0; e < form.dimension; ++e) {
@@ -97,12 +97,12 @@ void refuse_vector(const VectorForm& form, const float* vector, const char* what
                     " and is not zero, so that distances underflow float; scale the data up");
   }
   throw Error(ErrorCode::invalid_vector,
-              name + " has a squared norm above " + text_of(static_cast<float>(kMaxSquaredNorm)) +
+              name + " has a squared norm above " + text_of(static_cast<float>(form.most_squared)) +
                   ", beyond which distances overflow float; scale the data down");
 }
 
 bool is_stored_form(const VectorForm& form, const float* row) noexcept {
-  return (is_small(row, form.dimension) || squared_norm(row, form.dimension) <= kMaxSquaredNorm) &&
+  return (is_small(row, form.dimension) || squared_norm(row, form.dimension) <= form.most_squared) &&
          std::all_of(row + form.dimension, row + form.stride,
                      [](float x) { return std::bit_cast<std::uint32_t>(x) == 0; });
 }

@@ -13,6 +13,7 @@
 
 #include "common/base/exact_math.hpp"
 #include "common/store/element.hpp"
+#include "common/store/scalar_code.hpp"
 
 namespace concord::core {
 
@@ -27,11 +28,15 @@ inline constexpr double kMinSquaredNorm = 1e-30;
 /// The properties that all vectors of an index share.
 struct VectorForm {
   explicit VectorForm(const IndexParams& params)
-      : dimension(params.dimension), stride(stride_of(params.dimension)), metric(params.metric) {}
+      : dimension(params.dimension),
+        stride(stride_of(params.dimension)),
+        metric(params.metric),
+        most_squared(params.codes == Codes::none ? kMaxSquaredNorm : kMaxCodedSquaredNorm) {}
 
   std::uint32_t dimension;
   std::uint32_t stride;
   Metric metric;
+  double most_squared;  ///< largest squared norm of a vector; without meaning for cosine
 };
 
 /// Throws Error(dimension_mismatch) unless the matrix has the index's dimension and its rows can be

@@ -19,7 +19,7 @@ constexpr std::size_t kRowsAtOnce = 256;
 }  // namespace
 
 VectorStore::VectorStore(const IndexParams& params, const ReaderGate* gate)
-    : form_(params), gate_(gate) {
+    : form_(params), gate_(gate), codes_(params) {
   publish(first_element(params.metric));
 }
 
@@ -29,15 +29,24 @@ void VectorStore::publish(Element element) noexcept {
 
 void VectorStore::resize(std::size_t rows) {
   memory_.resize(rows * row_bytes());
+  codes_.resize(rows);
   size_ = rows;
   publish(element());
-  if (gate_ == nullptr || gate_->is_empty()) memory_.free_left();
+  if (gate_ != nullptr && !gate_->is_empty()) return;
+  memory_.free_left();
+  codes_.free_left();
 }
 
 // ---------------------------------------------------------------------------------------- writing
 
 void VectorStore::write(std::size_t first, MatrixView<const float> vectors, ThreadPool& pool,
                         std::size_t number) {
+  write_rows(first, vectors, pool, number);
+  make_codes(first, vectors.rows, pool);
+}
+
+void VectorStore::write_rows(std::size_t first, const MatrixView<const float>& vectors,
+                             ThreadPool& pool, std::size_t number) {
   if (element() != Element::f32) {
     if (write_bytes(first, vectors, pool)) return;
     check(vectors, pool, number);  // before all rows change for vectors that are then refused
@@ -51,11 +60,21 @@ void VectorStore::write(std::size_t first, MatrixView<const float> vectors, Thre
 }
 
 void VectorStore::restore(std::size_t first, std::size_t n, const float* rows, ThreadPool& pool) {
-  if (element() != Element::f32) {
-    if (write_bytes(first, {rows, n, dimension(), stride()}, pool)) return;
-    turn_to_floats(first);
+  const bool are_bytes = element() != Element::f32 &&
+                         write_bytes(first, {rows, n, dimension(), stride()}, pool);
+  if (!are_bytes) {
+    if (element() != Element::f32) turn_to_floats(first);
+    std::copy(rows, rows + n * stride(), float_row(first));
   }
-  std::copy(rows, rows + n * stride(), float_row(first));
+  make_codes(first, n, pool);
+}
+
+void VectorStore::make_codes(std::size_t first, std::size_t n, ThreadPool& pool) {
+  if (!codes_.is_used()) return;
+  const StoredRows from = rows();
+  pool.for_each(n, kRowsAtOnce, [&](std::size_t r) {
+    codes_.write(first + r, from.element, row(from, first + r));
+  });
 }
 
 void VectorStore::check(const MatrixView<const float>& vectors, ThreadPool& pool,
@@ -138,6 +157,7 @@ void VectorStore::narrow() {
 }
 
 void VectorStore::map(const File& file, std::uint64_t offset, Element element, std::size_t rows) {
+  codes_.resize(rows);
   memory_ = VirtualArray<std::byte>(file, offset, rows * row_bytes(element));
   size_ = rows;
   publish(element);

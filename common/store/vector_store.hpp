@@ -3,7 +3,8 @@
 // The store keeps rows as bytes for as long as that is exact. Data that was 8-bit before it was
 // float (descriptors, pixels, quantised embeddings) then takes a quarter of the memory and, more
 // important, of the bandwidth. The first vector that bytes cannot hold turns all rows into floats,
-// once. The choice affects no result, because a byte widened to float is the same number.
+// once. The choice affects no result, because a byte widened to float is the same number. Where the
+// parameters ask for codes, each row has one as well (code_store.hpp).
 // Thread-safety: one writer. Readers in the ReaderGate may read rows that were published before,
 // through rows(), while it writes.
 #pragma once
@@ -15,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "common/store/code_store.hpp"
 #include "common/store/element.hpp"
 #include "common/store/ingest.hpp"
 #include "common/system/virtual_array.hpp"
@@ -49,7 +51,8 @@ class VectorStore {
     return stride() * bytes_of(element);
   }
   [[nodiscard]] std::size_t row_bytes() const noexcept { return row_bytes(element()); }
-  [[nodiscard]] std::size_t bytes() const noexcept { return memory_.bytes(); }
+  [[nodiscard]] std::size_t bytes() const noexcept { return memory_.bytes() + codes_.bytes(); }
+  [[nodiscard]] const CodeStore& codes() const noexcept { return codes_; }
 
   /// Row `i` as floats ([stride]): where it is stored, or widened into `buffer`.
   [[nodiscard]] const float* read(std::size_t i, float* buffer) const noexcept {
@@ -91,15 +94,24 @@ class VectorStore {
   /// Row `to` becomes what row `from` is.
   void move(std::size_t from, std::size_t to) noexcept {
     std::copy_n(&memory_[from * row_bytes()], row_bytes(), &memory_[to * row_bytes()]);
+    codes_.move(from, to);
   }
   void clear(std::size_t first, std::size_t last) noexcept {
     memory_.clear(first * row_bytes(), last * row_bytes());
+    codes_.clear(first, last);
   }
-  void give_front_back(std::size_t rows) noexcept { memory_.give_front_back(rows * row_bytes()); }
-  void reuse_front() noexcept { memory_.reuse_front(); }
+  void give_front_back(std::size_t rows) noexcept {
+    memory_.give_front_back(rows * row_bytes());
+    codes_.give_front_back(rows);
+  }
+  void reuse_front() noexcept {
+    memory_.reuse_front();
+    codes_.reuse_front();
+  }
   /// Forgets the rows from `rows` on.
   void shrink(std::size_t rows) noexcept {
     memory_.shrink(rows * row_bytes());
+    codes_.shrink(rows);
     size_ = rows;
   }
 
@@ -132,8 +144,10 @@ class VectorStore {
   /// Keeps all rows as narrowest() says. REQUIRES no readers. Throws Error(out_of_memory).
   void narrow();
   /// Makes an empty store one of `rows` rows of a file, which begin at `offset` as `element`. They
-  /// may only be read. Throws as VirtualMemory.
+  /// may only be read. Throws as VirtualMemory and resize().
   void map(const File& file, std::uint64_t offset, Element element, std::size_t rows);
+  /// Makes the codes of all rows, if there are to be any, which were read or mapped.
+  void make_codes(ThreadPool& pool) { make_codes(0, size_, pool); }
   /// True if row `i` can be the stored form of a vector.
   [[nodiscard]] bool has_stored_form(std::size_t i) const noexcept;
 
@@ -150,6 +164,9 @@ class VectorStore {
   bool write_as(Element element, std::size_t first, const MatrixView<const float>& vectors,
                 ThreadPool& pool);
   [[nodiscard]] bool are_also_i8(std::size_t rows) const noexcept;
+  void write_rows(std::size_t first, const MatrixView<const float>& vectors, ThreadPool& pool,
+                  std::size_t number);
+  void make_codes(std::size_t first, std::size_t n, ThreadPool& pool);
   /// Keeps floats from now on.
   void turn_to_floats(std::size_t rows);
   /// Shows readers the memory as it is now.
@@ -159,6 +176,7 @@ class VectorStore {
   const ReaderGate* gate_;
   std::size_t size_ = 0;
   VirtualArray<std::byte> memory_;
+  CodeStore codes_;
   static constexpr std::uintptr_t kElementBits = 3;  ///< memory is aligned to more
   std::atomic<const std::byte*> stored_;             ///< the rows' address, plus their element
 };

@@ -40,6 +40,7 @@ nb::dict to_dict(const SearchStats& search) {
   d["queries"] = search.queries;
   d["distances"] = search.distances;
   d["hops"] = search.hops;
+  d["rescored"] = search.rescored;
   return d;
 }
 

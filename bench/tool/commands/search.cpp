@@ -92,6 +92,7 @@ void add_search_command(CLI::App& app, Options& options, Command& chosen) {
   add_runtime_options(command, options);
   add_search_options(command, options);
   add_slack_option(command, options);
+  add_rescore_option(command, options);
   add_batch_options(command, options);
   add_json_option(command, options);
   const auto mapped = std::make_shared<bool>(false);

@@ -60,7 +60,8 @@ void search_and_report(Index& index, const DataSet& data, const Judge& judge,
                        const Options& options, Json& document) {
   document["k"] = options.k;
   if (options.batches.empty()) {
-    const SweepOptions sweep_options{options.k, options.efs, options.slacks};
+    const SweepOptions sweep_options{options.k, options.efs, options.slacks,
+                                      options.rescore};
     const auto points = sweep(index, data.queries, judge, sweep_options, options.runtime);
     print_search(points, options.k);
     document["search"] = search_json(points);

@@ -26,6 +26,20 @@ CONCORD_API const char* to_string(Metric metric) noexcept;
 /// and for euclidean, because distances of l2sq are squares.
 CONCORD_API Metric metric_from_string(std::string_view name);
 
+/// Whether each vector has a code as well, from which walks estimate distances.
+enum class Codes : std::uint32_t {
+  none = 0,
+  /// 8 bits for each element, and 12 bytes. A walk reads a quarter of the memory that it reads of
+  /// floats. What it finds gets exact distances: all candidates of a construction, and
+  /// SearchParams::rescore of a search. Source: LVQ of Aguerrebere et al., arXiv 2304.04759.
+  sq8 = 1,
+};
+
+/// The name of codes in Codes; "unknown" for another value.
+CONCORD_API const char* to_string(Codes codes) noexcept;
+/// The codes of that name, in upper or lower case. Throws Error(invalid_parameter) for any other.
+CONCORD_API Codes codes_from_string(std::string_view name);
+
 /// These parameters, the vectors and their order define the graph to the last byte.
 /// Names follow Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using
 /// Hierarchical Navigable Small World graphs" (arXiv 1603.09320).
@@ -38,6 +52,10 @@ struct CONCORD_API IndexParams {
   /// 1 … 65,536: most vectors of an epoch. An epoch is a fixed range of insertion order whose
   /// vectors are proposed against the same older graph. Its seal, at the end, cuts long lists.
   std::uint32_t epoch_limit = 1024;
+  /// With codes the graph is another one, which only the CPU builds and searches. A code takes
+  /// dimension + 12 bytes, rounded up to 16. No vector or query may then have a squared norm
+  /// above 1e32. They are recommended for floats of 100 dimensions and more (docs/compact.md).
+  Codes codes = Codes::none;
 
   /// Throws Error(invalid_parameter), naming the field and its range.
   void validate() const;
@@ -81,6 +99,12 @@ struct SearchParams {
   /// Infinity means that ef alone decides. Inner product does not satisfy the triangle inequality,
   /// so it takes infinity only.
   float slack = std::numeric_limits<float>::infinity();
+  /// 0 … 65,536. In an index with codes, the nearest candidates by estimate whose exact distances
+  /// decide; raised to k and lowered to ef. 0 means max(2k, k + 10). Unused without codes.
+  std::uint32_t rescore = 0;
+  /// Whether the walk uses the codes of an index that has them. Otherwise its distances are exact.
+  /// Ranges, groups, cursors, explain and presets never use codes.
+  bool use_codes = true;
 };
 
 /// How a batch of queries is searched for all vectors within a radius. The graph never depends on

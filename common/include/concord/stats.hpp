@@ -44,8 +44,9 @@ struct BuildStats {
 /// All searches of the Index object, exact ones included.
 struct SearchStats {
   std::uint64_t queries = 0;    ///< queries answered
-  std::uint64_t distances = 0;  ///< distances computed
+  std::uint64_t distances = 0;  ///< distances computed, or estimated from codes
   std::uint64_t hops = 0;       ///< lists expanded
+  std::uint64_t rescored = 0;   ///< distances of what walks by codes had found
 };
 
 /// What a CUDA device did since it was opened. The numbers are zero if none was used.

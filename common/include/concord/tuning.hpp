@@ -33,7 +33,10 @@ struct Preset {
   std::uint64_t insertions = 0;  ///< ever, by then (Stats)
   std::uint64_t removals = 0;    ///< ever, by then (Stats)
 
-  [[nodiscard]] SearchParams params() const noexcept { return {k, ef, slack}; }
+  /// Without the codes of an index that has them, because exact distances were measured.
+  [[nodiscard]] SearchParams params() const noexcept {
+    return {.k = k, .ef = ef, .slack = slack, .use_codes = false};
+  }
   bool operator==(const Preset&) const = default;
 };
 
