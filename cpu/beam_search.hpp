@@ -57,7 +57,8 @@ struct Scratch {
   /// Memory behind the members.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return list.bytes() + others.bytes() + visited.bytes() + query.capacity() * sizeof(float) +
-           query_bytes.capacity() + keys.capacity() * sizeof(core::Key) + (filtered ? filtered->bytes() : 0) + reached.bytes();
+           query_bytes.capacity() + keys.capacity() * sizeof(core::Key) +
+           (filtered ? filtered->bytes() : 0) + reached.bytes();
   }
 };
 

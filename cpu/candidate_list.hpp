@@ -22,9 +22,9 @@ class CandidateList {
     cursor_ = 0;
   }
 
-  /// Holds these keys, which are in order, none of them expanded.
-  void assign(std::span<const core::Key> keys) {
-    reset(std::max<std::size_t>(1, keys.size()));
+  /// Holds these keys, at most capacity and in order, none of them expanded.
+  void assign(std::span<const core::Key> keys) noexcept {
+    cursor_ = 0;
     std::copy(keys.begin(), keys.end(), keys_.begin());
     size_ = keys.size();
   }

@@ -36,8 +36,8 @@ __m128i products(const std::uint8_t* query, const std::uint8_t* const (&rows)[4]
       sums[r] = _mm256_add_epi32(sums[r], products(codes, q));
     }
   }
-  const __m256i halves = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]),
-                                           _mm256_hadd_epi32(sums[2], sums[3]));
+  const __m256i halves =
+      _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
   return _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
 }
 

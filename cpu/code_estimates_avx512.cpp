@@ -36,8 +36,8 @@ __m128i products(const std::uint8_t* query, const std::uint8_t* const (&rows)[4]
   }
   __m256i halves[4];
   for (int r = 0; r < 4; ++r) {
-    halves[r] = _mm256_add_epi32(_mm512_castsi512_si256(sums[r]),
-                                 _mm512_extracti64x4_epi64(sums[r], 1));
+    halves[r] =
+        _mm256_add_epi32(_mm512_castsi512_si256(sums[r]), _mm512_extracti64x4_epi64(sums[r], 1));
   }
   const __m256i quarters = _mm256_hadd_epi32(_mm256_hadd_epi32(halves[0], halves[1]),
                                              _mm256_hadd_epi32(halves[2], halves[3]));

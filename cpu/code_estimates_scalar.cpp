@@ -1,11 +1,10 @@
 // The estimates of code_estimates.hpp spelled out: the oracle for the vector instructions.
 
-#include "cpu/code_estimates.hpp"
-
 #include <cmath>
 #include <cstring>
 
 #include "common/store/scalar_code.hpp"
+#include "cpu/code_estimates.hpp"
 
 namespace concord::cpu {
 

@@ -210,9 +210,9 @@ constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element>,
                                     score_block<Metric, Query, Element>};
 template <class Metric>
 constexpr MetricKernels kMetricKernels = {
-    kRowKernels<Metric, float, F32>, kRowKernels<Metric, float, U8>, kRowKernels<Metric, float, I8>,
-    kRowKernels<Metric, std::uint8_t, U8>, kRowKernels<Metric, std::int8_t, I8>,
-    {avx2_estimates, nullptr}};
+    kRowKernels<Metric, float, F32>,      kRowKernels<Metric, float, U8>,
+    kRowKernels<Metric, float, I8>,       kRowKernels<Metric, std::uint8_t, U8>,
+    kRowKernels<Metric, std::int8_t, I8>, {avx2_estimates, nullptr}};
 
 }  // namespace
 

@@ -83,10 +83,12 @@ template <class Metric, class Query, class Element>
 constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element>,
                                     score_block<Metric, Query, Element>};
 template <class Metric>
-constexpr MetricKernels kMetricKernels = {
-    kRowKernels<Metric, float, float>, kRowKernels<Metric, float, std::uint8_t>,
-    kRowKernels<Metric, float, std::int8_t>, kRowKernels<Metric, std::uint8_t, std::uint8_t>,
-    kRowKernels<Metric, std::int8_t, std::int8_t>, {scalar_estimates, nullptr}};
+constexpr MetricKernels kMetricKernels = {kRowKernels<Metric, float, float>,
+                                          kRowKernels<Metric, float, std::uint8_t>,
+                                          kRowKernels<Metric, float, std::int8_t>,
+                                          kRowKernels<Metric, std::uint8_t, std::uint8_t>,
+                                          kRowKernels<Metric, std::int8_t, std::int8_t>,
+                                          {scalar_estimates, nullptr}};
 
 }  // namespace
 

@@ -158,8 +158,8 @@ void CpuProposer::search_layer(const Scorer& scorer, const Query& query,
   const auto prefetch_links = [&](NodeId node) {
     graph_.table_of(layer).prefetch(graph_.list(node, layer));
   };
-  beam_search(scorer, query, from, ef, visit_links, prefetch_links, core::UnlimitedReach{},
-              accept, worker.scratch);
+  beam_search(scorer, query, from, ef, visit_links, prefetch_links, core::UnlimitedReach{}, accept,
+              worker.scratch);
 }
 
 // Exact distances to the nodes that were inserted since the sealed version.

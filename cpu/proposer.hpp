@@ -40,8 +40,8 @@ class CpuProposer final : public core::RepairingProposer {
 
   struct Worker {
     Scratch scratch;
-    Query query{};         ///< the node that proposals are sought for
-    Query walk_query{};    ///< the same, as walk_ takes it
+    Query query{};                   ///< the node that proposals are sought for
+    Query walk_query{};              ///< the same, as walk_ takes it
     std::vector<std::uint8_t> code;  ///< of the node, where there are codes
     std::vector<float> widened;
     std::array<CandidateList, kNodesAtOnce> lists;  ///< of layer 0, a node each

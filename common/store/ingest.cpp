@@ -18,8 +18,9 @@ double squared_norm(const float* vector, std::uint32_t dimension) noexcept {
   return sum;
 }
 
-// True only where squared_norm is below the largest allowed, and quick to tell of nearly all vectors:
-// the squares of 65,536 such elements, as many as a vector may have, sum up to less than 1e32.
+// True only where squared_norm is below the largest allowed, and quick to tell of nearly all
+// vectors: the squares of 65,536 such elements, as many as a vector may have, sum up to less than
+// 1e32.
 bool is_small(const float* vector, std::uint32_t dimension) noexcept {
   constexpr float kSmall = 3e13F;
   static_assert(double{kSmall} * double{kSmall} * 65536 < kMaxCodedSquaredNorm);
@@ -102,7 +103,8 @@ void refuse_vector(const VectorForm& form, const float* vector, const char* what
 }
 
 bool is_stored_form(const VectorForm& form, const float* row) noexcept {
-  return (is_small(row, form.dimension) || squared_norm(row, form.dimension) <= form.most_squared) &&
+  return (is_small(row, form.dimension) ||
+          squared_norm(row, form.dimension) <= form.most_squared) &&
          std::all_of(row + form.dimension, row + form.stride,
                      [](float x) { return std::bit_cast<std::uint32_t>(x) == 0; });
 }

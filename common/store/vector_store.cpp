@@ -60,8 +60,8 @@ void VectorStore::write_rows(std::size_t first, const MatrixView<const float>& v
 }
 
 void VectorStore::restore(std::size_t first, std::size_t n, const float* rows, ThreadPool& pool) {
-  const bool are_bytes = element() != Element::f32 &&
-                         write_bytes(first, {rows, n, dimension(), stride()}, pool);
+  const bool are_bytes =
+      element() != Element::f32 && write_bytes(first, {rows, n, dimension(), stride()}, pool);
   if (!are_bytes) {
     if (element() != Element::f32) turn_to_floats(first);
     std::copy(rows, rows + n * stride(), float_row(first));

@@ -21,12 +21,13 @@ RuntimeOptions threads(unsigned n) {
   return options;
 }
 
-class Determinism : public testing::TestWithParam<Metric> {
+class Determinism : public testing::TestWithParam<std::tuple<Metric, Codes>> {
  protected:
   Determinism()
       : n_(scaled(3000, 600)),
-        params_(make_params(17, 6, 40, 300, GetParam())),
+        params_(make_params(17, 6, 40, 300, std::get<Metric>(GetParam()))),
         data_(make_data(Shape::clustered, n_, 17)) {
+    params_.codes = std::get<Codes>(GetParam());
     Index index(params_, threads(2));
     EXPECT_EQ(index.add(data_.view()), n_);
     expect_sound(index.audit());
@@ -133,8 +134,13 @@ TEST_P(Determinism, AcrossManyFiles) {
   EXPECT_EQ(index.digest(), digest_);
 }
 
-INSTANTIATE_TEST_SUITE_P(Metrics, Determinism, testing::ValuesIn(kAllMetrics),
-                         [](const auto& test) { return to_string(test.param); });
+INSTANTIATE_TEST_SUITE_P(MetricsAndCodes, Determinism,
+                         testing::Combine(testing::ValuesIn(kAllMetrics),
+                                          testing::Values(Codes::none, Codes::sq8)),
+                         [](const auto& test) {
+                           return std::string(to_string(std::get<Metric>(test.param))) + "_" +
+                                  to_string(std::get<Codes>(test.param));
+                         });
 
 #if defined(__x86_64__)
 // A caller that flushes denormals or rounds up, as after -ffast-math, gets the same graph.

@@ -149,6 +149,41 @@ TEST(FilteredSearch, IsTheRuleInAnyDimensionAndMetric) {
   }
 }
 
+// Walks by estimates, and what they find in the order of distances; scans as ever.
+TEST(FilteredSearch, IsTheRuleByCodes) {
+  for (const Metric metric : kAllMetrics) {
+    for (const Shape shape : {Shape::random, Shape::clustered, Shape::duplicate, Shape::u8}) {
+      SCOPED_TRACE(std::string(to_string(metric)) + " " + to_string(shape));
+      const std::size_t n = 1500;
+      const Matrix data = make_data(shape, n, 300);
+      const Matrix queries = make_data(shape, scaled(5, 2), 300, 9);
+      IndexParams of_codes = make_params(300, 8, 40, 1024, metric);
+      of_codes.codes = Codes::sq8;
+      Index index(of_codes, on_threads(2));
+      index.add(data.view());
+      Oracle oracle(index);
+      for (const std::size_t share : {1000u, 900u, 400u, 40u}) {
+        const Mask mask = random_mask(n, share, share);
+        const Filter filter = Filter::of_mask(index, mask);
+        for (const SearchParams& params :
+             {SearchParams{10, 8}, SearchParams{1, 20}, SearchParams{.k = 10, .ef = 64},
+              SearchParams{.k = 10, .ef = 64, .rescore = 1},
+              SearchParams{.k = 10, .ef = 64, .rescore = 33},
+              SearchParams{.k = 64, .ef = 20, .rescore = 500},
+              SearchParams{.k = 10, .ef = 64, .use_codes = false}}) {
+          oracle.expect_the_rule(queries, params, filter, mask);
+        }
+        if (metric != Metric::inner_product) {
+          oracle.expect_the_rule(queries, {5, 200, 0.1f}, filter, mask);
+        }
+      }
+      EXPECT_GT(oracle.went(Way::all), 0u);
+      EXPECT_GT(oracle.went(Way::walk), 0u);
+      EXPECT_GT(oracle.went(Way::scan), 0u);
+    }
+  }
+}
+
 // Not a result short, not one too many; of what matches, the nearest where the rule scans.
 TEST(FilteredSearch, ReturnsAsManyAsThereAre) {
   const std::size_t n = 3000;

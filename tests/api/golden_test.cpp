@@ -25,6 +25,7 @@ struct Case {
   std::uint32_t ef_construction;
   std::uint32_t epoch_limit;
   std::uint64_t seed;
+  Codes codes = Codes::none;
 };
 
 constexpr Case kCases[] = {
@@ -41,6 +42,11 @@ constexpr Case kCases[] = {
     {"duplicates", Shape::duplicate, 2500, 5, Metric::l2sq, 2, 20, 1024, 42},
     {"widest_rows", Shape::random, 1500, 8, Metric::inner_product, 64, 100, 65536, 42},
     {"huge_norm", Shape::huge_norm, 800, 13, Metric::l2sq, 8, 40, 128, 42},
+    {"codes_l2sq", Shape::clustered, 1500, 37, Metric::l2sq, 8, 40, 256, 42, Codes::sq8},
+    {"codes_inner_product", Shape::random, 1500, 64, Metric::inner_product, 8, 40, 256, 7,
+     Codes::sq8},
+    {"codes_cosine", Shape::clustered, 1500, 101, Metric::cosine, 8, 40, 256, 42, Codes::sq8},
+    {"codes_of_bytes", Shape::u8, 1500, 33, Metric::l2sq, 8, 40, 256, 42, Codes::sq8},
 };
 
 std::map<std::string, std::string> read_golden() {
@@ -58,6 +64,7 @@ std::map<std::string, std::string> read_golden() {
 std::string digest_of(const Case& c) {
   IndexParams params = make_params(c.dimension, c.M, c.ef_construction, c.epoch_limit, c.metric);
   params.seed = c.seed;
+  params.codes = c.codes;
   RuntimeOptions options;
   options.threads = 2;
   options.device = "cpu";

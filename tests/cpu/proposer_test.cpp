@@ -43,9 +43,11 @@ std::vector<NodeId> naive_selection(const GraphBuilder& builder, const std::vect
 TEST(CpuProposer, ProposesTheSelectionFromAllEarlierNodesWhereEfAllowsIt) {
   for (const Metric metric : test::kAllMetrics) {
     for (const test::Shape shape :
-         {test::Shape::random, test::Shape::clustered, test::Shape::duplicate}) {
-      GraphBuilder builder(test::make_params(5, 5, 1000, 40, metric),
-                           test::make_data(shape, 500, 5));
+         {test::Shape::random, test::Shape::clustered, test::Shape::duplicate, test::Shape::u8}) {
+      // By codes as well, since all that a walk finds is scored exactly.
+      IndexParams params = test::make_params(5, 5, 1000, 40, metric);
+      params.codes = shape == test::Shape::duplicate ? Codes::none : Codes::sq8;
+      GraphBuilder builder(params, test::make_data(shape, 500, 5));
       for (NodeId node = 0; node < 500; ++node) {
         const core::ProposalBatch batch = builder.propose(builder.graph.epoch(), node, node + 1);
         for (std::uint32_t layer = 0; layer <= builder.graph.level(node); ++layer) {

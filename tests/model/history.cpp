@@ -15,6 +15,7 @@ History::History(std::uint64_t seed, bool lies) : seed_(seed), lies_(lies) {
                         draws.below(2) == 0 ? Metric::l2sq : Metric::inner_product);
   own_labels_ = draws.below(2) == 0;
   turns_to_floats_ = draws.below(3) == 0;
+  if (draws.below(3) == 0) params_.codes = Codes::sq8;
 }
 
 std::vector<float> History::vector(std::size_t number) const {

@@ -33,6 +33,7 @@ class NaiveFilter {
         links_(all_links(graph)),
         vectors_(vectors),
         scorer_(vectors, kernels),
+        walk_(vectors.codes().is_used() ? cpu::Scorer::of_codes(vectors, kernels) : scorer_),
         ids_(std::move(ids)) {
     for (core::NodeId id = 0; id < graph.size(); ++id) n_ += alive(id) ? 1 : 0;
     for (const core::NodeId id : ids_) {
@@ -45,26 +46,27 @@ class NaiveFilter {
 
   /// The results for a query in its stored form, nearest first.
   std::vector<core::Key> search(const float* vector, const SearchParams& params) {
-    ask(vector);
+    ask(vector, params.use_codes && vectors_.codes().is_used());
     const std::uint64_t ef = std::max(params.ef, params.k);
     const std::uint64_t hops =
         std::isinf(params.slack) ? ef : std::min<std::uint64_t>(ef, 4ull * params.k);
     width_ = std::max<std::uint64_t>(hops, 16);
     const std::uint64_t m = matches_.size();
     if (m == 0 || params.k == 0) return ended(Way::nothing, {}, 0);
-    if (m == n_) return ended(Way::all, walk(params, living_, false).first, params.k);
+    if (m == n_)
+      return ended(Way::all, rescored(walk(params, living_, false).first, params), params.k);
     if (m * vectors_.stride() <= 8192 * width_) return ended(Way::scan, scan(), params.k);
     const auto [found, way] = walk(params, matches_, true);
     if (way != Way::walk) return ended(way, scan(), params.k);
     if (found.size() < std::min<std::size_t>(params.k, m)) {
       return ended(Way::fell_short, scan(), params.k);
     }
-    return ended(Way::walk, found, params.k);
+    return ended(Way::walk, rescored(found, params), params.k);
   }
 
   /// All that may be found, nearest first.
   std::vector<core::Key> all(const float* vector) {
-    ask(vector);
+    ask(vector, false);
     const Keys keys = scan();
     return {keys.begin(), keys.end()};
   }
@@ -79,7 +81,8 @@ class NaiveFilter {
     const std::size_t limit = params.limit ? *params.limit : ~std::size_t{0};
     const auto width =
         params.limit ? std::max(params.ef, *params.limit) : params.ef;  // of the list L
-    const std::vector<core::Key> list = search(vector, {width, width});
+    const std::vector<core::Key> list =
+        search(vector, {.k = width, .ef = width, .use_codes = false});
     const auto ended = [&](RangeWay way, const Keys& keys) {
       ++range_ways[way];
       std::vector<core::Key> hits;
@@ -127,16 +130,37 @@ class NaiveFilter {
 
  private:
   [[nodiscard]] core::Key key_of(core::NodeId id) const { return keys_[id]; }
+  [[nodiscard]] core::Key walk_key_of(core::NodeId id) const {
+    return by_codes_ ? estimates_[id] : keys_[id];
+  }
   /// Scores all nodes for a query in its stored form.
-  void ask(const float* vector) {
-    std::vector<std::uint8_t> bytes(vectors_.stride());
-    const cpu::Query query = scorer_.as_query(vector, bytes.data());
-    keys_.resize(graph_.size());
-    for (core::NodeId id = 0; id < keys_.size(); ++id) {
+  void ask(const float* vector, bool by_codes) {
+    by_codes_ = by_codes;
+    keys_ = score_all(scorer_, vector);
+    if (by_codes) estimates_ = score_all(walk_, vector);
+  }
+  std::vector<core::Key> score_all(const cpu::Scorer& scorer, const float* vector) const {
+    std::vector<std::uint8_t> bytes(cpu::Scorer::query_bytes(vectors_));
+    const cpu::Query query = scorer.as_query(vector, bytes.data());
+    std::vector<core::Key> keys(graph_.size());
+    for (core::NodeId id = 0; id < keys.size(); ++id) {
       float distance = 0;
-      scorer_.score(query, &id, 1, &distance);
-      keys_[id] = core::make_key(distance, id);
+      scorer.score(query, &id, 1, &distance);
+      keys[id] = core::make_key(distance, id);
     }
+    return keys;
+  }
+  /// What a walk has found, as the search returns it: by codes, so many of the nearest by estimate.
+  Keys rescored(const Keys& found, const SearchParams& params) const {
+    if (!by_codes_) return found;
+    const std::uint32_t k = params.k;
+    std::uint32_t most = params.rescore == 0 ? std::max(2 * k, k + 10) : params.rescore;
+    most = std::min(std::max(most, k), std::max(params.ef, k));
+    Keys keys;
+    for (const core::Key key : found) {
+      if (keys.size() < most) keys.insert(key_of(core::key_id(key)));
+    }
+    return keys;
   }
   std::vector<core::Key> ended(Way way, const Keys& keys, std::size_t k) {
     ++ways[way];
@@ -152,12 +176,12 @@ class NaiveFilter {
   }
   core::Key descend() const {
     const core::EntryPoint entry = graph_.entry_point();
-    core::Key nearest = key_of(entry.node);
+    core::Key nearest = walk_key_of(entry.node);
     for (std::uint32_t layer = entry.level; layer > 0; --layer) {
       for (core::Key from = 0; from != nearest;) {
         from = nearest;
         for (const core::NodeId id : links_[core::key_id(from)][layer]) {
-          nearest = std::min(nearest, key_of(id));
+          nearest = std::min(nearest, walk_key_of(id));
         }
       }
     }
@@ -201,7 +225,7 @@ class NaiveFilter {
     std::uint64_t work = 0;
     const auto see = [&](core::NodeId id) {
       if (!seen.insert(id).second) return;
-      const core::Key key = key_of(id);
+      const core::Key key = walk_key_of(id);
       open.insert(key);
       if (nodes.contains(id)) best.insert(key);
       if (best.size() > ef) open.erase(best.extract(std::prev(best.end())).value());
@@ -245,7 +269,10 @@ class NaiveFilter {
   Links links_;
   const core::VectorStore& vectors_;
   cpu::Scorer scorer_;
-  std::vector<core::Key> keys_;  ///< of all nodes, for the query at hand
+  cpu::Scorer walk_;                  ///< by codes, where there are any
+  bool by_codes_ = false;             ///< whether the query at hand walks by them
+  std::vector<core::Key> keys_;       ///< of all nodes, for the query at hand
+  std::vector<core::Key> estimates_;  ///< likewise; unused without codes
   Way last_way_ = Way::nothing;
   std::vector<core::NodeId> ids_;
   std::set<core::NodeId> matches_;

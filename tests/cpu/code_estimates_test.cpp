@@ -1,0 +1,149 @@
+// Estimates from codes: the same bits from every instruction set, and near the distance.
+
+#include "cpu/code_estimates.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "common/store/scalar_code.hpp"
+#include "cpu/isa.hpp"
+#include "tests/support/data_sets.hpp"
+#include "tests/support/support.hpp"
+
+namespace concord::cpu {
+namespace {
+
+using test::make_data;
+using test::Matrix;
+using test::Shape;
+
+std::vector<std::uint32_t> all_dimensions() {
+  std::vector<std::uint32_t> dimensions(260);
+  std::iota(dimensions.begin(), dimensions.end(), 1);
+  dimensions.insert(dimensions.end(), {384, 768, 784, 960, 1536, 4099, 65536});
+  return dimensions;
+}
+
+constexpr std::size_t kRows = 9;
+
+struct Problem {
+  Problem(const Matrix& rows, const float* query, Metric metric)
+      : stride(core::code_bytes(static_cast<std::uint32_t>(rows.cols))),
+        codes(kRows * stride + 1),
+        of_query(core::query_code_bytes(static_cast<std::uint32_t>(rows.cols)) + 3) {
+    const auto dimension = static_cast<std::uint32_t>(rows.cols);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      core::encode(core::Element::f32, rows.row(r), dimension, metric,
+                   codes.data() + 1 + r * stride);
+    }
+    core::encode_query(query, dimension, metric, of_query.data() + 3);
+  }
+  void score(const std::string& isa, const std::uint32_t* ids, std::size_t n, float* out) const {
+    const MetricKernels& kernels = for_metric(kernels_named(isa), Metric::l2sq);
+    kernels.codes.ids(of_query.data() + 3, codes.data() + 1, stride, ids, n, out);
+  }
+
+  std::size_t stride;
+  std::vector<std::byte> codes;        ///< from the second byte on, so that nothing is aligned
+  std::vector<std::uint8_t> of_query;  ///< from the fourth byte on
+};
+
+void expect_same_bits(const Problem& problem, const char* what, std::size_t dimension) {
+  const std::uint32_t ids[kRows] = {8, 0, 7, 1, 6, 2, 2, 5, 3};
+  for (const std::string& isa : test::supported_isas()) {
+    for (std::size_t n = 0; n <= kRows; ++n) {
+      float expected[kRows + 1];
+      float got[kRows + 1];
+      std::fill(std::begin(got), std::end(got), -77.0f);
+      problem.score("scalar", ids, n, expected);
+      problem.score(isa, ids, n, got);
+      for (std::size_t j = 0; j < n; ++j) {
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(got[j]), std::bit_cast<std::uint32_t>(expected[j]))
+            << isa << ' ' << what << " dimension " << dimension << " n " << n;
+        ASSERT_TRUE(std::isfinite(got[j])) << what << " dimension " << dimension;
+      }
+      ASSERT_EQ(got[n], -77.0f) << isa << " wrote beyond n";
+    }
+  }
+}
+
+TEST(CodeEstimates, HaveTheSameBitsFromEveryKernel) {
+  for (const std::uint32_t dimension : all_dimensions()) {
+    const Matrix rows = make_data(Shape::random, kRows, dimension, dimension);
+    const Matrix query = make_data(Shape::random, 1, dimension, 99);
+    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+      expect_same_bits(Problem(rows, query.row(0), metric), "random", dimension);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// Sums of 16 bits are as large as they can be, and norms are the largest that are taken.
+TEST(CodeEstimates, HaveTheSameBitsAtTheLimits) {
+  for (const std::uint32_t dimension : {1u, 2u, 31u, 64u, 100u, 65536u}) {
+    const auto most = static_cast<float>(std::sqrt(core::kMaxCodedSquaredNorm / dimension));
+    Matrix rows(kRows, dimension);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t e = 0; e < dimension; ++e) {
+        rows.row(r)[e] = (e + r) % 5 == 0 && r > 0 ? -most : most;
+      }
+    }
+    std::vector<float> query(dimension);
+    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+      for (const float sign : {1.0f, -1.0f}) {
+        std::fill(query.begin(), query.end(), sign * most);
+        expect_same_bits(Problem(rows, query.data(), metric), "limit", dimension);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+// |⟨x, q⟩ − ⟨x̂, q̂⟩| ≤ |x − x̂| |q| + |x̂| |q − q̂|.
+TEST(CodeEstimates, AreAsNearAsTheCodesAllow) {
+  for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+    for (const Shape shape : {Shape::random, Shape::clustered, Shape::u8, Shape::zero}) {
+      for (const std::uint32_t dimension : {1u, 7u, 100u, 384u}) {
+        const Matrix rows = make_data(shape, kRows, dimension, 5);
+        const Matrix query = make_data(shape, 1, dimension, 6);
+        const Problem problem(rows, query.row(0), metric);
+        float estimates[kRows];
+        std::uint32_t ids[kRows];
+        std::iota(std::begin(ids), std::end(ids), 0u);
+        problem.score("scalar", ids, kRows, estimates);
+        double query_square = 0;
+        float query_most = 0;
+        for (std::uint32_t e = 0; e < dimension; ++e) {
+          query_square += double{query.row(0)[e]} * double{query.row(0)[e]};
+          query_most = std::max(query_most, std::abs(query.row(0)[e]));
+        }
+        for (std::size_t r = 0; r < kRows; ++r) {
+          const float* const x = rows.row(r);
+          double product = 0;
+          double square = 0;
+          for (std::uint32_t e = 0; e < dimension; ++e) {
+            product += double{x[e]} * double{query.row(0)[e]};
+            square += double{x[e]} * double{x[e]};
+          }
+          const auto [least, greatest] = std::minmax_element(x, x + dimension);
+          const double half_steps = std::sqrt(static_cast<double>(dimension)) / 2;
+          const double row_error = half_steps * (double{*greatest} - double{*least}) / 255;
+          const double query_error = half_steps * query_most / 63;
+          const double error =
+              row_error * std::sqrt(query_square) + (std::sqrt(square) + row_error) * query_error;
+          const bool is_l2 = metric == Metric::l2sq;
+          const double distance = is_l2 ? square + query_square - 2 * product : 1 - product;
+          const double rounding = 1e-5 * (square + query_square + 1);
+          ASSERT_NEAR(estimates[r], distance, (is_l2 ? 2 : 1) * error + rounding)
+              << to_string(metric) << ' ' << to_string(shape) << " dimension " << dimension;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace concord::cpu
