@@ -41,11 +41,14 @@ struct RowKernels {
   }
 };
 
-/// Rows of bytes are widened as they are read, which is exact: the same bits as from float rows.
+/// Rows of bytes and of 16-bit floats are widened as they are read, which is exact: the same bits as
+/// from float rows.
 struct MetricKernels {
-  RowKernels f32;  ///< queries are floats in these three
+  RowKernels f32;  ///< queries are floats in these five
   RowKernels u8;
   RowKernels i8;
+  RowKernels f16;
+  RowKernels bf16;
   /// Queries and rows are bytes, and the stride is at most kMaxByteStride. The sums are integers,
   /// with the same bits in the end: see there.
   RowKernels both_u8;

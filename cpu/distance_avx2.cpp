@@ -52,6 +52,28 @@ struct I8 {
   static __m256i widen(__m128i bytes) { return _mm256_cvtepi8_epi16(bytes); }
 };
 
+// 16-bit floats are below their infinity. A float with the bits of a magnitude, 13 places higher,
+// is 2^-112 times the number, also where that is denormal. So no F16C is needed.
+struct F16 {
+  using type = std::uint16_t;
+  static __m256 load(const std::uint16_t* p) {
+    const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m256i wide = _mm256_cvtepu16_epi32(words);
+    const __m256i magnitude = _mm256_and_si256(wide, _mm256_set1_epi32(0x7FFF));
+    const __m256i sign = _mm256_slli_epi32(_mm256_xor_si256(wide, magnitude), 16);
+    const __m256 scaled = _mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(magnitude, 13)),
+                                        _mm256_set1_ps(0x1p112f));
+    return _mm256_or_ps(scaled, _mm256_castsi256_ps(sign));
+  }
+};
+struct BF16 {
+  using type = std::uint16_t;
+  static __m256 load(const std::uint16_t* p) {
+    const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
+  }
+};
+
 template <class Element>
 concept Byte = sizeof(typename Element::type) == 1;
 
@@ -211,7 +233,8 @@ constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element>,
 template <class Metric>
 constexpr MetricKernels kMetricKernels = {
     kRowKernels<Metric, float, F32>,      kRowKernels<Metric, float, U8>,
-    kRowKernels<Metric, float, I8>,       kRowKernels<Metric, std::uint8_t, U8>,
+    kRowKernels<Metric, float, I8>,       kRowKernels<Metric, float, F16>,
+    kRowKernels<Metric, float, BF16>,     kRowKernels<Metric, std::uint8_t, U8>,
     kRowKernels<Metric, std::int8_t, I8>, {avx2_estimates, nullptr}};
 
 }  // namespace

@@ -60,6 +60,20 @@ struct I8 {
   static __m512i widen(__m256i bytes) { return _mm512_cvtepi8_epi16(bytes); }
 };
 
+inline __m256i load_halves(const std::uint16_t* p, std::size_t n) {
+  return _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << n) - 1), p);
+}
+struct F16 {
+  using type = std::uint16_t;
+  static __m512 load(const type* p, std::size_t n) { return _mm512_cvtph_ps(load_halves(p, n)); }
+};
+struct BF16 {
+  using type = std::uint16_t;
+  static __m512 load(const type* p, std::size_t n) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_halves(p, n)), 16));
+  }
+};
+
 // Lane j of the result: quad j of rows 0, 1, 2, 3.
 [[gnu::always_inline]] inline __m512 quads(const __m512 (&a)[4]) {
   const __m512 t01 =
@@ -234,7 +248,8 @@ constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element>,
 template <class Metric>
 constexpr MetricKernels kMetricKernels = {
     kRowKernels<Metric, float, F32>,      kRowKernels<Metric, float, U8>,
-    kRowKernels<Metric, float, I8>,       kRowKernels<Metric, std::uint8_t, U8>,
+    kRowKernels<Metric, float, I8>,       kRowKernels<Metric, float, F16>,
+    kRowKernels<Metric, float, BF16>,     kRowKernels<Metric, std::uint8_t, U8>,
     kRowKernels<Metric, std::int8_t, I8>, {avx512_estimates, nullptr}};
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "common/store/half.hpp"
 #include "cpu/code_estimates.hpp"
 #include "cpu/distance.hpp"
 
@@ -86,6 +87,8 @@ template <class Metric>
 constexpr MetricKernels kMetricKernels = {kRowKernels<Metric, float, float>,
                                           kRowKernels<Metric, float, std::uint8_t>,
                                           kRowKernels<Metric, float, std::int8_t>,
+                                          kRowKernels<Metric, float, core::Half>,
+                                          kRowKernels<Metric, float, core::BFloat16>,
                                           kRowKernels<Metric, std::uint8_t, std::uint8_t>,
                                           kRowKernels<Metric, std::int8_t, std::int8_t>,
                                           {scalar_estimates, nullptr}};

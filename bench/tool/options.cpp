@@ -96,6 +96,14 @@ void add_param_options(CLI::App& app, Options& options) {
                  "maximum number of vectors of an epoch")
       ->capture_default_str();
   app.add_option_function<std::string>(
+         "--storage",
+         [&options](const std::string& value) {
+           options.params.storage = storage_from_string(value);
+         },
+         "how vectors are kept: automatic, f32, f16 or bf16")
+      ->default_str("automatic")
+      ->check(CLI::IsMember({"automatic", "f32", "f16", "bf16"}));
+  app.add_option_function<std::string>(
          "--codes",
          [&options](const std::string& value) { options.params.codes = codes_from_string(value); },
          "codes from which distances are estimated: none or sq8")

@@ -74,7 +74,8 @@ Json parameters_json(const IndexParams& params) {
           {"ef_construction", params.ef_construction},
           {"seed", params.seed},
           {"epoch_limit", params.epoch_limit},
-          {"codes", to_string(params.codes)}};
+          {"codes", to_string(params.codes)},
+          {"storage", to_string(params.storage)}};
 }
 
 Json data_json(const DataSet& data, std::size_t indexed) {

@@ -54,6 +54,35 @@ Metric metric_from_string(std::string_view name) {
                   "cos, angular), in upper or lower case");
 }
 
+const char* to_string(Storage storage) noexcept {
+  switch (storage) {
+    case Storage::automatic:
+      return "automatic";
+    case Storage::f32:
+      return "f32";
+    case Storage::f16:
+      return "f16";
+    case Storage::bf16:
+      return "bf16";
+  }
+  return "unknown";
+}
+
+Storage storage_from_string(std::string_view name) {
+  const std::string lower = lower_case(name);
+  if (lower == "auto") return Storage::automatic;
+  if (lower == "float32") return Storage::f32;
+  if (lower == "float16") return Storage::f16;
+  if (lower == "bfloat16") return Storage::bf16;
+  for (const Storage storage : {Storage::automatic, Storage::f32, Storage::f16, Storage::bf16}) {
+    if (lower == to_string(storage)) return storage;
+  }
+  throw Error(ErrorCode::invalid_parameter,
+              "storage '" + std::string(name) +
+                  "' is unknown; allowed are automatic, f32, f16 and bf16 (also auto, float32, "
+                  "float16, bfloat16), in upper or lower case");
+}
+
 const char* to_string(Codes codes) noexcept {
   switch (codes) {
     case Codes::none:
@@ -81,6 +110,7 @@ void IndexParams::validate() const {
   check_range("ef_construction", ef_construction, 1, 1024);
   check_range("epoch_limit", epoch_limit, 1, 65536);
   check_range("codes", static_cast<std::uint32_t>(codes), 0, 1);
+  check_range("storage", static_cast<std::uint32_t>(storage), 0, 3);
 }
 
 }  // namespace concord

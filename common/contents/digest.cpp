@@ -51,7 +51,7 @@ Digester::Digester(const Contents& contents)
   const NodeId n = ranks_.size();
   Hasher& hasher = *hasher_;
   for (const std::uint64_t number :
-       {std::uint64_t{p.dimension}, std::uint64_t{metric_word(p)}, std::uint64_t{p.M},
+       {std::uint64_t{p.dimension}, std::uint64_t{metric_word_of_digest(p)}, std::uint64_t{p.M},
         std::uint64_t{p.ef_construction}, p.seed, std::uint64_t{p.epoch_limit}, std::uint64_t{n},
         std::uint64_t{ranks_.rank(graph.entry_point().node)}}) {
     hasher.add(number);

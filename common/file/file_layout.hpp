@@ -52,7 +52,7 @@ struct Header {
   std::uint32_t version;
   std::uint32_t section_count;
   std::uint32_t dimension;
-  std::uint32_t metric;  ///< and codes (common/base/metric_word.hpp)
+  std::uint32_t metric;  ///< codes and storage (common/base/metric_word.hpp)
   std::uint32_t M;
   std::uint32_t ef_construction;
   std::uint64_t seed;
@@ -102,6 +102,7 @@ IndexParams params_of(const AnyHeader& header) {
   params.seed = header.seed;
   params.epoch_limit = header.epoch_limit;
   params.codes = codes_of(header.metric);
+  params.storage = storage_of(header.metric);
   return params;
 }
 

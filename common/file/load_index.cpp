@@ -152,9 +152,10 @@ class Reader {
     } catch (const Error& error) {
       refuse(error.what());
     }
-    if (params.metric == Metric::cosine && element() != Element::f32) {
+    if (params.metric == Metric::cosine && are_bytes(element())) {
       refuse("it keeps normalised vectors as bytes");
     }
+    if (!fits(element(), params.storage)) refuse("it keeps vectors in another way than it says");
     if (header_.n > kMaxNodes) refuse("it claims more vectors than an index can hold");
     if (has_history()) {
       check_history(params);

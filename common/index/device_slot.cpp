@@ -24,10 +24,10 @@ void DeviceSlot::reset(const RuntimeOptions& options, core::ThreadPool& pool, De
   const cuda::DeviceSpec spec = cuda::DeviceSpec::parse(options.device);
   RuntimeOptions kept_options = options;
   cuda::OpenedDevice opened;
-  if (spec.required && walks_by_codes()) {
-    throw Error(ErrorCode::unsupported,
-                "device is '" + options.device +
-                    "', but only the CPU works on an index with codes; allowed are auto and cpu");
+  if (spec.required && is_for_the_cpu()) {
+    throw Error(ErrorCode::unsupported, "device is '" + options.device +
+                                            "', but only the CPU works on an index with codes or "
+                                            "16-bit storage; allowed are auto and cpu");
   }
   if (spec.required) {
     opened = try_device(spec, options, pool);
@@ -102,7 +102,7 @@ std::string DeviceSlot::reason() const {
     return "the device is that of the process that forked this one; start a process that uses a "
            "device with exec (Python: 'spawn')";
   }
-  if (walks_by_codes()) return "only the CPU works on an index with codes";
+  if (is_for_the_cpu()) return "only the CPU works on an index with codes or 16-bit storage";
   if (!knows_the_graph()) return "vectors were removed, and only the CPU works on such an index";
   return tried_ ? reason_ : "not needed yet";
 }

@@ -79,13 +79,15 @@ class DeviceSlot {
   void take(cuda::OpenedDevice opened);
   void keep(bool kept) noexcept;
   [[nodiscard]] std::string reason() const;
-  /// False once retire() was called, for a file in which a vector died, and for codes.
+  /// False once retire() was called, for a file in which a vector died, and for codes and 16 bits.
   [[nodiscard]] bool knows_the_graph() const noexcept {
-    return !retired_ && contents_.graph.removals() == 0 && !walks_by_codes();
+    return !retired_ && contents_.graph.removals() == 0 && !is_for_the_cpu();
   }
 
-  [[nodiscard]] bool walks_by_codes() const noexcept {
-    return contents_.graph.params().codes != Codes::none;
+  [[nodiscard]] bool is_for_the_cpu() const noexcept {
+    const IndexParams& params = contents_.graph.params();
+    return params.codes != Codes::none || params.storage == Storage::f16 ||
+           params.storage == Storage::bf16;
   }
 
   const core::Contents& contents_;

@@ -9,8 +9,11 @@
 namespace concord::core {
 namespace {
 
-// No branch, so that several elements are narrowed at once.
 template <class Byte>
+concept OneByte = sizeof(Byte) == 1;
+
+// No branch, so that several elements are narrowed at once.
+template <OneByte Byte>
 bool narrow_to(const float* from, std::size_t count, Byte* to) noexcept {
   constexpr float kLeast = std::numeric_limits<Byte>::min();
   constexpr float kMost = std::numeric_limits<Byte>::max();
@@ -22,6 +25,20 @@ bool narrow_to(const float* from, std::size_t count, Byte* to) noexcept {
     differences |=
         std::bit_cast<std::uint32_t>(static_cast<float>(number)) ^ std::bit_cast<std::uint32_t>(x);
     to[e] = static_cast<Byte>(number);
+  }
+  return differences == 0;
+}
+
+template <class Small>
+concept SixteenBits = sizeof(Small) == 2;
+
+template <SixteenBits Small>
+bool narrow_to(const float* from, std::size_t count, Small* to) noexcept {
+  std::uint32_t differences = 0;
+  for (std::size_t e = 0; e < count; ++e) {
+    to[e] = Small::nearest(from[e]);
+    differences |= std::bit_cast<std::uint32_t>(static_cast<float>(to[e])) ^
+                   std::bit_cast<std::uint32_t>(from[e]);
   }
   return differences == 0;
 }
@@ -44,6 +61,14 @@ bool can_narrow(const float* elements, std::size_t count, Element to) noexcept {
 bool narrow(const float* from, std::size_t count, Element element, void* to) noexcept {
   return with_type(element, [&]<class T>(std::type_identity<T>) {
     return narrow_to(from, count, static_cast<T*>(to));
+  });
+}
+
+void round(float* numbers, std::size_t count, Element element) noexcept {
+  with_type(element, [&]<class T>(std::type_identity<T>) {
+    if constexpr (SixteenBits<T>) {
+      for (std::size_t e = 0; e < count; ++e) numbers[e] = T::nearest(numbers[e]);
+    }
   });
 }
 

@@ -1,4 +1,5 @@
-// How the elements of vectors are kept: as bytes where bytes hold the same numbers, else as floats.
+// How the elements of vectors are kept: as bytes where bytes hold the same numbers, else as floats;
+// or with 16 bits, to which vectors are rounded when they enter.
 //
 // A byte and the float of the same number are one element. widen() is exact. narrow() is exact or
 // returns false. −0 is no byte, because its bits are not those of 0. with_type() is the one switch
@@ -6,18 +7,21 @@
 // Thread-safety: pure functions.
 #pragma once
 
+#include <concord/params.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
+#include "common/store/half.hpp"
+
 namespace concord::core {
 
 /// Files hold these numbers, so they stay.
-enum class Element : std::uint8_t { u8, i8, f32 };
+enum class Element : std::uint8_t { u8, i8, f32, f16, bf16 };
 
 /// True for the number of an Element.
 constexpr bool is_element(std::uint32_t number) noexcept {
-  return number <= static_cast<std::uint32_t>(Element::f32);
+  return number <= static_cast<std::uint32_t>(Element::bf16);
 }
 
 /// Calls `use` with the std::type_identity of the element's type, and returns its result.
@@ -28,6 +32,10 @@ constexpr decltype(auto) with_type(Element element, const Use& use) {
       return use(std::type_identity<std::uint8_t>{});
     case Element::i8:
       return use(std::type_identity<std::int8_t>{});
+    case Element::f16:
+      return use(std::type_identity<Half>{});
+    case Element::bf16:
+      return use(std::type_identity<BFloat16>{});
     case Element::f32:
       break;
   }
@@ -43,9 +51,31 @@ constexpr std::uint32_t stride_of(std::uint32_t dimension) noexcept {
   return (dimension + 7) / 8 * 8;
 }
 
+/// True where vectors of that storage may be kept so.
+constexpr bool fits(Element element, Storage storage) noexcept {
+  switch (storage) {
+    case Storage::f16:
+      return element == Element::f16;
+    case Storage::bf16:
+      return element == Element::bf16;
+    case Storage::f32:
+      return element == Element::f32;
+    case Storage::automatic:
+      break;
+  }
+  return element == Element::u8 || element == Element::i8 || element == Element::f32;
+}
+
+/// True for 8-bit numbers.
+constexpr bool are_bytes(Element element) noexcept { return bytes_of(element) == 1; }
+
 /// Writes `count` floats as `element` to `to`. False, with `to` unspecified, if `element` does not
 /// hold all of these numbers.
 bool narrow(const float* from, std::size_t count, Element element, void* to) noexcept;
+
+/// Rounds `count` floats to what `element` holds, to nearest, ties to even. What is beyond its
+/// largest becomes an infinity. REQUIRES an element of 16 or 32 bits.
+void round(float* numbers, std::size_t count, Element element) noexcept;
 
 /// Writes `count` elements as floats to `to`.
 void widen(Element element, const void* from, std::size_t count, float* to) noexcept;

@@ -34,6 +34,25 @@ bool is_allowed_norm(double squared_norm, const VectorForm& form) noexcept {
          (form.metric == Metric::cosine || squared_norm <= form.most_squared);
 }
 
+// Of a vector that is allowed until it is rounded.
+[[noreturn]] void refuse_rounded(const VectorForm& form, const float* vector,
+                                 const std::string& name) {
+  const std::string storage = form.element == Element::f16 ? "f16" : "bf16";
+  for (std::uint32_t e = 0; e < form.dimension; ++e) {
+    float rounded = vector[e];
+    round(&rounded, 1, form.element);
+    if (std::isfinite(rounded)) continue;
+    throw Error(ErrorCode::invalid_vector,
+                name + " has " + text_of(vector[e]) + " at element " + std::to_string(e) +
+                    ", which is beyond the largest number of storage " + storage +
+                    "; scale the data down, or use storage f32");
+  }
+  throw Error(ErrorCode::invalid_vector,
+              name + ", rounded to storage " + storage +
+                  ", has a squared norm that is too large or too small; scale the data, or use "
+                  "storage f32");
+}
+
 }  // namespace
 
 void check_shape(const VectorForm& form, const MatrixView<const float>& matrix, const char* what) {
@@ -82,6 +101,14 @@ bool try_prepare(const VectorForm& form, const float* vector, float* out) noexce
   return true;
 }
 
+bool try_prepare_to_store(const VectorForm& form, const float* vector, float* out) noexcept {
+  if (!try_prepare(form, vector, out)) return false;
+  if (form.element == Element::f32) return is_large_enough(form, vector);
+  round(out, form.dimension, form.element);
+  return std::all_of(out, out + form.dimension, [](float x) { return std::isfinite(x); }) &&
+         is_allowed(form, out) && is_large_enough(form, out);
+}
+
 void refuse_vector(const VectorForm& form, const float* vector, const char* what,
                    std::size_t number) {
   const std::string name = std::string(what) + " " + std::to_string(number);
@@ -91,6 +118,9 @@ void refuse_vector(const VectorForm& form, const float* vector, const char* what
                   name + " has " + (std::isnan(vector[e]) ? "NaN" : "an infinity") +
                       " at element " + std::to_string(e) + "; every element must be finite");
     }
+  }
+  if (form.element != Element::f32 && is_allowed(form, vector)) {
+    refuse_rounded(form, vector, name);
   }
   if (!is_large_enough(form, vector)) {
     throw Error(ErrorCode::invalid_vector,
@@ -103,8 +133,14 @@ void refuse_vector(const VectorForm& form, const float* vector, const char* what
 }
 
 bool is_stored_form(const VectorForm& form, const float* row) noexcept {
+  const auto is_rounded = [&form](float x) {
+    float rounded = x;
+    round(&rounded, 1, form.element);
+    return std::bit_cast<std::uint32_t>(rounded) == std::bit_cast<std::uint32_t>(x);
+  };
   return (is_small(row, form.dimension) ||
           squared_norm(row, form.dimension) <= form.most_squared) &&
+         (form.element == Element::f32 || std::all_of(row, row + form.dimension, is_rounded)) &&
          std::all_of(row + form.dimension, row + form.stride,
                      [](float x) { return std::bit_cast<std::uint32_t>(x) == 0; });
 }

@@ -31,11 +31,15 @@ struct VectorForm {
       : dimension(params.dimension),
         stride(stride_of(params.dimension)),
         metric(params.metric),
+        element(params.storage == Storage::f16    ? Element::f16
+                : params.storage == Storage::bf16 ? Element::bf16
+                                                  : Element::f32),
         most_squared(params.codes == Codes::none ? kMaxSquaredNorm : kMaxCodedSquaredNorm) {}
 
   std::uint32_t dimension;
   std::uint32_t stride;
   Metric metric;
+  Element element;      ///< the widest that the vectors are kept as
   double most_squared;  ///< largest squared norm of a vector; without meaning for cosine
 };
 
@@ -50,8 +54,12 @@ void check_shape(const VectorForm& form, const MatrixView<const float>& matrix, 
 /// Writes a vector in its stored form to `out` ([stride]). False, with `out` unspecified, if
 /// is_allowed() is false.
 [[nodiscard]] bool try_prepare(const VectorForm& form, const float* vector, float* out) noexcept;
+/// Writes a vector as it is kept to `out` ([stride]): in its stored form, rounded to the form's
+/// element. False, with `out` unspecified, if it must be refused.
+[[nodiscard]] bool try_prepare_to_store(const VectorForm& form, const float* vector,
+                                        float* out) noexcept;
 /// Throws Error(invalid_vector) with the reason. The message calls the vector "`what` `number`".
-/// REQUIRES that is_allowed() or is_large_enough() is false.
+/// REQUIRES that is_allowed() or try_prepare_to_store() is false.
 [[noreturn]] void refuse_vector(const VectorForm& form, const float* vector, const char* what,
                                 std::size_t number);
 

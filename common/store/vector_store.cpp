@@ -3,15 +3,19 @@
 #include <algorithm>
 #include <atomic>
 #include <utility>
+#include <vector>
 
 #include "common/base/key.hpp"
 
 namespace concord::core {
 namespace {
 
-// Normalised vectors are never bytes.
-Element first_element(Metric metric) noexcept {
-  return metric == Metric::cosine ? Element::f32 : Element::u8;
+// Normalised vectors are never bytes, nor are those that may not be.
+Element first_element(const IndexParams& params) noexcept {
+  if (params.storage == Storage::f16) return Element::f16;
+  if (params.storage == Storage::bf16) return Element::bf16;
+  const bool may_be_bytes = params.storage == Storage::automatic && params.metric != Metric::cosine;
+  return may_be_bytes ? Element::u8 : Element::f32;
 }
 
 constexpr std::size_t kRowsAtOnce = 256;
@@ -19,8 +23,8 @@ constexpr std::size_t kRowsAtOnce = 256;
 }  // namespace
 
 VectorStore::VectorStore(const IndexParams& params, const ReaderGate* gate)
-    : form_(params), gate_(gate), codes_(params) {
-  publish(first_element(params.metric));
+    : form_(params), first_element_(first_element(params)), gate_(gate), codes_(params) {
+  publish(first_element_);
 }
 
 void VectorStore::publish(Element element) noexcept {
@@ -47,24 +51,30 @@ void VectorStore::write(std::size_t first, MatrixView<const float> vectors, Thre
 
 void VectorStore::write_rows(std::size_t first, const MatrixView<const float>& vectors,
                              ThreadPool& pool, std::size_t number) {
-  if (element() != Element::f32) {
+  if (are_bytes(element())) {
     if (write_bytes(first, vectors, pool)) return;
     check(vectors, pool, number);  // before all rows change for vectors that are then refused
     turn_to_floats(first);
   }
   pool.for_each(vectors.rows, kRowsAtOnce, [&](std::size_t r) {
     const float* const vector = vectors.row(r);
-    prepare(vector, float_row(first + r), "vector", number + r);
-    if (!is_large_enough(form_, vector)) refuse_vector(form_, vector, "vector", number + r);
+    if (!write_row(first + r, vector)) refuse_vector(form_, vector, "vector", number + r);
   });
 }
 
+bool VectorStore::write_row(std::size_t i, const float* vector) {
+  if (element() == Element::f32) return try_prepare_to_store(form_, vector, float_row(i));
+  std::vector<float> rounded(stride());
+  return try_prepare_to_store(form_, vector, rounded.data()) &&
+         core::narrow(rounded.data(), stride(), element(), &memory_[i * row_bytes()]);
+}
+
 void VectorStore::restore(std::size_t first, std::size_t n, const float* rows, ThreadPool& pool) {
-  const bool are_bytes =
-      element() != Element::f32 && write_bytes(first, {rows, n, dimension(), stride()}, pool);
-  if (!are_bytes) {
-    if (element() != Element::f32) turn_to_floats(first);
-    std::copy(rows, rows + n * stride(), float_row(first));
+  const bool stay_bytes =
+      are_bytes(element()) && write_bytes(first, {rows, n, dimension(), stride()}, pool);
+  if (!stay_bytes) {
+    if (are_bytes(element())) turn_to_floats(first);
+    core::narrow(rows, n * stride(), element(), &memory_[first * row_bytes()]);
   }
   make_codes(first, n, pool);
 }
@@ -163,9 +173,13 @@ void VectorStore::map(const File& file, std::uint64_t offset, Element element, s
   publish(element);
 }
 
-bool VectorStore::has_stored_form(std::size_t i) const noexcept {
+bool VectorStore::has_stored_form(std::size_t i) const {
   const StoredRows from = rows();
   if (from.element == Element::f32) return is_stored_form(float_row(i));
+  if (!are_bytes(from.element)) {
+    std::vector<float> floats(stride());
+    return is_stored_form(read(i, floats.data()));
+  }
   const std::byte* const bytes = row(from, i);
   return std::all_of(bytes + dimension(), bytes + stride(),
                      [](std::byte x) { return x == std::byte{0}; });

@@ -3,8 +3,9 @@
 // The store keeps rows as bytes for as long as that is exact. Data that was 8-bit before it was
 // float (descriptors, pixels, quantised embeddings) then takes a quarter of the memory and, more
 // important, of the bandwidth. The first vector that bytes cannot hold turns all rows into floats,
-// once. The choice affects no result, because a byte widened to float is the same number. Where the
-// parameters ask for codes, each row has one as well (code_store.hpp).
+// once. The choice affects no result, because a byte widened to float is the same number. With
+// IndexParams::storage rows have 16 bits, or are floats from the first. Where the parameters ask
+// for codes, each row has one as well (code_store.hpp).
 // Thread-safety: one writer. Readers in the ReaderGate may read rows that were published before,
 // through rows(), while it writes.
 #pragma once
@@ -75,7 +76,7 @@ class VectorStore {
   template <class ForEach>
   [[nodiscard]] Element narrowest_of(const ForEach& for_each) const noexcept {
     const StoredRows from = rows();
-    if (form_.metric == Metric::cosine) return from.element;
+    if (!are_bytes(first_element_)) return from.element;
     Narrowest narrowest(from.element);
     for_each(
         [&](std::size_t first, std::size_t n) { narrowest.add(row(from, first), n * stride()); });
@@ -149,7 +150,7 @@ class VectorStore {
   /// Makes the codes of all rows, if there are to be any, which were read or mapped.
   void make_codes(ThreadPool& pool) { make_codes(0, size_, pool); }
   /// True if row `i` can be the stored form of a vector.
-  [[nodiscard]] bool has_stored_form(std::size_t i) const noexcept;
+  [[nodiscard]] bool has_stored_form(std::size_t i) const;
 
  private:
   [[nodiscard]] const std::byte* row(const StoredRows& from, std::size_t i) const noexcept {
@@ -167,17 +168,20 @@ class VectorStore {
   void write_rows(std::size_t first, const MatrixView<const float>& vectors, ThreadPool& pool,
                   std::size_t number);
   void make_codes(std::size_t first, std::size_t n, ThreadPool& pool);
+  /// False if the vector must be refused. REQUIRES a store that does not keep bytes.
+  bool write_row(std::size_t i, const float* vector);
   /// Keeps floats from now on.
   void turn_to_floats(std::size_t rows);
   /// Shows readers the memory as it is now.
   void publish(Element element) noexcept;
 
   VectorForm form_;
+  Element first_element_;  ///< of a store without rows
   const ReaderGate* gate_;
   std::size_t size_ = 0;
   VirtualArray<std::byte> memory_;
   CodeStore codes_;
-  static constexpr std::uintptr_t kElementBits = 3;  ///< memory is aligned to more
+  static constexpr std::uintptr_t kElementBits = 7;  ///< memory is aligned to more
   std::atomic<const std::byte*> stored_;             ///< the rows' address, plus their element
 };
 

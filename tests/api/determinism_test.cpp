@@ -21,13 +21,20 @@ RuntimeOptions threads(unsigned n) {
   return options;
 }
 
-class Determinism : public testing::TestWithParam<std::tuple<Metric, Codes>> {
+/// How vectors are kept.
+struct Kept {
+  Storage storage;
+  Codes codes;
+};
+
+class Determinism : public testing::TestWithParam<std::tuple<Metric, Kept>> {
  protected:
   Determinism()
       : n_(scaled(3000, 600)),
         params_(make_params(17, 6, 40, 300, std::get<Metric>(GetParam()))),
         data_(make_data(Shape::clustered, n_, 17)) {
-    params_.codes = std::get<Codes>(GetParam());
+    params_.codes = std::get<Kept>(GetParam()).codes;
+    params_.storage = std::get<Kept>(GetParam()).storage;
     Index index(params_, threads(2));
     EXPECT_EQ(index.add(data_.view()), n_);
     expect_sound(index.audit());
@@ -134,12 +141,16 @@ TEST_P(Determinism, AcrossManyFiles) {
   EXPECT_EQ(index.digest(), digest_);
 }
 
-INSTANTIATE_TEST_SUITE_P(MetricsAndCodes, Determinism,
+INSTANTIATE_TEST_SUITE_P(MetricsAndKept, Determinism,
                          testing::Combine(testing::ValuesIn(kAllMetrics),
-                                          testing::Values(Codes::none, Codes::sq8)),
+                                          testing::Values(Kept{Storage::automatic, Codes::none},
+                                                          Kept{Storage::automatic, Codes::sq8},
+                                                          Kept{Storage::f16, Codes::none},
+                                                          Kept{Storage::bf16, Codes::sq8})),
                          [](const auto& test) {
+                           const Kept& kept = std::get<Kept>(test.param);
                            return std::string(to_string(std::get<Metric>(test.param))) + "_" +
-                                  to_string(std::get<Codes>(test.param));
+                                  to_string(kept.storage) + "_" + to_string(kept.codes);
                          });
 
 #if defined(__x86_64__)

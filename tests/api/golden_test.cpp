@@ -26,6 +26,7 @@ struct Case {
   std::uint32_t epoch_limit;
   std::uint64_t seed;
   Codes codes = Codes::none;
+  Storage storage = Storage::automatic;
 };
 
 constexpr Case kCases[] = {
@@ -47,6 +48,10 @@ constexpr Case kCases[] = {
      Codes::sq8},
     {"codes_cosine", Shape::clustered, 1500, 101, Metric::cosine, 8, 40, 256, 42, Codes::sq8},
     {"codes_of_bytes", Shape::u8, 1500, 33, Metric::l2sq, 8, 40, 256, 42, Codes::sq8},
+    {"f16_cosine", Shape::clustered, 1500, 37, Metric::cosine, 8, 40, 256, 42, Codes::none,
+     Storage::f16},
+    {"bf16_l2sq", Shape::clustered, 1500, 30, Metric::l2sq, 8, 40, 256, 42, Codes::none,
+     Storage::bf16},
 };
 
 std::map<std::string, std::string> read_golden() {
@@ -65,6 +70,7 @@ std::string digest_of(const Case& c) {
   IndexParams params = make_params(c.dimension, c.M, c.ef_construction, c.epoch_limit, c.metric);
   params.seed = c.seed;
   params.codes = c.codes;
+  params.storage = c.storage;
   RuntimeOptions options;
   options.threads = 2;
   options.device = "cpu";

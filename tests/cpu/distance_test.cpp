@@ -9,6 +9,7 @@
 #include <limits>
 #include <numeric>
 
+#include "common/store/half.hpp"
 #include "cpu/isa.hpp"
 #include "tests/support/bytes_before_a_guard.hpp"
 #include "tests/support/data_sets.hpp"
@@ -200,6 +201,51 @@ void expect_bytes_like_floats(const RowKernels MetricKernels::*kernels_for_bytes
       }
     }
   }
+}
+
+// All finite numbers of 16 bits turn up, denormals and both zeros as well.
+template <class Small>
+void expect_sixteen_bits_like_floats(const RowKernels MetricKernels::*kernels_for_small,
+                                     std::uint32_t infinity) {
+  std::uint32_t next = 0;
+  for (const std::size_t dimension : all_dimensions()) {
+    Problem p(dimension, dimension % 13, 3.0f);
+    std::vector<Small> small((kRows + 1) * p.stride + 16);
+    Small* const base = small.data() + dimension % 11;
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t e = 0; e < dimension; ++e) {
+        // bfloat16 only to 2^40, so that no distance overflows.
+        const std::uint32_t magnitude = next++ % infinity;
+        base[r * p.stride + e] = {static_cast<std::uint16_t>(magnitude | (r % 2) << 15)};
+        p.base[r * p.stride + e] = base[r * p.stride + e];
+      }
+    }
+    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+      for (const std::string& isa : test::supported_isas()) {
+        const RowKernels& kernels = for_metric(kernels_named(isa), metric).*kernels_for_small;
+        for (std::size_t n = 0; n <= kRows; ++n) {
+          float expected[kRows + 1];
+          float got[kRows + 1];
+          std::fill(std::begin(got), std::end(got), -77.0f);
+          std::fill(std::begin(expected), std::end(expected), -77.0f);
+          for_metric(kScalarKernels, metric).f32.range(p.query, p.base, p.stride, n, expected);
+          kernels.range(p.query, base, p.stride, n, got);
+          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
+          for_metric(kScalarKernels, metric).f32.ids(p.query, p.base, p.stride, kIds, n, expected);
+          kernels.ids(p.query, base, p.stride, kIds, n, got);
+          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
+        }
+      }
+    }
+  }
+}
+
+TEST(Distance, OfHalfPrecisionHasTheBitsOfFloats) {
+  expect_sixteen_bits_like_floats<core::Half>(&MetricKernels::f16, 0x7C00);
+}
+
+TEST(Distance, OfBfloatHasTheBitsOfFloats) {
+  expect_sixteen_bits_like_floats<core::BFloat16>(&MetricKernels::bf16, (127 + 40) << 7);
 }
 
 TEST(Distance, OfUnsignedBytesHasTheBitsOfFloats) {

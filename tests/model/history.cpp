@@ -16,6 +16,7 @@ History::History(std::uint64_t seed, bool lies) : seed_(seed), lies_(lies) {
   own_labels_ = draws.below(2) == 0;
   turns_to_floats_ = draws.below(3) == 0;
   if (draws.below(3) == 0) params_.codes = Codes::sq8;
+  if (draws.below(3) == 0) params_.storage = Storage::f16;  // which holds these numbers
 }
 
 std::vector<float> History::vector(std::size_t number) const {

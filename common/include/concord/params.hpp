@@ -26,6 +26,21 @@ CONCORD_API const char* to_string(Metric metric) noexcept;
 /// and for euclidean, because distances of l2sq are squares.
 CONCORD_API Metric metric_from_string(std::string_view name);
 
+/// How the elements of vectors are kept.
+enum class Storage : std::uint32_t {
+  /// As bytes where all elements of all vectors are 8-bit numbers, else as f32. Exact.
+  automatic = 0,
+  f32 = 1,   ///< 32-bit floats; the same graph, digest and answers as automatic
+  f16 = 2,   ///< IEEE 754 binary16: 11 significant bits, magnitudes to 65,504
+  bf16 = 3,  ///< bfloat16: 8 significant bits, and the magnitudes of f32
+};
+
+/// The name of a storage in Storage; "unknown" for another value.
+CONCORD_API const char* to_string(Storage storage) noexcept;
+/// The storage of that name, in upper or lower case; also auto, float32, float16 and bfloat16.
+/// Throws Error(invalid_parameter) for any other.
+CONCORD_API Storage storage_from_string(std::string_view name);
+
 /// Whether each vector has a code as well, from which walks estimate distances.
 enum class Codes : std::uint32_t {
   none = 0,
@@ -56,6 +71,11 @@ struct CONCORD_API IndexParams {
   /// dimension + 12 bytes, rounded up to 16. No vector or query may then have a squared norm
   /// above 1e32. They are recommended for floats of 100 dimensions and more (docs/compact.md).
   Codes codes = Codes::none;
+  /// With f16 and bf16 a vector is rounded once, when it enters and is normalised, to nearest with
+  /// ties to even. It is that number from then on, in half the memory. Distances are those of f32
+  /// of these numbers, and queries are not rounded. A vector that overflows is refused. Only the
+  /// CPU works on such an index.
+  Storage storage = Storage::automatic;
 
   /// Throws Error(invalid_parameter), naming the field and its range.
   void validate() const;
