@@ -19,6 +19,7 @@ def open(
     ef_construction: int,
     seed: int,
     epoch_limit: int,
+    codes: str,
     durability: str,
     threads: int,
     device: str,
@@ -33,6 +34,7 @@ def open_shards(
     ef_construction: int,
     seed: int,
     epoch_limit: int,
+    codes: str,
     shards: int,
     block: int,
     durability: str,
@@ -81,6 +83,7 @@ class Index:
         ef_construction: int,
         seed: int,
         epoch_limit: int,
+        codes: str,
         threads: int,
         device: str,
     ) -> None: ...
@@ -107,6 +110,8 @@ class Index:
         k: int,
         ef: int,
         slack: float,
+        rescore: int | None,
+        use_codes: bool,
         filters: Filter | list[Filter | None] | None,
         groups: Groups | None,
         group_hits: int,
@@ -123,7 +128,7 @@ class Index:
     def cursor(self, query: object, ef: int, slack: float, filter: Filter | None) -> Cursor: ...
     def tune(self, queries: object, recall: float, k: int, sample: int) -> dict[str, Any]: ...
     def presets(self) -> list[dict[str, Any]]: ...
-    def preset(self, recall: float, k: int) -> tuple[int, float]: ...
+    def preset(self, recall: float, k: int) -> tuple[int, float, bool]: ...
     def remember(self, preset: dict[str, Any]) -> None: ...
     def explain(
         self, query: object, label: int, k: int, filter: Filter | None
@@ -149,7 +154,14 @@ class Index:
         progress: Callable[[int, int], object] | None,
     ) -> int: ...
     def search(
-        self, queries: object, k: int, ef: int, slack: float, out: tuple[Any, Any] | None
+        self,
+        queries: object,
+        k: int,
+        ef: int,
+        slack: float,
+        rescore: int | None,
+        use_codes: bool,
+        out: tuple[Any, Any] | None,
     ) -> tuple[Any, Any]: ...
     def exact_search(
         self, queries: object, k: int, out: tuple[Any, Any] | None
@@ -177,6 +189,8 @@ class Index:
     def seed(self) -> int: ...
     @property
     def epoch_limit(self) -> int: ...
+    @property
+    def codes(self) -> str: ...
     @property
     def threads(self) -> int: ...
     @property
@@ -191,6 +205,7 @@ class ShardedIndex:
         ef_construction: int,
         seed: int,
         epoch_limit: int,
+        codes: str,
         shards: int,
         block: int,
         threads: int,
@@ -205,7 +220,14 @@ class ShardedIndex:
         progress: Callable[[int, int], object] | None,
     ) -> int: ...
     def search(
-        self, queries: object, k: int, ef: int, slack: float, out: tuple[Any, Any] | None
+        self,
+        queries: object,
+        k: int,
+        ef: int,
+        slack: float,
+        rescore: int | None,
+        use_codes: bool,
+        out: tuple[Any, Any] | None,
     ) -> tuple[Any, Any]: ...
     def exact_search(
         self, queries: object, k: int, out: tuple[Any, Any] | None
@@ -233,6 +255,8 @@ class ShardedIndex:
     def seed(self) -> int: ...
     @property
     def epoch_limit(self) -> int: ...
+    @property
+    def codes(self) -> str: ...
     @property
     def threads(self) -> int: ...
     @property

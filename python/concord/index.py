@@ -89,6 +89,9 @@ Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 Metric: TypeAlias = 'Literal["l2sq", "ip", "cosine"] | str'
 """The name of a metric."""
 
+Codes: TypeAlias = 'Literal["none", "sq8"] | str'
+"""The name of codes."""
+
 Device: TypeAlias = 'Literal["auto", "cpu", "cuda"] | str'
 """The name of a device."""
 
@@ -121,7 +124,7 @@ def warn_of_cut(path: Path, stats: Stats) -> None:
 class Index:
     """A vector index whose bytes do not depend on who builds it.
 
-    The parameters up to ``epoch_limit``, the vectors and their order define the graph. ``threads`` and
+    The parameters up to ``codes``, the vectors and their order define the graph. ``threads`` and
     ``device`` decide only how fast it is built and searched.
 
     Args:
@@ -133,6 +136,10 @@ class Index:
         ef_construction: candidates examined per insertion and layer, 1 to 1,024.
         seed: seed of the levels.
         epoch_limit: how many vectors at most are proposed against the same older graph, 1 to 65,536.
+        codes: ``"none"`` or ``"sq8"``, in upper or lower case. With ``"sq8"`` each vector has a code of 8 bits
+            per element as well. Additions and searches walk by distances that codes estimate; what they find
+            gets exact distances. The graph is another one. Only the CPU builds and searches it, so a ``device``
+            of CUDA raises :exc:`UnsupportedError`. Squared norms are at most 1e32.
         threads: number of threads; 0 means one per hardware thread.
         device: ``"auto"`` (a CUDA device if there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"`` (also
             ``"gpu"``, ``"gpu:1"``).
@@ -163,11 +170,12 @@ class Index:
         *,
         seed: int = 42,
         epoch_limit: int = 1024,
+        codes: Codes = "none",
         threads: int = 0,
         device: Device = "auto",
     ) -> None:
         self._core = _concord.Index(
-            dim, metric, M, ef_construction, seed, epoch_limit, threads, device
+            dim, metric, M, ef_construction, seed, epoch_limit, codes, threads, device
         )
 
     @classmethod
@@ -325,6 +333,8 @@ class Index:
         *,
         slack: float = math.inf,
         recall: float | None = None,
+        rescore: int | None = None,
+        use_codes: bool = True,
         filter: Which | Sequence[Which | None] | None = None,
         groups: Grouping | None = None,
         group_hits: int = 1,
@@ -344,11 +354,18 @@ class Index:
                 only choice for ``"inner_product"``.
             recall: takes ``ef`` and ``slack``, which are then not given, from the preset of :meth:`tune` for
                 ``k`` and the least goal that is no smaller. Without such a preset, or if since the tuning more
-                vectors were inserted and removed than there were, :exc:`UnknownPresetError` is raised.
+                vectors were inserted and removed than there were, :exc:`UnknownPresetError` is raised. Presets
+                never use codes, so ``rescore`` is not given with them.
+            rescore: 1 to 65,536. In an index with codes, exact distances of so many candidates, the nearest by
+                estimate, decide. It is raised to ``k`` and lowered to ``ef``. ``None`` means
+                ``max(2 * k, k + 10)``. Without codes it changes nothing.
+            use_codes: whether the search of an index with codes walks by them. With ``False`` all its distances
+                are exact.
             filter: which vectors may be found: whatever :meth:`filter` takes, or a list with one of these or
                 ``None`` for each query. Then ``min(k, matches)`` are found, always. Queries are in host memory.
             groups: whatever :meth:`groups` takes. Then the ``k`` nearest groups are found, of each at most
-                ``group_hits`` vectors, in a row of ``k * group_hits`` places. It takes no ``slack``.
+                ``group_hits`` vectors, in a row of ``k * group_hits`` places. It takes no ``slack``, and never
+                uses codes.
             group_hits: vectors of a group, 1 to 65,536.
             out: arrays to write the answer to, ``labels`` of uint64 or int64 and ``distances`` of
                 float32.
@@ -372,17 +389,25 @@ class Index:
         [[0, 1, 2, -1]]
         """
         rows = _vectors.readable(queries, "queries", self.dim)
+        if not isinstance(use_codes, bool):
+            raise TypeError(f"use_codes is {use_codes!r}; allowed are True and False")
         if recall is not None:
             if ef != 64 or slack != math.inf:
                 raise InvalidParameterError(
                     "recall is given, which decides ef and slack; allowed is recall, or ef and slack"
                 )
-            ef, slack = self._tunable().preset(recall, k)
+            if rescore is not None:
+                raise InvalidParameterError(
+                    "recall is given, whose presets never use codes; allowed is recall, or rescore"
+                )
+            ef, slack, use_codes = self._tunable().preset(recall, k)
         if filter is None and groups is None:
-            return self._core.search(rows, k, ef, slack, out)
+            return self._core.search(rows, k, ef, slack, rescore, use_codes, out)
         filters = None if filter is None else filters_of(self._core, filter)
         grouping = None if groups is None else groups_of(self._core, groups)._core
-        return self._core.search_among(rows, k, ef, slack, filters, grouping, group_hits, out)
+        return self._core.search_among(
+            rows, k, ef, slack, rescore, use_codes, filters, grouping, group_hits, out
+        )
 
     def exact_search(
         self,
@@ -419,7 +444,8 @@ class Index:
 
         Returns:
             A :class:`Cursor`. It gives the vectors that the index has now, each once, to the last. Vectors
-            that are added later never appear, and removed or replaced ones are not given any more.
+            that are added later never appear, and removed or replaced ones are not given any more. It never
+            uses codes.
 
         >>> import concord
         >>> index = concord.Index(dim=1)
@@ -465,7 +491,8 @@ class Index:
 
         If more than a sixteenth of the vectors are near enough, all are scanned, and the answer is exact. The
         answer does not depend on the number of threads, the device, or the size of batches. The CPU computes
-        it. For ``"ip"`` there is none, because inner product is no metric: :exc:`UnsupportedError`.
+        it, and never uses codes. For ``"ip"`` there is none, because inner product is no metric:
+        :exc:`UnsupportedError`.
 
         >>> import concord
         >>> index = concord.Index(dim=2)
@@ -485,7 +512,7 @@ class Index:
         Args:
             keys: ``[len(index)]`` in the order of :meth:`labels`: integers or texts, in an array or a list.
 
-        Another number of keys raises :exc:`InvalidParameterError`.
+        Another number of keys raises :exc:`InvalidParameterError`. Searches with groups never use codes.
 
         >>> import concord
         >>> index = concord.Index(dim=2)
@@ -551,9 +578,10 @@ class Index:
             sample: how many vectors of the index at most.
 
         The sample is scored exactly, and cost is counted in distances. So the preset follows from the index,
-        the queries and the goal alone. The confidence is that of the one-sided normal bound for the mean of the
-        queries' recalls, with the adjustment of Agresti & Coull (The American Statistician 52, 1998). It speaks
-        of queries like those of the sample: give ``queries`` if yours differ from the vectors of the index.
+        the queries and the goal alone. It never uses codes. The confidence is that of the one-sided normal
+        bound for the mean of the queries' recalls, with the adjustment of Agresti & Coull (The American
+        Statistician 52, 1998). It speaks of queries like those of the sample: give ``queries`` if yours differ
+        from the vectors of the index.
 
         The preset changes neither the graph nor the file. :meth:`save` writes it beside the file, where
         :meth:`load`, :meth:`map` and :meth:`open` find it; an index made by :meth:`open` writes it at once. A
@@ -590,7 +618,8 @@ class Index:
 
         The explanation has its exact rank and distance, the least ``ef`` and the least ``slack`` whose searches
         return it, where the walk meets it, and what hides it. It is exact for the index as it stands during the
-        call. An unknown label raises :exc:`UnknownLabelError`.
+        call. It never uses codes, so it explains searches with ``use_codes=False``. An unknown label raises
+        :exc:`UnknownLabelError`.
 
         >>> import concord
         >>> index = concord.Index(dim=2)
@@ -699,6 +728,7 @@ class Index:
         *,
         seed: int = 42,
         epoch_limit: int = 1024,
+        codes: Codes = "none",
         durability: Durability = "synced",
         threads: int = 0,
         device: Device = "auto",
@@ -723,6 +753,7 @@ class Index:
             ef_construction: as for :class:`Index`.
             seed: as for :class:`Index`.
             epoch_limit: as for :class:`Index`.
+            codes: as for :class:`Index`.
             durability: ``"synced"`` survives a power cut. ``"system"`` survives the end of the process; the
                 operating system decides when to write to disk, until the index is closed.
             threads: as for :class:`Index`.
@@ -737,7 +768,7 @@ class Index:
         ...     len(concord.Index.open(path))
         2
         """
-        parameters = (dim, metric, M, ef_construction, seed, epoch_limit)
+        parameters = (dim, metric, M, ef_construction, seed, epoch_limit, codes)
         index = cls._of(_concord.open(_path(path), *parameters, durability, threads, device))
         warn_of_cut(path, index.stats())
         return index
@@ -826,11 +857,17 @@ class Index:
         """How many vectors at most are proposed against the same older graph."""
         return self._core.epoch_limit
 
+    @property
+    def codes(self) -> str:
+        """``"none"`` or ``"sq8"``."""
+        return self._core.codes
+
     def __repr__(self) -> str:
         """The parameters, threads, device and size."""
+        codes = "" if self.codes == "none" else f"codes={self.codes!r}, "
         return (
             f"concord.Index(dim={self.dim}, metric={self.metric!r}, M={self.M}, "
-            f"ef_construction={self.ef_construction}, threads={self.threads}, "
+            f"ef_construction={self.ef_construction}, {codes}threads={self.threads}, "
             f"device={self.device!r}): {len(self)} vectors"
         )
 
@@ -843,6 +880,7 @@ class Index:
             "ef_construction",
             "seed",
             "epoch_limit",
+            "codes",
             "threads",
             "device",
         )

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from concord import _extras, _keywords
-from concord.index import Device, Metric
+from concord.index import Codes, Device, Metric
 from concord.store import Hit, Item, Store, checked_items, checked_keys
 
 with _extras.needed("langchain", "concord.langchain"):
@@ -43,6 +43,7 @@ class ConcordVectorStore(VectorStore):
         ef_construction: as for :class:`concord.Index`.
         seed: as for :class:`concord.Index`.
         epoch_limit: as for :class:`concord.Index`.
+        codes: as for :class:`concord.Index`.
         threads: as for :class:`concord.Index`.
         device: as for :class:`concord.Index`.
 
@@ -73,6 +74,7 @@ class ConcordVectorStore(VectorStore):
         ef_construction: int = 200,
         seed: int = 42,
         epoch_limit: int = 1024,
+        codes: Codes = "none",
         threads: int = 0,
         device: Device = "auto",
     ) -> None:
@@ -84,6 +86,7 @@ class ConcordVectorStore(VectorStore):
             ef_construction=ef_construction,
             seed=seed,
             epoch_limit=epoch_limit,
+            codes=codes,
             threads=threads,
             device=device,
         )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from concord import _extras, _files, _keywords
-from concord.index import Device, Index, Metric
+from concord.index import Codes, Device, Index, Metric
 from concord.store import Hit, Item, Store
 
 with _extras.needed("llama-index", "concord.llama_index"):
@@ -53,6 +53,7 @@ class ConcordVectorStore(BasePydanticVectorStore):
         ef_construction: as for :class:`concord.Index`.
         seed: as for :class:`concord.Index`.
         epoch_limit: as for :class:`concord.Index`.
+        codes: as for :class:`concord.Index`.
         threads: as for :class:`concord.Index`.
         device: as for :class:`concord.Index`.
 
@@ -83,6 +84,7 @@ class ConcordVectorStore(BasePydanticVectorStore):
         ef_construction: int = 200,
         seed: int = 42,
         epoch_limit: int = 1024,
+        codes: Codes = "none",
         threads: int = 0,
         device: Device = "auto",
     ) -> None:
@@ -94,6 +96,7 @@ class ConcordVectorStore(BasePydanticVectorStore):
             ef_construction=ef_construction,
             seed=seed,
             epoch_limit=epoch_limit,
+            codes=codes,
             threads=threads,
             device=device,
         )

@@ -103,7 +103,10 @@ class SearchStats(Report):
 
     queries: int
     distances: int
+    """Computed, or estimated from codes."""
     hops: int
+    rescored: int
+    """Distances of what walks by codes had found."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import IO, Any, NoReturn
 
 from concord import _concord
 from concord.errors import UnsupportedError
-from concord.index import Device, Durability, Index, Metric, Path, _path, warn_of_cut
+from concord.index import Codes, Device, Durability, Index, Metric, Path, _path, warn_of_cut
 
 
 class ShardedIndex(Index):
@@ -30,6 +30,7 @@ class ShardedIndex(Index):
         block: how many vectors stay together, 1 to 1,048,576.
         seed: as for :class:`Index`.
         epoch_limit: as for :class:`Index`.
+        codes: as for :class:`Index`.
         threads: number of threads of all shards together; 0 means one per hardware thread.
         device: as for :class:`Index`, or several, of which shard s is on the (s modulo their number)-th.
 
@@ -58,6 +59,7 @@ class ShardedIndex(Index):
         block: int = 1,
         seed: int = 42,
         epoch_limit: int = 1024,
+        codes: Codes = "none",
         threads: int = 0,
         device: Device | Sequence[Device] = "auto",
     ) -> None:
@@ -68,6 +70,7 @@ class ShardedIndex(Index):
             ef_construction,
             seed,
             epoch_limit,
+            codes,
             shards,
             block,
             threads,
@@ -158,6 +161,7 @@ class ShardedIndex(Index):
         block: int = 1,
         seed: int = 42,
         epoch_limit: int = 1024,
+        codes: Codes = "none",
         durability: Durability = "synced",
         threads: int = 0,
         device: Device | Sequence[Device] = "auto",
@@ -175,7 +179,7 @@ class ShardedIndex(Index):
         ...     concord.ShardedIndex.open(folder).resume_at
         3
         """
-        parameters = (dim, metric, M, ef_construction, seed, epoch_limit, shards, block)
+        parameters = (dim, metric, M, ef_construction, seed, epoch_limit, codes, shards, block)
         index = cls._wrap(
             _concord.open_shards(_path(path), *parameters, durability, threads, _names(device))
         )

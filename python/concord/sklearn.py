@@ -66,6 +66,7 @@ class ConcordTransformer(
         M: as for :class:`concord.Index`.
         ef_construction: as for :class:`concord.Index`.
         seed: as for :class:`concord.Index`.
+        codes: as for :class:`concord.Index`.
         radius: distance of a neighbor in ``radius_neighbors``, as the metric gives it.
         ef: candidates of a search, as for :meth:`concord.Index.search`.
         n_jobs: threads; ``None`` means 1 outside a joblib context, -1 all. It changes no result.
@@ -100,6 +101,7 @@ class ConcordTransformer(
         ef_construction: int = 200,
         ef: int = 64,
         seed: int = 42,
+        codes: str = "none",
         radius: float = 1.0,
         n_jobs: int | None = None,
         device: str = "auto",
@@ -111,6 +113,7 @@ class ConcordTransformer(
         self.ef_construction = ef_construction
         self.ef = ef
         self.seed = seed
+        self.codes = codes
         self.radius = radius
         self.n_jobs = n_jobs
         self.device = device
@@ -125,6 +128,7 @@ class ConcordTransformer(
             self.M,
             self.ef_construction,
             seed=self.seed,
+            codes=self.codes,
             threads=joblib.effective_n_jobs(self.n_jobs),
             device=self.device,
         )

@@ -23,7 +23,7 @@ from concord.errors import (
     InvalidParameterError,
     UnknownLabelError,
 )
-from concord.index import Device, Index, Metric, Vectors
+from concord.index import Codes, Device, Index, Metric, Vectors
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -89,6 +89,7 @@ class Store:
         ef_construction: as for :class:`Index`.
         seed: as for :class:`Index`.
         epoch_limit: as for :class:`Index`.
+        codes: as for :class:`Index`.
         threads: as for :class:`Index`. Files and pickles do not keep it.
         device: as for :class:`Index`. Files and pickles do not keep it.
 
@@ -121,6 +122,7 @@ class Store:
         ef_construction: int = 200,
         seed: int = 42,
         epoch_limit: int = 1024,
+        codes: Codes = "none",
         threads: int = 0,
         device: Device = "auto",
     ) -> None:
@@ -132,6 +134,7 @@ class Store:
             ef_construction,
             seed=seed,
             epoch_limit=epoch_limit,
+            codes=codes,
             threads=threads,
             device=device,
         )
@@ -145,6 +148,8 @@ class Store:
             "seed": seed,
             "epoch_limit": epoch_limit,
         }
+        if index.codes != "none":  # else it is not there, as in files of before there were codes
+            self._parameters["codes"] = index.codes
         self._runtime: dict[str, Any] = {"threads": threads, "device": device}
         self._ef = int(ef)
         self._dim = dim

@@ -77,11 +77,11 @@ nb::object PythonIndexOf<Core>::among(const Array& queries, std::uint32_t k, nb:
 
 template <class Core>
 nb::object PythonIndexOf<Core>::search_among(
-    nb::handle queries, nb::handle k, nb::handle ef, nb::handle slack, nb::handle filters,
-    nb::handle groups, nb::handle group_hits,
+    nb::handle queries, nb::handle k, nb::handle ef, nb::handle slack, nb::handle rescore,
+    bool use_codes, nb::handle filters, nb::handle groups, nb::handle group_hits,
     nb::handle out) const requires std::is_same_v<Core, Index> {
   const Array rows(queries, "queries");
-  const SearchParams how{number32(k, "k"), number32(ef, "ef"), real_number(slack, "slack")};
+  const SearchParams how = search_params(k, ef, slack, rescore, use_codes);
   const Groups* const of = groups.is_none() ? nullptr : nb::cast<const Groups*>(groups);
   const std::uint32_t hits = number32(group_hits, "group_hits");
   return among(rows, of == nullptr ? how.k : how.k * hits, filters, out,
@@ -183,8 +183,8 @@ Groups PythonIndexOf<Core>::groups_of_keys(
 }
 
 template nb::object PythonIndexOf<Index>::search_among(nb::handle, nb::handle, nb::handle,
-                                                       nb::handle, nb::handle, nb::handle,
-                                                       nb::handle, nb::handle) const;
+                                                       nb::handle, nb::handle, bool, nb::handle,
+                                                       nb::handle, nb::handle, nb::handle) const;
 template nb::object PythonIndexOf<Index>::exact_search_among(nb::handle, nb::handle, nb::handle,
                                                              nb::handle) const;
 template nb::object PythonIndexOf<Index>::range_search(nb::handle, nb::handle, nb::handle,

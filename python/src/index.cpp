@@ -295,9 +295,10 @@ std::size_t PythonIndexOf<Core>::queries_per_piece(std::uint32_t ef) const {
 
 template <class Core>
 nb::object PythonIndexOf<Core>::search(nb::handle queries, nb::handle k, nb::handle ef,
-                                       nb::handle slack, nb::handle out) const {
+                                       nb::handle slack, nb::handle rescore, bool use_codes,
+                                       nb::handle out) const {
   const Array rows(queries, "queries");
-  const SearchParams how{number32(k, "k"), number32(ef, "ef"), real_number(slack, "slack")};
+  const SearchParams how = search_params(k, ef, slack, rescore, use_codes);
   const Reading reading(*lock_);
   use_first(used_links_, [&] { (void)index_->search({}, how); });
   (void)index_->search({},

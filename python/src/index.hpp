@@ -64,15 +64,18 @@ class PythonIndexOf {
                       Replacement member) requires std::is_same_v<Core, Index>;
   std::size_t remove(nanobind::handle labels) requires std::is_same_v<Core, Index>;
   void flush() requires std::is_same_v<Core, Index>;
+  /// `rescore` is None for the library's choice.
   nanobind::object search(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
-                          nanobind::handle slack, nanobind::handle out) const;
+                          nanobind::handle slack, nanobind::handle rescore, bool use_codes,
+                          nanobind::handle out) const;
   nanobind::object exact_search(nanobind::handle queries, nanobind::handle k,
                                 nanobind::handle out) const;
   /// As search and exact_search, among the vectors that filters let match: None, a Filter for all
   /// queries, or a list with a Filter or None for each. `groups` is Groups or None.
   nanobind::object search_among(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
-                                nanobind::handle slack, nanobind::handle filters,
-                                nanobind::handle groups, nanobind::handle group_hits,
+                                nanobind::handle slack, nanobind::handle rescore, bool use_codes,
+                                nanobind::handle filters, nanobind::handle groups,
+                                nanobind::handle group_hits,
                                 nanobind::handle out) const requires std::is_same_v<Core, Index>;
   nanobind::object exact_search_among(
       nanobind::handle queries, nanobind::handle k, nanobind::handle filters,
@@ -101,7 +104,7 @@ class PythonIndexOf {
   nanobind::dict tune(nanobind::handle queries, double recall, nanobind::handle k,
                       nanobind::handle sample) requires std::is_same_v<Core, Index>;
   [[nodiscard]] nanobind::list presets() const requires std::is_same_v<Core, Index>;
-  /// (ef, slack).
+  /// (ef, slack, use_codes).
   [[nodiscard]] nanobind::tuple preset(
       double recall, nanobind::handle k) const requires std::is_same_v<Core, Index>;
   void remember(nanobind::dict preset) requires std::is_same_v<Core, Index>;

@@ -18,7 +18,8 @@ namespace concord::python {
 namespace {
 
 IndexParams make_params(nb::handle dim, const std::string& metric, nb::handle M,
-                        nb::handle ef_construction, nb::handle seed, nb::handle epoch_limit) {
+                        nb::handle ef_construction, nb::handle seed, nb::handle epoch_limit,
+                        const std::string& codes) {
   IndexParams params;
   params.dimension = number32(dim, "dim");
   params.metric = metric_from_string(metric);
@@ -26,13 +27,14 @@ IndexParams make_params(nb::handle dim, const std::string& metric, nb::handle M,
   params.ef_construction = number32(ef_construction, "ef_construction");
   params.seed = number(seed, "seed", 64);
   params.epoch_limit = number32(epoch_limit, "epoch_limit");
+  params.codes = codes_from_string(codes);
   return params;
 }
 
 void make_index(PythonIndex* self, nb::handle dim, const std::string& metric, nb::handle M,
                 nb::handle ef_construction, nb::handle seed, nb::handle epoch_limit,
-                nb::handle threads, const std::string& device) {
-  const IndexParams params = make_params(dim, metric, M, ef_construction, seed, epoch_limit);
+                const std::string& codes, nb::handle threads, const std::string& device) {
+  const IndexParams params = make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes);
   new (self) PythonIndex(params, number32(threads, "threads"), device);
 }
 
@@ -46,11 +48,14 @@ Durability to_durability(const std::string& name) {
 // Without `dim` the parameters are those of the files.
 PythonIndex* open_index(const nb::bytes& path, nb::handle dim, const std::string& metric,
                         nb::handle M, nb::handle ef_construction, nb::handle seed,
-                        nb::handle epoch_limit, const std::string& durability, nb::handle threads,
+                        nb::handle epoch_limit, const std::string& codes,
+                        const std::string& durability, nb::handle threads,
                         const std::string& device) {
   const Durability level = to_durability(durability);
   std::optional<IndexParams> params;
-  if (!dim.is_none()) params = make_params(dim, metric, M, ef_construction, seed, epoch_limit);
+  if (!dim.is_none()) {
+    params = make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes);
+  }
   return PythonIndex::load(path, number32(threads, "threads"), device,
                            [&](const std::filesystem::path& from, RuntimeOptions options) {
                              return params ? Index::open(from, *params, level, std::move(options))
@@ -81,23 +86,23 @@ ShardParams make_shards(nb::handle shards, nb::handle block) {
 
 void make_sharded_index(PythonShardedIndex* self, nb::handle dim, const std::string& metric,
                         nb::handle M, nb::handle ef_construction, nb::handle seed,
-                        nb::handle epoch_limit, nb::handle shards, nb::handle block,
-                        nb::handle threads, const std::string& device) {
-  const IndexParams params = make_params(dim, metric, M, ef_construction, seed, epoch_limit);
+                        nb::handle epoch_limit, const std::string& codes, nb::handle shards,
+                        nb::handle block, nb::handle threads, const std::string& device) {
+  const IndexParams params = make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes);
   new (self)
       PythonShardedIndex(params, make_shards(shards, block), number32(threads, "threads"), device);
 }
 
 PythonShardedIndex* open_shards(const nb::bytes& folder, nb::handle dim, const std::string& metric,
                                 nb::handle M, nb::handle ef_construction, nb::handle seed,
-                                nb::handle epoch_limit, nb::handle shards, nb::handle block,
-                                const std::string& durability, nb::handle threads,
+                                nb::handle epoch_limit, const std::string& codes, nb::handle shards,
+                                nb::handle block, const std::string& durability, nb::handle threads,
                                 const std::string& device) {
   const Durability level = to_durability(durability);
   std::optional<IndexParams> params;
   ShardParams layout;
   if (!dim.is_none()) {
-    params = make_params(dim, metric, M, ef_construction, seed, epoch_limit);
+    params = make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes);
     layout = make_shards(shards, block);
   }
   return PythonShardedIndex::load(
@@ -147,7 +152,7 @@ void define_members(nb::class_<PythonIndexOf<Core>>& index) {
       .def("compact", &Self::compact)
       .def("add", &Self::add, "vectors"_a.none(), "labels"_a.none(), "progress"_a.none())
       .def("search", &Self::search, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
-           "slack"_a.none(), "out"_a.none())
+           "slack"_a.none(), "rescore"_a.none(), "use_codes"_a, "out"_a.none())
       .def("exact_search", &Self::exact_search, "queries"_a.none(), "k"_a.none(), "out"_a.none())
       .def("size", &Self::size)
       .def("contains", &Self::contains, "label"_a)
@@ -166,6 +171,7 @@ void define_members(nb::class_<PythonIndexOf<Core>>& index) {
                    [](const Self& self) { return self.params().ef_construction; })
       .def_prop_ro("seed", [](const Self& self) { return self.params().seed; })
       .def_prop_ro("epoch_limit", [](const Self& self) { return self.params().epoch_limit; })
+      .def_prop_ro("codes", [](const Self& self) { return to_string(self.params().codes); })
       .def_prop_ro("threads", &Self::threads)
       .def_prop_ro("device", &Self::device);
 }
@@ -182,12 +188,12 @@ NB_MODULE(_concord, m) {
   m.def("from_bytes", from_bytes, "content"_a.none(), "threads"_a.none(), "device"_a);
   m.def("map", map, "path"_a, "check"_a, "threads"_a.none(), "device"_a);
   m.def("open", open_index, "path"_a, "dim"_a.none(), "metric"_a, "M"_a.none(),
-        "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "durability"_a,
-        "threads"_a.none(), "device"_a);
+        "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "codes"_a,
+        "durability"_a, "threads"_a.none(), "device"_a);
 
   m.def("open_shards", open_shards, "folder"_a, "dim"_a.none(), "metric"_a, "M"_a.none(),
-        "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "shards"_a.none(),
-        "block"_a.none(), "durability"_a, "threads"_a.none(), "device"_a);
+        "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "codes"_a,
+        "shards"_a.none(), "block"_a.none(), "durability"_a, "threads"_a.none(), "device"_a);
   m.def("load_shards", load_shards, "folder"_a, "threads"_a.none(), "device"_a);
   m.def("map_shards", map_shards, "folder"_a, "check"_a, "threads"_a.none(), "device"_a);
 
@@ -212,8 +218,8 @@ NB_MODULE(_concord, m) {
 
   nb::class_<PythonIndex> index(m, "Index");
   index.def("__init__", make_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
-            "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "threads"_a.none(),
-            "device"_a);
+            "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "codes"_a,
+            "threads"_a.none(), "device"_a);
   define_members(index);
   index.def("to_bytes", &PythonIndex::to_bytes)
       .def("write", &PythonIndex::write, "put"_a)
@@ -222,8 +228,8 @@ NB_MODULE(_concord, m) {
       .def("upsert", replace<&Index::upsert>, "vectors"_a, "labels"_a, "progress"_a.none())
       .def("flush", &PythonIndex::flush)
       .def("search_among", &PythonIndex::search_among, "queries"_a.none(), "k"_a.none(),
-           "ef"_a.none(), "slack"_a.none(), "filters"_a.none(), "groups"_a.none(),
-           "group_hits"_a.none(), "out"_a.none())
+           "ef"_a.none(), "slack"_a.none(), "rescore"_a.none(), "use_codes"_a, "filters"_a.none(),
+           "groups"_a.none(), "group_hits"_a.none(), "out"_a.none())
       .def("groups_of_keys", &PythonIndex::groups_of_keys, "keys"_a)
       .def("exact_search_among", &PythonIndex::exact_search_among, "queries"_a.none(), "k"_a.none(),
            "filters"_a, "out"_a.none())
@@ -245,7 +251,7 @@ NB_MODULE(_concord, m) {
 
   nb::class_<PythonShardedIndex> sharded(m, "ShardedIndex");
   sharded.def("__init__", make_sharded_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
-              "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(),
+              "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "codes"_a,
               "shards"_a.none(), "block"_a.none(), "threads"_a.none(), "device"_a);
   define_members(sharded);
   sharded

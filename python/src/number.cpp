@@ -33,4 +33,16 @@ float real_number(nb::handle value, const char* name) {
   throw nb::type_error(message.c_str());
 }
 
+SearchParams search_params(nb::handle k, nb::handle ef, nb::handle slack, nb::handle rescore,
+                           bool use_codes) {
+  SearchParams how{.k = number32(k, "k"),
+                   .ef = number32(ef, "ef"),
+                   .slack = real_number(slack, "slack"),
+                   .use_codes = use_codes};
+  if (rescore.is_none()) return how;
+  how.rescore = number32(rescore, "rescore");
+  if (how.rescore > 0) return how;
+  throw Error(ErrorCode::invalid_parameter, "rescore is 0; allowed are 1 to 65536, and None");
+}
+
 }  // namespace concord::python

@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <concord/params.hpp>
 #include <cstdint>
 
 namespace concord::python {
@@ -17,5 +18,9 @@ float real_number(nanobind::handle value, const char* name);
 inline std::uint32_t number32(nanobind::handle value, const char* name) {
   return static_cast<std::uint32_t>(number(value, name, 32));
 }
+
+/// How to search, of numbers. `rescore` may be None, which the library has 0 for.
+SearchParams search_params(nanobind::handle k, nanobind::handle ef, nanobind::handle slack,
+                           nanobind::handle rescore, bool use_codes);
 
 }  // namespace concord::python

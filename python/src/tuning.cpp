@@ -114,7 +114,7 @@ nb::tuple PythonIndexOf<Core>::preset(double recall,
   const std::uint32_t neighbors = number32(k, "k");
   const Reading reading(*lock_);
   const SearchParams found = index_->preset(recall, neighbors);
-  return nb::make_tuple(found.ef, found.slack);
+  return nb::make_tuple(found.ef, found.slack, found.use_codes);
 }
 
 template <class Core>

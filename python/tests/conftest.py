@@ -22,10 +22,12 @@ def make_vectors(n: int, dim: int = 16, seed: int = 1) -> Floats:
     return np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
 
 
-def make_index(vectors: Floats, metric: str = "l2sq", threads: int = 2) -> concord.Index:
+def make_index(
+    vectors: Floats, metric: str = "l2sq", threads: int = 2, codes: str = "none"
+) -> concord.Index:
     """A small, quickly built index of the vectors."""
     index = concord.Index(
-        vectors.shape[1], metric, M=8, ef_construction=40, epoch_limit=64, threads=threads
+        vectors.shape[1], metric, 8, 40, epoch_limit=64, codes=codes, threads=threads
     )
     index.add(vectors)
     return index

@@ -41,7 +41,7 @@ class Plane(Embeddings):
         return [float(number) for number in text.split()]
 
 
-def grid() -> ConcordVectorStore:
+def grid(**parameters: Any) -> ConcordVectorStore:
     """100 documents on a grid."""
     return ConcordVectorStore.from_texts(
         [f"{i % 10} {i // 10}" for i in range(100)],
@@ -49,6 +49,7 @@ def grid() -> ConcordVectorStore:
         [{"i": i, "even": i % 2 == 0} for i in range(100)],
         ids=[str(i) for i in range(100)],
         metric="l2",
+        **parameters,
     )
 
 
@@ -107,6 +108,20 @@ def test_documents_are_the_stores_own() -> None:
     store.similarity_search("1 0")[0].metadata["n"] = 3
     store.get_by_ids(["a"])[0].metadata["n"] = 4
     assert store.get_by_ids(["a"])[0].metadata == {"n": 1}
+
+
+def test_codes_are_those_of_the_index(tmp_path: pathlib.Path) -> None:
+    store = grid(codes="sq8")
+    assert store.store.index is not None and store.store.index.codes == "sq8"
+    found = store.similarity_search_with_score("3 4", k=5)
+    assert ids([document for document, _ in found]) == ["43", "33", "42", "44", "53"]
+    assert [score for _, score in found] == [0, 1, 1, 1, 1]
+    store.save(tmp_path / "store")
+    loaded, plain = ConcordVectorStore.load(tmp_path / "store", Plane()), grid()
+    assert loaded.store.index is not None and plain.store.index is not None
+    assert loaded.store.index.digest() == store.store.index.digest() != plain.store.index.digest()
+    with pytest.raises(concord.InvalidParameterError, match="codes"):
+        ConcordVectorStore(Plane(), codes="pq")
 
 
 def test_what_is_refused_changes_nothing() -> None:

@@ -49,8 +49,8 @@ def make_nodes(n: int = 60, dim: int = 8) -> list[TextNode]:
     ]
 
 
-def make_store() -> ConcordVectorStore:
-    store = ConcordVectorStore(device="cpu")
+def make_store(codes: str = "none") -> ConcordVectorStore:
+    store = ConcordVectorStore(codes=codes, device="cpu")
     assert store.add(make_nodes()) == [f"node {i}" for i in range(60)]
     return store
 
@@ -188,12 +188,14 @@ def test_similarities(metric: str) -> None:
     )
 
 
-def test_persist(tmp_path: pathlib.Path) -> None:
-    store = make_store()
+@pytest.mark.parametrize("codes", ["none", "sq8"])
+def test_persist(codes: str, tmp_path: pathlib.Path) -> None:
+    store = make_store(codes)
     store.delete("document 1")
     path = str(tmp_path / "folder" / "store")
     store.persist(path)
     loaded = ConcordVectorStore.from_persist_path(path)
+    assert loaded.client is not None and loaded.client.codes == codes
     found, expected = ask(loaded, 40), ask(store, 40)
     assert (found.ids, found.similarities) == (expected.ids, expected.similarities)
     assert found.nodes == expected.nodes

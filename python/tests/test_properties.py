@@ -73,9 +73,10 @@ class AnySequence(RuleBasedStateMachine):
         M=st.integers(2, 8),
         ef_construction=st.integers(1, 30),
         epoch_limit=st.sampled_from([1, 5, 64]),
+        codes=st.sampled_from(["none", "sq8"]),
         threads=st.integers(1, 3),
     )
-    def start(self, dim: int, metric: str, **arguments: int) -> None:
+    def start(self, dim: int, metric: str, **arguments: Any) -> None:
         self.index = concord.Index(dim, metric, device="cpu", **arguments)
         self.arguments = arguments
         self.model = Model(dim, metric)
@@ -168,17 +169,17 @@ class AnySequence(RuleBasedStateMachine):
             found = len(expected[0])
             assert labels[q, :found].tolist() == expected[0]
             assert distances[q, :found].tolist() == expected[1]
-            assert (labels[q, found:] == concord.NO_LABEL).all()
+            assert (labels[q, found:].astype(np.int64) == concord.NO_LABEL).all()
             assert np.isinf(distances[q, found:]).all()
 
     @rule(data=st.data(), k=st.integers(0, 40), ef=st.integers(1, 40), layout=LAYOUTS)
     def search_is_sound(self, data: st.DataObject, k: int, ef: int, layout: Any) -> None:
         queries = data.draw(matrices(self.index.dim, 5))
-        labels, distances = self.index.search(layout(queries), k, ef)
+        labels, distances = self.index.search(layout(queries), k, ef, rescore=40)  # all of the list
         assert labels.shape == distances.shape == (len(queries), k)
         whole = max(k, ef) >= len(self.model.labels)  # the candidates are all vectors
         for q, query in enumerate(queries):
-            found = [label for label in labels[q].tolist() if label != concord.NO_LABEL]
+            found = labels[q][labels[q].astype(np.int64) != concord.NO_LABEL].tolist()
             assert len(found) == len(set(found)) == min(k, len(self.model.labels))
             every = dict(zip(*self.model.nearest(query, len(self.model.labels)), strict=True))
             assert [every[label] for label in found] == distances[q, : len(found)].tolist()

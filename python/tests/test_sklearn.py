@@ -32,6 +32,7 @@ def digits() -> tuple[Any, Any]:
     [
         ConcordTransformer(device="cpu"),
         ConcordTransformer(n_neighbors=3, mode="connectivity", metric="cosine", device="cpu"),
+        ConcordTransformer(codes="sq8", device="cpu"),
     ]
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
@@ -144,15 +145,16 @@ def test_each_fitted_sample_is_its_own_neighbor() -> None:
         assert graph.data.reshape(len(X), 5)[:, 0].max() < 1e-6
 
 
-def test_threads_and_pickles_change_nothing() -> None:
+@pytest.mark.parametrize("codes", ["none", "sq8"])
+def test_threads_and_pickles_change_nothing(codes: str) -> None:
     X, _ = digits()
-    one = ConcordTransformer(n_jobs=1).fit(X)
-    many = ConcordTransformer(n_jobs=-1).fit(X)
+    one = ConcordTransformer(n_jobs=1, codes=codes).fit(X)
+    many = ConcordTransformer(n_jobs=-1, codes=codes).fit(X)
     many.set_params(n_jobs=3)
     copy = pickle.loads(pickle.dumps(one))
     expected = one.transform(X)
     for other in (many, copy):
-        assert other.index_.digest() == one.index_.digest()
+        assert (other.index_.digest(), other.index_.codes) == (one.index_.digest(), codes)
         graph = other.transform(X)
         np.testing.assert_array_equal(graph.indices, expected.indices)
         np.testing.assert_array_equal(graph.data, expected.data)
@@ -196,6 +198,7 @@ def test_what_is_refused() -> None:
         ("mode", "graph"),
         ("metric", "manhattan"),
         ("M", 1),
+        ("codes", "pq"),
     )
     for parameter, value in wrong:
         with pytest.raises(ValueError, match=parameter):

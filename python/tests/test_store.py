@@ -41,10 +41,12 @@ changes = ["upsert", "add", "delete", "save", "pickle", "copy", "clear"]
 steps = st.lists(st.tuples(st.sampled_from(changes), keys), max_size=12)
 
 
-@given(steps, st.integers(0, 2**16))
-def test_any_history_equals_a_dictionary(history: list[tuple[str, list[str]]], seed: int) -> None:
+@given(steps, st.integers(0, 2**16), st.sampled_from(["none", "sq8"]))
+def test_any_history_equals_a_dictionary(
+    history: list[tuple[str, list[str]]], seed: int, codes: str
+) -> None:
     random = np.random.default_rng(seed)
-    store, oracle = make(), dict[str, Floats]()
+    store, oracle = make(codes=codes), dict[str, Floats]()
     for number, (step, chosen) in enumerate(history):
         if step in ("upsert", "add"):
             vectors = random.normal(size=(len(chosen), DIM)).astype(np.float32)
@@ -89,7 +91,7 @@ def test_any_history_equals_a_dictionary(history: list[tuple[str, list[str]]], s
         assert all(key in store and store[key].document == key for key in oracle)
         if store.index is not None:
             assert store.index.audit().ok
-            assert len(store.index) == len(oracle)
+            assert len(store.index) == len(oracle) and store.index.codes == codes
 
 
 @pytest.mark.parametrize("metric", ["l2sq", "inner_product", "cosine"])
@@ -398,6 +400,29 @@ def test_a_file_holds_the_store_and_nothing_of_the_process(tmp_path: pathlib.Pat
     assert (again.dim, again.metric, len(again), again.index) == (3, "inner_product", 0, None)
 
 
+def test_codes_stand_in_a_file_where_there_are_some() -> None:
+    plain, coded = make(), make(codes="SQ8")
+    for store, codes in ((plain, {}), (coded, {"codes": "sq8"})):
+        store.add(["a", "b"], make_vectors(2, DIM))
+        with zipfile.ZipFile(io.BytesIO(store.to_bytes())) as archive:
+            parameters = json.loads(archive.read("content.json"))["parameters"]
+        others = {"metric", "M", "ef_construction", "seed", "epoch_limit"}
+        assert {name: parameters[name] for name in parameters.keys() - others} == codes
+    assert concord.Store.from_bytes(make(codes="none").to_bytes()).index is None
+    coded.clear()
+    for empty in (
+        coded,
+        concord.Store.from_bytes(coded.to_bytes()),
+        pickle.loads(pickle.dumps(coded)),
+    ):
+        empty.add(["a"], make_vectors(1, DIM))
+        assert empty.index is not None and empty.index.codes == "sq8"
+    with pytest.raises(concord.InvalidParameterError, match="allowed are none and sq8"):
+        make(codes="pq")
+    with pytest.raises(concord.UnsupportedError, match="codes"):
+        make(codes="sq8", device="cuda")
+
+
 def test_what_is_no_json_leaves_the_file_that_was_there(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "store"
     store = filled()
@@ -440,6 +465,9 @@ def test_damaged_files_are_refused() -> None:
         (b'"M": 4', b'"N": 1'),
         (b'"metric": "l2sq"', b'"metric": "ip"'),
         (b'"metric": "l2sq"', b'"metric": 3'),
+        (b'"metric": "l2sq"', b'"codes": "sq8", "metric": "l2sq"'),
+        (b'"metric": "l2sq"', b'"codes": "sq9", "metric": "l2sq"'),
+        (b'"metric": "l2sq"', b'"codes": null, "metric": "l2sq"'),
         (b'"dim": null', b'"dim": 9'),
         (b'"records": [', b'"records": [3, '),
         (b"{", b"[{"),
