@@ -98,7 +98,7 @@ std::vector<BatchPoint> batch_sweep(Index& index, const FloatMatrix& queries, co
     chosen.device = device;
     index.set_runtime(chosen);
     for (const std::uint32_t ef : options.efs) {
-      const SearchParams search{options.k, ef};
+      const SearchParams search{.k = options.k, .ef = ef, .rescore = options.rescore};
       const SearchResult all = index.search(queries.view(), search);
       const double recall = judge.recall(all.labels, all.k, all.counts);
       for (const std::size_t batch : options.batches) {

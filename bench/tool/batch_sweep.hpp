@@ -30,6 +30,7 @@ struct BatchOptions {
   std::vector<std::uint32_t> efs;
   std::vector<std::size_t> batches;
   std::vector<std::string> devices;
+  std::uint32_t rescore = 0;
 };
 
 /// Measures each device, ef and batch in turn: a warm-up, then calls for about a quarter of a

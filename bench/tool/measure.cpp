@@ -61,7 +61,7 @@ BuildMeasure measure_build(const FloatMatrix& vectors, const Make& make) {
           seconds,
           cpu,
           probe.peak() - probe.before(),
-          allowed_add_bytes(vectors.rows, vectors.cols, index_params.M),
+          allowed_add_bytes(vectors.rows, index_params),
           probe.exact()};
 }
 

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <string>
 
@@ -21,6 +22,11 @@ std::uint64_t status_bytes(const std::string& field) {
     std::getline(status, name);
   }
   return 0;
+}
+
+double code_bytes(const IndexParams& params) {
+  if (params.codes == Codes::none) return 0;
+  return 16 * std::ceil((params.dimension + 12) / 16.0);
 }
 
 bool reset_high_water_mark() {
@@ -52,9 +58,10 @@ double hnswlib_overhead_bytes(std::uint32_t M) {
   return (4.0 * 2 * M + 4) + 8 + 8 + 4 + upper_list * upper_lists;
 }
 
-std::uint64_t allowed_add_bytes(std::uint64_t rows, std::uint64_t dimension, std::uint32_t M) {
-  const double vector_bytes = 4.0 * static_cast<double>(dimension);
-  const double elements = static_cast<double>(rows) * (vector_bytes + hnswlib_overhead_bytes(M));
+std::uint64_t allowed_add_bytes(std::uint64_t rows, const IndexParams& params) {
+  const double vector_bytes = 4.0 * params.dimension;
+  const double elements = static_cast<double>(rows) *
+                          (vector_bytes + code_bytes(params) + hnswlib_overhead_bytes(params.M));
   return static_cast<std::uint64_t>(1.15 * elements) + (std::uint64_t{64} << 20);
 }
 

@@ -1,6 +1,7 @@
 // Resident memory of this process, and the peak of one step of it.
 #pragma once
 
+#include <concord/params.hpp>
 #include <cstdint>
 
 namespace concord::bench {
@@ -34,8 +35,8 @@ std::uint64_t peak_resident_bytes();
 /// locks and its hash table of labels, 80 bytes more, are left out, which makes the limit stricter.
 double hnswlib_overhead_bytes(std::uint32_t M);
 
-/// Memory that an add of `rows` × `dimension` may take at its peak:
-/// 1.15 × (vectors + hnswlib's overhead) + 64 MiB.
-std::uint64_t allowed_add_bytes(std::uint64_t rows, std::uint64_t dimension, std::uint32_t M);
+/// Memory that an add of `rows` vectors may take at its peak:
+/// 1.15 × (vectors + codes + hnswlib's overhead) + 64 MiB.
+std::uint64_t allowed_add_bytes(std::uint64_t rows, const IndexParams& params);
 
 }  // namespace concord::bench

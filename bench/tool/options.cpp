@@ -30,6 +30,8 @@ void Options::apply() {
   check_directory_of(out, "--out");
   if (!isa.empty()) setenv("CONCORD_ISA", isa.c_str(), 1);
   if (!metric.empty()) data.metric = metric_from_string(metric);
+  params.codes = codes_from_string(codes);
+  params.storage = storage_from_string(storage);
   runtime.threads = resolve_threads(runtime.threads);
   runtime.log = [](LogLevel level, std::string_view text) {
     if (level != LogLevel::warning) return;
@@ -95,20 +97,10 @@ void add_param_options(CLI::App& app, Options& options) {
   app.add_option("--epoch-limit", options.params.epoch_limit,
                  "maximum number of vectors of an epoch")
       ->capture_default_str();
-  app.add_option_function<std::string>(
-         "--storage",
-         [&options](const std::string& value) {
-           options.params.storage = storage_from_string(value);
-         },
-         "how vectors are kept: automatic, f32, f16 or bf16")
-      ->default_str("automatic")
-      ->check(CLI::IsMember({"automatic", "f32", "f16", "bf16"}));
-  app.add_option_function<std::string>(
-         "--codes",
-         [&options](const std::string& value) { options.params.codes = codes_from_string(value); },
-         "codes from which distances are estimated: none or sq8")
-      ->default_str("none")
-      ->check(CLI::IsMember({"none", "sq8"}));
+  app.add_option("--storage", options.storage, "how vectors are kept: automatic, f32, f16 or bf16")
+      ->capture_default_str();
+  app.add_option("--codes", options.codes, "codes from which walks estimate distances: none or sq8")
+      ->capture_default_str();
 }
 
 void add_runtime_options(CLI::App& app, Options& options) {

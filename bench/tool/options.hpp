@@ -19,13 +19,15 @@ namespace concord::bench {
 struct Options {
   DataSource data;
   std::string metric;
+  std::string codes = "none";
+  std::string storage = "automatic";
   IndexParams params;
   RuntimeOptions runtime;
   std::string isa;
   std::uint32_t k = 10;
   std::vector<std::uint32_t> efs{10, 20, 40, 80, 160, 320};
   std::vector<float> slacks{std::numeric_limits<float>::infinity()};  ///< each with each ef
-  std::uint32_t rescore = 0;  ///< as in SearchParams
+  std::uint32_t rescore = 0;                                          ///< as in SearchParams
   std::vector<std::size_t> batches;        ///< empty: sweep over ef, all queries in one call
   std::vector<std::string> batch_devices;  ///< empty: runtime.device
   std::filesystem::path index;
@@ -34,7 +36,7 @@ struct Options {
   std::string command_line;
 
   /// Makes the options effective: sets CONCORD_ISA (so it comes before any use of an index) and
-  /// resolves the metric and the thread count. Throws concord::Error for an unknown metric.
+  /// resolves the metric, the codes, the storage and the thread count. Throws concord::Error for unknown names.
   void apply();
   /// params with the metric and dimension of `data_set`.
   [[nodiscard]] IndexParams params_for(const DataSet& data_set) const;

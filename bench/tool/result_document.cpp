@@ -1,5 +1,6 @@
 #include "bench/tool/result_document.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -227,19 +228,31 @@ void print_memory(const MemoryUse& use, const BuildMeasure* build) {
   std::printf("); peak of the process %s\n", mebibytes(peak_resident_bytes()).c_str());
   if (build == nullptr) return;
   std::printf(
-      "  peak of add %s of %s allowed (1.15 x (vectors + hnswlib's overhead) + 64 MiB): %s\n",
+      "  peak of add %s of %s allowed (1.15 x (vectors + codes + hnswlib's overhead) + 64 MiB): "
+      "%s\n",
       mebibytes(build->add_peak_bytes).c_str(), mebibytes(build->allowed_bytes).c_str(),
       build->add_peak_bytes <= build->allowed_bytes ? "ok" : "TOO MUCH");
 }
 
 void print_search(const std::vector<SearchPoint>& points, std::uint32_t k) {
   std::printf("\nsearch:\n");
-  Table table({"ef", "slack", "recall@" + std::to_string(k), "queries/s", "queries/s, 1 thread",
-               "distances/query"});
+  const bool by_codes = std::ranges::any_of(
+      points, [](const SearchPoint& point) { return point.rescored_per_query > 0; });
+  std::vector<std::string> header{"ef",
+                                  "slack",
+                                  "recall@" + std::to_string(k),
+                                  "queries/s",
+                                  "queries/s, 1 thread",
+                                  "distances/query"};
+  if (by_codes) header.emplace_back("rescored/query");
+  Table table(header);
   for (const SearchPoint& point : points) {
-    table.add_row({std::to_string(point.ef), std::isinf(point.slack) ? "-" : fixed(point.slack, 3),
-                   fixed(point.recall, 4), whole(point.qps), whole(point.qps_single_thread),
-                   fixed(point.distances_per_query, 1)});
+    std::vector<std::string> cells{
+        std::to_string(point.ef),       std::isinf(point.slack) ? "-" : fixed(point.slack, 3),
+        fixed(point.recall, 4),         whole(point.qps),
+        whole(point.qps_single_thread), fixed(point.distances_per_query, 1)};
+    if (by_codes) cells.push_back(fixed(point.rescored_per_query, 1));
+    table.add_row(std::move(cells));
   }
   table.print();
 }

@@ -102,10 +102,11 @@ std::pair<double, double> Versus::rates(SearchParams search, unsigned threads) {
   return {median(concord_rates), median(hnswlib_rates)};
 }
 
-void Versus::search(const Judge& judge, std::uint32_t k, const std::vector<std::uint32_t>& efs) {
+void Versus::search(const Judge& judge, std::uint32_t k, const std::vector<std::uint32_t>& efs,
+                    std::uint32_t rescore) {
   ProgressBar bar("searching both", efs.size());
   for (const std::uint32_t ef : efs) {
-    const SearchParams search{k, ef};
+    const SearchParams search{.k = k, .ef = ef, .rescore = rescore};
     SearchPoint ours = measure_quality(built_->index, queries_, judge, search);
     SearchPoint theirs = quality_of_hnswlib(judge, search);
     std::tie(ours.qps_single_thread, theirs.qps_single_thread) = rates(search, 1);

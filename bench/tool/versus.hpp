@@ -28,7 +28,9 @@ class Versus {
          RuntimeOptions runtime, unsigned rounds);
 
   void build();
-  void search(const Judge& judge, std::uint32_t k, const std::vector<std::uint32_t>& efs);
+  /// `rescore` is Concord's.
+  void search(const Judge& judge, std::uint32_t k, const std::vector<std::uint32_t>& efs,
+              std::uint32_t rescore);
 
   [[nodiscard]] const Contender& concord() const noexcept { return concord_; }
   [[nodiscard]] const Contender& hnswlib() const noexcept { return hnswlib_; }

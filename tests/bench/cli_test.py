@@ -278,6 +278,76 @@ class Cli(unittest.TestCase):
         self.assertGreater(report["compare"]["qps_ratio"], 0)
         self.assertLess(abs(report["compare"]["recall_delta"]), 10)
         self.assertGreater(report["hnswlib"]["search"][0]["recall"], 0.8)
+        coded = self.report("compare", *DATA, *QUICK, "--rounds", "1", "--codes", "sq8", "--rescore", "13")
+        self.assertEqual(coded["parameters"]["codes"], "sq8")
+        self.assertEqual([point["rescored_per_query"] for point in coded["search"]], [13, 13])
+        self.assertNotIn("rescored_per_query", coded["hnswlib"]["search"][0])
+        self.assertLess(abs(coded["compare"]["recall_delta"]), 10)
+
+    def test_codes(self):
+        floats = ["--synthetic", "3000,48", "--limit-queries", "100"]
+        index = self.path("codes.concord")
+        plain = self.report("run", *floats, *QUICK)
+        self.assertEqual(plain["parameters"]["codes"], "none")
+        self.assertNotIn("rescored_per_query", plain["search"][0])
+        coded = self.report("run", *floats, *QUICK, "--codes", "sq8", "--verify-threads", "--out", index)
+        self.assertEqual(coded["parameters"]["codes"], "sq8")
+        self.assertNotEqual(coded["index"]["digest"], plain["index"]["digest"])
+        self.assertIs(coded["verify_threads"]["ok"], True)
+        self.assertAlmostEqual(coded["memory"]["allowed_bytes"] - plain["memory"]["allowed_bytes"],
+                               1.15 * 3000 * 64, delta=2)  # 48 + 12 bytes, rounded up to 16
+        for point, exact in zip(coded["search"], plain["search"], strict=True):
+            self.assertEqual(point["rescored_per_query"], 20)
+            self.assertGreater(point["recall"], exact["recall"] - 0.05)
+        for name in ("SQ8", "Sq8"):
+            self.assertEqual(self.report("build", *floats, "--codes", name)["index"]["digest"],
+                             coded["index"]["digest"])
+        for name in ("None", "none"):
+            self.assertEqual(self.report("build", *floats, "--codes", name)["index"]["digest"],
+                             plain["index"]["digest"])
+
+        searched = [self.report("search", "--index", index, *floats, *QUICK, "--rescore", number)["search"]
+                    for number in ("10", "30", "65536")]
+        self.assertEqual([[point["rescored_per_query"] for point in points] for points in searched],
+                         [[10, 10], [20, 30], [20, 40]])
+        for least, most in zip(searched[0], searched[2], strict=True):
+            self.assertLessEqual(least["recall"], most["recall"])
+        self.assertIn("rescored/query", self.bench("search", "--index", index, *floats, *QUICK).stdout)
+        batches = self.report("search", "--index", index, *floats, *QUICK, "--batch", "10", "--rescore", "10")
+        self.assertEqual([point["recall"] for point in batches["batches"]],
+                         [point["recall"] for point in searched[0]])
+
+        self.assertIn("codes sq8", self.bench("info", "--index", index).stdout)
+        self.assertEqual(self.report("info", "--index", index)["parameters"]["codes"], "sq8")
+        asked = self.bench("query", "--index", index, "--label", "5", "--k", "3", "--rescore", "3")
+        self.assertIn("(l2sq, walked by sq8, of 3,000)", asked.stdout)
+        asked = self.bench("query", "--index", index, "--label", "5", "--k", "3", "--exact")
+        self.assertIn("(l2sq, exact, of 3,000)", asked.stdout)
+        self.bench("run", *floats, "--codes", "sq8", "--device", "cuda", code=2)
+
+    def test_commands_that_never_use_codes(self):
+        """tune and explain compare presets and explanations with searches of their kind."""
+        wide = ["--synthetic", "3000,24", "--limit-queries", "200", "--codes", "sq8", "--M", "4"]
+        explained = self.report("explain", *wide, "--ef", "12")["explain"]
+        self.assertGreater(explained["misses"], 20)
+        self.assertEqual(explained["wrong"], 0)
+        tuned = self.report("tune", *wide, "--recall", "0.9", "--sample", "600")["tune"][0]
+        self.assertGreater(tuned["recall"], 0.85)
+        found = self.report("range", *wide, "--rank", "30", "--slack", "0.1", "--rounds", "1")["range"][0]
+        self.assertGreater(found["found"], 0.9)
+
+    def test_filters_of_an_index_with_codes(self):
+        wide = ["--synthetic", "3000,256", "--limit-queries", "50", "--codes", "sq8"]
+        points = self.report("filter", *wide, *QUICK, "--kind", "random", "--selectivity", "1,0.5,0.01",
+                             "--rounds", "1", "--rescore", "15")["filter"]
+        for point in points:
+            self.assertEqual(point["returned_min"], 1)
+            self.assertGreater(point["recall"], 0.7)
+            if point["selectivity"] == 0.01:  # scanned
+                self.assertNotIn("rescored_per_query", point)
+                self.assertEqual(point["recall"], 1)
+            else:
+                self.assertEqual(point["rescored_per_query"], 15)
 
     def test_convert(self):
         vectors = self.path("v.fvecs")
@@ -337,6 +407,10 @@ class Cli(unittest.TestCase):
         self.assertEqual(completed("concord-bench", "ra"), ["range"])
         self.assertEqual(completed("concord-bench", "range", "--ra"), ["--rank"])
         self.assertEqual(completed("concord-bench", "run", "file"), [])
+        for command in ("run", "build", "compare", "filter", "churn", "shards"):
+            self.assertEqual(completed("concord-bench", command, "--cod"), ["--codes"])
+        for command in ("run", "search", "compare", "filter", "query"):
+            self.assertEqual(completed("concord-bench", command, "--res"), ["--rescore"])
 
     def test_query(self):
         index, names, vectors = self.path("i.concord"), self.path("names.txt"), self.path("V.FBIN")
@@ -380,6 +454,10 @@ class Cli(unittest.TestCase):
             ["run", *DATA, "--M", "1"],
             ["run", *DATA, "--M", "many"],
             ["run", *DATA, "--metric", "hamming"],
+            ["run", *DATA, "--codes", "pq"],
+            ["build", *DATA, "--codes", ""],
+            ["run", *DATA, "--codes", "sq8", "--rescore", "0"],
+            ["run", *DATA, "--codes", "sq8", "--rescore", "many"],
             ["run", *DATA, "--isa", "mmx"],
             ["run", *DATA, "--json", "/nonexistent/report.json"],
             ["run", *DATA, "--no-such-option"],

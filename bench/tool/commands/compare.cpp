@@ -168,7 +168,7 @@ int compare(Options& options, const CompareOptions& compare_options) {
 
   const GroundTruth truth = find_ground_truth(data, data.train, options.k, threads);
   const Judge judge(data.train, data.queries, data.metric, truth);
-  versus.search(judge, options.k, options.efs);
+  versus.search(judge, options.k, options.efs, options.rescore);
   document["data"]["ground_truth"] = truth.source;
   document["k"] = options.k;
   document["search"] = search_json(versus.concord().points);
@@ -191,6 +191,7 @@ void add_compare_command(CLI::App& app, Options& options, Command& chosen) {
   add_param_options(command, options);
   add_runtime_options(command, options);
   add_search_options(command, options);
+  add_rescore_option(command, options);
   add_json_option(command, options);
   command.add_option("--with", compare_options->with, "the other library")
       ->capture_default_str()

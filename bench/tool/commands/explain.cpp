@@ -27,8 +27,9 @@ class Misses {
   Misses(const Index& index, const FloatMatrix& queries, std::uint32_t k)
       : index_(index), queries_(queries), k_(k) {}
 
+  /// By a search without codes, which explanations are about.
   [[nodiscard]] std::vector<std::uint64_t> found(std::size_t q, std::uint32_t ef) const {
-    const SearchResult result = index_.search(row(q), {.k = k_, .ef = ef});
+    const SearchResult result = index_.search(row(q), {.k = k_, .ef = ef, .use_codes = false});
     return {result.labels.begin(), result.labels.begin() + result.counts[0]};
   }
   [[nodiscard]] bool finds(std::size_t q, std::uint32_t ef, std::uint64_t label) const {

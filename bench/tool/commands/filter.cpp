@@ -113,6 +113,7 @@ Json measure(Index& index, const DataSet& data, const FilterSet& set, const Sear
   const double time = median(times);
   const double distances = static_cast<double>(after.distances - before.distances) / queries;
   const double rows = static_cast<double>(after.hops - before.hops) / queries;
+  const double rescored = static_cast<double>(after.rescored - before.rescored) / queries;
   table.add_row({set.kind, fixed(set.selectivity, 4), std::to_string(params.ef),
                  fixed(params.slack, 2), fixed(matches, 0), fixed(quality.recall, 4),
                  fixed(quality.worst, 2), fixed(quality.returned_min, 2), fixed(distances, 0),
@@ -129,6 +130,7 @@ Json measure(Index& index, const DataSet& data, const FilterSet& set, const Sear
                 {"qps", queries / time},
                 {"qps_ratio_to_unfiltered", median(plain_times) / time}};
   if (params.slack < std::numeric_limits<float>::infinity()) point["slack"] = params.slack;
+  if (rescored > 0) point["rescored_per_query"] = rescored;
   return point;
 }
 
@@ -163,7 +165,8 @@ int filter(Options& options, const FilterOptions& own) {
   for (const FilterSet& set : wanted_sets(options, own, data)) {
     for (const std::uint32_t ef : options.efs) {
       for (const float slack : options.slacks) {
-        points.push_back(measure(index, data, set, {options.k, ef, slack}, own.rounds, table));
+        const SearchParams search{options.k, ef, slack, options.rescore};
+        points.push_back(measure(index, data, set, search, own.rounds, table));
       }
     }
   }
@@ -188,6 +191,7 @@ void add_filter_command(CLI::App& app, Options& options, Command& chosen) {
   add_runtime_options(command, options);
   add_search_options(command, options);
   add_slack_option(command, options);
+  add_rescore_option(command, options);
   add_json_option(command, options);
   const auto own = std::make_shared<FilterOptions>();
   command.add_option("--selectivity", own->selectivities, "shares of the vectors that match")

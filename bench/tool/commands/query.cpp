@@ -100,6 +100,13 @@ void print_neighbors(const SearchResult& result, const Names& names) {
   table.print();
 }
 
+/// How the neighbors were found, where it is not by a search with exact distances alone.
+std::string way_of(const Index& index, const QueryOptions& own) {
+  if (own.exact) return ", exact";
+  const Codes codes = index.params().codes;
+  return codes == Codes::none ? "" : std::string(", walked by ") + to_string(codes);
+}
+
 int query(Options& options, const QueryOptions& own) {
   options.apply();
   check_one_question(own);
@@ -107,10 +114,11 @@ int query(Options& options, const QueryOptions& own) {
   const Names names = own.names.empty() ? Names{} : Names(own.names);
   const Question question = question_of(own, index, names);
   const MatrixView<const float> row{question.vector.data(), 1, question.vector.size()};
-  const SearchResult result = own.exact ? index.exact_search(row, options.k)
-                                        : index.search(row, {.k = options.k, .ef = own.ef});
+  const SearchResult result =
+      own.exact ? index.exact_search(row, options.k)
+                : index.search(row, {.k = options.k, .ef = own.ef, .rescore = options.rescore});
   std::printf("nearest to %s (%s%s, of %s):\n", question.text.c_str(),
-              to_string(index.params().metric), own.exact ? ", exact" : "",
+              to_string(index.params().metric), way_of(index, own).c_str(),
               grouped(index.size()).c_str());
   print_neighbors(result, names);
 
@@ -149,6 +157,7 @@ void add_query_command(CLI::App& app, Options& options, Command& chosen) {
   command.add_option("--ef", own->ef, "candidates kept by the search")
       ->capture_default_str()
       ->check(CLI::Range(1, 65536));
+  add_rescore_option(command, options);
   command.add_flag("--exact", own->exact, "compare with every vector instead of searching");
   add_runtime_options(command, options);
   add_json_option(command, options);

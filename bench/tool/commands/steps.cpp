@@ -60,8 +60,7 @@ void search_and_report(Index& index, const DataSet& data, const Judge& judge,
                        const Options& options, Json& document) {
   document["k"] = options.k;
   if (options.batches.empty()) {
-    const SweepOptions sweep_options{options.k, options.efs, options.slacks,
-                                      options.rescore};
+    const SweepOptions sweep_options{options.k, options.efs, options.slacks, options.rescore};
     const auto points = sweep(index, data.queries, judge, sweep_options, options.runtime);
     print_search(points, options.k);
     document["search"] = search_json(points);
@@ -69,9 +68,9 @@ void search_and_report(Index& index, const DataSet& data, const Judge& judge,
   }
   const std::vector<std::string> devices =
       options.batch_devices.empty() ? std::vector{options.runtime.device} : options.batch_devices;
-  const auto points =
-      batch_sweep(index, data.queries, judge, {options.k, options.efs, options.batches, devices},
-                  options.runtime);
+  const auto points = batch_sweep(
+      index, data.queries, judge,
+      {options.k, options.efs, options.batches, devices, options.rescore}, options.runtime);
   print_batches(points, options.k);
   document["batches"] = batches_json(points);
 }

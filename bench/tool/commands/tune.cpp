@@ -46,8 +46,10 @@ class HeldOut {
   HeldOut(const Index& index, const DataSet& data, const Judge& judge, std::uint32_t k)
       : index_(index), data_(data), judge_(judge), k_(k) {}
 
+  /// Without codes, as presets are.
   [[nodiscard]] SearchPoint measure(std::uint32_t ef, float slack) const {
-    return measure_quality(index_, data_.queries, judge_, {k_, ef, slack});
+    return measure_quality(index_, data_.queries, judge_,
+                           {.k = k_, .ef = ef, .slack = slack, .use_codes = false});
   }
   /// The cheapest point of the grid whose recall reaches the goal. With a wider ef the recall does
   /// not fall, so a bisection finds the least.
