@@ -26,7 +26,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"concord\.(_concord|index)\..*"),  # aliases of types
     (
         "py:class",
-        r"(Any|Embeddings|Callable|Iterator|IO|Path|Progress|Vectors|Labels|Answers|RangeAnswers|Out|Codes|Device|Durability|Metric|Adopt|ArrayLike|Document|SupportsIndex|ClassVar)",
+        r"(Any|Embeddings|Callable|Iterator|IO|Path|Progress|Vectors|Labels|Answers|RangeAnswers|Out|Codes|Device|Durability|Metric|Storage|Adopt|ArrayLike|Document|SupportsIndex|ClassVar)",
     ),
 ]
 
@@ -50,6 +50,7 @@ autodoc_type_aliases = {
         "Out",
         "Path",
         "Progress",
+        "Storage",
         "Vectors",
         "npt.ArrayLike",
     )

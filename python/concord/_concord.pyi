@@ -20,6 +20,7 @@ def open(
     seed: int,
     epoch_limit: int,
     codes: str,
+    storage: str,
     durability: str,
     threads: int,
     device: str,
@@ -35,6 +36,7 @@ def open_shards(
     seed: int,
     epoch_limit: int,
     codes: str,
+    storage: str,
     shards: int,
     block: int,
     durability: str,
@@ -84,6 +86,7 @@ class Index:
         seed: int,
         epoch_limit: int,
         codes: str,
+        storage: str,
         threads: int,
         device: str,
     ) -> None: ...
@@ -192,6 +195,8 @@ class Index:
     @property
     def codes(self) -> str: ...
     @property
+    def storage(self) -> str: ...
+    @property
     def threads(self) -> int: ...
     @property
     def device(self) -> str: ...
@@ -206,6 +211,7 @@ class ShardedIndex:
         seed: int,
         epoch_limit: int,
         codes: str,
+        storage: str,
         shards: int,
         block: int,
         threads: int,
@@ -257,6 +263,8 @@ class ShardedIndex:
     def epoch_limit(self) -> int: ...
     @property
     def codes(self) -> str: ...
+    @property
+    def storage(self) -> str: ...
     @property
     def threads(self) -> int: ...
     @property

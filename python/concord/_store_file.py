@@ -1,9 +1,9 @@
 """The file of a store: a zip archive with the index file and a JSON file beside it.
 
 ``vectors.concord`` is what ``Index.save`` writes; it is missing while there is no vector. ``content.json`` has
-``version`` (2), ``parameters`` (those that define the graph, ``codes`` only where there are some), ``ef``,
-``dim`` (or null) and ``records``: label, key, document, metadata of each item. Version 1, of concord-ann 0.1,
-is read. Its runtime is not kept.
+``version`` (2), ``parameters`` (those that define the graph, ``codes`` and ``storage`` only where they are
+not the default), ``ef``, ``dim`` (or null) and ``records``: label, key, document, metadata of each item.
+Version 1, of concord-ann 0.1, is read. Its runtime is not kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VECTORS = "vectors.concord"
 CONTENT = "content.json"
 VERSION = 2
 MOST_CANDIDATES = 65_536
-PARAMETERS = ("metric", "M", "ef_construction", "seed", "epoch_limit", "codes")
+PARAMETERS = ("metric", "M", "ef_construction", "seed", "epoch_limit", "codes", "storage")
 
 Record = tuple[int, str, Any, dict[str, Any]]
 """Label, key, document, metadata."""
@@ -108,7 +108,11 @@ def _expect_to_belong(content: Content, index: Index | None) -> None:
         and len(set(keys)) == len(keys)
         and all(index is not None and label in index for label in labels)
         and (index is None or content.dim in (None, index.dim))
-        and (index is None or (index.metric, index.codes) == (empty.metric, empty.codes))
+        and (
+            index is None
+            or (index.metric, index.codes, index.storage)
+            == (empty.metric, empty.codes, empty.storage)
+        )
         and type(content.ef) is int
         and 1 <= content.ef <= MOST_CANDIDATES
     )

@@ -92,6 +92,9 @@ Metric: TypeAlias = 'Literal["l2sq", "ip", "cosine"] | str'
 Codes: TypeAlias = 'Literal["none", "sq8"] | str'
 """The name of codes."""
 
+Storage: TypeAlias = 'Literal["automatic", "f32", "f16", "bf16"] | str'
+"""The name of a way to keep vectors."""
+
 Device: TypeAlias = 'Literal["auto", "cpu", "cuda"] | str'
 """The name of a device."""
 
@@ -124,7 +127,7 @@ def warn_of_cut(path: Path, stats: Stats) -> None:
 class Index:
     """A vector index whose bytes do not depend on who builds it.
 
-    The parameters up to ``codes``, the vectors and their order define the graph. ``threads`` and
+    The parameters up to ``storage``, the vectors and their order define the graph. ``threads`` and
     ``device`` decide only how fast it is built and searched.
 
     Args:
@@ -140,6 +143,12 @@ class Index:
             per element as well. Additions and searches walk by distances that codes estimate; what they find
             gets exact distances. The graph is another one. Only the CPU builds and searches it, so a ``device``
             of CUDA raises :exc:`UnsupportedError`. Squared norms are at most 1e32.
+        storage: ``"automatic"``, ``"f32"``, ``"f16"`` or ``"bf16"`` (also ``"float16"``, ``"bfloat16"``), in
+            upper or lower case. With 16 bits each vector is rounded once, when it enters and is normalised, and
+            is that number from then on, in half the memory. One that overflows raises
+            :exc:`InvalidVectorError`. Only the CPU works on such an index. ``"automatic"`` keeps bytes where
+            all elements are 8-bit numbers, and float32 otherwise, which is exact. ``"f32"`` never keeps bytes
+            and has the same digest.
         threads: number of threads; 0 means one per hardware thread.
         device: ``"auto"`` (a CUDA device if there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"`` (also
             ``"gpu"``, ``"gpu:1"``).
@@ -171,11 +180,12 @@ class Index:
         seed: int = 42,
         epoch_limit: int = 1024,
         codes: Codes = "none",
+        storage: Storage = "automatic",
         threads: int = 0,
         device: Device = "auto",
     ) -> None:
         self._core = _concord.Index(
-            dim, metric, M, ef_construction, seed, epoch_limit, codes, threads, device
+            dim, metric, M, ef_construction, seed, epoch_limit, codes, storage, threads, device
         )
 
     @classmethod
@@ -729,6 +739,7 @@ class Index:
         seed: int = 42,
         epoch_limit: int = 1024,
         codes: Codes = "none",
+        storage: Storage = "automatic",
         durability: Durability = "synced",
         threads: int = 0,
         device: Device = "auto",
@@ -754,6 +765,7 @@ class Index:
             seed: as for :class:`Index`.
             epoch_limit: as for :class:`Index`.
             codes: as for :class:`Index`.
+            storage: as for :class:`Index`.
             durability: ``"synced"`` survives a power cut. ``"system"`` survives the end of the process; the
                 operating system decides when to write to disk, until the index is closed.
             threads: as for :class:`Index`.
@@ -768,7 +780,7 @@ class Index:
         ...     len(concord.Index.open(path))
         2
         """
-        parameters = (dim, metric, M, ef_construction, seed, epoch_limit, codes)
+        parameters = (dim, metric, M, ef_construction, seed, epoch_limit, codes, storage)
         index = cls._of(_concord.open(_path(path), *parameters, durability, threads, device))
         warn_of_cut(path, index.stats())
         return index
@@ -862,12 +874,18 @@ class Index:
         """``"none"`` or ``"sq8"``."""
         return self._core.codes
 
+    @property
+    def storage(self) -> str:
+        """``"automatic"``, ``"f32"``, ``"f16"`` or ``"bf16"``."""
+        return self._core.storage
+
     def __repr__(self) -> str:
         """The parameters, threads, device and size."""
         codes = "" if self.codes == "none" else f"codes={self.codes!r}, "
+        storage = "" if self.storage == "automatic" else f"storage={self.storage!r}, "
         return (
             f"concord.Index(dim={self.dim}, metric={self.metric!r}, M={self.M}, "
-            f"ef_construction={self.ef_construction}, {codes}threads={self.threads}, "
+            f"ef_construction={self.ef_construction}, {codes}{storage}threads={self.threads}, "
             f"device={self.device!r}): {len(self)} vectors"
         )
 
@@ -881,6 +899,7 @@ class Index:
             "seed",
             "epoch_limit",
             "codes",
+            "storage",
             "threads",
             "device",
         )

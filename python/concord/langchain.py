@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from concord import _extras, _keywords
-from concord.index import Codes, Device, Metric
+from concord.index import Codes, Device, Metric, Storage
 from concord.store import Hit, Item, Store, checked_items, checked_keys
 
 with _extras.needed("langchain", "concord.langchain"):
@@ -44,6 +44,7 @@ class ConcordVectorStore(VectorStore):
         seed: as for :class:`concord.Index`.
         epoch_limit: as for :class:`concord.Index`.
         codes: as for :class:`concord.Index`.
+        storage: as for :class:`concord.Index`.
         threads: as for :class:`concord.Index`.
         device: as for :class:`concord.Index`.
 
@@ -75,6 +76,7 @@ class ConcordVectorStore(VectorStore):
         seed: int = 42,
         epoch_limit: int = 1024,
         codes: Codes = "none",
+        storage: Storage = "automatic",
         threads: int = 0,
         device: Device = "auto",
     ) -> None:
@@ -87,6 +89,7 @@ class ConcordVectorStore(VectorStore):
             seed=seed,
             epoch_limit=epoch_limit,
             codes=codes,
+            storage=storage,
             threads=threads,
             device=device,
         )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from concord import _extras, _files, _keywords
-from concord.index import Codes, Device, Index, Metric
+from concord.index import Codes, Device, Index, Metric, Storage
 from concord.store import Hit, Item, Store
 
 with _extras.needed("llama-index", "concord.llama_index"):
@@ -54,6 +54,7 @@ class ConcordVectorStore(BasePydanticVectorStore):
         seed: as for :class:`concord.Index`.
         epoch_limit: as for :class:`concord.Index`.
         codes: as for :class:`concord.Index`.
+        storage: as for :class:`concord.Index`.
         threads: as for :class:`concord.Index`.
         device: as for :class:`concord.Index`.
 
@@ -85,6 +86,7 @@ class ConcordVectorStore(BasePydanticVectorStore):
         seed: int = 42,
         epoch_limit: int = 1024,
         codes: Codes = "none",
+        storage: Storage = "automatic",
         threads: int = 0,
         device: Device = "auto",
     ) -> None:
@@ -97,6 +99,7 @@ class ConcordVectorStore(BasePydanticVectorStore):
             seed=seed,
             epoch_limit=epoch_limit,
             codes=codes,
+            storage=storage,
             threads=threads,
             device=device,
         )

@@ -8,7 +8,17 @@ from typing import IO, Any, NoReturn
 
 from concord import _concord
 from concord.errors import UnsupportedError
-from concord.index import Codes, Device, Durability, Index, Metric, Path, _path, warn_of_cut
+from concord.index import (
+    Codes,
+    Device,
+    Durability,
+    Index,
+    Metric,
+    Path,
+    Storage,
+    _path,
+    warn_of_cut,
+)
 
 
 class ShardedIndex(Index):
@@ -31,6 +41,7 @@ class ShardedIndex(Index):
         seed: as for :class:`Index`.
         epoch_limit: as for :class:`Index`.
         codes: as for :class:`Index`.
+        storage: as for :class:`Index`.
         threads: number of threads of all shards together; 0 means one per hardware thread.
         device: as for :class:`Index`, or several, of which shard s is on the (s modulo their number)-th.
 
@@ -60,6 +71,7 @@ class ShardedIndex(Index):
         seed: int = 42,
         epoch_limit: int = 1024,
         codes: Codes = "none",
+        storage: Storage = "automatic",
         threads: int = 0,
         device: Device | Sequence[Device] = "auto",
     ) -> None:
@@ -71,6 +83,7 @@ class ShardedIndex(Index):
             seed,
             epoch_limit,
             codes,
+            storage,
             shards,
             block,
             threads,
@@ -162,6 +175,7 @@ class ShardedIndex(Index):
         seed: int = 42,
         epoch_limit: int = 1024,
         codes: Codes = "none",
+        storage: Storage = "automatic",
         durability: Durability = "synced",
         threads: int = 0,
         device: Device | Sequence[Device] = "auto",
@@ -179,7 +193,18 @@ class ShardedIndex(Index):
         ...     concord.ShardedIndex.open(folder).resume_at
         3
         """
-        parameters = (dim, metric, M, ef_construction, seed, epoch_limit, codes, shards, block)
+        parameters = (
+            dim,
+            metric,
+            M,
+            ef_construction,
+            seed,
+            epoch_limit,
+            codes,
+            storage,
+            shards,
+            block,
+        )
         index = cls._wrap(
             _concord.open_shards(_path(path), *parameters, durability, threads, _names(device))
         )

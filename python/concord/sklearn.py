@@ -67,6 +67,7 @@ class ConcordTransformer(
         ef_construction: as for :class:`concord.Index`.
         seed: as for :class:`concord.Index`.
         codes: as for :class:`concord.Index`.
+        storage: as for :class:`concord.Index`.
         radius: distance of a neighbor in ``radius_neighbors``, as the metric gives it.
         ef: candidates of a search, as for :meth:`concord.Index.search`.
         n_jobs: threads; ``None`` means 1 outside a joblib context, -1 all. It changes no result.
@@ -102,6 +103,7 @@ class ConcordTransformer(
         ef: int = 64,
         seed: int = 42,
         codes: str = "none",
+        storage: str = "automatic",
         radius: float = 1.0,
         n_jobs: int | None = None,
         device: str = "auto",
@@ -114,6 +116,7 @@ class ConcordTransformer(
         self.ef = ef
         self.seed = seed
         self.codes = codes
+        self.storage = storage
         self.radius = radius
         self.n_jobs = n_jobs
         self.device = device
@@ -129,6 +132,7 @@ class ConcordTransformer(
             self.ef_construction,
             seed=self.seed,
             codes=self.codes,
+            storage=self.storage,
             threads=joblib.effective_n_jobs(self.n_jobs),
             device=self.device,
         )

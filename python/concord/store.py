@@ -23,7 +23,7 @@ from concord.errors import (
     InvalidParameterError,
     UnknownLabelError,
 )
-from concord.index import Codes, Device, Index, Metric, Vectors
+from concord.index import Codes, Device, Index, Metric, Storage, Vectors
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -90,6 +90,7 @@ class Store:
         seed: as for :class:`Index`.
         epoch_limit: as for :class:`Index`.
         codes: as for :class:`Index`.
+        storage: as for :class:`Index`.
         threads: as for :class:`Index`. Files and pickles do not keep it.
         device: as for :class:`Index`. Files and pickles do not keep it.
 
@@ -123,6 +124,7 @@ class Store:
         seed: int = 42,
         epoch_limit: int = 1024,
         codes: Codes = "none",
+        storage: Storage = "automatic",
         threads: int = 0,
         device: Device = "auto",
     ) -> None:
@@ -135,6 +137,7 @@ class Store:
             seed=seed,
             epoch_limit=epoch_limit,
             codes=codes,
+            storage=storage,
             threads=threads,
             device=device,
         )
@@ -150,6 +153,8 @@ class Store:
         }
         if index.codes != "none":  # else it is not there, as in files of before there were codes
             self._parameters["codes"] = index.codes
+        if index.storage != "automatic":
+            self._parameters["storage"] = index.storage
         self._runtime: dict[str, Any] = {"threads": threads, "device": device}
         self._ef = int(ef)
         self._dim = dim

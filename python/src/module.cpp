@@ -19,7 +19,7 @@ namespace {
 
 IndexParams make_params(nb::handle dim, const std::string& metric, nb::handle M,
                         nb::handle ef_construction, nb::handle seed, nb::handle epoch_limit,
-                        const std::string& codes) {
+                        const std::string& codes, const std::string& storage) {
   IndexParams params;
   params.dimension = number32(dim, "dim");
   params.metric = metric_from_string(metric);
@@ -28,13 +28,16 @@ IndexParams make_params(nb::handle dim, const std::string& metric, nb::handle M,
   params.seed = number(seed, "seed", 64);
   params.epoch_limit = number32(epoch_limit, "epoch_limit");
   params.codes = codes_from_string(codes);
+  params.storage = storage_from_string(storage);
   return params;
 }
 
 void make_index(PythonIndex* self, nb::handle dim, const std::string& metric, nb::handle M,
                 nb::handle ef_construction, nb::handle seed, nb::handle epoch_limit,
-                const std::string& codes, nb::handle threads, const std::string& device) {
-  const IndexParams params = make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes);
+                const std::string& codes, const std::string& storage, nb::handle threads,
+                const std::string& device) {
+  const IndexParams params =
+      make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes, storage);
   new (self) PythonIndex(params, number32(threads, "threads"), device);
 }
 
@@ -49,12 +52,12 @@ Durability to_durability(const std::string& name) {
 PythonIndex* open_index(const nb::bytes& path, nb::handle dim, const std::string& metric,
                         nb::handle M, nb::handle ef_construction, nb::handle seed,
                         nb::handle epoch_limit, const std::string& codes,
-                        const std::string& durability, nb::handle threads,
-                        const std::string& device) {
+                        const std::string& storage, const std::string& durability,
+                        nb::handle threads, const std::string& device) {
   const Durability level = to_durability(durability);
   std::optional<IndexParams> params;
   if (!dim.is_none()) {
-    params = make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes);
+    params = make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes, storage);
   }
   return PythonIndex::load(path, number32(threads, "threads"), device,
                            [&](const std::filesystem::path& from, RuntimeOptions options) {
@@ -86,23 +89,26 @@ ShardParams make_shards(nb::handle shards, nb::handle block) {
 
 void make_sharded_index(PythonShardedIndex* self, nb::handle dim, const std::string& metric,
                         nb::handle M, nb::handle ef_construction, nb::handle seed,
-                        nb::handle epoch_limit, const std::string& codes, nb::handle shards,
-                        nb::handle block, nb::handle threads, const std::string& device) {
-  const IndexParams params = make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes);
+                        nb::handle epoch_limit, const std::string& codes,
+                        const std::string& storage, nb::handle shards, nb::handle block,
+                        nb::handle threads, const std::string& device) {
+  const IndexParams params =
+      make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes, storage);
   new (self)
       PythonShardedIndex(params, make_shards(shards, block), number32(threads, "threads"), device);
 }
 
 PythonShardedIndex* open_shards(const nb::bytes& folder, nb::handle dim, const std::string& metric,
                                 nb::handle M, nb::handle ef_construction, nb::handle seed,
-                                nb::handle epoch_limit, const std::string& codes, nb::handle shards,
-                                nb::handle block, const std::string& durability, nb::handle threads,
+                                nb::handle epoch_limit, const std::string& codes,
+                                const std::string& storage, nb::handle shards, nb::handle block,
+                                const std::string& durability, nb::handle threads,
                                 const std::string& device) {
   const Durability level = to_durability(durability);
   std::optional<IndexParams> params;
   ShardParams layout;
   if (!dim.is_none()) {
-    params = make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes);
+    params = make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes, storage);
     layout = make_shards(shards, block);
   }
   return PythonShardedIndex::load(
@@ -172,6 +178,7 @@ void define_members(nb::class_<PythonIndexOf<Core>>& index) {
       .def_prop_ro("seed", [](const Self& self) { return self.params().seed; })
       .def_prop_ro("epoch_limit", [](const Self& self) { return self.params().epoch_limit; })
       .def_prop_ro("codes", [](const Self& self) { return to_string(self.params().codes); })
+      .def_prop_ro("storage", [](const Self& self) { return to_string(self.params().storage); })
       .def_prop_ro("threads", &Self::threads)
       .def_prop_ro("device", &Self::device);
 }
@@ -188,11 +195,11 @@ NB_MODULE(_concord, m) {
   m.def("from_bytes", from_bytes, "content"_a.none(), "threads"_a.none(), "device"_a);
   m.def("map", map, "path"_a, "check"_a, "threads"_a.none(), "device"_a);
   m.def("open", open_index, "path"_a, "dim"_a.none(), "metric"_a, "M"_a.none(),
-        "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "codes"_a,
+        "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "codes"_a, "storage"_a,
         "durability"_a, "threads"_a.none(), "device"_a);
 
   m.def("open_shards", open_shards, "folder"_a, "dim"_a.none(), "metric"_a, "M"_a.none(),
-        "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "codes"_a,
+        "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "codes"_a, "storage"_a,
         "shards"_a.none(), "block"_a.none(), "durability"_a, "threads"_a.none(), "device"_a);
   m.def("load_shards", load_shards, "folder"_a, "threads"_a.none(), "device"_a);
   m.def("map_shards", map_shards, "folder"_a, "check"_a, "threads"_a.none(), "device"_a);
@@ -219,7 +226,7 @@ NB_MODULE(_concord, m) {
   nb::class_<PythonIndex> index(m, "Index");
   index.def("__init__", make_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
             "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "codes"_a,
-            "threads"_a.none(), "device"_a);
+            "storage"_a, "threads"_a.none(), "device"_a);
   define_members(index);
   index.def("to_bytes", &PythonIndex::to_bytes)
       .def("write", &PythonIndex::write, "put"_a)
@@ -252,7 +259,7 @@ NB_MODULE(_concord, m) {
   nb::class_<PythonShardedIndex> sharded(m, "ShardedIndex");
   sharded.def("__init__", make_sharded_index, "dim"_a.none(), "metric"_a, "M"_a.none(),
               "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(), "codes"_a,
-              "shards"_a.none(), "block"_a.none(), "threads"_a.none(), "device"_a);
+              "storage"_a, "shards"_a.none(), "block"_a.none(), "threads"_a.none(), "device"_a);
   define_members(sharded);
   sharded
       .def(
