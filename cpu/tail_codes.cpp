@@ -22,12 +22,13 @@ float rounded_down(double x) noexcept { return std::nextafter(static_cast<float>
 
 // Half way between the least and the greatest element of some vectors: codes have a sign, so they
 // are finest around it.
-float middle(const core::VectorStore& vectors, NodeId begin, NodeId end) noexcept {
+float middle(const core::VectorStore& vectors, NodeId begin, NodeId end) {
   constexpr NodeId kSome = 64;
   float least = kInfinity;
   float most = -kInfinity;
+  std::vector<float> widened(vectors.stride());
   for (NodeId id = begin; id < std::min(end, begin + kSome); ++id) {
-    const float* const x = vectors.read(id, nullptr);
+    const float* const x = vectors.read(id, widened.data());
     const auto [low, high] = std::minmax_element(x, x + vectors.dimension());
     least = std::min(least, *low);
     most = std::max(most, *high);
@@ -69,7 +70,7 @@ double square_of(double x) noexcept { return x * x; }
 
 bool TailCodes::pay_for(const core::VectorStore& vectors) noexcept {
   constexpr std::uint32_t kFewest = 128;
-  return vectors.element() == core::Element::f32 && vectors.stride() >= kFewest;
+  return !core::are_bytes(vectors.element()) && vectors.stride() >= kFewest;
 }
 
 bool TailCodes::hold(const core::VectorStore& vectors, NodeId begin, NodeId end,
@@ -134,10 +135,11 @@ void TailCodes::clear() noexcept {
   }
 }
 
-void TailCodes::encode(const core::VectorStore& vectors, NodeId id) noexcept {
+void TailCodes::encode(const core::VectorStore& vectors, NodeId id) {
   const std::size_t dimension = vectors.dimension();
   const std::size_t place = id - first_;
-  const float* const x = vectors.read(id, nullptr);
+  std::vector<float> widened(vectors.element() == core::Element::f32 ? 0 : vectors.stride());
+  const float* const x = vectors.read(id, widened.data());
   const float most = farthest(x, dimension, centre_);
   float scale = most / kMost;
   // Of a vector that has no such scale the code is the centre itself.

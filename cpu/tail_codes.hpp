@@ -52,7 +52,7 @@ class TailCodes {
   void begin_at(const core::VectorStore& vectors, core::NodeId begin, core::NodeId end);
   void drop_before(core::NodeId begin) noexcept;
   void make_room(std::size_t places);
-  void encode(const core::VectorStore& vectors, core::NodeId id) noexcept;
+  void encode(const core::VectorStore& vectors, core::NodeId id);
   [[nodiscard]] std::size_t group_bytes() const noexcept { return kCodeGroup * 4 * steps_; }
   /// Where the four codes of a step are.
   [[nodiscard]] std::uint8_t* four_codes(std::size_t place, std::size_t step) noexcept {

@@ -89,6 +89,25 @@ TEST_P(Certificates, ChangeNoIndexWhoseBytesTurnToFloats) {
   EXPECT_EQ(digests[0], digests[1]);
 }
 
+TEST_P(Certificates, ChangeNoIndexOfSixteenBitsOrWithCodes) {
+  const Matrix data = make_data(Shape::clustered, scaled(kRows, 500), 130);
+  for (const Storage storage : {Storage::f32, Storage::f16, Storage::bf16}) {
+    IndexParams kept = params();
+    kept.storage = storage;
+    kept.codes = storage == Storage::f16 ? Codes::none : Codes::sq8;
+    Index without(kept, options_with(false));
+    Index with(kept, options_with(true, 3));
+    without.add(data.view());
+    for (std::size_t first = 0; first < data.rows; first += 77) {
+      with.add(data.slice(first, std::min<std::size_t>(77, data.rows - first)));
+    }
+    EXPECT_EQ(with.digest(), without.digest()) << to_string(storage);
+    if (are_used()) {
+      EXPECT_LT(with.stats().build.distances, without.stats().build.distances);
+    }
+  }
+}
+
 TEST_P(Certificates, ChangeNoIndexThatWasLoaded) {
   const Matrix data = make_data(Shape::clustered, 900, 130);
   Index all(params(), options_with(false));
