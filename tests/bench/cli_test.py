@@ -287,35 +287,33 @@ class Cli(unittest.TestCase):
     def test_codes(self):
         floats = ["--synthetic", "3000,48", "--limit-queries", "100"]
         index = self.path("codes.concord")
-        plain = self.report("run", *floats, *QUICK)
+        plain = self.report("build", *floats)
         self.assertEqual(plain["parameters"]["codes"], "none")
-        self.assertNotIn("rescored_per_query", plain["search"][0])
-        coded = self.report("run", *floats, *QUICK, "--codes", "sq8", "--verify-threads", "--out", index)
+        said = self.bench("run", *floats, *QUICK, "--codes", "sq8", "--verify-threads", "--out", index, "--json",
+                          self.path("report.json")).stdout
+        self.assertIn("rescored/query", said)
+        with open(self.path("report.json")) as file:
+            coded = json.load(file)
         self.assertEqual(coded["parameters"]["codes"], "sq8")
         self.assertNotEqual(coded["index"]["digest"], plain["index"]["digest"])
         self.assertIs(coded["verify_threads"]["ok"], True)
         self.assertAlmostEqual(coded["memory"]["allowed_bytes"] - plain["memory"]["allowed_bytes"],
                                1.15 * 3000 * 64, delta=2)  # 48 + 12 bytes, rounded up to 16
-        for point, exact in zip(coded["search"], plain["search"], strict=True):
+        for point in coded["search"]:
             self.assertEqual(point["rescored_per_query"], 20)
-            self.assertGreater(point["recall"], exact["recall"] - 0.05)
-        for name in ("SQ8", "Sq8"):
+            self.assertGreater(point["recall"], 0.8)
+        for name, built in (("Sq8", coded), ("None", plain)):
             self.assertEqual(self.report("build", *floats, "--codes", name)["index"]["digest"],
-                             coded["index"]["digest"])
-        for name in ("None", "none"):
-            self.assertEqual(self.report("build", *floats, "--codes", name)["index"]["digest"],
-                             plain["index"]["digest"])
+                             built["index"]["digest"])
 
-        searched = [self.report("search", "--index", index, *floats, *QUICK, "--rescore", number)["search"]
-                    for number in ("10", "30", "65536")]
-        self.assertEqual([[point["rescored_per_query"] for point in points] for points in searched],
-                         [[10, 10], [20, 30], [20, 40]])
-        for least, most in zip(searched[0], searched[2], strict=True):
-            self.assertLessEqual(least["recall"], most["recall"])
-        self.assertIn("rescored/query", self.bench("search", "--index", index, *floats, *QUICK).stdout)
+        least, most = [self.report("search", "--index", index, *floats, *QUICK, "--rescore", number)["search"]
+                       for number in ("10", "30")]
+        self.assertEqual([point["rescored_per_query"] for point in least + most], [10, 10, 20, 30])
+        for few, many in zip(least, most, strict=True):
+            self.assertLessEqual(few["recall"], many["recall"])
         batches = self.report("search", "--index", index, *floats, *QUICK, "--batch", "10", "--rescore", "10")
         self.assertEqual([point["recall"] for point in batches["batches"]],
-                         [point["recall"] for point in searched[0]])
+                         [point["recall"] for point in least])
 
         self.assertIn("codes sq8", self.bench("info", "--index", index).stdout)
         self.assertEqual(self.report("info", "--index", index)["parameters"]["codes"], "sq8")
@@ -331,7 +329,7 @@ class Cli(unittest.TestCase):
         explained = self.report("explain", *wide, "--ef", "12")["explain"]
         self.assertGreater(explained["misses"], 20)
         self.assertEqual(explained["wrong"], 0)
-        tuned = self.report("tune", *wide, "--recall", "0.9", "--sample", "600")["tune"][0]
+        tuned = self.report("tune", *wide, "--recall", "0.9", "--sample", "600", "--no-grid")["tune"][0]
         self.assertGreater(tuned["recall"], 0.85)
         found = self.report("range", *wide, "--rank", "30", "--slack", "0.1", "--rounds", "1")["range"][0]
         self.assertGreater(found["found"], 0.9)
