@@ -205,6 +205,20 @@ def test_words_of_usearch_are_taken() -> None:
     assert usearch.index.Index(ndim=2).dtype == usearch.index.ScalarKind.BF16
 
 
+def test_codes_of_concord_come_beside_exact_vectors() -> None:
+    x = vectors()
+    ours = concord_index(x, codes="sq8")
+    np.testing.assert_array_equal(ours[7], x[7])
+    assert ours.search(x, k=1)[1].tolist() == [[0]] * len(x)
+    theirs = faiss.IndexHNSWSQ(DIM, faiss.ScalarQuantizer.QT_8bit, 16)
+    theirs.train(x)
+    theirs.add(x)
+    assert not np.array_equal(theirs.reconstruct(7), x[7])
+    assert (theirs.search(x, 1)[0] > 0).any()
+    coded = usearch.index.Index(ndim=DIM, metric="cos", dtype="i8")
+    assert coded.dtype == usearch.index.ScalarKind.I8
+
+
 def test_answers_of_one_query_have_one_dimension() -> None:
     x = vectors()
     labels, distances = concord_index(x).search(x[0], k=3)
