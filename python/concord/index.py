@@ -711,6 +711,7 @@ class Index:
     ) -> Index:
         """Open a file that :meth:`save` wrote without reading it: pages are loaded as they are used.
 
+        Of an index with codes all vectors are read at once, and codes are made of them in memory.
         Processes that map one file share its pages. The index is read-only; changes raise
         UnsupportedError. The first call that needs a part of the file checks it as :meth:`load` does;
         with ``check=True`` all is checked at once. Damage raises CorruptFileError. The file must not be

@@ -117,7 +117,8 @@ class CONCORD_API Index {
   static Index load(const std::filesystem::path& path, RuntimeOptions options = {});
 
   /// Opens a file written by save without reading it. Links, vectors and labels stay in the file;
-  /// its pages are read as they are used and shared between processes.
+  /// its pages are read as they are used and shared between processes. Of an index with codes all
+  /// vectors are read at once, and codes are made of them in memory.
   ///
   /// Header and lengths are checked at once. With MapCheck::on_open so is everything else that load
   /// checks. With on_first_use the first call that needs a part checks it: labels, vectors, links
