@@ -1,6 +1,6 @@
 """Inner product of vectors whose elements are all positive: recall beside FAISS, and the reason.
 
-    python bench/positive_inner_product.py      needs numpy, faiss-cpu and concord; about a minute
+    python bench/micro/positive_inner_product.py      needs numpy, faiss-cpu and concord; about a minute
 
 A few vectors of the largest norms answer nearly every query. The table tells how many neighbor lists of
 layer 0 hold one of the 32 commonest answers, and the largest number of lists that hold the same vector.
