@@ -29,6 +29,14 @@ struct Tally {
   }
 };
 
+/// Copies a query to shared memory. To be followed by a sync.
+template <class Team>
+CONCORD_TEAM_INLINE void load_query(Team& team, float* to, const float* from, std::uint32_t quads) {
+  for (std::uint32_t q = team.rank(); q < quads; q += Team::kThreads) {
+    reinterpret_cast<Float4*>(to)[q] = team.load4(from + 4 * q);
+  }
+}
+
 /// Shared memory of one beam search, cut up as the launch policy says.
 struct BeamStorage : ListStorage {
   VisitedTable visited;
@@ -50,9 +58,7 @@ struct BeamStorage : ListStorage {
   /// Copies the query. To be followed by a sync.
   template <class Team>
   CONCORD_TEAM_INLINE void load_query(Team& team, const float* from, std::uint32_t quads) {
-    for (std::uint32_t q = team.rank(); q < quads; q += Team::kThreads) {
-      reinterpret_cast<Float4*>(query)[q] = team.load4(from + 4 * q);
-    }
+    cuda::load_query(team, query, from, quads);
   }
 };
 
@@ -178,6 +184,18 @@ CONCORD_HD Key greedy_descent(Team& team, const MirrorView& view, std::uint32_t 
     if (best == current) return current;
     current = best;
   }
+}
+
+/// The descent through the upper layers to the closest node found above layer 0. REQUIRES a cleared
+/// batch and a sync before; leaves both so.
+template <bool kL2, class Team>
+CONCORD_HD Key descend(Team& team, const MirrorView& view, const EntryView& entry,
+                       BeamStorage& storage, Tally& tally) {
+  Key current = score_one<kL2>(team, view, storage.query, entry.node, tally);
+  for (std::uint32_t layer = entry.level; layer > 0; --layer) {
+    current = greedy_descent<kL2>(team, view, layer, current, storage, tally);
+  }
+  return current;
 }
 
 /// Fills the list with the closest nodes of the layer that a beam search from `start` finds within

@@ -138,6 +138,20 @@ class CudaDevice final : public Device {
   void do_search_async(const MirrorView& view, const SearchTask& task, Stream stream) override {
     check(launch_search_async(view, task, stream), "search_kernel");
   }
+  void do_walk_matches_async(const MirrorView& view, const FilteredTask& task,
+                             Stream stream) override {
+    check(launch_walk_matches_async(view, task, stream), "walk_kernel");
+  }
+  void do_scan_matches_async(const MirrorView& view, const FilteredTask& task,
+                             Stream stream) override {
+    check(launch_scan_matches_async(view, task, stream), "scan_kernel");
+  }
+  void do_mark_ids_async(const MarkTask& task, Stream stream) override {
+    check(launch_mark_ids_async(task, stream), "cub::DeviceFor");
+  }
+  void do_select_ids_async(const SelectTask& task, Stream stream) override {
+    check(launch_select_ids_async(task, temporaries_, stream), "cub::DeviceSelect");
+  }
   void do_write_results_async(const ResultTask& task, Stream stream) override {
     check(launch_write_results_async(task, stream), "cub::DeviceFor");
   }

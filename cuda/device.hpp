@@ -164,6 +164,22 @@ class Device {
     const Turn turn(*this, "search");
     do_search_async(view, task, stream);
   }
+  void walk_matches_async(const MirrorView& view, const FilteredTask& task, Stream stream) {
+    const Turn turn(*this, "walk_matches");
+    do_walk_matches_async(view, task, stream);
+  }
+  void scan_matches_async(const MirrorView& view, const FilteredTask& task, Stream stream) {
+    const Turn turn(*this, "scan_matches");
+    do_scan_matches_async(view, task, stream);
+  }
+  void mark_ids_async(const MarkTask& task, Stream stream) {
+    const Turn turn(*this, "mark_ids");
+    do_mark_ids_async(task, stream);
+  }
+  void select_ids_async(const SelectTask& task, Stream stream) {
+    const Turn turn(*this, "select_ids");
+    do_select_ids_async(task, stream);
+  }
   void write_results_async(const ResultTask& task, Stream stream) {
     const Turn turn(*this, "write_results");
     do_write_results_async(task, stream);
@@ -227,6 +243,12 @@ class Device {
   virtual void do_score_lists_async(const MirrorView& view, const ScoreTask& task,
                                     Stream stream) = 0;
   virtual void do_search_async(const MirrorView& view, const SearchTask& task, Stream stream) = 0;
+  virtual void do_walk_matches_async(const MirrorView& view, const FilteredTask& task,
+                                     Stream stream) = 0;
+  virtual void do_scan_matches_async(const MirrorView& view, const FilteredTask& task,
+                                     Stream stream) = 0;
+  virtual void do_mark_ids_async(const MarkTask& task, Stream stream) = 0;
+  virtual void do_select_ids_async(const SelectTask& task, Stream stream) = 0;
   virtual void do_write_results_async(const ResultTask& task, Stream stream) = 0;
   virtual void do_exact_async(const MirrorView& view, const ExactTask& task, Stream stream) = 0;
   virtual void do_scatter_async(const ScatterTask& task, Stream stream) = 0;

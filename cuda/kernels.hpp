@@ -5,7 +5,8 @@
 // They keep no state and may be called from any thread. prepare_kernels() comes first, once per
 // device.
 //
-// REQUIRES of every task: can_propose/can_search/can_exact (launch_policy.hpp) for the device.
+// REQUIRES of every task: can_propose, can_search, can_filter or can_exact (launch_policy.hpp) for
+// the device.
 #pragma once
 
 #include "cuda/launch_policy.hpp"
@@ -27,14 +28,21 @@ class Temporaries;
                                            Stream stream);
 [[nodiscard]] int launch_search_async(const MirrorView& view, const SearchTask& task,
                                       Stream stream);
+[[nodiscard]] int launch_walk_matches_async(const MirrorView& view, const FilteredTask& task,
+                                            Stream stream);
+[[nodiscard]] int launch_scan_matches_async(const MirrorView& view, const FilteredTask& task,
+                                            Stream stream);
+[[nodiscard]] int launch_mark_ids_async(const MarkTask& task, Stream stream);
 [[nodiscard]] int launch_distances_async(const MirrorView& view, const DistanceTask& task,
                                          Stream stream);
 [[nodiscard]] int launch_exact_async(const MirrorView& view, const ExactTask& task, Stream stream);
 [[nodiscard]] int launch_scatter_async(const ScatterTask& task, Stream stream);
 [[nodiscard]] int launch_write_results_async(const ResultTask& task, Stream stream);
 [[nodiscard]] int launch_append_links_async(const AppendTask& task, Stream stream);
-/// These two throw what Temporaries::take throws.
+/// These three throw what Temporaries::take throws.
 [[nodiscard]] int launch_sort_gains_async(const SortGainsTask& task, Temporaries& temporaries,
+                                          Stream stream);
+[[nodiscard]] int launch_select_ids_async(const SelectTask& task, Temporaries& temporaries,
                                           Stream stream);
 [[nodiscard]] int launch_find_largest_async(const LargestTask& task, Temporaries& temporaries,
                                             Stream stream);

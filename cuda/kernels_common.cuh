@@ -48,6 +48,7 @@ int first_error(Errors... errors) {
 int prepare_propose_kernels();
 int prepare_score_kernels();
 int prepare_search_kernels();
+int prepare_filter_kernels();
 int prepare_exact_kernels();
 
 }  // namespace concord::cuda

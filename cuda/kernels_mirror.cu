@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kTakeThreads) take_rows_kernel(const TakeTask 
 
 int prepare_kernels() {
   return first_error(prepare_propose_kernels(), prepare_score_kernels(), prepare_search_kernels(),
-                     prepare_exact_kernels());
+                     prepare_filter_kernels(), prepare_exact_kernels());
 }
 
 int launch_scatter_async(const ScatterTask& task, Stream stream) {

@@ -9,6 +9,7 @@
 
 #include "common/base/key.hpp"
 #include "common/graph/overfull_list.hpp"
+#include "common/search/filter_rule.hpp"
 
 namespace concord::cuda {
 
@@ -94,6 +95,26 @@ constexpr BeamLayout propose_layout(std::uint32_t ef_construction, std::uint32_t
                                     std::uint32_t dimension) {
   return beam_layout(ef_construction, 2 * M, dimension);
 }
+
+/// Matches that a filtered walk collects before it scores them: all that a batch of keys holds, and
+/// what each thread may add meanwhile.
+inline constexpr std::uint32_t kMostMet = 2 * kBatchCapacity;
+/// Shared memory of a filtered walk: a beam search's, and behind it what its expansions need. Both
+/// kinds of nodes are in one visited table.
+struct WalkLayout : BeamLayout {
+  std::uint32_t bridges = 0;
+  std::uint32_t met = 0;
+  std::uint32_t counts = 0;  ///< of the lists of kWarpsPerSearchBlock warps, and of `met`
+};
+constexpr WalkLayout walk_layout(std::uint32_t ef, std::uint32_t M, std::uint32_t dimension) {
+  WalkLayout layout{beam_layout(ef, 2 * M, dimension)};
+  layout.bridges = layout.bytes;
+  layout.met = layout.bridges + core::FilterRule::kMostBridges * 4;
+  layout.counts = layout.met + kMostMet * 4;
+  layout.bytes = layout.counts + 2 * kWarpsPerSearchBlock * 4 + 16;
+  return layout;
+}
+
 /// Few nodes leave room for large blocks, whose hops are shorter; many are better resident at once.
 constexpr std::uint32_t propose_threads(std::uint32_t wanted, std::uint32_t nodes) {
   constexpr std::uint32_t kFew = 768;
@@ -163,6 +184,15 @@ constexpr BeamLayout merge_layout(std::uint32_t k) {
   return layout;
 }
 inline constexpr std::uint32_t kMergeThreads = 128;
+inline constexpr std::uint32_t kScanThreads = 128;
+
+/// Shared memory of a scan of the matches of a filter: that of such a merge, and the query.
+constexpr BeamLayout scan_layout(std::uint32_t k, std::uint32_t dimension) {
+  BeamLayout layout = merge_layout(k);
+  layout.query = layout.bytes;
+  layout.bytes += (dimension + 3) / 4 * 4 * static_cast<std::uint32_t>(sizeof(float));
+  return layout;
+}
 
 /// How exact search splits its work: distances of `queries` × `vectors` fit the scratch.
 struct ExactTile {
@@ -191,6 +221,12 @@ constexpr bool can_search(std::uint32_t ef, std::uint32_t M, std::uint32_t dimen
                           std::size_t shared_limit) {
   return ef >= 1 && ef <= kMaxList && M <= kMaxKept &&
          beam_layout(ef, 2 * M, dimension).bytes <= shared_limit;
+}
+/// A scan of k ≤ ef needs less than a walk.
+constexpr bool can_filter(std::uint32_t ef, std::uint32_t M, std::uint32_t dimension,
+                          std::size_t shared_limit) {
+  return ef >= 1 && ef <= kMaxList && M <= kMaxKept &&
+         walk_layout(ef, M, dimension).bytes <= shared_limit;
 }
 constexpr bool can_exact(std::uint32_t k, std::size_t shared_limit) {
   return k <= kMaxList && merge_layout(k).bytes <= shared_limit;

@@ -19,10 +19,7 @@ CONCORD_HD void search_query(Team& team, const MirrorView& view, const SearchTas
   storage.batch.clear(team);
   team.sync();
   if (task.entry.node != kNoNode) {
-    Key current = score_one<kL2>(team, view, storage.query, task.entry.node, tally);
-    for (std::uint32_t layer = task.entry.level; layer > 0; --layer) {
-      current = greedy_descent<kL2>(team, view, layer, current, storage, tally);
-    }
+    const Key current = descend<kL2>(team, view, task.entry, storage, tally);
     const core::AdaptiveReach reach{task.k, task.reach_factor};
     beam_search<kL2>(team, view, 0, current, reach, accept, storage, tally);
   }

@@ -123,6 +123,52 @@ struct SearchTask {
   std::uint32_t threads = 0;  ///< of a query: 32 or 128; 0 = the launch policy's choice
 };
 
+/// The ids that a filter lets a search return.
+struct FilterView {
+  const std::uint32_t* bits = nullptr;  ///< of ids before `end`; null if every search scans
+  const NodeId* ids = nullptr;          ///< [count], ascending
+  NodeId end = 0;                       ///< ids from here on do not match
+  NodeId count = 0;
+
+  static constexpr std::uint32_t kBits = 32;  ///< of a word
+  CONCORD_HD static constexpr std::size_t words(NodeId end) {
+    return (std::size_t{end} + kBits - 1) / kBits;
+  }
+  /// REQUIRES bits.
+  CONCORD_HD bool operator()(NodeId id) const {
+    return id < end && (bits[id / kBits] >> (id % kBits) & 1) != 0;
+  }
+};
+
+/// Stands in SearchTask::counts for a query that has no answer yet.
+inline constexpr std::uint32_t kUnanswered = ~std::uint32_t{0};
+
+/// A search of each query among the ids that its filter lets match: a walk, which leaves a query
+/// that must be scanned unanswered, or a scan of those unanswered.
+struct FilteredTask {
+  SearchTask search;
+  std::uint32_t width = 0;  ///< of core::FilterRule
+  const FilterView* filters = nullptr;
+  const std::uint32_t* filter_of = nullptr;  ///< [search.count]: number of a query's filter
+
+  CONCORD_HD const FilterView& filter(std::uint32_t query) const {
+    return filters[filter_of[query]];
+  }
+};
+
+/// Sets the bits of ids, and writes the ids of bits in order.
+struct MarkTask {
+  const NodeId* ids = nullptr;  ///< [count], distinct
+  std::uint32_t count = 0;
+  std::uint32_t* bits = nullptr;  ///< zeros before
+};
+struct SelectTask {
+  const std::uint32_t* bits = nullptr;
+  NodeId end = 0;
+  NodeId* ids = nullptr;           ///< as many as bits are set
+  std::uint32_t* count = nullptr;  ///< becomes their number
+};
+
 /// Writes what a search has found to the caller's device memory, as labels and distances.
 struct ResultTask {
   const Key* keys = nullptr;             ///< [count × k]

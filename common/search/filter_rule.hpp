@@ -12,7 +12,6 @@
 // limit of two hops. Thread-safety: pure functions.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "common/base/key.hpp"
@@ -32,13 +31,9 @@ class FilterRule {
 
   /// `width` is the number of hops to be expected of the search (Reach::hops), `stride` that of the
   /// stored vectors in elements.
-  FilterRule(NodeId n, NodeId matches, std::uint32_t M, std::size_t stride,
-             std::size_t width) noexcept
-      : n_(n),
-        matches_(matches),
-        M_(M),
-        stride_(stride),
-        width_(std::max<std::uint64_t>(width, kLeastWidth)) {}
+  CONCORD_HD FilterRule(NodeId n, NodeId matches, std::uint32_t M, std::size_t stride,
+                        std::size_t width) noexcept
+      : n_(n), matches_(matches), M_(M), stride_(stride), width_(larger(width, kLeastWidth)) {}
 
   /// Whether all that the search sees may be results.
   [[nodiscard]] bool takes_all() const noexcept { return matches_ == n_; }
@@ -50,7 +45,8 @@ class FilterRule {
   }
 
   /// The rank of a seed among `count` matches, i < kSeeds: evenly over all.
-  [[nodiscard]] static std::size_t seed_rank(std::uint32_t i, std::uint64_t count) noexcept {
+  [[nodiscard]] CONCORD_HD static std::size_t seed_rank(std::uint32_t i,
+                                                        std::uint64_t count) noexcept {
     return static_cast<std::size_t>((2 * std::uint64_t{i} + 1) * count /
                                     (2 * std::uint64_t{kSeeds}));
   }
@@ -58,34 +54,42 @@ class FilterRule {
   /// How many lists of other nodes the expansion of a node reads, of whose `degree` neighbors
   /// `found` match: none where these are enough, else as many as are expected to bring what is
   /// missing.
-  [[nodiscard]] std::uint32_t bridges(std::uint32_t found, std::uint32_t degree) const noexcept {
+  [[nodiscard]] CONCORD_HD std::uint32_t bridges(std::uint32_t found,
+                                                 std::uint32_t degree) const noexcept {
     if (found >= M_) return 0;
-    const std::uint64_t wanted = std::max<std::uint64_t>(2 * M_, kWanted);
+    const std::uint64_t wanted = larger(2 * M_, kWanted);
     const std::uint64_t by_list = std::uint64_t{found} * n_;
     const std::uint64_t by_share = std::uint64_t{matches_} * degree;
-    const std::uint64_t share = std::max({by_list, by_share, std::uint64_t{1}});
+    const std::uint64_t share = larger(larger(by_list, by_share), 1);
     const std::uint64_t lists = ((wanted - found) * n_ + share - 1) / share;
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(lists, kMostBridges));
+    return lists < kMostBridges ? static_cast<std::uint32_t>(lists) : kMostBridges;
   }
 
   /// Whether so much work, each expansion counted as 1 + bridges(), is as much as a scan. Work is
   /// counted in lists and not in distances, because a distance may be computed twice where a table
   /// has forgotten the first.
-  [[nodiscard]] bool costs_a_scan(std::uint64_t work) const noexcept { return work > matches_; }
+  [[nodiscard]] CONCORD_HD bool costs_a_scan(std::uint64_t work) const noexcept {
+    return work > matches_;
+  }
   /// Whether a walk of so many hops is long enough to tell its rate, and not yet as long as
   /// expected.
-  [[nodiscard]] bool is_early(std::uint64_t hops) const noexcept {
+  [[nodiscard]] CONCORD_HD bool is_early(std::uint64_t hops) const noexcept {
     return hops >= 8 && hops < width_;
   }
   /// Whether a walk ends that has done `work` in `hops` expansions: it costs a scan, or at this
   /// rate it will.
-  [[nodiscard]] bool gives_up(std::uint64_t work, std::uint64_t hops) const noexcept {
+  [[nodiscard]] CONCORD_HD bool gives_up(std::uint64_t work, std::uint64_t hops) const noexcept {
     if (costs_a_scan(work)) return true;
     if (!is_early(hops)) return false;
     return 512 * work * width_ > hops * matches_ * stride_;
   }
 
  private:
+  // By value: device code has no address of a constant.
+  [[nodiscard]] CONCORD_HD static constexpr std::uint64_t larger(std::uint64_t a,
+                                                                 std::uint64_t b) noexcept {
+    return a < b ? b : a;
+  }
   [[nodiscard]] static bool scans(std::uint64_t matches, std::uint64_t stride,
                                   std::uint64_t width) noexcept {
     return matches * stride <= (std::uint64_t{1} << 13) * width;

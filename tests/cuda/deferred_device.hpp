@@ -115,16 +115,29 @@ class DeferredDevice : public cuda::HostDevice {
   }
   void do_search_async(const cuda::MirrorView& view, const cuda::SearchTask& task,
                        Stream stream) override {
-    std::vector<Range> ranges = graph_ranges(view);
-    if (view.has_continued) {
-      ranges.push_back({view.more_links, whole, false});
-      ranges.push_back({view.more_upper_links, whole, false});
-    }
-    ranges.push_back({task.queries, whole, false});
-    ranges.push_back({task.out, task.count * std::size_t{task.k} * sizeof(*task.out), true});
-    ranges.push_back({task.counts, task.count * sizeof(*task.counts), true});
-    ranges.push_back({task.counters, sizeof(cuda::Counters), true});
-    give(stream, std::move(ranges), [=, this] { HostDevice::do_search_async(view, task, stream); });
+    give(stream, search_ranges(view, task),
+         [=, this] { HostDevice::do_search_async(view, task, stream); });
+  }
+  void do_walk_matches_async(const cuda::MirrorView& view, const cuda::FilteredTask& task,
+                             Stream stream) override {
+    give(stream, filtered_ranges(view, task),
+         [=, this] { HostDevice::do_walk_matches_async(view, task, stream); });
+  }
+  void do_scan_matches_async(const cuda::MirrorView& view, const cuda::FilteredTask& task,
+                             Stream stream) override {
+    give(stream, filtered_ranges(view, task),
+         [=, this] { HostDevice::do_scan_matches_async(view, task, stream); });
+  }
+  void do_mark_ids_async(const cuda::MarkTask& task, Stream stream) override {
+    give(stream, {{task.ids, task.count * sizeof(*task.ids), false}, {task.bits, whole, true}},
+         [=, this] { HostDevice::do_mark_ids_async(task, stream); });
+  }
+  void do_select_ids_async(const cuda::SelectTask& task, Stream stream) override {
+    give(stream,
+         {{task.bits, cuda::FilterView::words(task.end) * sizeof(*task.bits), false},
+          {task.ids, whole, true},
+          {task.count, sizeof(*task.count), true}},
+         [=, this] { HostDevice::do_select_ids_async(task, stream); });
   }
   void do_write_results_async(const cuda::ResultTask& task, Stream stream) override {
     const auto rows = [&](const auto* to, std::size_t stride) {
@@ -240,6 +253,28 @@ class DeferredDevice : public cuda::HostDevice {
             {view.upper_offset, view.n * sizeof(*view.upper_offset), false},
             {view.links, whole, false},
             {view.upper_links, whole, false}};
+  }
+
+  static std::vector<Range> search_ranges(const cuda::MirrorView& view,
+                                          const cuda::SearchTask& task) {
+    std::vector<Range> ranges = graph_ranges(view);
+    if (view.has_continued) {
+      ranges.push_back({view.more_links, whole, false});
+      ranges.push_back({view.more_upper_links, whole, false});
+    }
+    ranges.push_back({task.queries, whole, false});
+    ranges.push_back({task.out, task.count * std::size_t{task.k} * sizeof(*task.out), true});
+    ranges.push_back({task.counts, task.count * sizeof(*task.counts), true});
+    ranges.push_back({task.counters, sizeof(cuda::Counters), true});
+    return ranges;
+  }
+  /// Without the filters' own memory, which their views name.
+  static std::vector<Range> filtered_ranges(const cuda::MirrorView& view,
+                                            const cuda::FilteredTask& task) {
+    std::vector<Range> ranges = search_ranges(view, task.search);
+    ranges.push_back({task.filters, sizeof(*task.filters), false});
+    ranges.push_back({task.filter_of, task.search.count * sizeof(*task.filter_of), false});
+    return ranges;
   }
 
   static std::vector<Range> link_ranges(const cuda::CommittedLinks& links,

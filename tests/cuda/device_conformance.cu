@@ -25,6 +25,7 @@
 #include "cuda/kernels.hpp"
 #include "tests/cuda/conformance_additions.hpp"
 #include "tests/cuda/conformance_cccl.hpp"
+#include "tests/cuda/conformance_filters.hpp"
 #include "tests/cuda/conformance_links.hpp"
 #include "tests/cuda/conformance_world.hpp"
 #include "tests/support/host_kernels.hpp"
@@ -212,6 +213,8 @@ void check_world(const WorldSpec& spec, const std::vector<std::uint32_t>& efs) {
     check_propose(world, device, spec.sealed, spec.sealed + spec.tail / 3, world.n, ef);
     check_search(world, device, (ef + 1) / 2, ef, core::kUnlimitedReach);
     check_search(world, device, std::min(ef, 10u), ef, 1.1f);
+    check_filters(world, device, (ef + 1) / 2, ef, core::kUnlimitedReach);
+    check_filters(world, device, std::min(ef, 10u), ef, 1.1f);
   }
   check_propose(world, device, 0, 0, std::min<NodeId>(world.n, 200), efs.back());
   check_scores(world, device);
@@ -420,6 +423,7 @@ int run(Extent extent, bool timing) {
   check_take_rows();
   check_cccl(extent == Extent::quick);
   check_links(extent == Extent::quick);
+  check_filter_bits();
   if (extent != Extent::quick) g_failures += check_additions();
   check_worlds(extent);
   const int failures = g_failures;

@@ -43,6 +43,23 @@ TEST(LaunchPolicy, PartsOfABeamLayoutFollowOneAnother) {
   }
 }
 
+TEST(LaunchPolicy, AWalkHasPlacesBehindTheBeamAndAScanFitsWhereItDoes) {
+  for (std::uint32_t ef : {1u, 7u, 64u, 1024u, 4096u}) {
+    for (std::uint32_t dimension : {1u, 3u, 128u, 1536u}) {
+      const WalkLayout layout = walk_layout(ef, 16, dimension);
+      EXPECT_EQ(layout.bridges, beam_layout(ef, 32, dimension).bytes);
+      EXPECT_EQ(layout.bridges % 16, 0u);
+      EXPECT_EQ(layout.met, layout.bridges + core::FilterRule::kMostBridges * 4);
+      EXPECT_EQ(layout.counts, layout.met + kMostMet * 4);
+      EXPECT_EQ(layout.bytes, layout.counts + kWarpsPerSearchBlock * 8 + 16);
+      const BeamLayout scan = scan_layout(ef, dimension);
+      EXPECT_EQ(scan.query, merge_layout(ef).bytes);
+      EXPECT_GE(scan.bytes, scan.query + dimension * 4);
+      EXPECT_LE(scan.bytes, layout.bytes);
+    }
+  }
+}
+
 TEST(LaunchPolicy, TheTableHoldsWhatASearchSees) {
   EXPECT_EQ(table_log2(1, 4), kMinTableLog2);
   EXPECT_EQ(table_log2(200, 32), 11u);
@@ -67,6 +84,10 @@ TEST(LaunchPolicy, WhatDoesNotFitIsLeftToTheCpu) {
   EXPECT_FALSE(can_exact(kMaxList + 1, kH100Shared));
   EXPECT_TRUE(can_exact(kMaxList, kSmallestShared));
   EXPECT_TRUE(can_search(1024, 64, 1536, kSmallestShared));
+  EXPECT_FALSE(can_filter(kMaxList + 1, 16, 128, kH100Shared));
+  EXPECT_FALSE(can_filter(0, 16, 128, kH100Shared));
+  EXPECT_FALSE(can_filter(200, 16, 65536, kH100Shared));
+  EXPECT_TRUE(can_filter(1024, 64, 1536, kSmallestShared));
 }
 
 TEST(LaunchPolicy, SearchUsesWarpsForLargeBatchesThatFit) {

@@ -10,6 +10,7 @@
 #include "cuda/append_links.hpp"
 #include "cuda/distance_tile.hpp"
 #include "cuda/exact_knn.hpp"
+#include "cuda/filtered_search.hpp"
 #include "cuda/propose.hpp"
 #include "cuda/score_list.hpp"
 #include "cuda/search.hpp"
@@ -125,6 +126,28 @@ template <std::uint32_t kThreads>
 void simt_search(const MirrorView& view, const SearchTask& task, std::uint64_t seed) {
   simt_search<kThreads>(view, task, seed, core::AllIds{},
                         core::KNearest{task.k, task.out, task.counts});
+}
+
+template <std::uint32_t kThreads>
+void simt_walk_matches(const MirrorView& view, const FilteredTask& task, std::uint64_t seed) {
+  const WalkLayout layout = walk_layout(task.search.ef, view.M, view.dimension);
+  with_metric(view.metric, [&](auto l2) {
+    simt_launch<kThreads>(task.search.count, layout.bytes, seed,
+                          [&](auto& team, std::uint32_t b, unsigned char* shared) {
+                            walk_query<l2.value>(team, view, task, b, shared, layout);
+                          });
+  });
+}
+
+inline void simt_scan_matches(const MirrorView& view, const FilteredTask& task,
+                              std::uint64_t seed) {
+  const BeamLayout layout = scan_layout(task.search.k, view.dimension);
+  with_metric(view.metric, [&](auto l2) {
+    simt_launch<kScanThreads>(task.search.count, layout.bytes, seed,
+                              [&](auto& team, std::uint32_t b, unsigned char* shared) {
+                                scan_query<l2.value>(team, view, task, b, shared, layout);
+                              });
+  });
 }
 
 inline void simt_score_lists(const MirrorView& view, const ScoreTask& task, std::uint64_t seed) {

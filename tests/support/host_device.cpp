@@ -101,6 +101,14 @@ void HostDevice::do_score_lists_async(const MirrorView& view, const ScoreTask& t
 void HostDevice::do_search_async(const MirrorView& view, const SearchTask& task, Stream) {
   run_search(view, task);
 }
+void HostDevice::do_walk_matches_async(const MirrorView& view, const FilteredTask& task, Stream) {
+  run_walk_matches(view, task);
+}
+void HostDevice::do_scan_matches_async(const MirrorView& view, const FilteredTask& task, Stream) {
+  run_scan_matches(view, task);
+}
+void HostDevice::do_mark_ids_async(const MarkTask& task, Stream) { run_mark_ids(task); }
+void HostDevice::do_select_ids_async(const SelectTask& task, Stream) { run_select_ids(task); }
 void HostDevice::do_exact_async(const MirrorView& view, const ExactTask& task, Stream) {
   run_exact(view, task);
 }

@@ -61,6 +61,12 @@ class HostDevice : public Device {
   void do_propose_async(const MirrorView& view, const ProposeTask& task, Stream stream) override;
   void do_score_lists_async(const MirrorView& view, const ScoreTask& task, Stream stream) override;
   void do_search_async(const MirrorView& view, const SearchTask& task, Stream stream) override;
+  void do_walk_matches_async(const MirrorView& view, const FilteredTask& task,
+                             Stream stream) override;
+  void do_scan_matches_async(const MirrorView& view, const FilteredTask& task,
+                             Stream stream) override;
+  void do_mark_ids_async(const MarkTask& task, Stream stream) override;
+  void do_select_ids_async(const SelectTask& task, Stream stream) override;
   void do_write_results_async(const ResultTask& task, Stream stream) override;
   void do_exact_async(const MirrorView& view, const ExactTask& task, Stream stream) override;
   void do_scatter_async(const ScatterTask& task, Stream stream) override;

@@ -10,6 +10,7 @@
 #include "cuda/append_links.hpp"
 #include "cuda/distance_tile.hpp"
 #include "cuda/exact_knn.hpp"
+#include "cuda/filtered_search.hpp"
 #include "cuda/propose.hpp"
 #include "cuda/score_list.hpp"
 #include "cuda/search.hpp"
@@ -82,6 +83,43 @@ void run_search(const MirrorView& view, const SearchTask& task) {
       search_query<l2.value>(team, view, task, j, shared.data(), layout);
     }
   });
+}
+
+void run_walk_matches(const MirrorView& view, const FilteredTask& task) {
+  const WalkLayout layout = walk_layout(task.search.ef, view.M, view.dimension);
+  const SharedMemory shared(layout.bytes);
+  HostTeam team;
+  with_metric(view.metric, [&](auto l2) {
+    for (std::uint32_t j = 0; j < task.search.count; ++j) {
+      walk_query<l2.value>(team, view, task, j, shared.data(), layout);
+    }
+  });
+}
+
+void run_scan_matches(const MirrorView& view, const FilteredTask& task) {
+  const BeamLayout layout = scan_layout(task.search.k, view.dimension);
+  const SharedMemory shared(layout.bytes);
+  HostTeam team;
+  with_metric(view.metric, [&](auto l2) {
+    for (std::uint32_t j = 0; j < task.search.count; ++j) {
+      scan_query<l2.value>(team, view, task, j, shared.data(), layout);
+    }
+  });
+}
+
+void run_mark_ids(const MarkTask& task) {
+  for (std::uint32_t j = 0; j < task.count; ++j) {
+    const NodeId id = task.ids[j];
+    task.bits[id / FilterView::kBits] |= 1u << id % FilterView::kBits;
+  }
+}
+
+void run_select_ids(const SelectTask& task) {
+  const FilterView marked{task.bits, nullptr, task.end, 0};
+  *task.count = 0;
+  for (NodeId id = 0; id < task.end; ++id) {
+    if (marked(id)) task.ids[(*task.count)++] = id;
+  }
 }
 
 void run_write_results(const ResultTask& task) {

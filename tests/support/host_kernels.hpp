@@ -12,6 +12,10 @@ namespace concord::cuda {
 void run_propose(const MirrorView& view, const ProposeTask& task);
 void run_score_lists(const MirrorView& view, const ScoreTask& task);
 void run_search(const MirrorView& view, const SearchTask& task);
+void run_walk_matches(const MirrorView& view, const FilteredTask& task);
+void run_scan_matches(const MirrorView& view, const FilteredTask& task);
+void run_mark_ids(const MarkTask& task);
+void run_select_ids(const SelectTask& task);
 void run_write_results(const ResultTask& task);
 void run_distances(const MirrorView& view, const DistanceTask& task);
 void run_exact(const MirrorView& view, const ExactTask& task);
