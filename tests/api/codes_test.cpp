@@ -2,6 +2,7 @@
 // compared with a naive one in filtered_search_test.cpp, and digests in determinism_test.cpp.
 
 #include <algorithm>
+#include <atomic>
 #include <concord/cursor.hpp>
 #include <concord/groups.hpp>
 #include <concord/index.hpp>
@@ -10,6 +11,7 @@
 #include <limits>
 #include <numeric>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "tests/support/data_sets.hpp"
@@ -273,6 +275,39 @@ TEST(Codes, AreNotUsedByRangesGroupsCursorsExplainAndPresets) {
   const Preset preset = index.tune({.recall = 0.9});
   EXPECT_FALSE(preset.params().use_codes);
   EXPECT_EQ(index.stats().search.rescored, rescored);
+}
+
+// Sums of such squares are exact, so each distance can be told from the vector of its label. Memory
+// of codes moves while searches run, and rows turn from bytes to floats.
+TEST(Codes, AreSearchedBesideAWriter) {
+  Matrix data = make_data(Shape::u8, scaled(3000, 900), 24);
+  for (std::size_t r = data.rows / 2; r < data.rows; ++r) data.row(r)[5] += 0.5f;
+  const Matrix queries = make_data(Shape::u8, 10, 24, 9);
+  Index index(coded(Metric::l2sq, 24), on_threads(1));
+  index.add(data.slice(0, 100));
+  std::atomic<bool> is_done{false};
+  std::atomic<std::size_t> wrong{0};
+  const auto search = [&] {
+    do {
+      const SearchResult found = index.search(queries.view(), {.k = 5, .ef = 20});
+      for (std::size_t i = 0; i < found.labels.size(); ++i) {
+        float distance = 0;
+        for (std::size_t e = 0; e < data.cols; ++e) {
+          const float difference = queries.row(i / 5)[e] - data.row(found.labels[i])[e];
+          distance += difference * difference;
+        }
+        wrong += distance == found.distances[i] ? 0 : 1;
+      }
+    } while (!is_done);
+  };
+  std::thread readers[] = {std::thread(search), std::thread(search)};
+  for (std::size_t first = 100; first < data.rows; first += 37) {
+    index.add(data.slice(first, std::min<std::size_t>(37, data.rows - first)));
+    if (first % 5 == 0) index.remove(std::vector<std::uint64_t>{first - 50, first - 40});
+  }
+  is_done = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(wrong, 0u);
 }
 
 TEST(Codes, OfShardsAreThoseOfTheirIndexes) {
