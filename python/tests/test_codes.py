@@ -249,9 +249,17 @@ def test_a_list_of_all_that_is_rescored_is_exact(index: concord.Index) -> None:
 def test_how_many_are_rescored(
     index: concord.Index, k: int, ef: int, rescore: int | None, expected: int
 ) -> None:
-    for queries in (QUERIES, QUERIES[:1]):
-        many = rescored(index, lambda it: it.search(queries, k, ef, rescore=rescore))  # noqa: B023
-        assert many == expected * len(queries)
+    ways: list[tuple[Floats, slice | None]] = [
+        (QUERIES, None),
+        (QUERIES[:1], None),
+        (QUERIES, slice(None)),  # which all vectors match
+    ]
+    for queries, which in ways:
+
+        def search(index: concord.Index, queries: Floats = queries, which: Any = which) -> None:
+            index.search(queries, k, ef, rescore=rescore, filter=which)
+
+        assert rescored(index, search) == expected * len(queries)
 
 
 def test_what_never_uses_codes(index: concord.Index) -> None:
