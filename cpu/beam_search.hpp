@@ -48,7 +48,8 @@ struct Scratch {
   std::array<float, core::kMaxListCapacity> distances;
   std::vector<float> query;
   std::vector<std::uint8_t> query_bytes;
-  std::vector<core::Key> keys;  ///< unused but by rescore()
+  std::vector<std::uint8_t> query_code;  ///< unused without codes
+  std::vector<core::Key> keys;           ///< unused but by rescore()
   SearchCounts counts;
   CandidateList others;  ///< of ids that may not be results; unused where all may
   std::unique_ptr<FilterScratch> filtered;  ///< null before the first filtered walk
@@ -57,7 +58,7 @@ struct Scratch {
   /// Memory behind the members.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return list.bytes() + others.bytes() + visited.bytes() + query.capacity() * sizeof(float) +
-           query_bytes.capacity() + keys.capacity() * sizeof(core::Key) +
+           query_bytes.capacity() + query_code.capacity() + keys.capacity() * sizeof(core::Key) +
            (filtered ? filtered->bytes() : 0) + reached.bytes();
   }
 };

@@ -3,12 +3,12 @@
 
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "cpu/code_estimates.hpp"
 
 namespace concord::cpu {
 namespace {
-
-constexpr std::size_t kQueryHeader = 16;  // bytes of core::QueryCode
 
 __m128i load(const std::uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 
@@ -46,10 +46,16 @@ __m128i products(const std::uint8_t* query, const std::uint8_t* const (&rows)[4]
 void avx2_estimates(const void* query, const void* base, std::size_t stride,
                     const std::uint32_t* ids, std::size_t n, float* out) {
   const auto* const code = static_cast<const std::uint8_t*>(query);
-  const __m128 of_query = _mm_loadu_ps(static_cast<const float*>(query));
-  const __m128 scale = _mm_permute_ps(of_query, 0x00);
-  const __m128 sum = _mm_permute_ps(of_query, 0x55);
-  const __m128 square = _mm_permute_ps(of_query, 0xAA);
+  float numbers_of_query[5];
+  std::memcpy(numbers_of_query, query, sizeof numbers_of_query);
+  std::int32_t offset_of_query;
+  std::memcpy(&offset_of_query, code + sizeof numbers_of_query, sizeof offset_of_query);
+  const __m128 scale = _mm_set1_ps(numbers_of_query[0]);
+  const __m128 square = _mm_set1_ps(numbers_of_query[1]);
+  const __m128 less = _mm_set1_ps(numbers_of_query[2]);
+  const __m128 factor = _mm_set1_ps(numbers_of_query[3]);
+  const __m128 more = _mm_set1_ps(numbers_of_query[4]);
+  const __m128i offset = _mm_set1_epi32(offset_of_query);
   const auto* const first = static_cast<const std::uint8_t*>(base);
   for (std::size_t j = 0; j < n; j += 4) {
     const std::size_t count = n - j < 4 ? n - j : 4;
@@ -58,9 +64,12 @@ void avx2_estimates(const void* query, const void* base, std::size_t stride,
     __m128 numbers[4];  // four codes and the numbers of each row, to be transposed
     for (int r = 0; r < 4; ++r) numbers[r] = _mm_castsi128_ps(load(rows[r] + stride - 16));
     _MM_TRANSPOSE4_PS(numbers[0], numbers[1], numbers[2], numbers[3]);
-    const __m128 product = _mm_cvtepi32_ps(products(code + kQueryHeader, rows, stride));
-    const __m128 rest = _mm_fmadd_ps(numbers[1], sum, _mm_add_ps(numbers[3], square));
-    const __m128 estimates = _mm_fmadd_ps(_mm_mul_ps(scale, numbers[2]), product, rest);
+    const __m128i sums = products(code + kQueryHeader, rows, stride);
+    const __m128 product = _mm_cvtepi32_ps(_mm_sub_epi32(sums, offset));
+    const __m128 slope = _mm_fmadd_ps(factor, numbers[3], more);
+    const __m128 rest =
+        _mm_fmadd_ps(_mm_sub_ps(numbers[3], less), slope, _mm_add_ps(numbers[2], square));
+    const __m128 estimates = _mm_fmadd_ps(_mm_mul_ps(scale, numbers[1]), product, rest);
     if (count == 4) {
       _mm_storeu_ps(out + j, estimates);
     } else {

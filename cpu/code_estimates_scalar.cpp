@@ -8,6 +8,8 @@
 
 namespace concord::cpu {
 
+static_assert(sizeof(core::QueryCode) == kQueryHeader);
+
 void scalar_estimates(const void* query, const void* base, std::size_t stride,
                       const std::uint32_t* ids, std::size_t n, float* out) {
   core::QueryCode of_query;
@@ -20,8 +22,11 @@ void scalar_estimates(const void* query, const void* base, std::size_t stride,
     std::memcpy(&of_row, row + codes, sizeof of_row);
     std::int32_t sum = 0;
     for (std::size_t e = 0; e < codes; ++e) sum += std::int32_t{row[e]} * query_codes[e];
-    const float rest = std::fma(of_row.low, of_query.sum, of_row.square + of_query.square);
-    out[j] = std::fma(of_query.scale * of_row.step, static_cast<float>(sum), rest);
+    const float slope = std::fma(of_query.factor, of_row.mean, of_query.more);
+    const float rest =
+        std::fma(of_row.mean - of_query.less, slope, of_row.square + of_query.square);
+    const auto product = static_cast<float>(sum - of_query.offset);
+    out[j] = std::fma(of_query.scale * of_row.step, product, rest);
   }
 }
 

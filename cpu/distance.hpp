@@ -41,8 +41,8 @@ struct RowKernels {
   }
 };
 
-/// Rows of bytes and of 16-bit floats are widened as they are read, which is exact: the same bits as
-/// from float rows.
+/// Rows of bytes and of 16-bit floats are widened as they are read, which is exact: the same bits
+/// as from float rows.
 struct MetricKernels {
   RowKernels f32;  ///< queries are floats in these five
   RowKernels u8;

@@ -61,8 +61,8 @@ class Scorer {
   [[nodiscard]] bool widens() const noexcept {
     return of_bytes_ == nullptr && element_ != core::Element::f32;
   }
-  /// Any vector in its stored form ([stride]) as a query: itself, or as bytes or as a code in
-  /// `buffer` ([query_bytes()]).
+  /// Any vector in its stored form ([stride]) as a query: itself, or as bytes in `buffer`
+  /// ([stride]), or as a code there ([CodeStore::query_bytes()]).
   [[nodiscard]] Query as_query(const float* vector, std::uint8_t* buffer) const noexcept {
     if (of_codes_ != nullptr) {
       vectors_->codes().encode_query(vector, buffer);
@@ -73,11 +73,7 @@ class Scorer {
     }
     return {vector, of_floats_};
   }
-  /// Room that a query needs in a buffer, in whatever form.
-  static std::size_t query_bytes(const core::VectorStore& vectors) noexcept {
-    const core::CodeStore& codes = vectors.codes();
-    return std::max<std::size_t>(vectors.stride(), codes.is_used() ? codes.query_bytes() : 0);
-  }
+  [[nodiscard]] bool is_of_codes() const noexcept { return of_codes_ != nullptr; }
   /// Begins to fetch a vector that will be scored soon. Its beginning: the hardware follows up, and
   /// more requests than the processor can keep under way would be waited for.
   void prefetch(core::NodeId id) const noexcept {

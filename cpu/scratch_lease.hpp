@@ -24,7 +24,9 @@ class Searcher::Lease {
     }
     if (!scratch_) scratch_ = std::make_unique<Scratch>();
     scratch_->query.resize(searcher.vectors_.stride());
-    scratch_->query_bytes.resize(Scorer::query_bytes(searcher.vectors_));
+    scratch_->query_bytes.resize(searcher.vectors_.stride());
+    const core::CodeStore& codes = searcher.vectors_.codes();
+    if (codes.is_used()) scratch_->query_code.resize(codes.query_bytes());
     scratch_->counts = {};
   }
   ~Lease() {

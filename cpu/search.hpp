@@ -55,8 +55,13 @@ inline Scorer walked(const core::VectorStore& vectors, const MetricKernels& kern
   return walks_by_codes(vectors, params) ? Scorer::of_codes(vectors, kernels)
                                          : Scorer(vectors, kernels);
 }
-/// Gives what a walk by codes has found for a vector in its stored form its distances. Overwrites
-/// scratch.query_bytes.
+/// A vector in its stored form as a query of walked(), in a buffer of its own where it is a code.
+inline Query walk_query(const Scorer& scorer, const float* vector, Scratch& scratch) {
+  std::vector<std::uint8_t>& buffer =
+      scorer.is_of_codes() ? scratch.query_code : scratch.query_bytes;
+  return scorer.as_query(vector, buffer.data());
+}
+/// Gives what a walk by codes has found for a vector in its stored form its distances.
 inline void rescore(const core::VectorStore& vectors, const MetricKernels& kernels,
                     const float* vector, const SearchParams& params, Scratch& scratch) {
   const Scorer scorer(vectors, kernels);
@@ -72,7 +77,7 @@ bool fill_list(const core::Graph& graph, View live, const core::VectorStore& vec
                const Accept& accept, core::NodeId accepted, Scratch& scratch) {
   const std::uint32_t ef = std::max(params.ef, params.k);
   const Scorer scorer = walked(vectors, kernels, params);  // after the view, so it has all vectors
-  const Query query = scorer.as_query(vector, scratch.query_bytes.data());
+  const Query query = walk_query(scorer, vector, scratch);
   if (live.entry.node == core::kNoNode || params.k == 0) {
     scratch.list.reset(1);
     return true;

@@ -7,6 +7,8 @@
 #include <limits>
 #include <new>
 
+#include "common/base/nearest_integer.hpp"
+
 namespace concord::cpu {
 
 using core::NodeId;
@@ -44,12 +46,6 @@ float farthest(const float* x, std::size_t dimension, float centre) noexcept {
     most = std::max(most, bits);
   }
   return std::bit_cast<float>(most);
-}
-
-// The nearest integer of a small number: this sum has it in its lowest bits.
-std::int32_t nearest(float x) noexcept {
-  constexpr float kShift = 0x1.8p23F;
-  return std::bit_cast<std::int32_t>(x + kShift) - std::bit_cast<std::int32_t>(kShift);
 }
 
 // Sums of terms term(e), e < n, four at once.
@@ -156,7 +152,7 @@ void TailCodes::encode(const core::VectorStore& vectors, NodeId id) {
       const std::size_t e = 4 * step + i;
       std::int32_t code = 0;
       if (e < dimension) {
-        const std::int32_t near = nearest((x[e] - centre_) * inverse);
+        const std::int32_t near = core::nearest_integer((x[e] - centre_) * inverse);
         code = std::clamp<std::int32_t>(near, -127, 127);
         errors += square_of(double{x[e]} - double{centre_} - double{scale} * code);
       }

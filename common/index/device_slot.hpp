@@ -86,8 +86,7 @@ class DeviceSlot {
 
   [[nodiscard]] bool is_for_the_cpu() const noexcept {
     const IndexParams& params = contents_.graph.params();
-    return params.codes != Codes::none || params.storage == Storage::f16 ||
-           params.storage == Storage::bf16;
+    return params.codes != Codes::none || core::widest(params.storage) != core::Element::f32;
   }
 
   const core::Contents& contents_;

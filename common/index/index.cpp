@@ -152,6 +152,7 @@ void Index::write(const ByteSink& sink) const {
 }
 
 Index Index::Impl::read(const LoadFile& load, RuntimeOptions options) {
+  const core::FloatEnvironment environment;  // codes are made
   std::unique_ptr<Impl> impl;
   load([&](const IndexParams& params) -> core::LoadTarget {
     impl = std::make_unique<Impl>(params, std::move(options));
@@ -174,6 +175,7 @@ Index Index::from_bytes(std::span<const std::byte> bytes, RuntimeOptions options
 }
 
 Index Index::map(const std::filesystem::path& path, MapCheck check, RuntimeOptions options) {
+  const core::FloatEnvironment environment;  // codes are made
   std::unique_ptr<Impl> impl;
   std::function<void(core::FilePart)> check_content =
       core::map_index(path, [&](const IndexParams& params) -> core::LoadTarget {

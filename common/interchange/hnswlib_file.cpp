@@ -286,6 +286,13 @@ class Reader {
 }  // namespace
 
 void save_hnswlib(const Index& index, const std::filesystem::path& path) {
+  const IndexParams& params = index.params();
+  if (params.metric == Metric::cosine && core::widest(params.storage) != core::Element::f32) {
+    throw Error(ErrorCode::unsupported,
+                std::string("vectors of storage ") + to_string(params.storage) +
+                    " are rounded, so that they are not normalised, as a cosine space of hnswlib "
+                    "needs them; allowed are other metrics, and storage automatic and f32");
+  }
   IndexAccess::expect_not_its_own(index, path);
   interchange::write_living<Writer>(index, path);
 }

@@ -51,23 +51,18 @@ constexpr std::uint32_t stride_of(std::uint32_t dimension) noexcept {
   return (dimension + 7) / 8 * 8;
 }
 
-/// True where vectors of that storage may be kept so.
-constexpr bool fits(Element element, Storage storage) noexcept {
-  switch (storage) {
-    case Storage::f16:
-      return element == Element::f16;
-    case Storage::bf16:
-      return element == Element::bf16;
-    case Storage::f32:
-      return element == Element::f32;
-    case Storage::automatic:
-      break;
-  }
-  return element == Element::u8 || element == Element::i8 || element == Element::f32;
-}
-
 /// True for 8-bit numbers.
 constexpr bool are_bytes(Element element) noexcept { return bytes_of(element) == 1; }
+
+/// The widest element that vectors of that storage are kept as.
+constexpr Element widest(Storage storage) noexcept {
+  if (storage == Storage::f16) return Element::f16;
+  return storage == Storage::bf16 ? Element::bf16 : Element::f32;
+}
+/// True where vectors of that storage may be kept so.
+constexpr bool fits(Element element, Storage storage) noexcept {
+  return element == widest(storage) || (storage == Storage::automatic && are_bytes(element));
+}
 
 /// Writes `count` floats as `element` to `to`. False, with `to` unspecified, if `element` does not
 /// hold all of these numbers.

@@ -37,7 +37,7 @@ bool is_allowed_norm(double squared_norm, const VectorForm& form) noexcept {
 // Of a vector that is allowed until it is rounded.
 [[noreturn]] void refuse_rounded(const VectorForm& form, const float* vector,
                                  const std::string& name) {
-  const std::string storage = form.element == Element::f16 ? "f16" : "bf16";
+  const std::string storage = to_string(form.storage);
   for (std::uint32_t e = 0; e < form.dimension; ++e) {
     float rounded = vector[e];
     round(&rounded, 1, form.element);
@@ -49,8 +49,8 @@ bool is_allowed_norm(double squared_norm, const VectorForm& form) noexcept {
   }
   throw Error(ErrorCode::invalid_vector,
               name + ", rounded to storage " + storage +
-                  ", has a squared norm that is too large or too small; scale the data, or use "
-                  "storage f32");
+                  ", is zero or has a squared norm that is too large or too small; scale the data, "
+                  "or use storage f32");
 }
 
 }  // namespace
@@ -102,11 +102,14 @@ bool try_prepare(const VectorForm& form, const float* vector, float* out) noexce
 }
 
 bool try_prepare_to_store(const VectorForm& form, const float* vector, float* out) noexcept {
-  if (!try_prepare(form, vector, out)) return false;
-  if (form.element == Element::f32) return is_large_enough(form, vector);
+  if (!try_prepare(form, vector, out) || !is_large_enough(form, vector)) return false;
+  if (form.element == Element::f32) return true;
+  const auto is_zero = [](float x) { return x == 0; };
+  const bool was_zero = std::all_of(out, out + form.dimension, is_zero);
   round(out, form.dimension, form.element);
   return std::all_of(out, out + form.dimension, [](float x) { return std::isfinite(x); }) &&
-         is_allowed(form, out) && is_large_enough(form, out);
+         is_allowed(form, out) && is_large_enough(form, out) &&
+         (was_zero || !std::all_of(out, out + form.dimension, is_zero));
 }
 
 void refuse_vector(const VectorForm& form, const float* vector, const char* what,
@@ -119,7 +122,7 @@ void refuse_vector(const VectorForm& form, const float* vector, const char* what
                       " at element " + std::to_string(e) + "; every element must be finite");
     }
   }
-  if (form.element != Element::f32 && is_allowed(form, vector)) {
+  if (form.element != Element::f32 && is_allowed(form, vector) && is_large_enough(form, vector)) {
     refuse_rounded(form, vector, name);
   }
   if (!is_large_enough(form, vector)) {
@@ -129,7 +132,9 @@ void refuse_vector(const VectorForm& form, const float* vector, const char* what
   }
   throw Error(ErrorCode::invalid_vector,
               name + " has a squared norm above " + text_of(static_cast<float>(form.most_squared)) +
-                  ", beyond which distances overflow float; scale the data down");
+                  ", beyond which distances" +
+                  (form.most_squared < kMaxSquaredNorm ? ", estimated from codes," : "") +
+                  " overflow float; scale the data down");
 }
 
 bool is_stored_form(const VectorForm& form, const float* row) noexcept {

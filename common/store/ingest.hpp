@@ -31,14 +31,14 @@ struct VectorForm {
       : dimension(params.dimension),
         stride(stride_of(params.dimension)),
         metric(params.metric),
-        element(params.storage == Storage::f16    ? Element::f16
-                : params.storage == Storage::bf16 ? Element::bf16
-                                                  : Element::f32),
+        storage(params.storage),
+        element(widest(params.storage)),
         most_squared(params.codes == Codes::none ? kMaxSquaredNorm : kMaxCodedSquaredNorm) {}
 
   std::uint32_t dimension;
   std::uint32_t stride;
   Metric metric;
+  Storage storage;
   Element element;      ///< the widest that the vectors are kept as
   double most_squared;  ///< largest squared norm of a vector; without meaning for cosine
 };

@@ -3,68 +3,81 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "common/base/exact_math.hpp"
+#include "common/base/nearest_integer.hpp"
 
 namespace concord::core {
 namespace {
 
-constexpr float kMostOfVector = 255;
-constexpr float kMostOfQuery = 63;
-
-// The nearest integer of a small number, to even: this sum has it in its lowest bits.
-std::int32_t nearest(float x) noexcept {
-  constexpr float kShift = 0x1.8p23F;
-  return static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(x + kShift) -
-                                   std::bit_cast<std::uint32_t>(kShift));
-}
+constexpr std::int32_t kMostOfVector = 255;
+constexpr std::int32_t kMostOfQuery = 63;
+constexpr std::int32_t kMiddle = 128;
 
 // 1 / step, or 0 where elements hardly differ: then one code serves all.
 float inverse_of(float step) noexcept {
   return step >= std::numeric_limits<float>::min() ? 1 / step : 0;
 }
 
-// By bits, which order magnitudes and are compared several at once.
-float largest_magnitude(const float* x, std::size_t dimension) noexcept {
-  std::uint32_t most = 0;
-  for (std::size_t e = 0; e < dimension; ++e) {
-    most = std::max(most, std::bit_cast<std::uint32_t>(x[e]) & 0x7FFFFFFFu);
-  }
-  return std::bit_cast<float>(most);
-}
-
-double square_of(double x) noexcept { return x * x; }
-
-// In double and in this order, so that it is the same everywhere and several are added at once.
-template <class T>
-float squared_norm(const T* x, std::size_t dimension) noexcept {
+// The sum of term(e), e < n: in double and in this order, so that it is the same everywhere and
+// several are added at once.
+template <class Term>
+double sum_of(std::size_t n, const Term& term) noexcept {
   std::array<double, 8> sums{};
   std::size_t e = 0;
-  for (; e + sums.size() <= dimension; e += sums.size()) {
-    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += square_of(x[e + i]);
+  for (; e + sums.size() <= n; e += sums.size()) {
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += term(e + i);
   }
-  for (; e < dimension; ++e) sums[0] += square_of(x[e]);
-  return static_cast<float>(((sums[0] + sums[4]) + (sums[1] + sums[5])) +
-                            ((sums[2] + sums[6]) + (sums[3] + sums[7])));
+  for (; e < n; ++e) sums[0] += term(e);
+  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
+template <class T>
+float mean_of(const T* x, std::size_t dimension) noexcept {
+  return static_cast<float>(sum_of(dimension, [x](std::size_t e) -> double { return x[e]; }) /
+                            static_cast<double>(dimension));
+}
+
+// The squared distance to a vector whose elements are all `mean`.
+template <class T>
+float deviation_of(const T* x, std::size_t dimension, float mean) noexcept {
+  return static_cast<float>(sum_of(dimension, [x, mean](std::size_t e) {
+    const double deviation = static_cast<double>(x[e]) - double{mean};
+    return deviation * deviation;
+  }));
+}
+
+float scaled(float mean, std::size_t dimension) noexcept {
+  return static_cast<float>(mean * std::sqrt(static_cast<double>(dimension)));
 }
 
 template <class T>
 void encode_as(const T* x, std::size_t dimension, Metric metric, std::byte* code) noexcept {
   const auto [least, most] = std::minmax_element(x, x + dimension);
-  CodeNumbers numbers;
-  numbers.low = static_cast<float>(*least);
-  numbers.step = (static_cast<float>(*most) - numbers.low) / kMostOfVector;
-  numbers.square = metric == Metric::l2sq ? squared_norm(x, dimension) : 0;
-  const float inverse = inverse_of(numbers.step);
+  const auto low = static_cast<float>(*least);
+  const float mean = mean_of(x, dimension);
+  const float step = (static_cast<float>(*most) - low) / static_cast<float>(kMostOfVector);
+  const float square = metric == Metric::l2sq ? deviation_of(x, dimension, mean) : 0;
+  const CodeNumbers numbers{step, square, scaled(mean, dimension)};
+  const float inverse = inverse_of(step);
   for (std::size_t e = 0; e < dimension; ++e) {
-    const std::int32_t c = nearest((static_cast<float>(x[e]) - numbers.low) * inverse);
-    code[e] = static_cast<std::byte>(std::clamp(c, 0, static_cast<std::int32_t>(kMostOfVector)));
+    const std::int32_t c = nearest_integer((static_cast<float>(x[e]) - low) * inverse);
+    code[e] = static_cast<std::byte>(std::clamp(c, 0, kMostOfVector));
   }
   const std::size_t end = code_bytes(static_cast<std::uint32_t>(dimension)) - sizeof numbers;
   std::fill(code + dimension, code + end, std::byte{0});
   std::memcpy(code + end, &numbers, sizeof numbers);
+}
+
+// The largest |q_e − mean|; by bits, which order magnitudes and are compared several at once.
+float largest_deviation(const float* query, std::size_t dimension, float mean) noexcept {
+  std::uint32_t most = 0;
+  for (std::size_t e = 0; e < dimension; ++e) {
+    most = std::max(most, std::bit_cast<std::uint32_t>(query[e] - mean) & 0x7FFFFFFFu);
+  }
+  return std::bit_cast<float>(most);
 }
 
 }  // namespace
@@ -78,21 +91,26 @@ void encode(Element element, const void* x, std::uint32_t dimension, Metric metr
 
 void encode_query(const float* query, std::uint32_t dimension, Metric metric,
                   std::uint8_t* code) noexcept {
-  const float step = largest_magnitude(query, dimension) / kMostOfQuery;
+  const float mean = mean_of(query, dimension);
+  const float step = largest_deviation(query, dimension, mean) / static_cast<float>(kMostOfQuery);
   const float inverse = inverse_of(step);
-  constexpr auto kMost = static_cast<std::int32_t>(kMostOfQuery);
   std::uint8_t* const codes = code + sizeof(QueryCode);
   std::int32_t sum = 0;
   for (std::uint32_t e = 0; e < dimension; ++e) {
-    const std::int32_t c = std::clamp(nearest(query[e] * inverse), -kMost, kMost);
+    const std::int32_t c =
+        std::clamp(nearest_integer((query[e] - mean) * inverse), -kMostOfQuery, kMostOfQuery);
     codes[e] = static_cast<std::uint8_t>(c);
     sum += c;
   }
   std::fill(codes + dimension, codes + code_bytes(dimension), std::uint8_t{0});
-  const bool is_l2 = metric == Metric::l2sq;
-  const float scale = (is_l2 ? -2.0f : -1.0f) * step;
-  const QueryCode numbers{scale, scale * static_cast<float>(sum),
-                          is_l2 ? squared_norm(query, dimension) : 1.0f, 0};
+  const float scaled_mean = scaled(mean, dimension);
+  QueryCode numbers{-step, 1, 0, 0, -scaled_mean, kMiddle * sum, {}};
+  if (metric == Metric::l2sq) {
+    numbers.scale = -2 * step;
+    numbers.square = deviation_of(query, dimension, mean);
+    numbers.less = scaled_mean;
+    numbers.factor = 1;
+  }
   std::memcpy(code, &numbers, sizeof numbers);
 }
 

@@ -12,10 +12,8 @@ namespace {
 
 // Normalised vectors are never bytes, nor are those that may not be.
 Element first_element(const IndexParams& params) noexcept {
-  if (params.storage == Storage::f16) return Element::f16;
-  if (params.storage == Storage::bf16) return Element::bf16;
-  const bool may_be_bytes = params.storage == Storage::automatic && params.metric != Metric::cosine;
-  return may_be_bytes ? Element::u8 : Element::f32;
+  const bool may_be_bytes = fits(Element::u8, params.storage) && params.metric != Metric::cosine;
+  return may_be_bytes ? Element::u8 : widest(params.storage);
 }
 
 constexpr std::size_t kRowsAtOnce = 256;

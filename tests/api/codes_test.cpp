@@ -112,6 +112,19 @@ TEST_P(OfEachMetric, RecallIsThatOfExactWalks) {
   }
 }
 
+// What all elements share is no difference between vectors.
+TEST_P(OfEachMetric, AnOffsetOfAllElementsCostsNoRecall) {
+  Matrix data = make_data(Shape::clustered, kRows, kDimension);
+  Matrix queries = make_data(Shape::clustered, 100, kDimension, 7);
+  for (float& x : data.values) x += 512;
+  for (float& x : queries.values) x += 512;
+  const Index index = coded_index(data, GetParam());
+  const SearchResult exact = index.exact_search(queries.view(), 10);
+  const double walked =
+      recall_of(index.search(queries.view(), {.k = 10, .ef = 60, .use_codes = false}), exact);
+  EXPECT_GE(recall_of(index.search(queries.view(), {.k = 10, .ef = 60}), exact), walked - 0.02);
+}
+
 // A greater `rescore` only adds candidates, of which the exact distance decides.
 TEST_P(OfEachMetric, RescoringMoreFindsNoLess) {
   const Matrix data = make_data(Shape::random, kRows, kDimension);

@@ -154,6 +154,30 @@ INSTANTIATE_TEST_SUITE_P(MetricsAndKept, Determinism,
                          });
 
 #if defined(__x86_64__)
+// Codes are made when an index is opened.
+TEST(Determinism, OfCodesAcrossTheFloatEnvironmentOfWhoOpensTheIndex) {
+  const Matrix data = make_data(Shape::random, 1200, 17);
+  const Matrix queries = make_data(Shape::random, 50, 17, 3);
+  IndexParams params = make_params(17, 4, 20, 64);
+  params.codes = Codes::sq8;
+  Index usual(params, threads(1));
+  usual.add(data.slice(0, 600));
+  const TempPath file;
+  usual.save(file);
+  const unsigned saved = _mm_getcsr();
+  _mm_setcsr(saved | 0x8040u | 0x4000u);  // flush to zero, denormals are zero, round up
+  Index loaded = Index::load(file, threads(1));
+  const Index mapped = Index::map(file, MapCheck::on_open, threads(1));
+  _mm_setcsr(saved);
+  const SearchParams search{.k = 5, .ef = 10, .rescore = 5};
+  const SearchResult expected = usual.search(queries.view(), search);
+  EXPECT_EQ(loaded.search(queries.view(), search).labels, expected.labels);
+  EXPECT_EQ(mapped.search(queries.view(), search).labels, expected.labels);
+  usual.add(data.slice(600, 600));
+  loaded.add(data.slice(600, 600));
+  EXPECT_EQ(loaded.digest(), usual.digest());
+}
+
 // A caller that flushes denormals or rounds up, as after -ffast-math, gets the same graph.
 TEST(Determinism, AcrossTheCallersFloatEnvironment) {
   Matrix data = make_data(Shape::random, 600, 5);

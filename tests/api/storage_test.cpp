@@ -156,6 +156,37 @@ TEST_P(SixteenBits, ThatOverflowAreRefusedByName) {
   EXPECT_EQ(index.search(data.view(), {3, 3}).counts[1], 3u) << "a query may be larger";
 }
 
+// As with overflow: nothing else would be left of them.
+TEST_P(SixteenBits, ThatRoundToZeroAreRefusedByName) {
+  for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+    Matrix data(2, kDimension);
+    data.row(0)[1] = 1;
+    data.row(1)[2] = 1e-9f;
+    Index index(stored(GetParam(), metric), on_threads(1));
+    if (GetParam() == Storage::f16) {
+      expect_error(ErrorCode::invalid_vector, {"vector 1", "f16", "zero"},
+                   [&] { index.add(data.view()); });
+    } else {
+      index.add(data.view());
+    }
+    index.add(Matrix(1, kDimension).view());
+    EXPECT_EQ(index.size(), GetParam() == Storage::f16 ? 1u : 3u) << "zero itself is a vector";
+  }
+}
+
+TEST_P(SixteenBits, OfCosineAreNoVectorsOfHnswlib) {
+  const Matrix data = make_data(Shape::random, 50, kDimension);
+  const TempPath file;
+  const Index cosine = index_with(data, stored(GetParam(), Metric::cosine));
+  expect_error(ErrorCode::unsupported, {to_string(GetParam()), "normalised"},
+               [&] { save_hnswlib(cosine, file); });
+  const Index l2 = index_with(data, stored(GetParam()));
+  save_hnswlib(l2, file);
+  const Index back = load_hnswlib(file, {.dimension = kDimension, .metric = Metric::l2sq},
+                                  Adopt::graph, on_threads(1));
+  EXPECT_EQ(back.vector(7), l2.vector(7));
+}
+
 TEST_P(SixteenBits, WorkWithCodesRemovalAndSlides) {
   const Matrix data = make_data(Shape::random, 2 * kRows, kDimension);
   IndexParams params = stored(GetParam());

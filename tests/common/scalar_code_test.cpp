@@ -44,15 +44,19 @@ TEST(ScalarCode, IsWithinHalfAStepOfEachElement) {
         const auto code = code_of(x, dimension, Metric::l2sq);
         const CodeNumbers numbers = numbers_of(code);
         const auto [least, most] = std::minmax_element(x, x + dimension);
-        ASSERT_EQ(numbers.low, *least);
         ASSERT_NEAR(double{numbers.step} * 255, double{*most} - double{*least}, 1e-5);
+        double mean = 0;
+        for (std::uint32_t e = 0; e < dimension; ++e) mean += x[e];
+        mean /= dimension;
         double square = 0;
         for (std::uint32_t e = 0; e < dimension; ++e) {
-          const double near = numbers.low + double{numbers.step} * std::to_integer<int>(code[e]);
+          const double near = *least + double{numbers.step} * std::to_integer<int>(code[e]);
           ASSERT_LE(std::abs(near - x[e]), double{numbers.step} * 0.5001 + 1e-6);
-          square += double{x[e]} * double{x[e]};
+          square += (x[e] - mean) * (x[e] - mean);
         }
-        ASSERT_NEAR(numbers.square, square, square * 1e-6);
+        ASSERT_NEAR(numbers.square, square, square * 1e-6 + 1e-9);
+        ASSERT_NEAR(numbers.mean, mean * std::sqrt(static_cast<double>(dimension)),
+                    std::abs(mean) * 1e-5);
         for (std::size_t b = dimension; b < code.size() - sizeof numbers; ++b) {
           ASSERT_EQ(code[b], std::byte{0}) << "beyond the dimension";
         }
@@ -94,10 +98,9 @@ TEST(ScalarCode, IsWhatItWas) {
   const auto code = code_of(x.data(), 5, Metric::l2sq);
   const std::array<int, 5> expected = {106, 0, 255, 102, 102};
   for (std::size_t e = 0; e < 5; ++e) EXPECT_EQ(std::to_integer<int>(code[e]), expected[e]);
-  EXPECT_EQ(numbers_of(code).low, -2.5f);
   EXPECT_EQ(numbers_of(code).step, 6.25f / 255);
-  EXPECT_EQ(numbers_of(code).square, static_cast<float>(double{0.1f} * double{0.1f} + 6.25 +
-                                                        14.0625 + double{1e-3f} * double{1e-3f}));
+  EXPECT_EQ(numbers_of(code).mean, 0x1.3557d00000000p-1f);
+  EXPECT_EQ(numbers_of(code).square, 0x1.3f51c20000000p+4f);
   EXPECT_EQ(numbers_of(code_of(x.data(), 5, Metric::cosine)).square, 0.0f);
   EXPECT_EQ(numbers_of(code_of(x.data(), 5, Metric::inner_product)).square, 0.0f);
 }
@@ -112,20 +115,28 @@ TEST(ScalarCode, OfAQueryIsWithinHalfAStepOfEachElement) {
         encode_query(x, dimension, metric, code.data());
         QueryCode numbers;
         std::memcpy(&numbers, code.data(), sizeof numbers);
-        const double factor = metric == Metric::l2sq ? -2 : -1;
-        const double step = numbers.scale / factor;
-        double sum = 0;
+        const bool is_l2 = metric == Metric::l2sq;
+        const double step = numbers.scale / (is_l2 ? -2.0 : -1.0);
+        double mean = 0;
+        for (std::uint32_t e = 0; e < dimension; ++e) mean += x[e];
+        mean /= dimension;
+        int sum = 0;
+        double square = 0;
         for (std::uint32_t e = 0; e < dimension; ++e) {
           const auto c = std::bit_cast<std::int8_t>(code[sizeof numbers + e]);
           ASSERT_LE(std::abs(c), 63);
-          ASSERT_LE(std::abs(step * c - x[e]), step * 0.5001 + 1e-9);
-          sum += step * c;
+          ASSERT_LE(std::abs(step * c - (x[e] - mean)), step * 0.5001 + 1e-5);
+          sum += c;
+          square += (x[e] - mean) * (x[e] - mean);
         }
-        ASSERT_NEAR(numbers.sum, factor * sum, 1e-4);
+        ASSERT_EQ(numbers.offset, 128 * sum);
+        ASSERT_NEAR(numbers.square, is_l2 ? square : 1.0, square * 1e-5 + 1e-9);
+        const double scaled = mean * std::sqrt(static_cast<double>(dimension));
+        ASSERT_NEAR(numbers.more, -scaled, std::abs(scaled) * 1e-4 + 1e-9);
+        ASSERT_EQ(numbers.less, is_l2 ? -numbers.more : 0.0f);
+        ASSERT_EQ(numbers.factor, is_l2 ? 1.0f : 0.0f);
         ASSERT_TRUE(std::all_of(code.begin() + sizeof numbers + dimension, code.end(),
                                 [](std::uint8_t byte) { return byte == 0; }));
-        const double square = metric == Metric::l2sq ? numbers.square : 1.0;
-        ASSERT_EQ(numbers.square, square);
       }
     }
   }

@@ -140,7 +140,7 @@ class NaiveFilter {
     if (by_codes) estimates_ = score_all(walk_, vector);
   }
   std::vector<core::Key> score_all(const cpu::Scorer& scorer, const float* vector) const {
-    std::vector<std::uint8_t> bytes(cpu::Scorer::query_bytes(vectors_));
+    std::vector<std::uint8_t> bytes(vectors_.stride() + vectors_.codes().query_bytes());
     const cpu::Query query = scorer.as_query(vector, bytes.data());
     std::vector<core::Key> keys(graph_.size());
     for (core::NodeId id = 0; id < keys.size(); ++id) {

@@ -43,7 +43,8 @@ struct HnswlibSpace {
 
 /// Writes a file for hnswlib's L2Space (l2sq) or InnerProductSpace (inner_product, cosine) of the
 /// index's dimension, atomically as Index::save. Vectors that were removed are not in the file,
-/// because hnswlib would never unlink them. Throws Error(io), and Error(invalid_parameter) if
+/// because hnswlib would never unlink them. Throws Error(io), Error(unsupported) for cosine with
+/// 16-bit storage, because rounded vectors are not normalised, and Error(invalid_parameter) if
 /// Index::open made the index and `path` is one of its own files.
 CONCORD_API void save_hnswlib(const Index& index, const std::filesystem::path& path);
 
