@@ -25,13 +25,7 @@ namespace concord::cpu {
 
 class QueryBlock;
 
-/// Which filter each query of a batch has, null for none.
-struct QueryFilters {
-  std::span<const core::MatchSet* const> sets;  ///< one for all queries, or one each
-  const core::MatchSet* operator[](std::size_t query) const noexcept {
-    return sets[sets.size() == 1 ? 0 : query];
-  }
-};
+using core::QueryFilters;
 
 class Searcher {
  public:

@@ -85,6 +85,11 @@ bool Backend::takes_search(std::size_t queries, std::uint32_t ef) const {
   return queries > 0 && !kept_ && searcher_.can_search(ef) && router_.prefers_device(queries, ef);
 }
 
+bool Backend::takes_filtered(std::size_t queries, std::uint32_t ef) const {
+  return queries > 0 && !kept_ && searcher_.can_filter(ef) &&
+         filtered_router_.prefers_device(queries, ef);
+}
+
 template <class Call>
 std::optional<Counters> Backend::take_turn(const Call& call) {
   const std::lock_guard lock(mutex_);
@@ -105,7 +110,7 @@ std::optional<Counters> Backend::search(const QuerySource& queries, const Search
                                         Key* out, std::uint32_t* counts) {
   return take_turn([&] {
     searcher_.make_ready(queries.rows(), params.k);  // once after a change: no part of a batch
-    return timed(queries.rows(), params,
+    return timed(router_, queries.rows(), params,
                  [&] { return searcher_.search(queries, params, out, counts); });
   });
 }
@@ -118,21 +123,38 @@ std::optional<Counters> Backend::search_there(const QuerySource& queries,
     searcher_.make_ready(queries.rows(), params.k);
     has_labels = searcher_.make_labels_ready();
     if (!has_labels) return Counters();
-    return timed(queries.rows(), params,
+    return timed(router_, queries.rows(), params,
                  [&] { return searcher_.search_there(queries, params, results); });
   });
   return has_labels ? work : std::nullopt;
 }
 
+std::optional<Counters> Backend::filtered(MatrixView<const float> queries,
+                                          const SearchParams& params,
+                                          const core::QueryFilters& filters, Key* out,
+                                          std::uint32_t* counts) {
+  bool have_room = false;
+  const std::optional<Counters> work = take_turn([&] {
+    searcher_.make_ready(queries.rows, params.k);
+    const FilteredBatch batch = searcher_.batch_of(queries.rows, params, filters);
+    have_room = searcher_.make_filters_ready(batch, params.k);
+    if (!have_room) return Counters();
+    return timed(filtered_router_, queries.rows, params,
+                 [&] { return searcher_.filtered(queries, params, batch, out, counts); });
+  });
+  return have_room ? work : std::nullopt;
+}
+
 template <class Search>
-Counters Backend::timed(std::size_t queries, const SearchParams& params, const Search& search) {
+Counters Backend::timed(SearchRouter& router, std::size_t queries, const SearchParams& params,
+                        const Search& search) {
   double seconds = 0;
   Counters work;
   {
     const core::Stopwatch watch(seconds);
     work = search();
   }
-  router_.note_device(queries, std::max(params.ef, params.k), seconds);
+  router.note_device(queries, std::max(params.ef, params.k), seconds);
   return work;
 }
 
@@ -143,6 +165,10 @@ std::optional<Counters> Backend::exact(MatrixView<const float> queries, std::uin
 
 void Backend::note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds) {
   if (!kept_) router_.note_cpu(queries, ef, seconds);
+}
+
+void Backend::note_cpu_filtered(std::size_t queries, std::uint32_t ef, double seconds) {
+  if (!kept_) filtered_router_.note_cpu(queries, ef, seconds);
 }
 
 OpenedDevice open_backend(const DeviceSpec& spec, const RuntimeOptions& options,

@@ -70,6 +70,7 @@ class Backend {
 
   /// False if the CPU is to answer: it is faster for so few queries, or the device cannot.
   [[nodiscard]] bool takes_search(std::size_t queries, std::uint32_t ef) const;
+  [[nodiscard]] bool takes_filtered(std::size_t queries, std::uint32_t ef) const;
   [[nodiscard]] bool takes_exact(std::uint32_t k) const { return !kept_ && searcher_.can_scan(k); }
   /// Returns no value if the device is kept for the writer; the CPU must answer then.
   std::optional<Counters> search(const QuerySource& queries, const SearchParams& params, Key* out,
@@ -78,10 +79,16 @@ class Backend {
   /// no room there.
   std::optional<Counters> search_there(const QuerySource& queries, const SearchParams& params,
                                        const DeviceResults& results);
+  /// search() among the ids that filters let match. Returns no value also if the filters find no
+  /// room on the device. REQUIRES an index of which no vector has died.
+  std::optional<Counters> filtered(MatrixView<const float> queries, const SearchParams& params,
+                                   const core::QueryFilters& filters, Key* out,
+                                   std::uint32_t* counts);
   std::optional<Counters> exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
                                 std::uint32_t* counts);
-  /// The CPU has answered so many queries in so many seconds.
+  /// The CPU has answered so many queries in so many seconds, without filters or with.
   void note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds);
+  void note_cpu_filtered(std::size_t queries, std::uint32_t ef, double seconds);
 
  private:
   /// Runs `call` when its turn comes. After a failure nothing on the device can be relied on, so
@@ -90,7 +97,8 @@ class Backend {
   std::optional<Counters> take_turn(const Call& call);
   /// Does a search and tells the router how long it took.
   template <class Search>
-  Counters timed(std::size_t queries, const SearchParams& params, const Search& search);
+  static Counters timed(SearchRouter& router, std::size_t queries, const SearchParams& params,
+                        const Search& search);
 
   std::unique_ptr<Device> device_;
   DeviceStats stats_;
@@ -100,7 +108,8 @@ class Backend {
   mutable std::mutex mutex_;  ///< guards mirror, searcher, stats and failed_ in searches
   bool failed_ = false;
   std::atomic<bool> kept_{false};  ///< for the writer
-  SearchRouter router_;
+  SearchRouter router_;            ///< of searches without filters
+  SearchRouter filtered_router_;   ///< of those with filters, which cost otherwise
 };
 
 /// The outcome of an attempt to open a device.

@@ -43,7 +43,11 @@ DeviceSearcher::DeviceSearcher(Device& device, Mirror& mirror, const core::Conte
       d_counters_(device),
       d_refused_(device),
       d_largest_(device),
-      d_scratch_(device) {
+      d_scratch_(device),
+      filters_(device, mirror, contents.graph, stats),
+      filter_of_(device),
+      d_filter_of_(device) {
+  mirror_.make_others_give_way([this] { filters_.clear(); });
   counters_.ensure(1);
   d_counters_.ensure(1);
   refused_.ensure(1);
@@ -168,22 +172,14 @@ void DeviceSearcher::begin_piece(const QuerySource& queries, std::size_t first, 
   if (queries.is_device) {
     take_queries(queries.device, first, count);
   } else {
-    upload_queries(queries.host, first, count);
+    upload_queries(queries.host, count, [&](std::size_t place) { return first + place; });
   }
-  device_.fill_async(d_counters_.data(), 0, sizeof(Counters), mirror_.compute());
-  device_.record(begin_, mirror_.compute());
+  begin_work();
 }
 
-void DeviceSearcher::upload_queries(MatrixView<const float> queries, std::size_t first,
-                                    std::size_t count) {
-  const std::size_t stride = vectors_.stride();
-  pool_.for_each(count, 64, [&](std::size_t q) {
-    vectors_.prepare(queries.row(first + q), queries_.data() + q * stride, "query", first + q);
-  });
-  device_.record(copy_begin_, mirror_.compute());
-  device_.copy_async(d_queries_.data(), queries_.data(), count * stride * sizeof(float),
-                     mirror_.compute());
-  stats_.bytes_in += count * stride * sizeof(float);
+void DeviceSearcher::begin_work() {
+  device_.fill_async(d_counters_.data(), 0, sizeof(Counters), mirror_.compute());
+  device_.record(begin_, mirror_.compute());
 }
 
 void DeviceSearcher::take_queries(DeviceMatrixView<const float> queries, std::size_t first,
@@ -229,14 +225,18 @@ ExactTask DeviceSearcher::exact_task(std::uint32_t k) const {
 
 void DeviceSearcher::finish_piece(std::size_t count, const core::KNearest& results,
                                   Counters& total) {
+  fetch_piece(count, results.k, total);
+  std::memcpy(results.out, keys_.data(), count * results.k * sizeof(Key));
+  std::memcpy(results.counts, counts_.data(), count * sizeof(std::uint32_t));
+}
+
+void DeviceSearcher::fetch_piece(std::size_t count, std::uint32_t k, Counters& total) {
   const Stream stream = mirror_.compute();
-  const std::size_t key_bytes = count * results.k * sizeof(Key);
+  const std::size_t key_bytes = count * k * sizeof(Key);
   device_.record(end_, stream);
   device_.copy_async(keys_.data(), d_keys_.data(), key_bytes, stream);
   device_.copy_async(counts_.data(), d_counts_.data(), count * sizeof(std::uint32_t), stream);
   finish_work(total);
-  std::memcpy(results.out, keys_.data(), key_bytes);
-  std::memcpy(results.counts, counts_.data(), count * sizeof(std::uint32_t));
   stats_.bytes_out += key_bytes;
 }
 

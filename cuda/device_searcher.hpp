@@ -9,6 +9,8 @@
 
 #include "common/search/results.hpp"
 #include "common/threads/thread_pool.hpp"
+#include "cuda/device_filters.hpp"
+#include "cuda/filtered_batch.hpp"
 #include "cuda/mirror.hpp"
 
 namespace concord::cuda {
@@ -52,6 +54,19 @@ class DeviceSearcher {
   Counters search(const QuerySource& queries, const SearchParams& params, Key* out,
                   std::uint32_t* counts);
   Counters exact(MatrixView<const float> queries, std::uint32_t k, Key* out, std::uint32_t* counts);
+
+  /// Whether the device can search with filters and a candidate list of `ef`.
+  [[nodiscard]] bool can_filter(std::uint32_t ef) const noexcept;
+  /// How queries with filters are answered. REQUIRES, as all that follows, that no vector has died.
+  [[nodiscard]] FilteredBatch batch_of(std::size_t queries, const SearchParams& params,
+                                       const core::QueryFilters& filters) const;
+  /// Brings the filters of a batch to the device. REQUIRED before filtered(), after make_ready().
+  /// Returns false if they find no room; the CPU must answer then.
+  [[nodiscard]] bool make_filters_ready(const FilteredBatch& batch, std::uint32_t k);
+  /// As cpu::Searcher::filtered, by the rule.
+  Counters filtered(MatrixView<const float> queries, const SearchParams& params,
+                    const FilteredBatch& batch, Key* out, std::uint32_t* counts);
+
   /// Brings the labels to the device. REQUIRED before search_there(). Returns false if they find no
   /// room; the host must translate results then.
   [[nodiscard]] bool make_labels_ready() { return mirror_.upload_labels(graph_.size()); }
@@ -71,8 +86,16 @@ class DeviceSearcher {
   /// Brings queries [first, first + count), checked and prepared, to d_queries_, for a kernel that
   /// follows; those in device memory are checked by check_taken().
   void begin_piece(const QuerySource& queries, std::size_t first, std::size_t count);
-  void upload_queries(MatrixView<const float> queries, std::size_t first, std::size_t count);
+  /// `count` queries: to place j number number_of(j).
+  template <class NumberOf>
+  void upload_queries(MatrixView<const float> queries, std::size_t count,
+                      const NumberOf& number_of);
   void take_queries(DeviceMatrixView<const float> queries, std::size_t first, std::size_t count);
+  /// The kernels of a piece follow.
+  void begin_work();
+  void expect_valid(MatrixView<const float> queries, std::size_t piece);
+  void launch_filtered(const SearchParams& params, const FilteredBatch& batch, std::size_t first,
+                       std::size_t count);
   /// Tasks without the number of queries.
   [[nodiscard]] SearchTask search_task(const SearchParams& params) const;
   [[nodiscard]] ExactTask exact_task(std::uint32_t k) const;
@@ -83,6 +106,8 @@ class DeviceSearcher {
                          const Finish& finish);
   /// Copies the results of the kernel's `count` queries to `results`, and adds its work to `total`.
   void finish_piece(std::size_t count, const core::KNearest& results, Counters& total);
+  /// Copies them to keys_ and counts_.
+  void fetch_piece(std::size_t count, std::uint32_t k, Counters& total);
   /// Writes them to rows [first, first + count) of `results` instead.
   void finish_piece_there(std::size_t first, std::uint32_t count, const DeviceResults& results,
                           Counters& total);
@@ -111,6 +136,23 @@ class DeviceSearcher {
   DeviceBuffer<std::uint32_t> d_refused_;
   DeviceBuffer<std::uint32_t> d_largest_;  ///< of the queries of a piece, as LargestTask finds it
   DeviceBuffer<float> d_scratch_;
+  DeviceFilters filters_;
+  PinnedBuffer<std::uint32_t> filter_of_;  ///< of each query of a piece, as FilteredTask has it
+  DeviceBuffer<std::uint32_t> d_filter_of_;
 };
+
+template <class NumberOf>
+void DeviceSearcher::upload_queries(MatrixView<const float> queries, std::size_t count,
+                                    const NumberOf& number_of) {
+  const std::size_t stride = vectors_.stride();
+  pool_.for_each(count, 64, [&](std::size_t place) {
+    const std::size_t q = number_of(place);
+    vectors_.prepare(queries.row(q), queries_.data() + place * stride, "query", q);
+  });
+  device_.record(copy_begin_, mirror_.compute());
+  device_.copy_async(d_queries_.data(), queries_.data(), count * stride * sizeof(float),
+                     mirror_.compute());
+  stats_.bytes_in += count * stride * sizeof(float);
+}
 
 }  // namespace concord::cuda

@@ -265,6 +265,14 @@ CONCORD_HD void walk_query(Team& team, const MirrorView& view, const FilteredTas
   }
 }
 
+/// Shared memory of one scan.
+struct ScanStorage : ListStorage {
+  float* query;
+
+  CONCORD_TEAM_INLINE ScanStorage(unsigned char* shared, const BeamLayout& layout)
+      : ListStorage(shared, layout), query(reinterpret_cast<float*>(shared + layout.query)) {}
+};
+
 /// Scans the matches for query `index`, unless a walk has answered it. `shared` has
 /// scan_layout(k, …).bytes.
 template <bool kL2, class Team>
@@ -274,20 +282,19 @@ CONCORD_HD void scan_query(Team& team, const MirrorView& view, const FilteredTas
   const SearchTask& search = task.search;
   if (search.counts[index] != kUnanswered) return;
   const FilterView filter = task.filter(index);
-  ListStorage storage(shared, layout);
-  float* const query = reinterpret_cast<float*>(shared + layout.query);
+  ScanStorage storage(shared, layout);
   Tally tally;
   Candidates nearest(storage);
-  load_query(team, query, search.queries + static_cast<std::size_t>(index) * search.query_stride,
-             view.quads());
+  load_query(team, storage.query,
+             search.queries + static_cast<std::size_t>(index) * search.query_stride, view.quads());
   nearest.clear(team);
   team.sync();
   for (std::uint32_t first = 0; first < filter.count; first += kBatchCapacity) {
     const std::uint32_t left = filter.count - first;
     const std::uint32_t ids = left < kBatchCapacity ? left : kBatchCapacity;
     score_neighbors<kL2>(
-        team, view, query, filter.ids + first, ids, load_slot(team, filter.ids + first, ids), tally,
-        [](NodeId) { return true; },
+        team, view, storage.query, filter.ids + first, ids,
+        load_slot(team, filter.ids + first, ids), tally, [](NodeId) { return true; },
         [&](float distance, NodeId id) {
           const Key key = core::make_key(distance, id);
           if (nearest.admits(key)) nearest.offer(team, key);

@@ -40,6 +40,11 @@ constexpr std::size_t sort_temporaries(std::size_t pairs) {
   return std::size_t{1} << ceil_log2(static_cast<std::uint32_t>(9 * pairs + (16 << 10)));
 }
 
+/// The same of what CUB takes to write the ids of set bits, of so many bits.
+constexpr std::size_t select_temporaries(std::size_t bits) {
+  return std::size_t{1} << ceil_log2(static_cast<std::uint32_t>(bits / 128 + (16 << 10)));
+}
+
 /// Shared memory of one beam search: two copies of the list, the visited table, the batch of new
 /// keys, the neighbor selection's sets and the query. Offsets in bytes, each 16-byte aligned.
 struct BeamLayout {

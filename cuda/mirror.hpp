@@ -15,7 +15,9 @@
 #include <array>
 #include <concord/cuda.hpp>
 #include <concord/stats.hpp>
+#include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "common/contents/contents.hpp"
@@ -36,6 +38,13 @@ class Mirror {
   /// Room for all announced nodes and for the deltas; see MirrorNodes::reserve. The mirror may hold
   /// no node and no version afterwards.
   void reserve(std::size_t scratch);
+  /// Memory that may be allocated beside what is held.
+  [[nodiscard]] std::size_t available_bytes() { return nodes_.available_bytes(); }
+  /// Who holds memory that can be made anew frees it by `give_way`, which reserve() calls where
+  /// memory is short.
+  void make_others_give_way(std::function<void()> give_way) {
+    nodes_.make_others_give_way(std::move(give_way));
+  }
   void forget_nodes(NodeId size) noexcept { nodes_.forget(size); }
   void offer_vectors(NodeId first, DeviceMatrixView<const float> vectors) noexcept {
     nodes_.offer_vectors(first, vectors);

@@ -56,11 +56,15 @@ bool MirrorNodes::reserve(std::size_t scratch, std::size_t deltas) {
   const Room wanted = {graph_.announced(), graph_.upper().size()};
   const bool fits = wanted.nodes <= room_.nodes && wanted.upper_lists <= room_.upper_lists;
   if (fits && scratch == 0) return true;
-  const std::size_t held = device_.held_bytes();
-  const std::size_t available = available_bytes(held);
   const auto needed = [&](const Room& room) {
     return (fits ? 0 : missing(room) + deltas) + scratch;
   };
+  std::size_t available = available_bytes();
+  if (give_way_ && needed(wanted) + (fits ? 0 : transient_bytes()) > available) {
+    give_way_();
+    available = available_bytes();
+  }
+  const std::size_t held = device_.held_bytes();
   if (needed(wanted) > available) {
     throw Error(ErrorCode::out_of_memory, "the device mirror of " + std::to_string(wanted.nodes) +
                                               " vectors needs " + mebibytes(held + needed(wanted)) +
@@ -88,7 +92,8 @@ bool MirrorNodes::reserve(std::size_t scratch, std::size_t deltas) {
   return false;
 }
 
-std::size_t MirrorNodes::available_bytes(std::size_t held) {
+std::size_t MirrorNodes::available_bytes() {
+  const std::size_t held = device_.held_bytes();
   const std::size_t free = device_.memory().free;
   if (device_.limit() == 0) return free - std::min(free, kReserve);
   return std::min(device_.limit() - std::min(held, device_.limit()), free);
@@ -169,7 +174,7 @@ void MirrorNodes::upload(NodeId end) {
 // Labels have room for as many nodes as the other arrays. They come anew if that was too little.
 bool MirrorNodes::upload_labels(NodeId end) {
   if (end > d_labels_.size()) {
-    if (d_labels_.missing(room_.nodes) > available_bytes(device_.held_bytes())) return false;
+    if (d_labels_.missing(room_.nodes) > available_bytes()) return false;
     streams_.drain();
     labelled_ = 0;
     d_labels_.ensure(room_.nodes);

@@ -17,6 +17,8 @@
 #include <concord/cuda.hpp>
 #include <concord/stats.hpp>
 #include <cstddef>
+#include <functional>
+#include <utility>
 
 #include "common/contents/contents.hpp"
 #include "cuda/mirror_streams.hpp"
@@ -34,6 +36,11 @@ class MirrorNodes {
   /// is available. If the arrays must grow, `deltas` more bytes are set aside. Returns false if all
   /// that the arrays held is gone, because there was no space for old and new beside one another.
   [[nodiscard]] bool reserve(std::size_t scratch, std::size_t deltas);
+  /// Memory that may be allocated beside what is held: within the limit, or what is free less a
+  /// reserve.
+  [[nodiscard]] std::size_t available_bytes();
+  /// reserve() calls `give_way` where memory is short.
+  void make_others_give_way(std::function<void()> give_way) { give_way_ = std::move(give_way); }
   /// Nodes from `size` on are, or will be, others than those uploaded.
   void forget(NodeId size) noexcept {
     uploaded_ = std::min(uploaded_, size);
@@ -76,7 +83,6 @@ class MirrorNodes {
     bool timed = false;  ///< the copy's time is still to be taken
   };
 
-  [[nodiscard]] std::size_t available_bytes(std::size_t held);
   /// Bytes that grow(room) adds to what is held, and those that it holds for a moment.
   [[nodiscard]] std::size_t missing(const Room& room) const noexcept;
   [[nodiscard]] std::size_t transient_bytes() const noexcept;
@@ -101,6 +107,7 @@ class MirrorNodes {
   const core::VectorStore& vectors_;
   const core::LabelMap& labels_;
   DeviceStats& stats_;
+  std::function<void()> give_way_;
 
   DeviceBuffer<float> d_vectors_;
   DeviceBuffer<std::uint8_t> d_levels_;

@@ -88,12 +88,12 @@ struct Index::Impl {
                            std::uint32_t* found, core::ThreadPool& threads, DeferredLog& log);
   cpu::SearchCounts exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
                           std::uint32_t* found, core::ThreadPool& threads, DeferredLog& log);
-  /// As search, or as exact, of the vectors that the filters let match; on the CPU.
-  enum class Scan { by_rule, always };
+  /// As search, of the vectors that the filters let match.
   cpu::SearchCounts filtered(MatrixView<const float> rows, const SearchParams& how,
-                             std::span<const core::MatchSet* const> filters, Scan scan,
-                             core::Key* keys, std::uint32_t* found) const;
-  /// As filtered, by groups, with the results in their places. `filters` is empty without one.
+                             const core::QueryFilters& filters, core::Key* keys,
+                             std::uint32_t* found, DeferredLog& log);
+  /// By groups, on the CPU, with the results in their places. `filters` is empty without one.
+  enum class Scan { by_rule, always };
   void grouped(MatrixView<const float> rows, const SearchParams& how, const core::GroupRule& groups,
                std::vector<const core::MatchSet*> filters, Scan scan,
                const SearchOutput& out) const;

@@ -23,6 +23,12 @@ std::uint32_t width_of(const SearchParams& params, const SearchOptions& options)
   return options.groups == nullptr ? params.k : params.k * options.group_hits;
 }
 
+template <class Search>
+cpu::SearchCounts timed(double& seconds, const Search& search) {
+  const core::Stopwatch watch(seconds);
+  return search();
+}
+
 }  // namespace
 
 SearchResult Index::search(MatrixView<const float> queries, const SearchParams& params) const {
@@ -71,9 +77,8 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
                           Impl::Scan::by_rule, {labels, distances, counts});
   }
   impl_->answer(kUsedBySearch, queries.rows, params.k, {labels, distances, counts},
-                [&](core::Key* keys, std::uint32_t* found, DeferredLog& /*log*/) {
-                  return impl_->filtered(queries, params, filters, Impl::Scan::by_rule, keys,
-                                         found);
+                [&](core::Key* keys, std::uint32_t* found, DeferredLog& log) {
+                  return impl_->filtered(queries, params, {filters}, keys, found, log);
                 });
 }
 
@@ -150,8 +155,8 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
   SearchResult result = result_of(queries.rows, k);
   impl_->answer(kUsedByExactSearch, queries.rows, k, output_of(result),
                 [&](core::Key* keys, std::uint32_t* found, DeferredLog& /*log*/) {
-                  return impl_->filtered(queries, {.k = k}, filters, Impl::Scan::always, keys,
-                                         found);
+                  return impl_->searcher.filtered(queries, {.k = k}, {filters}, true, keys, found,
+                                                  *impl_->pool);
                 });
   return result;
 }
@@ -204,9 +209,23 @@ RangeResult Index::Impl::to_result(std::span<const std::vector<core::Key>> hits)
 }
 
 cpu::SearchCounts Index::Impl::filtered(MatrixView<const float> rows, const SearchParams& how,
-                                        std::span<const core::MatchSet* const> filters, Scan scan,
-                                        core::Key* keys, std::uint32_t* found) const {
-  return searcher.filtered(rows, how, {filters}, scan == Scan::always, keys, found, *pool);
+                                        const core::QueryFilters& filters, core::Key* keys,
+                                        std::uint32_t* found, DeferredLog& log) {
+  const std::uint32_t width = std::max(how.ef, how.k);
+  cuda::Backend* const open =
+      device.get(is_worth_a_device(rows.rows), DeviceSlot::Wait::for_nothing, log);
+  const bool takes = open != nullptr && how.k > 0 && open->takes_filtered(rows.rows, width);
+  return device_or_cpu(
+      device, takes ? open : nullptr, log,
+      [&](cuda::Backend& on) { return on.filtered(rows, how, filters, keys, found); },
+      [&] {
+        double seconds = 0;
+        const cpu::SearchCounts work = timed(seconds, [&] {
+          return searcher.filtered(rows, how, filters, false, keys, found, *pool);
+        });
+        if (open != nullptr && rows.rows > 0) open->note_cpu_filtered(rows.rows, width, seconds);
+        return work;
+      });
 }
 
 cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, const SearchParams& how,
@@ -221,11 +240,8 @@ cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, const Search
       [&](cuda::Backend& on) { return on.search(rows, how, keys, found); },
       [&] {
         double seconds = 0;
-        cpu::SearchCounts work;
-        {
-          const core::Stopwatch watch(seconds);
-          work = searcher.search(rows, how, keys, found, threads);
-        }
+        const cpu::SearchCounts work =
+            timed(seconds, [&] { return searcher.search(rows, how, keys, found, threads); });
         if (open != nullptr && rows.rows > 0) open->note_cpu_search(rows.rows, width, seconds);
         return work;
       });

@@ -69,6 +69,8 @@ class PlacedSet {
   [[nodiscard]] bool has_bits() const noexcept { return !bits_.empty(); }
   /// REQUIRES has_bits().
   [[nodiscard]] Bits bits() const noexcept { return {bits_.data(), bits_.size() - 1}; }
+  /// Bit id % 64 of word id / 64, and a last word of zeros.
+  [[nodiscard]] std::span<const std::uint64_t> words() const noexcept { return bits_; }
   /// Seed number i of a walk (FilterRule::seed_rank), or kNoNode if it was unlinked. REQUIRES
   /// has_bits().
   [[nodiscard]] NodeId seed(std::uint32_t i) const noexcept;
@@ -115,7 +117,7 @@ class PlacedSet {
   mutable std::atomic<std::uint64_t> counted_in_slide_{kUnknown};
 };
 
-class MatchSet {
+class MatchSet : public std::enable_shared_from_this<MatchSet> {
  public:
   /// REQUIRES ids as the invariant says.
   MatchSet(FilterSnapshot snapshot, std::vector<NodeId> ids);
@@ -149,6 +151,14 @@ class MatchSet {
   FilterSnapshot snapshot_;
   std::vector<NodeId> ids_;
   mutable std::array<Place, 2> places_;
+};
+
+/// Which filter each query of a batch has, null for none.
+struct QueryFilters {
+  std::span<const MatchSet* const> sets;  ///< one for all queries, or one each
+  const MatchSet* operator[](std::size_t query) const noexcept {
+    return sets[sets.size() == 1 ? 0 : query];
+  }
 };
 
 /// A set for a reader whose view is at rest.

@@ -249,9 +249,9 @@ class CONCORD_API Index {
   /// The same among the vectors that filters let match: min(k, matches) neighbors per query,
   /// always. Matches that were removed since the filter was made do not count. Whether the graph is
   /// walked or the matches are scanned follows from numbers alone, so the result is as determined
-  /// as without a filter. A scan is exact. Queries with one filter that is scanned are scanned
-  /// together. Runs on the CPU. Throws Error(invalid_parameter) as well for a filter of another
-  /// index. Source: ARCHITECTURE.md, "A filtered search".
+  /// as without a filter. A scan is exact. The CPU scans queries with one filter together. Throws
+  /// Error(invalid_parameter) as well for a filter of another index. Source: ARCHITECTURE.md, "A
+  /// filtered search".
   [[nodiscard]] SearchResult search(MatrixView<const float> queries, const SearchParams& params,
                                     const SearchOptions& options) const;
   /// With options.groups it finds the min(k, groups) nearest groups of what may be found, of each

@@ -1,0 +1,87 @@
+// How each query of a batch with filters is answered, by core::FilterRule, and the order in which a
+// device does it: queries of one way side by side, and those of one filter among them.
+// Thread-safety: immutable.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "common/graph/graph.hpp"
+#include "common/search/filter_rule.hpp"
+#include "common/search/match_set.hpp"
+
+namespace concord::cuda {
+
+class FilteredBatch {
+ public:
+  /// As the search without a filter; by a walk, or by a scan if that is given up; by a scan.
+  enum class Way : std::uint8_t { without, walk, scan };
+
+  /// Borrows the sets. REQUIRES a graph of which no vector has died. `width` and `stride` are those
+  /// of core::FilterRule.
+  FilteredBatch(std::size_t queries, const core::QueryFilters& filters, const core::Graph& graph,
+                std::size_t stride, std::uint32_t width)
+      : width_(width) {
+    std::vector<Query> order(queries);
+    for (std::size_t q = 0; q < queries; ++q) {
+      const core::MatchSet* const set = filters[q];
+      const Way way = way_of(set, graph, stride, width);
+      order[q] = {way, way == Way::without ? nullptr : set, q};
+    }
+    std::sort(order.begin(), order.end(), [](const Query& a, const Query& b) {
+      const std::less<> before;
+      if (a.way != b.way) return a.way < b.way;
+      return a.set != b.set ? before(a.set, b.set) : a.number < b.number;
+    });
+    for (const Query& query : order) {
+      numbers_.push_back(query.number);
+      if (query.set != nullptr && (sets_.empty() || sets_.back() != query.set)) {
+        sets_.push_back(query.set);
+      }
+      set_of_.push_back(sets_.empty() ? 0 : static_cast<std::uint32_t>(sets_.size() - 1));
+      ++end_of_[static_cast<std::size_t>(query.way)];
+    }
+    for (std::size_t way = 1; way < end_of_.size(); ++way) end_of_[way] += end_of_[way - 1];
+  }
+
+  [[nodiscard]] std::uint32_t width() const noexcept { return width_; }
+  /// The queries, in the order in which they are answered.
+  [[nodiscard]] std::span<const std::size_t> numbers() const noexcept { return numbers_; }
+  /// Where in that order the queries of a way end.
+  [[nodiscard]] std::size_t end_of(Way way) const noexcept {
+    return end_of_[static_cast<std::size_t>(way)];
+  }
+  /// The sets of queries that are walked or scanned.
+  [[nodiscard]] std::span<const core::MatchSet* const> sets() const noexcept { return sets_; }
+  /// Which of them each has, in that order.
+  [[nodiscard]] std::span<const std::uint32_t> set_of() const noexcept { return set_of_; }
+
+ private:
+  struct Query {
+    Way way;
+    const core::MatchSet* set;
+    std::size_t number;
+  };
+
+  static Way way_of(const core::MatchSet* set, const core::Graph& graph, std::size_t stride,
+                    std::uint32_t width) {
+    if (set == nullptr) return Way::without;
+    const auto matches = static_cast<core::NodeId>(set->ids().size());
+    const core::FilterRule rule(graph.size(), matches, graph.params().M, stride, width);
+    if (rule.takes_all()) return Way::without;
+    return rule.scans() ? Way::scan : Way::walk;
+  }
+
+  std::uint32_t width_;
+  std::vector<std::size_t> numbers_;
+  std::vector<std::uint32_t> set_of_;
+  std::vector<const core::MatchSet*> sets_;
+  std::array<std::size_t, 3> end_of_{};
+};
+
+}  // namespace concord::cuda
