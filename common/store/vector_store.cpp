@@ -26,7 +26,8 @@ VectorStore::VectorStore(const IndexParams& params, const ReaderGate* gate)
 }
 
 void VectorStore::publish(Element element) noexcept {
-  stored_.store(memory_.data() + static_cast<std::uintptr_t>(element));
+  stored_.store(reinterpret_cast<std::uintptr_t>(memory_.data()) +
+                static_cast<std::uintptr_t>(element));
 }
 
 void VectorStore::resize(std::size_t rows) {

@@ -43,9 +43,9 @@ class VectorStore {
   /// The rows do not move before the next resize() or write(). For readers what is there stays
   /// until they leave; who asks after the size of the graph finds all rows before it.
   [[nodiscard]] StoredRows rows() const noexcept {
-    const std::byte* const stored = stored_.load();
-    const std::uintptr_t element = reinterpret_cast<std::uintptr_t>(stored) & kElementBits;
-    return {stored - element, static_cast<Element>(element)};
+    const std::uintptr_t stored = stored_.load();
+    const std::uintptr_t element = stored & kElementBits;
+    return {reinterpret_cast<const std::byte*>(stored - element), static_cast<Element>(element)};
   }
   [[nodiscard]] Element element() const noexcept { return rows().element; }
   [[nodiscard]] std::size_t row_bytes(Element element) const noexcept {
@@ -182,7 +182,8 @@ class VectorStore {
   VirtualArray<std::byte> memory_;
   CodeStore codes_;
   static constexpr std::uintptr_t kElementBits = 7;  ///< memory is aligned to more
-  std::atomic<const std::byte*> stored_;             ///< the rows' address, plus their element
+  /// The rows' address, plus their element. No pointer, because there may be no rows yet.
+  std::atomic<std::uintptr_t> stored_;
 };
 
 }  // namespace concord::core
