@@ -17,8 +17,6 @@
 namespace concord::test {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
 using Labels = std::vector<std::uint64_t>;
 using Mask = std::vector<std::uint8_t>;
 
@@ -97,7 +95,7 @@ TEST(FilteredSearch, IsTheRuleWhicheverWayItGoes) {
       SCOPED_TRACE(to_string(shape) + " M " + std::to_string(M));
       const std::size_t n = scaled(2500, 1500);
       const Matrix data = make_data(shape, n, 960);
-      const Matrix queries = make_data(shape, scaled(12, 3), 960, 9);
+      const Matrix queries = make_data(shape, scaled(12, 2), 960, 9);
       const Index index = index_of(data, M);
       Oracle oracle(index);
       std::vector<Mask> masks;
@@ -132,7 +130,7 @@ TEST(FilteredSearch, IsTheRuleInAnyDimensionAndMetric) {
       SCOPED_TRACE(std::string(to_string(metric)) + " dimension " + std::to_string(dimension));
       const std::size_t n = dimension == 100 ? scaled(4000, 2500) : 20000;
       const Matrix data = make_data(Shape::random, n, dimension);
-      const Matrix queries = make_data(Shape::random, 8, dimension, 9);
+      const Matrix queries = make_data(Shape::random, scaled(8, 3), dimension, 9);
       const Index index = index_of(data, 6, metric);
       Oracle oracle(index);
       for (const std::size_t share : {990u, 850u, 40u}) {

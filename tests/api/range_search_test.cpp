@@ -185,7 +185,7 @@ TEST(RangeSearch, WithAFilterIsTheDefinitionInTheDerivedGraph) {
         World{Shape::u8, 6, 1600, 960, shares}, World{Shape::random, 16, 2500, 1400, {40}}}) {
     SCOPED_TRACE(to_string(world.shape) + " M " + std::to_string(world.M));
     const Matrix data = make_data(world.shape, world.n, world.dimension);
-    const Matrix queries = make_data(world.shape, 5, world.dimension, 9);
+    const Matrix queries = make_data(world.shape, scaled(5, 2), world.dimension, 9);
     const Index index = index_of(data, world.M);
     Oracle oracle(index);
     const std::vector<float> radii = radii_of(index, queries, {1, 30, 120, 150});

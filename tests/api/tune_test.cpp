@@ -58,8 +58,8 @@ INSTANTIATE_TEST_SUITE_P(Metrics, TuneOf, testing::ValuesIn(kAllMetrics),
                          [](const auto& tested) { return std::string(to_string(tested.param)); });
 
 TEST_P(TuneOf, APresetSaysWhatSearchesDo) {
-  const std::size_t n = 5000;
-  const std::size_t queries = 600;
+  const std::size_t n = scaled(5000, 2000);
+  const std::size_t queries = scaled(600, 400);
   const Matrix data = make_data(Shape::clustered, n + queries, 16);
   Index index = make_index(data, n, GetParam());
   const std::string digest = index.digest();
@@ -87,13 +87,13 @@ TEST_P(TuneOf, APresetSaysWhatSearchesDo) {
 
 // No search of a grid reaches a higher recall for clearly less.
 TEST(Tune, IsTheCheapest) {
-  const std::size_t n = 5000;
+  const std::size_t n = scaled(5000, 2500);
   const std::size_t queries = 500;
   const Matrix data = make_data(Shape::clustered, n + queries, 16);
   Index index = make_index(data, n);
   const Preset preset = index.tune(data.slice(n, queries), {.recall = 0.95});
   for (const float slack : {0.02f, 0.05f, 0.1f, 0.2f, 0.4f, kInfinity}) {
-    for (std::uint32_t ef = 10; ef < 400; ef += ef / 8) {
+    for (std::uint32_t ef = 10; ef < 400; ef += ef / (full_scale() ? 8 : 3)) {
       const Measured tried = measure(index, data.slice(n, queries), {10, ef, slack});
       if (tried.recall < preset.measured) continue;
       EXPECT_GE(tried.distances, 0.99 * preset.distances) << ef << " " << slack;
@@ -103,15 +103,17 @@ TEST(Tune, IsTheCheapest) {
 
 // Tuned on vectors of the index, which are left out of their own searches.
 TEST(Tune, HoldsForQueriesThatAreNotInTheIndex) {
-  const std::size_t n = 8000;
+  const std::size_t n = scaled(8000, 4000);
   const std::size_t queries = 1000;
+  const auto sample = static_cast<std::uint32_t>(scaled(3000, 1500));
   for (const Shape shape : {Shape::clustered, Shape::random}) {
     const Matrix data = make_data(shape, n + queries, 16);
     Index index(make_params(16, 16, 100, 1024), {2, "cpu", 0, {}});
     index.add(data.slice(0, n));
     for (const double goal : {0.9, 0.95, 0.99}) {
-      const Preset preset = index.tune({.recall = goal, .sample = 3000});
-      EXPECT_EQ(preset.queries, 3000u);
+      if (goal != 0.95 && !full_scale()) continue;
+      const Preset preset = index.tune({.recall = goal, .sample = sample});
+      EXPECT_EQ(preset.queries, sample);
       EXPECT_GE(preset.at_least, goal);
       const Measured there = measure(index, data.slice(n, queries), preset.params());
       EXPECT_GE(there.recall, goal - 0.005) << to_string(shape);

@@ -115,16 +115,16 @@ TEST(BackendFaults, AllCallsFailFromOneOn) {
   fail_at_every_call(true, false, immediate(), full_scale() ? 1 : 17);
 }
 TEST(BackendFaults, AnAllocationIsRefused) {
-  fail_at_every_call(false, true, immediate(), full_scale() ? 1 : 3);
+  fail_at_every_call(false, true, immediate(), full_scale() ? 1 : 5);
 }
 TEST(BackendFaults, AllAllocationsAreRefusedFromOneOn) {
-  fail_at_every_call(true, true, immediate(), full_scale() ? 1 : 4);
+  fail_at_every_call(true, true, immediate(), full_scale() ? 1 : 7);
 }
 
 // Work is pending when the failure comes; memory may be neither freed nor reused before it is done.
 TEST(BackendFaults, OneCallFailsWhileWorkIsPending) {
-  fail_at_every_call(false, false, HostDevices::deferred(0), full_scale() ? 2 : 23);
-  fail_at_every_call(false, false, HostDevices::deferred(3), full_scale() ? 3 : 29);
+  fail_at_every_call(false, false, HostDevices::deferred(0), full_scale() ? 2 : 41);
+  fail_at_every_call(false, false, HostDevices::deferred(3), full_scale() ? 3 : 47);
 }
 
 // Every kind of work is in this life, so every kind fails above.
@@ -153,7 +153,6 @@ TEST(BackendFaults, ARequiredDeviceThatFailsToOpenIsAnError) {
 // Searches that wait for their turn must not go on with a half-written mirror.
 TEST(BackendFaults, SearchesBesideTheOneThatFailsGiveTheCpusAnswers) {
   for (const std::uint64_t n : {0u, 3u, 9u, 15u}) {
-    Fault fault;
     std::atomic<bool> armed{false};
     std::atomic<std::uint64_t> calls{0};
     const HostDevices devices(immediate(), [&](const char* call, std::uint64_t) {

@@ -214,7 +214,7 @@ TEST(DeviceMemory, AnIndexGrowsIntoAllTheMemoryThereIs) {
     (void)index.search(data.slice(0, 100));
     enough = devices.last->peak_bytes();
   }
-  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+  for (std::uint64_t seed = 0; seed < scaled(4, 2); ++seed) {
     const HostDevices devices(HostDevices::deferred(seed));
     LogLines log;
     RuntimeOptions options = on("cuda");

@@ -5,11 +5,12 @@
 
 #include "tests/cuda/reference.hpp"
 #include "tests/cuda/simt_kernels.hpp"
+#include "tests/support/support.hpp"
 
 namespace concord::cuda::testing {
 namespace {
 
-std::vector<WorldSpec> worlds() {
+std::vector<WorldSpec> all_worlds() {
   std::vector<WorldSpec> specs;
   const Metric metrics[] = {Metric::l2sq, Metric::inner_product, Metric::cosine};
   const Data data[] = {Data::random,     Data::clustered, Data::constant,
@@ -30,14 +31,21 @@ std::vector<WorldSpec> worlds() {
   return specs;
 }
 
-/// Some of them, for the slow emulation of a device's threads: every dimension class and M.
-std::vector<WorldSpec> few_worlds() {
+/// Every `step`-th of them, and those of M 64. Any of the steps below has odd dimensions and long
+/// ones, all metrics, and lists of any length.
+std::vector<WorldSpec> worlds_by(std::uint64_t step) {
   std::vector<WorldSpec> few;
-  for (const WorldSpec& spec : worlds()) {
-    if (spec.seed % 4 == 1 || spec.M == 64) few.push_back(spec);
+  for (const WorldSpec& spec : all_worlds()) {
+    if (spec.seed % step == 1 || spec.M == 64) few.push_back(spec);
   }
   return few;
 }
+
+std::vector<WorldSpec> worlds() {
+  return concord::test::full_scale() ? all_worlds() : worlds_by(5);
+}
+/// For the slow emulation of a device's threads.
+std::vector<WorldSpec> few_worlds() { return worlds_by(concord::test::full_scale() ? 4 : 8); }
 
 // HostKernels runs HostTeam in all worlds, EmulatedKernels SimtTeam in some: a test for each
 // algorithm.
