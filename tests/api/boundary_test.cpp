@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -460,7 +461,7 @@ TEST_P(BadInput, MoreRowsThanAnIndexCanNumber) {
 }
 
 TEST_P(BadInput, MoreQueriesThanMemoryHoldsAnswersFor) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(CONCORD_UNDER_ASAN) || defined(CONCORD_UNDER_TSAN)
   GTEST_SKIP() << "sanitizers end the program where operator new fails";
 #endif
   for (const std::size_t rows : {std::size_t{1} << 45, ~std::size_t{0} / 8, ~std::size_t{0}}) {

@@ -45,8 +45,8 @@ struct Known {
     return {a.filter & b.filter, common(a.seen, b.seen), common(a.matching, b.matching)};
   }
   friend Known operator|(const Known& a, const Known& b) {
-    const Set seen = common(a.seen, b.seen);
-    return {a.filter | b.filter, seen, common(united(a.matching, b.matching), seen)};
+    const Set by_both = common(a.seen, b.seen);
+    return {a.filter | b.filter, by_both, common(united(a.matching, b.matching), by_both)};
   }
   Known operator~() const { return {~filter, seen, without(seen, matching)}; }
 };

@@ -11,6 +11,7 @@
 #include "tests/support/forked_addition.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/process_threads.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -42,7 +43,7 @@ const std::string& digest_of_all() {
 class ForkedIndex : public testing::TestWithParam<unsigned> {
  protected:
   void SetUp() override {
-#if defined(__SANITIZE_THREAD__)
+#if defined(CONCORD_UNDER_TSAN)
     GTEST_SKIP() << "ThreadSanitizer ends a forked child that starts a thread";
 #endif
   }
@@ -101,7 +102,7 @@ TEST_P(ForkedIndex, SearchesInTheChildWhenLoadedOrMapped) {
 }
 
 TEST_P(ForkedIndex, WorksInTheChildWhilePoolsAreBusyInTheParent) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CONCORD_UNDER_ASAN)
   GTEST_SKIP() << "the sanitizer's own locks may be held by threads that the child lacks";
 #endif
   Index index = built();
@@ -166,7 +167,7 @@ TEST_P(ForkedIndex, ACallbackThatForksEndsTheAdditionInTheChild) {
 INSTANTIATE_TEST_SUITE_P(Threads, ForkedIndex, testing::Values(1U, 2U, 0U));
 
 TEST(ForkedProcess, MakesIndexesWhereTheParentHasNone) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(CONCORD_UNDER_TSAN)
   GTEST_SKIP() << "ThreadSanitizer ends a forked child that starts a thread";
 #endif
   in_a_child([] {

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <fstream>
+#include <numeric>
 
 #include "tests/support/child.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/process_threads.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -57,7 +59,7 @@ TEST(ManyIndexes, ThreadsStartForWorkAndEndWithTheLastIndex) {
   EXPECT_EQ(threads_left(before), before);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they need addresses
+#if !defined(CONCORD_UNDER_ASAN) && !defined(CONCORD_UNDER_TSAN)  // they need addresses
 TEST(LimitedAddresses, TwoGigabytesHoldAnIndex) {
   in_a_child([] {
     constexpr rlim_t kBytes = rlim_t{2'000'000} * 1024;
@@ -84,9 +86,9 @@ TEST(LimitedAddresses, AreNamedWhereTheyRunOut) {
     const rlimit limit{rlim_t{1} << 20, RLIM_INFINITY};
     ASSERT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
     expect_error(ErrorCode::out_of_memory, {"address space", "ulimit -v"}, [&] {
-      for (int i = 0; i < 100; ++i) {
+      for (std::uint64_t i = 0; i < 100; ++i) {
         std::vector<std::uint64_t> labels(data.rows);
-        for (std::uint64_t& label : labels) label = 1000000 + i * 1000 + (&label - labels.data());
+        std::iota(labels.begin(), labels.end(), 1000000 + i * 1000);
         index.add(data.view(), labels);
       }
     });

@@ -117,7 +117,6 @@ TEST(Map, SavingOverTheMappedFileLeavesTheMappingWhole) {
   EXPECT_EQ(Index::load(saved.file).digest(), digest);
 }
 
-constexpr std::size_t kLevels = 0;
 constexpr std::size_t kVectors = 7;
 constexpr std::size_t kLabels = 8;
 

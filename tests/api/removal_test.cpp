@@ -316,7 +316,7 @@ TEST(Removal, NothingIsMissingBesideUpdatesAndRemovals) {
     while (!done) {
       Labels found = index.labels();
       std::sort(found.begin(), found.end());
-      found.resize(std::lower_bound(found.begin(), found.end(), kLabels) - found.begin());
+      found.erase(std::lower_bound(found.begin(), found.end(), kLabels), found.end());
       if (found != all) ++wrong;
       for (std::uint32_t count : index.search(data.slice(1900, 8), {10, 10}).counts) {
         if (count != 10) ++wrong;

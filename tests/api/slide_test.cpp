@@ -17,6 +17,7 @@
 #include "common/index/index_access.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/searched_index.hpp"
 #include "tests/support/support.hpp"
 
@@ -75,7 +76,7 @@ class Peak {
 class Memory : public testing::Test {
  protected:
   void SetUp() override {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(CONCORD_UNDER_ASAN) || defined(CONCORD_UNDER_TSAN)
     GTEST_SKIP() << "a sanitizer's shadow is where arrays are looked for";
 #endif
     set_huge_pages(false);
@@ -219,7 +220,7 @@ class Beside : public testing::TestWithParam<bool> {
   void add(std::size_t i) {
     Matrix three(3, kDimension);
     std::copy_n(data_.row(i), kDimension, three.row(1));
-    for (const std::size_t r : {0, 2}) {
+    for (const std::size_t r : {0u, 2u}) {
       for (std::size_t d = 0; d < kDimension; ++d) three.row(r)[d] = 1000.0f + data_.row(i)[d];
     }
     const Labels labels = {kOther + 2 * i, i, kOther + 2 * i + 1};

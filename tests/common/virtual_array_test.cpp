@@ -11,6 +11,7 @@
 #include <fstream>
 #include <utility>
 
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::core {
@@ -210,7 +211,7 @@ TEST(VirtualArray, TakesTheAddressesThatItNeeds) {
 // As many arrays as 1,000 indexes have, all large, in 47 bits of addresses. None is kept from
 // growing by another.
 TEST(VirtualArray, ThousandsGrowTogether) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(CONCORD_UNDER_TSAN)
   constexpr std::size_t kArrays =
       200;  // ThreadSanitizer leaves a program a fraction of the addresses
 #else
@@ -250,7 +251,7 @@ TEST(VirtualArray, ThousandsGrowTogether) {
   return text;
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they need addresses
+#if !defined(CONCORD_UNDER_ASAN) && !defined(CONCORD_UNDER_TSAN)  // they need addresses
 TEST(VirtualArray, UsesNearlyAllAddressesThatTheProcessMayHave) {
   const std::string text = with_addresses_left(64 * kMiB, [] {
     VirtualArray<char> array;

@@ -49,7 +49,9 @@ std::vector<Key> naive_search(const test::Links& links, std::uint32_t layer, con
     const Key next = *open.begin();
     if (best.size() == ef && next > *best.rbegin()) break;
     if (best.size() >= k &&
-        core::key_distance(next) > core::key_distance(*std::next(best.begin(), k - 1)) * factor) {
+        core::key_distance(next) >
+            core::key_distance(*std::next(best.begin(), static_cast<std::ptrdiff_t>(k) - 1)) *
+                factor) {
       break;
     }
     open.erase(next);

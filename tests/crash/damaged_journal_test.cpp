@@ -24,7 +24,7 @@ class DamagedJournal : public testing::Test {
     const ScopedFileSystem in_place(disk_);
     {
       Index index = reference_.open(kIndexPath);
-      for (const std::size_t count : {9, 1, 8, 1, 6}) reference_.add(index, count);
+      for (const std::size_t count : {9u, 1u, 8u, 1u, 6u}) reference_.add(index, count);
       journal_ = disk_.content(kJournalPath);
     }
     closed_ = disk_.content(kJournalPath);

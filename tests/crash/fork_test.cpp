@@ -5,6 +5,7 @@
 
 #include "tests/crash/reference.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/sanitizers.hpp"
 
 namespace concord::test {
 namespace {
@@ -34,7 +35,7 @@ TEST_P(Fork, LetsTheChildDestroyItsCopy) {
 }
 
 TEST_P(Fork, LetsTheChildSearchAndSaysWhyItCannotAdd) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(CONCORD_UNDER_TSAN)
   if (GetParam() > 1) GTEST_SKIP() << "ThreadSanitizer ends a forked child that starts a thread";
 #endif
   Index index = open();

@@ -54,7 +54,7 @@ void make_files(const Case& c, const Reference& reference) {
       reference.add(index, c.in_file);
       index.compact();
     }
-    for (const std::size_t count : {1, 7, 2}) reference.add(index, count);
+    for (const std::size_t count : {1u, 7u, 2u}) reference.add(index, count);
     reference.add(index, kRecorded - index.size());
   }
   if (c.in_file > 0) write_file(golden(c, ".index"), read_file(path));

@@ -7,6 +7,7 @@
 
 #include "tests/cuda/host_devices.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/sanitizers.hpp"
 
 namespace concord::test {
 namespace {
@@ -180,7 +181,7 @@ TEST(CallerState, ACapturedStreamIsRefused) {
 }
 
 TEST(CallerState, AForkedChildGoesOnWithTheCpu) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(CONCORD_UNDER_TSAN)
   GTEST_SKIP() << "ThreadSanitizer ends a forked child that starts a thread";
 #endif
   const HostDevices devices;

@@ -60,7 +60,9 @@ class Reference {
       if (list.size() == ef && next > *list.rbegin()) break;
       if (factor != core::kUnlimitedReach && list.size() >= k &&
           core::key_distance(next) >
-              core::reach(core::key_distance(*std::next(list.begin(), k - 1)), factor)) {
+              core::reach(
+                  core::key_distance(*std::next(list.begin(), static_cast<std::ptrdiff_t>(k) - 1)),
+                  factor)) {
         break;
       }
       open.erase(next);

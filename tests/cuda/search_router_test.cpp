@@ -55,7 +55,7 @@ TEST(SearchRouter, ASlowDeviceIsLeftAlone) {
   const Costs costs{1e-6, 1e-3, 5e-6};
   SearchRouter router;
   int on_device = 0;
-  for (int i = 0; i < 1000; ++i) on_device += costs.route(router, 1 + i % 500, 64);
+  for (std::size_t i = 0; i < 1000; ++i) on_device += costs.route(router, 1 + i % 500, 64);
   EXPECT_LT(on_device, 20);
 }
 
@@ -75,7 +75,7 @@ TEST(SearchRouter, AFirstMeasurementThatWasFarTooHighIsForgotten) {
 TEST(SearchRouter, TheWidthOfSearchScalesBothSides) {
   const Costs costs{1e-6, 100e-6, 0.02e-6};
   SearchRouter router;
-  for (int i = 0; i < 100; ++i) {
+  for (std::uint32_t i = 0; i < 100; ++i) {
     for (const std::size_t batch : {10u, 1000u}) costs.route(router, batch, 16 + 16 * (i % 8));
   }
   for (const std::uint32_t ef : {1u, 64u, 4096u}) {

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <string>
 
+#include "tests/support/sanitizers.hpp"
+
 namespace concord::test {
 
 /// While it lives, the process may take at most `bytes` more of writable private memory; beyond
@@ -26,7 +28,7 @@ class DataLimit {
   DataLimit& operator=(const DataLimit&) = delete;
 
   static constexpr bool supported() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(CONCORD_UNDER_ASAN) || defined(CONCORD_UNDER_TSAN)
     return false;
 #else
     return true;

@@ -54,24 +54,24 @@ History::Labels History::draw_labels(std::size_t count, Draws& draws) const {
 }
 
 void History::insert(std::size_t count) {
-  steps_.push_back({Step::insert, {}, insertions_, count});
+  steps_.push_back({Kind::insert, {}, insertions_, count});
   for (; count > 0; --count, ++insertions_) living_.push_back({label(insertions_), insertions_});
 }
 
 void History::remove(const Labels& labels) {
-  steps_.push_back({Step::remove, labels, insertions_, 0});
+  steps_.push_back({Kind::remove, labels, insertions_, 0});
   for (const std::uint64_t label : labels) erase(label);
 }
 
 void History::update(const Labels& labels) {
-  steps_.push_back({Step::update, labels, insertions_, labels.size()});
+  steps_.push_back({Kind::update, labels, insertions_, labels.size()});
   for (const std::uint64_t label : labels) {
     erase(label);
     living_.push_back({label, insertions_++});
   }
 }
 
-void History::flush() { steps_.push_back({Step::flush, {}, insertions_, 0}); }
+void History::flush() { steps_.push_back({Kind::flush, {}, insertions_, 0}); }
 
 void History::erase(std::uint64_t label) {
   living_.erase(std::ranges::find(living_, label, &Living::label));
@@ -115,18 +115,18 @@ History::Labels History::labels(std::size_t first, std::size_t count) const {
 
 void History::repeat(Index& index, Draws& draws) const {
   for (const Step& step : steps_) {
-    if (step.kind == Step::flush) index.flush();
-    const std::size_t all = step.kind == Step::insert ? step.count : step.labels.size();
+    if (step.kind == Kind::flush) index.flush();
+    const std::size_t all = step.kind == Kind::insert ? step.count : step.labels.size();
     for (std::size_t done = 0; done < all;) {
       const std::size_t some = std::min(all - done, 1 + draws.below(200));
-      const Matrix data = rows(step.number + done, step.kind == Step::remove ? 0 : some);
-      if (step.kind == Step::remove) index.remove(std::span(step.labels).subspan(done, some));
-      if (step.kind == Step::update) {
+      const Matrix data = rows(step.number + done, step.kind == Kind::remove ? 0 : some);
+      if (step.kind == Kind::remove) index.remove(std::span(step.labels).subspan(done, some));
+      if (step.kind == Kind::update) {
         index.update(data.view(), std::span(step.labels).subspan(done, some));
       }
-      if (step.kind == Step::insert && own_labels_) {
+      if (step.kind == Kind::insert && own_labels_) {
         index.add(data.view(), labels(step.number + done, some));
-      } else if (step.kind == Step::insert) {
+      } else if (step.kind == Kind::insert) {
         index.add(data.view());
       }
       done += some;

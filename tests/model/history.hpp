@@ -70,8 +70,9 @@ class History {
   void repeat(Index& index, Draws& draws) const;
 
  private:
+  enum class Kind { insert, remove, update, flush };
   struct Step {
-    enum Kind { insert, remove, update, flush } kind;
+    Kind kind;
     Labels labels;       ///< of removed and replaced vectors
     std::size_t number;  ///< of the first vector inserted
     std::size_t count;

@@ -5,6 +5,7 @@
 #include "tests/shards/sharded_world.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/forked_addition.hpp"
+#include "tests/support/sanitizers.hpp"
 
 namespace concord::test {
 namespace {
@@ -30,7 +31,7 @@ const std::string& digest_of_all() {
 class ForkedShards : public testing::TestWithParam<unsigned> {
  protected:
   void SetUp() override {
-#if defined(__SANITIZE_THREAD__)
+#if defined(CONCORD_UNDER_TSAN)
     GTEST_SKIP() << "ThreadSanitizer ends a forked child that starts a thread";
 #endif
   }
