@@ -251,11 +251,11 @@ TEST(Codes, LiveOnOverRemovalsReplacementsAndSlides) {
     digests[in_pieces ? 1 : 0] = index.digest();
     const SearchResult exact = index.exact_search(queries.view(), 10);
     EXPECT_GT(recall_of(index.search(queries.view(), {10, 80}), exact), 0.95);
-    // Codes moved with their vectors, so each is nearest to itself by estimate as well.
+    // Codes moved with their vectors, so each is near to itself by estimate as well.
     for (std::uint64_t label = 0; label < kRows; label += 3) {
       const std::vector<float> vector = index.vector(label);
       const MatrixView<const float> query(vector.data(), 1, kDimension);
-      const SearchResult found = index.search(query, {.k = 1, .ef = 40, .rescore = 1});
+      const SearchResult found = index.search(query, {.k = 1, .ef = 40});
       ASSERT_EQ(found.distances[0], 0.0f) << label;
     }
   }

@@ -179,11 +179,12 @@ TEST_P(SixteenBits, OfCosineAreNoVectorsOfHnswlib) {
   const TempPath file;
   const Index cosine = index_with(data, stored(GetParam(), Metric::cosine));
   expect_error(ErrorCode::unsupported, {to_string(GetParam()), "normalised"},
-               [&] { save_hnswlib(cosine, file); });
+               [&] { interchange::save_hnswlib(cosine, file); });
   const Index l2 = index_with(data, stored(GetParam()));
-  save_hnswlib(l2, file);
-  const Index back = load_hnswlib(file, {.dimension = kDimension, .metric = Metric::l2sq},
-                                  Adopt::graph, on_threads(1));
+  interchange::save_hnswlib(l2, file);
+  const Index back =
+      interchange::load_hnswlib(file, {.dimension = kDimension, .metric = Metric::l2sq},
+                                interchange::Adopt::graph, on_threads(1));
   EXPECT_EQ(back.vector(7), l2.vector(7));
 }
 
