@@ -36,7 +36,8 @@ struct Options {
   std::string command_line;
 
   /// Makes the options effective: sets CONCORD_ISA (so it comes before any use of an index) and
-  /// resolves the metric, the codes, the storage and the thread count. Throws concord::Error for unknown names.
+  /// resolves the metric, the codes, the storage and the thread count. Throws concord::Error for
+  /// unknown names.
   void apply();
   /// params with the metric and dimension of `data_set`.
   [[nodiscard]] IndexParams params_for(const DataSet& data_set) const;

@@ -19,8 +19,7 @@ std::string to_text(const IndexParams& p) {
   return "dimension " + std::to_string(p.dimension) + ", metric " + to_string(p.metric) + ", M " +
          std::to_string(p.M) + ", ef_construction " + std::to_string(p.ef_construction) +
          ", seed " + std::to_string(p.seed) + ", epoch_limit " + std::to_string(p.epoch_limit) +
-         ", codes " + to_string(p.codes) +
-         ", storage " + to_string(p.storage);
+         ", codes " + to_string(p.codes) + ", storage " + to_string(p.storage);
 }
 
 std::string to_text(const core::JournalTail& cut, const core::Journal& journal) {

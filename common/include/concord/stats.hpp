@@ -35,7 +35,7 @@ struct BuildStats {
   PhaseStats repair;                ///< removed vectors unlinked at seals, their neighbors linked
   double propose_wall_seconds = 0;  ///< wall time that the adding thread spent on proposals
   double score_wall_seconds = 0;    ///< wall time that it spent on scores of lists
-  std::uint64_t distances = 0;      ///< distances computed
+  std::uint64_t distances = 0;      ///< distances computed, or estimated from codes
   std::uint64_t hops = 0;           ///< lists expanded
   std::uint64_t refused_links = 0;  ///< proposed links that a full list refused
   std::uint64_t reanchored = 0;     ///< links of children moved to another anchor at a seal
