@@ -66,7 +66,8 @@ void avx512_estimates(const void* query, const void* base, std::size_t stride,
     for (std::size_t r = 0; r < 4; ++r) rows[r] = first + ids[j + (r < count ? r : 0)] * stride;
     __m128 numbers[4];  // four codes and the numbers of each row, to be transposed
     for (int r = 0; r < 4; ++r) {
-      numbers[r] = _mm_loadu_ps(reinterpret_cast<const float*>(rows[r] + stride - 16));
+      const auto* const last = reinterpret_cast<const __m128i*>(rows[r] + stride - 16);
+      numbers[r] = _mm_castsi128_ps(_mm_loadu_si128(last));
     }
     _MM_TRANSPOSE4_PS(numbers[0], numbers[1], numbers[2], numbers[3]);
     const __m128i sums = products(code + kQueryHeader, rows, stride);

@@ -91,8 +91,10 @@ class Scorer {
     core::with_type(element_, [&]<class T>(std::type_identity<T>) {
       if constexpr (std::is_same_v<T, float>) {
         of_floats_ = &kernels.f32;
-      } else if constexpr (sizeof(T) == 2) {
-        of_floats_ = std::is_same_v<T, core::Half> ? &kernels.f16 : &kernels.bf16;
+      } else if constexpr (std::is_same_v<T, core::Half>) {
+        of_floats_ = &kernels.f16;
+      } else if constexpr (std::is_same_v<T, core::BFloat16>) {
+        of_floats_ = &kernels.bf16;
       } else {
         static_assert(sizeof(T) == 1);
         constexpr bool kHasSign = std::is_signed_v<T>;

@@ -37,13 +37,16 @@ bool is_allowed_norm(double squared_norm, const VectorForm& form) noexcept {
 // Of a vector that is allowed until it is rounded.
 [[noreturn]] void refuse_rounded(const VectorForm& form, const float* vector,
                                  const std::string& name) {
-  const std::string storage = to_string(form.storage);
-  for (std::uint32_t e = 0; e < form.dimension; ++e) {
-    float rounded = vector[e];
-    round(&rounded, 1, form.element);
-    if (std::isfinite(rounded)) continue;
+  const char* const storage = to_string(form.storage);
+  const auto overflows = [&form](float x) {
+    round(&x, 1, form.element);
+    return !std::isfinite(x);
+  };
+  const float* const end = vector + form.dimension;
+  const float* const found = std::find_if(vector, end, overflows);
+  if (found != end) {
     throw Error(ErrorCode::invalid_vector,
-                name + " has " + text_of(vector[e]) + " at element " + std::to_string(e) +
+                name + " has " + text_of(*found) + " at element " + std::to_string(found - vector) +
                     ", which is beyond the largest number of storage " + storage +
                     "; scale the data down, or use storage f32");
   }

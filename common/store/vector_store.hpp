@@ -45,6 +45,7 @@ class VectorStore {
   [[nodiscard]] StoredRows rows() const noexcept {
     const std::uintptr_t stored = stored_.load();
     const std::uintptr_t element = stored & kElementBits;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): one word must hold both
     return {reinterpret_cast<const std::byte*>(stored - element), static_cast<Element>(element)};
   }
   [[nodiscard]] Element element() const noexcept { return rows().element; }
