@@ -47,7 +47,7 @@ double recall_of(const SearchResult& found, const SearchResult& exact) {
   for (std::size_t q = 0; q < found.queries; ++q) {
     const auto row = [&](const SearchResult& of) {
       const auto first = of.labels.begin() + static_cast<std::ptrdiff_t>(q * of.k);
-      return std::set<std::uint64_t>(first, first + of.k);
+      return std::set<std::uint64_t>(first, first + static_cast<std::ptrdiff_t>(of.k));
     };
     for (const std::uint64_t label : row(found)) hits += row(exact).count(label);
   }

@@ -404,7 +404,7 @@ TEST_F(DamagedJournal, WithUnsoundContentIsRefusedThoughItsChecksumsAreRight) {
   expect("not one that the index would take",
          [&](auto& f) { write_at(f, rows, std::numeric_limits<float>::max()); });
   expect("not one that the index would take", [&](auto& f) { write_at(f, rows + 12, 1.0f); });
-  expect("no known kind", [&](auto& f) { f[offsets_[r] + offsetof(RecordHeader, element)] = 3; });
+  expect("no known kind", [&](auto& f) { f[offsets_[r] + offsetof(RecordHeader, element)] = 5; });
   expect("no known kind", [&](auto& f) { f[offsets_[r] + offsetof(RecordHeader, labelled)] = 2; });
 }
 

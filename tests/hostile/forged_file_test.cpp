@@ -213,7 +213,10 @@ TEST_F(ForgedFile, WithVectorsKeptInAnotherWayIsRefused) {
     return bytes;
   };
   for (const std::uint32_t element : {0u, 1u}) expect_refused(with(bytes_, element), "'vectors'");
-  for (const std::uint32_t element : {3u, 255u, 256u, ~0u}) {
+  for (const std::uint32_t element : {3u, 4u}) {
+    expect_refused(with(bytes_, element), "in another way than it says");
+  }
+  for (const std::uint32_t element : {5u, 255u, 256u, ~0u}) {
     expect_refused(with(bytes_, element), "unknown way");
   }
   std::vector<char> older = bytes_;  // version 1 has no such field

@@ -102,8 +102,8 @@ step "vector instructions stand in the leaf files alone"
 checked=0
 while IFS= read -r object; do
   case $object in
-    */distance_avx2.cpp.o) allowed='ymm' needed=ymm ;;
-    */distance_avx512.cpp.o | */code_bounds_vnni.cpp.o) allowed='[yz]mm' needed=zmm ;;
+    */distance_avx2.cpp.o | */code_estimates_avx2.cpp.o) allowed='ymm' needed=ymm ;;
+    */distance_avx512.cpp.o | */code_estimates_avx512.cpp.o | */code_bounds_vnni.cpp.o) allowed='[yz]mm' needed=zmm ;;
     *) allowed=none needed='' ;;
   esac
   found=$(objdump -d --no-show-raw-insn "$object" | grep -oE '%[yz]mm' | sort -u | tr -d '%' | tr '\n' ' ' || true)

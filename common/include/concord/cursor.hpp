@@ -17,9 +17,9 @@ struct SearchResult;
 /// The vectors near one query, in pages. Index::cursor makes it.
 ///
 /// A page lists the nearest vectors that no page before has given. Behind K results it shows what a
-/// search with k = K + k and ef = ef + K + k, and without codes, finds, less what was given, bit
-/// for bit. A page is sorted. If the walk meets a nearer vector late, it stands in a later page. So
-/// it is never lost, and pages need not ascend from one to the next.
+/// search with k = K + k and ef = ef + K + k finds, less what was given, bit for bit. That search
+/// is one without codes. A page is sorted. If the walk meets a nearer vector late, it stands in a
+/// later page. So it is never lost, and pages need not ascend from one to the next.
 ///
 /// A cursor sees the vectors that the index had when it was made, less those that were removed or
 /// replaced since. It gives none of them twice and goes on to the last. Changes between two pages
