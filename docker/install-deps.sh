@@ -5,13 +5,13 @@
 #   docker/install-deps.sh [--build] [--test] [--browser]     (--build and --test where none is named)
 #
 #   --build    compiler, CMake and the libraries of the library and concord-bench
-#   --test     GoogleTest, Google Benchmark, clang, formatter, linters, valgrind, Python with headers and venv
+#   --test     GoogleTest, Google Benchmark, formatter, linters, valgrind, Python with headers and venv
 #   --browser  Chromium, in which tests/bench.sh looks at the report
 set -euo pipefail
 
 build=(g++ cmake make ninja-build pkg-config git ca-certificates libxxhash-dev libeigen3-dev libcli11-dev
        nlohmann-json3-dev libhdf5-dev libhnswlib-dev)
-test=(libgtest-dev libgmock-dev libbenchmark-dev clang clang-format clang-tidy cppcheck shellcheck ccache valgrind python3
+test=(libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy cppcheck shellcheck ccache valgrind python3
       python3-dev python3-venv)
 browser=(chromium)
 
