@@ -220,7 +220,8 @@ class Searcher::FilteredBlock {
     }
     if (rule.scans()) return false;
     const bool by_codes = walks_by_codes(searcher_.vectors_, params_);
-    const Scorer walked_by = walked(searcher_.vectors_, searcher_.kernels_, params_);
+    const Scorer walked_by =
+        by_codes ? Scorer::of_codes(searcher_.vectors_, searcher_.kernels_) : within.scorer;
     const Query query = by_codes ? walk_query(walked_by, queries_.vector(i), scratch) : queries_[i];
     const WalkedGraph<View> over{graph, live, walked_by, query};
     const auto seed = [&within](std::uint32_t number) { return within.set.seed(number); };

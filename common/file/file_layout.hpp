@@ -52,7 +52,7 @@ struct Header {
   std::uint32_t version;
   std::uint32_t section_count;
   std::uint32_t dimension;
-  std::uint32_t metric;  ///< codes and storage (common/base/metric_word.hpp)
+  std::uint32_t metric;  ///< and codes and storage, as common/base/metric_word.hpp says
   std::uint32_t M;
   std::uint32_t ef_construction;
   std::uint64_t seed;

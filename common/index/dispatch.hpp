@@ -1,9 +1,14 @@
 // Who answers: the device, or the CPU where the device does not.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 
+#include "common/base/stopwatch.hpp"
 #include "common/index/device_slot.hpp"
+#include "common/index/requests.hpp"
 #include "cpu/beam_search.hpp"
 
 namespace concord {
@@ -24,6 +29,34 @@ cpu::SearchCounts device_or_cpu(DeviceSlot& slot, cuda::Backend* device, Deferre
     }
   }
   return on_cpu();
+}
+
+/// Which of a device's routers is asked and told about searches of one kind.
+struct Routing {
+  bool (cuda::Backend::*takes)(std::size_t queries, std::uint32_t ef) const;
+  void (cuda::Backend::*note_cpu)(std::size_t queries, std::uint32_t ef, double seconds);
+};
+
+/// The same where the device, opened if that pays, takes such a batch. The router learns how long
+/// the CPU takes.
+template <class OnDevice, class OnCpu>
+cpu::SearchCounts routed(DeviceSlot& slot, const Routing& routing, std::size_t queries,
+                         const SearchParams& how, DeferredLog& log, const OnDevice& on_device,
+                         const OnCpu& on_cpu) {
+  const std::uint32_t width = std::max(how.ef, how.k);
+  cuda::Backend* const open =
+      slot.get(is_worth_a_device(queries), DeviceSlot::Wait::for_nothing, log);
+  const bool takes = open != nullptr && how.k > 0 && (open->*routing.takes)(queries, width);
+  return device_or_cpu(slot, takes ? open : nullptr, log, on_device, [&] {
+    double seconds = 0;
+    cpu::SearchCounts work;
+    {
+      const core::Stopwatch watch(seconds);
+      work = on_cpu();
+    }
+    if (open != nullptr && queries > 0) (open->*routing.note_cpu)(queries, width, seconds);
+    return work;
+  });
 }
 
 }  // namespace concord

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "common/base/float_environment.hpp"
-#include "common/base/stopwatch.hpp"
 #include "common/index/dispatch.hpp"
 #include "common/index/index_impl.hpp"
 
@@ -21,12 +20,6 @@ constexpr std::array kUsedByExactSearch = {core::FilePart::vectors, core::FilePa
 // Places of a row of results.
 std::uint32_t width_of(const SearchParams& params, const SearchOptions& options) {
   return options.groups == nullptr ? params.k : params.k * options.group_hits;
-}
-
-template <class Search>
-cpu::SearchCounts timed(double& seconds, const Search& search) {
-  const core::Stopwatch watch(seconds);
-  return search();
 }
 
 }  // namespace
@@ -211,40 +204,19 @@ RangeResult Index::Impl::to_result(std::span<const std::vector<core::Key>> hits)
 cpu::SearchCounts Index::Impl::filtered(MatrixView<const float> rows, const SearchParams& how,
                                         const core::QueryFilters& filters, core::Key* keys,
                                         std::uint32_t* found, DeferredLog& log) {
-  const std::uint32_t width = std::max(how.ef, how.k);
-  cuda::Backend* const open =
-      device.get(is_worth_a_device(rows.rows), DeviceSlot::Wait::for_nothing, log);
-  const bool takes = open != nullptr && how.k > 0 && open->takes_filtered(rows.rows, width);
-  return device_or_cpu(
-      device, takes ? open : nullptr, log,
-      [&](cuda::Backend& on) { return on.filtered(rows, how, filters, keys, found); },
-      [&] {
-        double seconds = 0;
-        const cpu::SearchCounts work = timed(seconds, [&] {
-          return searcher.filtered(rows, how, filters, false, keys, found, *pool);
-        });
-        if (open != nullptr && rows.rows > 0) open->note_cpu_filtered(rows.rows, width, seconds);
-        return work;
-      });
+  return routed(
+      device, {&cuda::Backend::takes_filtered, &cuda::Backend::note_cpu_filtered}, rows.rows, how,
+      log, [&](cuda::Backend& on) { return on.filtered(rows, how, filters, keys, found); },
+      [&] { return searcher.filtered(rows, how, filters, false, keys, found, *pool); });
 }
 
 cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, const SearchParams& how,
                                       core::Key* keys, std::uint32_t* found,
                                       core::ThreadPool& threads, DeferredLog& log) {
-  const std::uint32_t width = std::max(how.ef, how.k);
-  cuda::Backend* const open =
-      device.get(is_worth_a_device(rows.rows), DeviceSlot::Wait::for_nothing, log);
-  const bool takes = open != nullptr && how.k > 0 && open->takes_search(rows.rows, width);
-  return device_or_cpu(
-      device, takes ? open : nullptr, log,
+  return routed(
+      device, {&cuda::Backend::takes_search, &cuda::Backend::note_cpu_search}, rows.rows, how, log,
       [&](cuda::Backend& on) { return on.search(rows, how, keys, found); },
-      [&] {
-        double seconds = 0;
-        const cpu::SearchCounts work =
-            timed(seconds, [&] { return searcher.search(rows, how, keys, found, threads); });
-        if (open != nullptr && rows.rows > 0) open->note_cpu_search(rows.rows, width, seconds);
-        return work;
-      });
+      [&] { return searcher.search(rows, how, keys, found, threads); });
 }
 
 cuda::Backend* Index::Impl::device_for(std::size_t rows, const SearchParams& how) const {

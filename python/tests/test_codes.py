@@ -205,9 +205,9 @@ def test_distances_are_those_of_exact_search(index: concord.Index, how: dict[str
         expect_exact(index, index.search(QUERIES, filter=filter, **how), QUERIES)
 
 
-def test_slack_ends_walks_by_codes(index: concord.Index) -> None:
-    if index.metric == "inner_product":
-        pytest.skip("takes no slack")
+@pytest.mark.parametrize("metric", ["l2sq", "cosine"])  # "ip" takes no slack
+def test_slack_ends_walks_by_codes(metric: str) -> None:
+    index = coded(metric)
 
     def hops(slack: float) -> int:
         before = index.stats().search.hops

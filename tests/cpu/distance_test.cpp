@@ -171,73 +171,55 @@ TEST(Distance, OfABlockOfLongBytesHasTheBitsOfEachQueryAlone) {
   }
 }
 
-template <class Byte>
-void expect_bytes_like_floats(const RowKernels MetricKernels::*kernels_for_bytes) {
-  for (const std::size_t dimension : all_dimensions()) {
-    Problem p(dimension, dimension % 13, 3.0f);
-    std::vector<Byte> bytes((kRows + 1) * p.stride + 16);
-    Byte* const base = bytes.data() + dimension % 11;
-    for (std::size_t r = 0; r < kRows; ++r) {
-      for (std::size_t e = 0; e < dimension; ++e) {
-        base[r * p.stride + e] = static_cast<Byte>(test::hash(r, e, 7) % 256);
-        p.base[r * p.stride + e] = static_cast<float>(base[r * p.stride + e]);
-      }
-    }
-    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
-      for (const std::string& isa : test::supported_isas()) {
-        const RowKernels& kernels = for_metric(kernels_named(isa), metric).*kernels_for_bytes;
-        for (std::size_t n = 0; n <= kRows; ++n) {
-          float expected[kRows + 1];
-          float got[kRows + 1];
-          std::fill(std::begin(got), std::end(got), -77.0f);
-          std::fill(std::begin(expected), std::end(expected), -77.0f);
-          for_metric(kScalarKernels, metric).f32.range(p.query, p.base, p.stride, n, expected);
-          kernels.range(p.query, base, p.stride, n, got);
-          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
-          for_metric(kScalarKernels, metric).f32.ids(p.query, p.base, p.stride, kIds, n, expected);
-          kernels.ids(p.query, base, p.stride, kIds, n, got);
-          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
-        }
+/// Expects rows of another kind, compared by `kernels` with `query`, to have the bits of the floats
+/// of the problem, by numbers of rows and by ids.
+void expect_like_floats(const Problem& p, RowKernels MetricKernels::*kernels, const void* query,
+                        const void* base) {
+  for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
+    for (const std::string& isa : test::supported_isas()) {
+      const RowKernels& tried = for_metric(kernels_named(isa), metric).*kernels;
+      const RowKernels& oracle = for_metric(kScalarKernels, metric).f32;
+      for (std::size_t n = 0; n <= kRows; ++n) {
+        float expected[kRows + 1];
+        float got[kRows + 1];
+        std::fill(std::begin(got), std::end(got), -77.0f);
+        std::fill(std::begin(expected), std::end(expected), -77.0f);
+        oracle.range(p.query, p.base, p.stride, n, expected);
+        tried.range(query, base, p.stride, n, got);
+        ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << p.dimension;
+        oracle.ids(p.query, p.base, p.stride, kIds, n, expected);
+        tried.ids(query, base, p.stride, kIds, n, got);
+        ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << p.dimension;
       }
     }
   }
 }
 
-// All finite numbers of 16 bits turn up, denormals and both zeros as well.
-template <class Small>
-void expect_sixteen_bits_like_floats(const RowKernels MetricKernels::*kernels_for_small,
-                                     std::uint32_t infinity) {
-  std::uint32_t next = 0;
+/// The same for rows of T, element e of row r being element(r, e), in every dimension.
+template <class T, class Element>
+void expect_rows_like_floats(RowKernels MetricKernels::*kernels, const Element& element) {
   for (const std::size_t dimension : all_dimensions()) {
     Problem p(dimension, dimension % 13, 3.0f);
-    std::vector<Small> small((kRows + 1) * p.stride + 16);
-    Small* const base = small.data() + dimension % 11;
+    std::vector<T> rows((kRows + 1) * p.stride + 16);
+    T* const base = rows.data() + dimension % 11;
     for (std::size_t r = 0; r < kRows; ++r) {
       for (std::size_t e = 0; e < dimension; ++e) {
-        // bfloat16 only to 2^40, so that no distance overflows.
-        const std::uint32_t magnitude = next++ % infinity;
-        base[r * p.stride + e] = {static_cast<std::uint16_t>(magnitude | (r % 2) << 15)};
-        p.base[r * p.stride + e] = base[r * p.stride + e];
+        base[r * p.stride + e] = element(r, e);
+        p.base[r * p.stride + e] = static_cast<float>(base[r * p.stride + e]);
       }
     }
-    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
-      for (const std::string& isa : test::supported_isas()) {
-        const RowKernels& kernels = for_metric(kernels_named(isa), metric).*kernels_for_small;
-        for (std::size_t n = 0; n <= kRows; ++n) {
-          float expected[kRows + 1];
-          float got[kRows + 1];
-          std::fill(std::begin(got), std::end(got), -77.0f);
-          std::fill(std::begin(expected), std::end(expected), -77.0f);
-          for_metric(kScalarKernels, metric).f32.range(p.query, p.base, p.stride, n, expected);
-          kernels.range(p.query, base, p.stride, n, got);
-          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
-          for_metric(kScalarKernels, metric).f32.ids(p.query, p.base, p.stride, kIds, n, expected);
-          kernels.ids(p.query, base, p.stride, kIds, n, got);
-          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
-        }
-      }
-    }
+    expect_like_floats(p, kernels, p.query, base);
+    if (testing::Test::HasFatalFailure()) return;
   }
+}
+
+// All numbers below the limit turn up, denormals and both zeros as well.
+template <class Small>
+void expect_sixteen_bits_like_floats(RowKernels MetricKernels::*kernels, std::uint32_t limit) {
+  std::uint32_t next = 0;
+  expect_rows_like_floats<Small>(kernels, [&](std::size_t r, std::size_t /*e*/) {
+    return Small{static_cast<std::uint16_t>(next++ % limit | (r % 2) << 15)};
+  });
 }
 
 TEST(Distance, OfHalfPrecisionHasTheBitsOfFloats) {
@@ -245,20 +227,25 @@ TEST(Distance, OfHalfPrecisionHasTheBitsOfFloats) {
 }
 
 TEST(Distance, OfBfloatHasTheBitsOfFloats) {
+  // To 2^40, so that no distance overflows.
   expect_sixteen_bits_like_floats<core::BFloat16>(&MetricKernels::bf16, (127 + 40) << 7);
 }
 
 TEST(Distance, OfUnsignedBytesHasTheBitsOfFloats) {
-  expect_bytes_like_floats<std::uint8_t>(&MetricKernels::u8);
+  expect_rows_like_floats<std::uint8_t>(&MetricKernels::u8, [](std::size_t r, std::size_t e) {
+    return static_cast<std::uint8_t>(test::hash(r, e, 7) % 256);
+  });
 }
 
 TEST(Distance, OfSignedBytesHasTheBitsOfFloats) {
-  expect_bytes_like_floats<std::int8_t>(&MetricKernels::i8);
+  expect_rows_like_floats<std::int8_t>(&MetricKernels::i8, [](std::size_t r, std::size_t e) {
+    return static_cast<std::int8_t>(test::hash(r, e, 7) % 256);
+  });
 }
 
 // Bytes to bytes, by integers, at the largest sums and on both sides of every vector width.
 template <class Byte>
-void expect_integers_like_floats(const RowKernels MetricKernels::*kernels_for_bytes) {
+void expect_integers_like_floats(RowKernels MetricKernels::*kernels_for_bytes) {
   std::vector<std::size_t> dimensions(kMaxByteStride);
   std::iota(dimensions.begin(), dimensions.end(), 1);
   constexpr int kLeast = std::numeric_limits<Byte>::min();
@@ -276,24 +263,8 @@ void expect_integers_like_floats(const RowKernels MetricKernels::*kernels_for_by
         p.query[r * p.stride + e] = static_cast<float>(value);
       }
     }
-    const Byte* const base = query + p.stride;
-    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
-      for (const std::string& isa : test::supported_isas()) {
-        const RowKernels& kernels = for_metric(kernels_named(isa), metric).*kernels_for_bytes;
-        for (const std::size_t n : {std::size_t{0}, std::size_t{1}, std::size_t{6}, kRows}) {
-          float expected[kRows + 1];
-          float got[kRows + 1];
-          std::fill(std::begin(got), std::end(got), -77.0f);
-          std::fill(std::begin(expected), std::end(expected), -77.0f);
-          for_metric(kScalarKernels, metric).f32.range(p.query, p.base, p.stride, n, expected);
-          kernels.range(query, base, p.stride, n, got);
-          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
-          for_metric(kScalarKernels, metric).f32.ids(p.query, p.base, p.stride, kIds, n, expected);
-          kernels.ids(query, base, p.stride, kIds, n, got);
-          ASSERT_EQ(std::memcmp(got, expected, sizeof got), 0) << isa << " d " << dimension;
-        }
-      }
-    }
+    expect_like_floats(p, kernels_for_bytes, query, query + p.stride);
+    if (testing::Test::HasFatalFailure()) return;
   }
 }
 

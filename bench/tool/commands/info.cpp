@@ -26,9 +26,9 @@ int info(Options& options) {
               mebibytes(std::filesystem::file_size(options.index)).c_str());
   std::printf("  %s vectors of dimension %u, %s\n", grouped(index.size()).c_str(), params.dimension,
               to_string(params.metric));
-  std::printf("  M %u, ef_construction %u, seed %llu, epoch_limit %u, codes %s\n", params.M,
-              params.ef_construction, static_cast<unsigned long long>(params.seed),
-              params.epoch_limit, to_string(params.codes));
+  std::printf("  M %u, ef_construction %u, seed %llu, epoch_limit %u, codes %s, storage %s\n",
+              params.M, params.ef_construction, static_cast<unsigned long long>(params.seed),
+              params.epoch_limit, to_string(params.codes), to_string(params.storage));
   std::printf("  digest %s\n", digest.c_str());
   print_memory(index.memory(), nullptr);
   print_histogram("\nvectors by level:", stats.level_histogram);
