@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/support/data_sets.hpp"
+#include "tests/support/deviation.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::core {
@@ -45,18 +46,14 @@ TEST(ScalarCode, IsWithinHalfAStepOfEachElement) {
         const CodeNumbers numbers = numbers_of(code);
         const auto [least, most] = std::minmax_element(x, x + dimension);
         ASSERT_NEAR(double{numbers.step} * 255, double{*most} - double{*least}, 1e-5);
-        double mean = 0;
-        for (std::uint32_t e = 0; e < dimension; ++e) mean += x[e];
-        mean /= dimension;
-        double square = 0;
+        const test::Deviation about(x, dimension);
         for (std::uint32_t e = 0; e < dimension; ++e) {
           const double near = *least + double{numbers.step} * std::to_integer<int>(code[e]);
           ASSERT_LE(std::abs(near - x[e]), double{numbers.step} * 0.5001 + 1e-6);
-          square += (x[e] - mean) * (x[e] - mean);
         }
-        ASSERT_NEAR(numbers.square, square, square * 1e-6 + 1e-9);
-        ASSERT_NEAR(numbers.mean, mean * std::sqrt(static_cast<double>(dimension)),
-                    std::abs(mean) * 1e-5);
+        ASSERT_NEAR(numbers.square, about.square, about.square * 1e-6 + 1e-9);
+        ASSERT_NEAR(numbers.mean, about.mean * std::sqrt(static_cast<double>(dimension)),
+                    std::abs(about.mean) * 1e-5);
         for (std::size_t b = dimension; b < code.size() - sizeof numbers; ++b) {
           ASSERT_EQ(code[b], std::byte{0}) << "beyond the dimension";
         }
@@ -117,21 +114,17 @@ TEST(ScalarCode, OfAQueryIsWithinHalfAStepOfEachElement) {
         std::memcpy(&numbers, code.data(), sizeof numbers);
         const bool is_l2 = metric == Metric::l2sq;
         const double step = numbers.scale / (is_l2 ? -2.0 : -1.0);
-        double mean = 0;
-        for (std::uint32_t e = 0; e < dimension; ++e) mean += x[e];
-        mean /= dimension;
+        const test::Deviation about(x, dimension);
         int sum = 0;
-        double square = 0;
         for (std::uint32_t e = 0; e < dimension; ++e) {
           const auto c = std::bit_cast<std::int8_t>(code[sizeof numbers + e]);
           ASSERT_LE(std::abs(c), 63);
-          ASSERT_LE(std::abs(step * c - (x[e] - mean)), step * 0.5001 + 1e-5);
+          ASSERT_LE(std::abs(step * c - (x[e] - about.mean)), step * 0.5001 + 1e-5);
           sum += c;
-          square += (x[e] - mean) * (x[e] - mean);
         }
         ASSERT_EQ(numbers.offset, 128 * sum);
-        ASSERT_NEAR(numbers.square, is_l2 ? square : 1.0, square * 1e-5 + 1e-9);
-        const double scaled = mean * std::sqrt(static_cast<double>(dimension));
+        ASSERT_NEAR(numbers.square, is_l2 ? about.square : 1.0, about.square * 1e-5 + 1e-9);
+        const double scaled = about.mean * std::sqrt(static_cast<double>(dimension));
         ASSERT_NEAR(numbers.more, -scaled, std::abs(scaled) * 1e-4 + 1e-9);
         ASSERT_EQ(numbers.less, is_l2 ? -numbers.more : 0.0f);
         ASSERT_EQ(numbers.factor, is_l2 ? 1.0f : 0.0f);

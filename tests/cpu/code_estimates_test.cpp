@@ -12,6 +12,7 @@
 #include "common/store/scalar_code.hpp"
 #include "cpu/isa.hpp"
 #include "tests/support/data_sets.hpp"
+#include "tests/support/deviation.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::cpu {
@@ -54,21 +55,13 @@ struct Problem {
 
 // What the product of the deviations of a row and a query from their means may be off by.
 double error_of(const float* x, const float* q, std::uint32_t dimension) {
-  double mean = 0;
-  for (std::uint32_t e = 0; e < dimension; ++e) mean += q[e];
-  mean /= dimension;
-  double square = 0;
-  double most = 0;
-  for (std::uint32_t e = 0; e < dimension; ++e) {
-    square += (q[e] - mean) * (q[e] - mean);
-    most = std::max(most, std::abs(q[e] - mean));
-  }
+  const test::Deviation of_query(q, dimension);
   const auto [least, greatest] = std::minmax_element(x, x + dimension);
   const double range = double{*greatest} - double{*least};
   const double half_steps = std::sqrt(static_cast<double>(dimension)) / 2;
   // No element is farther from the middle code than 128 steps.
-  return half_steps * range / 255 * std::sqrt(square) +
-         half_steps * range * half_steps * 2.1 * most / 63;
+  return half_steps * range / 255 * std::sqrt(of_query.square) +
+         half_steps * range * half_steps * 2.1 * of_query.most / 63;
 }
 
 void expect_same_bits(const Problem& problem, const char* what, std::size_t dimension) {
