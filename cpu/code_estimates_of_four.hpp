@@ -13,7 +13,7 @@
 namespace concord::cpu {
 namespace {
 
-__m128i load_sixteen(const std::uint8_t* p) {
+inline __m128i load_sixteen(const std::uint8_t* p) {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
 }
 

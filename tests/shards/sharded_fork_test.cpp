@@ -53,6 +53,7 @@ TEST_P(ForkedShards, SearchAndGrowInTheChildAsInTheParent) {
 
 // The addition is on another thread, which is not in the child.
 TEST_P(ForkedShards, SearchInTheChildOfAnAdditionAndSayWhyTheyCannotAdd) {
+  if (!kChildrenOutliveThreads) GTEST_SKIP() << kWhyNotBesideThreads;
   std::optional<ShardedIndex> index(std::in_place, params(), kShards, runtime());
   expect_children_beside_an_addition_search(
       index, data(), 300, kVectors,
@@ -65,6 +66,7 @@ TEST_P(ForkedShards, SearchInTheChildOfAnAdditionAndSayWhyTheyCannotAdd) {
 // Wherever the callback forks: while shards are inserted on other threads, between rounds, at the
 // end.
 TEST_P(ForkedShards, ACallbackThatForksEndsTheAdditionInTheChild) {
+  if (!kChildrenOutliveThreads && GetParam() != 1) GTEST_SKIP() << kWhyNotBesideThreads;
   for (std::size_t least = 0; least <= kVectors + kMore; least += 100) {
     SCOPED_TRACE("when " + std::to_string(least) + " vectors are there");
     ShardedIndex index(params(), kShards, runtime());

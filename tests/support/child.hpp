@@ -7,7 +7,19 @@
 
 #include <functional>
 
+#include "tests/support/sanitizers.hpp"
+
 namespace concord::test {
+
+/// Whether the child of a process whose other threads are at work can go on. AddressSanitizer's
+/// allocator keeps in the child the locks that those threads held, and the child waits for ever.
+#if defined(CONCORD_UNDER_ASAN)
+inline constexpr bool kChildrenOutliveThreads = false;
+#else
+inline constexpr bool kChildrenOutliveThreads = true;
+#endif
+inline constexpr const char* kWhyNotBesideThreads =
+    "the sanitizer's own locks may be held by threads that the child lacks";
 
 /// A child that does `action`, and is killed if that takes more than a minute. It exits with 0 if
 /// no expectation failed in it.
