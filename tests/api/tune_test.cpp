@@ -12,6 +12,7 @@
 #include <limits>
 #include <thread>
 
+#include "tests/support/child.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
@@ -355,6 +356,7 @@ TEST(Presets, NoMoreAreRememberedThanTheirFileHolds) {
 
 // A child goes on with what the parent knew, or knows none if another thread was at the presets.
 TEST(Presets, AfterAFork) {
+  if (!kChildrenOutliveThreads) GTEST_SKIP() << kWhyNotBesideThreads;
   const Matrix data = make_data(Shape::random, 1000, 4);
   Index index = make_index(data, 1000, Metric::l2sq, 1);
   index.remember(preset_of(0.95, 10, 50));
