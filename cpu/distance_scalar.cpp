@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "common/store/half.hpp"
+#include "common/base/half.hpp"
 #include "cpu/code_estimates.hpp"
 #include "cpu/distance.hpp"
 

@@ -52,6 +52,10 @@ class InputFile {
     return values;
   }
   void expect_end() const;
+  /// That at least so many bytes are left.
+  void expect_left(std::uint64_t bytes) const {
+    if (bytes > left_) refuse_early_end();
+  }
 
  private:
   [[noreturn]] void refuse_early_end() const { refuse("it ends early"); }

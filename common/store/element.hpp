@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "common/store/half.hpp"
+#include "common/base/half.hpp"
 
 namespace concord::core {
 

@@ -239,7 +239,7 @@ def test_faiss_files_that_are_refused(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "index")
     negative = faiss.IndexIDMap2(faiss.IndexHNSWFlat(DIM, 16))
     negative.add_with_ids(x, np.arange(len(x)) - 5)
-    quantised = faiss.IndexHNSWSQ(DIM, faiss.ScalarQuantizer.QT_8bit, 16)
+    quantised = faiss.IndexHNSWSQ(DIM, faiss.ScalarQuantizer.QT_4bit, 16)
     quantised.train(x)
     quantised.add(x)
     flat = faiss.IndexFlatL2(DIM)

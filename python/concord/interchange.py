@@ -1,4 +1,4 @@
-"""Files of hnswlib and of FAISS's IndexHNSWFlat, written with every edge of the graph and read."""
+"""Files of hnswlib and of FAISS's HNSW indexes, written with every edge of the graph and read."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def load_hnswlib(
 def save_faiss(index: Index, path: Path) -> None:
     """Write a file for ``faiss.read_index(path)``.
 
-    It holds an ``IndexHNSWFlat`` with METRIC_L2 for l2sq, otherwise METRIC_INNER_PRODUCT. For cosine the
+    It holds an ``IndexHNSWFlat`` with METRIC_L2 for l2sq, otherwise METRIC_INNER_PRODUCT. With ``storage``
+    f16 or bf16 it holds an ``IndexHNSWSQ`` of QT_fp16 or QT_bf16 that has the same numbers. For cosine the
     vectors are normalised, and FAISS expects normalised queries. If the labels are not 0, 1, …, an
     ``IndexIDMap`` contains it.
     """
@@ -76,11 +77,14 @@ def save_faiss(index: Index, path: Path) -> None:
 def load_faiss(
     path: Path, *, adopt: Adopt = "graph", threads: int = 0, device: Device = "auto"
 ) -> Index:
-    """Read a file that ``faiss.write_index`` wrote: an ``IndexHNSWFlat``, alone or in an ``IndexIDMap``.
+    """Read a file that ``faiss.write_index`` wrote: an ``IndexHNSWFlat`` or ``IndexHNSWSQ``.
 
-    An ``IndexPreTransform`` around it must be the identity, and each id of an ``IndexIDMap`` unique.
+    QT_fp16 and QT_bf16 become ``storage`` f16 and bf16. QT_8bit and QT_8bit_uniform become floats, within
+    rounding of those that FAISS reconstructs. QT_8bit_direct and QT_8bit_direct_signed are bytes.
+
+    An ``IndexIDMap`` may be around it, with unique ids. So may an ``IndexPreTransform``, if it is the identity.
 
     The metric is l2sq or inner_product. Arguments and errors are those of :func:`load_hnswlib`; another
-    kind of index, another metric and negative ids raise :exc:`UnsupportedError`.
+    kind of index or quantizer, another metric and negative ids raise :exc:`UnsupportedError`.
     """
     return Index._of(_concord.load_faiss(_path(path), adopt, threads, device))

@@ -133,6 +133,56 @@ def test_faiss_graphs_are_adopted(metric: str, wrap: Any, tmp_path: pathlib.Path
         assert recall(found, exact) > recall(theirs.search(queries, 10)[1], exact) - 0.02
 
 
+@pytest.mark.parametrize("metric", ["l2sq", "inner_product"])
+@pytest.mark.parametrize(
+    "kind",
+    ["QT_8bit", "QT_8bit_uniform", "QT_fp16", "QT_8bit_direct", "QT_bf16", "QT_8bit_direct_signed"],
+)
+def test_faiss_codes_become_what_faiss_reconstructs(
+    metric: str, kind: str, tmp_path: pathlib.Path
+) -> None:
+    vectors = make_vectors(1500, 16)
+    if "direct" in kind:
+        vectors = np.rint(np.clip(vectors * 40, -128, 127)).astype(np.float32)
+        vectors += 0 if "signed" in kind else 128
+    measure = faiss.METRIC_L2 if metric == "l2sq" else faiss.METRIC_INNER_PRODUCT
+    theirs = faiss.IndexHNSWSQ(16, getattr(faiss.ScalarQuantizer, kind), 8, measure)
+    theirs.hnsw.efConstruction = 60
+    theirs.train(vectors)
+    theirs.add(vectors)
+    path = str(tmp_path / "file")
+    faiss.write_index(theirs, path)
+    exactly = theirs.reconstruct_n(0, 1500)
+    for adopt in ("graph", "vectors"):
+        ours = concord.load_faiss(path, adopt=adopt, threads=2)
+        assert ours.audit().ok
+        assert (ours.M, ours.ef_construction, ours.metric) == (8, 60, metric)
+        assert ours.storage == {"QT_fp16": "f16", "QT_bf16": "bf16"}.get(kind, "automatic")
+        stored = np.array([ours[label] for label in range(1500)])
+        if kind in ("QT_8bit", "QT_8bit_uniform"):  # FAISS rounds by the processor it runs on
+            np.testing.assert_allclose(stored, exactly, rtol=0, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(stored, exactly)
+        if (kind, metric) == ("QT_8bit_direct", "inner_product"):
+            continue  # all elements are positive: FAISS finds more there (docs/decisions.md)
+        exact, _ = ours.exact_search(exactly[:200], k=10)
+        found, _ = ours.search(exactly[:200], k=10, ef=60)
+        theirs.hnsw.efSearch = 60
+        assert recall(found, exact) > recall(theirs.search(exactly[:200], 10)[1], exact) - 0.02
+    if ours.storage != "automatic":
+        concord.save_faiss(ours, tmp_path / "again")
+        again: Any = faiss.read_index(str(tmp_path / "again"))
+        assert isinstance(again, faiss.IndexHNSWSQ)
+        np.testing.assert_array_equal(again.reconstruct_n(0, 1500), exactly)
+        again.hnsw.efSearch = 60
+        assert (
+            same(ours.search(exactly[:200], k=10, ef=60)[0], again.search(exactly[:200], 10)[1])
+            > 0.95
+        )
+        again.add(vectors[:100])
+        assert again.ntotal == 1600
+
+
 def test_empty_indexes(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "file")
     empty = concord.Index(4, M=5)
@@ -163,8 +213,8 @@ def test_what_cannot_be_read_or_written(tmp_path: pathlib.Path) -> None:
         concord.load_faiss(path)
     with pytest.raises(concord.IoError, match="No such file"):
         concord.load_faiss(tmp_path / "none")
-    faiss.write_index(faiss.index_factory(16, "HNSW8,SQ8"), str(path))
-    with pytest.raises(concord.UnsupportedError, match="IHNs"):
+    faiss.write_index(faiss.index_factory(16, "HNSW8,SQ4"), str(path))
+    with pytest.raises(concord.UnsupportedError, match="type 1; allowed are QT_8bit"):
         concord.load_faiss(path)
     faiss.write_index(faiss.IndexHNSWFlat(16, 8, faiss.METRIC_L1), str(path))
     with pytest.raises(concord.UnsupportedError, match="metric"):

@@ -1,6 +1,6 @@
 // Numbers of 16 bits: widening and rounding, compared with their definition for all of them.
 
-#include "common/store/half.hpp"
+#include "common/base/half.hpp"
 
 #include <array>
 #include <bit>

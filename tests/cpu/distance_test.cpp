@@ -9,7 +9,7 @@
 #include <limits>
 #include <numeric>
 
-#include "common/store/half.hpp"
+#include "common/base/half.hpp"
 #include "cpu/isa.hpp"
 #include "tests/support/bytes_before_a_guard.hpp"
 #include "tests/support/data_sets.hpp"

@@ -61,6 +61,12 @@ void make_indexes(const path& folder) {
       }
     }
   }
+  IndexParams half = test::make_params(3, 2, 8, 8);
+  half.storage = Storage::f16;
+  Index halves(half);
+  halves.add(test::make_data(Shape::random, 6, 3).view());
+  interchange::save_faiss(halves, file);
+  keep(folder / "faiss" / "n6-f16", test::read_file(file));
 }
 
 void make_journals(const path& folder) {

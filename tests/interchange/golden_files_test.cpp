@@ -20,6 +20,8 @@ struct Golden {
   std::uint64_t seed;
   bool has_labels;
   std::size_t deleted_every = 0;
+  float within = 0;  ///< how far its elements are from the data at most
+  Storage storage = Storage::automatic;
 
   [[nodiscard]] std::filesystem::path path() const {
     return std::filesystem::path(CONCORD_GOLDEN_FOLDER) / name;
@@ -37,10 +39,14 @@ INSTANTIATE_TEST_SUITE_P(
     All, GoldenFile,
     testing::Values(Golden{"hnswlib-l2.bin", Metric::l2sq, 1, true},
                     Golden{"hnswlib-ip.bin", Metric::inner_product, 2, true},
-                    Golden{"hnswlib-cosine-deleted.bin", Metric::cosine, 3, true, 7},
+                    Golden{"hnswlib-cosine-deleted.bin", Metric::cosine, 3, true, 7, 1e-6f},
                     Golden{"faiss-l2.index", Metric::l2sq, 4, false},
                     Golden{"faiss-ip-idmap.index", Metric::inner_product, 5, true},
-                    Golden{"faiss-l2-idmap2.index", Metric::l2sq, 6, true}),
+                    Golden{"faiss-l2-idmap2.index", Metric::l2sq, 6, true},
+                    Golden{"faiss-l2-fp16.index", Metric::l2sq, 7, false, 0, 0, Storage::f16},
+                    Golden{"faiss-ip-bf16.index", Metric::inner_product, 8, false, 0, 0x1p-6f,
+                           Storage::bf16},
+                    Golden{"faiss-l2-8bit-idmap.index", Metric::l2sq, 9, true, 0, 0.032f}),
     [](const auto& test) {
       std::string name = test.param.name;
       std::replace_if(
@@ -57,6 +63,7 @@ TEST_P(GoldenFile, IsAdoptedWithItsVectorsAndLabels) {
     EXPECT_EQ(index.params().metric, golden.metric);
     EXPECT_EQ(index.params().M, 6u);
     EXPECT_EQ(index.params().ef_construction, 80u);
+    EXPECT_EQ(index.params().storage, golden.storage);
     std::size_t expected = 0;
     for (std::size_t r = 0; r < kRows; ++r) {
       const std::uint64_t label = golden.has_labels ? 10 * r + 5 : r;
@@ -69,7 +76,7 @@ TEST_P(GoldenFile, IsAdoptedWithItsVectorsAndLabels) {
       for (const float x : data.view()[r]) squared_norm += double{x} * double{x};
       const double scale = golden.metric == Metric::cosine ? 1 / std::sqrt(squared_norm) : 1;
       for (std::size_t e = 0; e < kDimension; ++e)
-        ASSERT_NEAR(stored[e], data.row(r)[e] * scale, golden.metric == Metric::cosine ? 1e-6 : 0);
+        ASSERT_NEAR(stored[e], data.row(r)[e] * scale, golden.within);
     }
     EXPECT_EQ(index.size(), expected);
   }

@@ -44,13 +44,20 @@ struct Case {
   Shape shape;
   std::size_t rows;
   std::uint32_t M;
+  Storage storage = Storage::automatic;
+
+  [[nodiscard]] IndexParams params() const {
+    IndexParams of = make_params(9, M, 30, 1024, metric);
+    of.storage = storage;
+    return of;
+  }
 };
 
 class RoundTrip : public testing::TestWithParam<Case> {};
 
 TEST_P(RoundTrip, KeepsEveryEdgeLabelAndVector) {
   const Case& c = GetParam();
-  Index index(make_params(9, c.M, 30, 1024, c.metric), on_cpu(2));
+  Index index(c.params(), on_cpu(2));
   const Matrix data = make_data(c.shape, c.rows + 200, 9);
   index.add(data.slice(0, c.rows), spread_labels(c.rows));
   TempPath path;
@@ -82,7 +89,7 @@ class VectorsAlone : public testing::TestWithParam<Case> {};
 
 TEST_P(VectorsAlone, GiveTheIndexThatAddBuilds) {
   const Case& c = GetParam();
-  Index index(make_params(9, c.M, 30, 1024, c.metric), on_cpu());
+  Index index(c.params(), on_cpu());
   index.add(make_data(c.shape, c.rows, 9).view(), spread_labels(c.rows));
   TempPath path;
   save(c.format, index, path);
@@ -102,6 +109,11 @@ std::vector<Case> all_cases() {
     }
     cases.push_back({format, Metric::l2sq, Shape::random, scaled(6000, 2000), 16});
   }
+  for (const Storage storage : {Storage::f16, Storage::bf16}) {  // hnswlib has no such files
+    for (const Metric metric : kAllMetrics)
+      cases.push_back({Format::faiss, metric, Shape::clustered, 700, 8, storage});
+    cases.push_back({Format::faiss, Metric::l2sq, Shape::random, 1, 4, storage});
+  }
   return cases;
 }
 // Where the file gives back the very vectors that went in.
@@ -113,7 +125,7 @@ std::vector<Case> exact_cases() {
 std::string name_of(const testing::TestParamInfo<Case>& test) {
   return std::string(test.param.format == Format::hnswlib ? "hnswlib_" : "faiss_") +
          to_string(test.param.metric) + "_" + to_string(test.param.shape) + "_" +
-         std::to_string(test.param.rows);
+         std::to_string(test.param.rows) + "_" + to_string(test.param.storage);
 }
 INSTANTIATE_TEST_SUITE_P(All, RoundTrip, testing::ValuesIn(all_cases()), name_of);
 INSTANTIATE_TEST_SUITE_P(All, VectorsAlone, testing::ValuesIn(exact_cases()), name_of);

@@ -1,6 +1,6 @@
 // Files of other libraries. Of hnswlib: HierarchicalNSW::saveIndex, also that of Chroma's fork. Of
-// FAISS: write_index of an IndexHNSWFlat, alone or in an IndexIDMap or IndexIDMap2. It may be
-// behind an IndexPreTransform that changes nothing.
+// FAISS: write_index of an IndexHNSWFlat or IndexHNSWSQ, alone or in an IndexIDMap or IndexIDMap2.
+// It may be behind an IndexPreTransform that changes nothing.
 //
 // Writing keeps every layer, every link and the entry point, so the other library walks the same
 // graph. While an epoch is open a list may be longer than 2·M. All lists of the file are then as
@@ -56,18 +56,21 @@ CONCORD_API void save_hnswlib(const Index& index, const std::filesystem::path& p
 CONCORD_API Index load_hnswlib(const std::filesystem::path& path, HnswlibSpace space,
                                Adopt adopt = Adopt::graph, RuntimeOptions options = {});
 
-/// Writes an IndexHNSWFlat (METRIC_L2, or METRIC_INNER_PRODUCT for inner_product and cosine). It is
-/// in an IndexIDMap unless the labels are 0, 1, …. FAISS returns x·y for an inner product, Concord
-/// returns 1 − x·y. Throws Error(io), Error(unsupported) if a label exceeds 2^63 − 1, and
+/// Writes an IndexHNSWFlat (METRIC_L2, or METRIC_INNER_PRODUCT for inner_product and cosine). With
+/// storage f16 or bf16 it is an IndexHNSWSQ of QT_fp16 or QT_bf16, which keeps the vectors exactly.
+/// It is in an IndexIDMap unless the labels are 0, 1, …. FAISS returns x·y for an inner product,
+/// Concord returns 1 − x·y. Throws Error(io), Error(unsupported) if a label exceeds 2^63 − 1, and
 /// Error(invalid_parameter) as save_hnswlib.
 CONCORD_API void save_faiss(const Index& index, const std::filesystem::path& path);
 
-/// Reads an IndexHNSWFlat, whose metric becomes l2sq or inner_product. M is taken from the file's
-/// probabilities of levels, ef_construction as by load_hnswlib. Throws Error(io) and
-/// Error(corrupt_file). Throws Error(unsupported) for other kinds of index and metric, for
-/// transforms that are not the identity, and for labels that are negative or stand twice, and as
-/// load_hnswlib for M. A transform may be a RemapDimensionsTransform, a CenteringTransform, a
-/// LinearTransform or a RandomRotationMatrix.
+/// Reads an IndexHNSWFlat or IndexHNSWSQ, whose metric becomes l2sq or inner_product. QT_fp16 and
+/// QT_bf16 become storage f16 and bf16. QT_8bit and QT_8bit_uniform become floats, within
+/// rounding of those that FAISS reconstructs; QT_8bit_direct and QT_8bit_direct_signed are bytes. M
+/// is taken from the file's probabilities of levels, ef_construction as by load_hnswlib. Throws
+/// Error(io) and Error(corrupt_file). Throws Error(unsupported) for other kinds of index and
+/// metric, for transforms that are not the identity, and for labels that are negative or stand
+/// twice, and as load_hnswlib for M. A transform may be a RemapDimensionsTransform, a
+/// CenteringTransform, a LinearTransform or a RandomRotationMatrix.
 CONCORD_API Index load_faiss(const std::filesystem::path& path, Adopt adopt = Adopt::graph,
                              RuntimeOptions options = {});
 

@@ -46,8 +46,18 @@ def faiss_graph(metric):
     return index
 
 
-def write_faiss(name, metric, data, wrapper=None):
-    index = faiss_graph(metric)
+def quantised_graph(metric, kind, data):
+    index = faiss.IndexHNSWSQ(DIMENSION, kind, M, metric)
+    index.hnsw.efConstruction = EF_CONSTRUCTION
+    index.train(data)
+    return index
+
+
+def write_faiss(name, metric, data, wrapper=None, quantiser=None):
+    if quantiser is None:
+        index = faiss_graph(metric)
+    else:
+        index = quantised_graph(metric, quantiser, data)
     if wrapper is None:
         index.add(data)
     else:
@@ -64,6 +74,12 @@ def main():
     write_faiss("faiss-l2.index", faiss.METRIC_L2, vectors(4))
     write_faiss("faiss-ip-idmap.index", faiss.METRIC_INNER_PRODUCT, vectors(5), faiss.IndexIDMap)
     write_faiss("faiss-l2-idmap2.index", faiss.METRIC_L2, vectors(6), faiss.IndexIDMap2)
+    kinds = faiss.ScalarQuantizer
+    write_faiss("faiss-l2-fp16.index", faiss.METRIC_L2, vectors(7), quantiser=kinds.QT_fp16)
+    write_faiss("faiss-ip-bf16.index", faiss.METRIC_INNER_PRODUCT, vectors(8), None, kinds.QT_bf16)
+    write_faiss(
+        "faiss-l2-8bit-idmap.index", faiss.METRIC_L2, vectors(9), faiss.IndexIDMap, kinds.QT_8bit
+    )
     faiss.write_index(faiss.IndexFlatL2(DIMENSION), str(HERE / "faiss-flat.index"))
 
 

@@ -1,190 +1,21 @@
-// FAISS's write_index of an IndexHNSWFlat, alone or within an IndexIDMap, little-endian, unaligned:
-//
-//   "IxMp" or "IxM2", index header      (only within an IndexIDMap or IndexIDMap2)
-//   "IHNf", index header                dimension i32, n i64, 2 × i64, trained u8, metric i32
-//   probability of each level f64[]     arrays have their length before them, as u64
-//   Σ width of the layers before i32[]  0, width of layer 0, that plus width of layer 1, …
-//   levels + 1 i32[n], offsets u64[n + 1] and ids i32[]: of all layers of a node, -1 = no neighbor
-//   entry point, max_level, efConstruction, efSearch, 1: i32
-//   "IxF2", "IxFI" or "IxFl", index header, vectors f32[n × dimension]
-//   labels i64[n]                       (only within an IndexIDMap)
-//
-// Around either may be "IxPT", index header, the number of transforms i32 and the transforms, which
-// must be the identity.
+// load_faiss: reads the format of faiss_format.hpp.
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <concord/interchange.hpp>
-#include <limits>
 #include <numeric>
 #include <optional>
 
-#include "common/index/index_access.hpp"
 #include "common/interchange/adopt_graph.hpp"
+#include "common/interchange/faiss_format.hpp"
+#include "common/interchange/faiss_quantizer.hpp"
 #include "common/interchange/input_file.hpp"
-#include "common/interchange/list_width.hpp"
-#include "common/interchange/living_copy.hpp"
-#include "common/interchange/output_file.hpp"
 
 namespace concord::interchange {
 namespace {
 
+using namespace faiss;
 using core::NodeId;
-
-using FourCc = std::array<char, 4>;
-constexpr FourCc kIdMap = {'I', 'x', 'M', 'p'};
-constexpr FourCc kIdMap2 = {'I', 'x', 'M', '2'};
-constexpr FourCc kPreTransform = {'I', 'x', 'P', 'T'};
-constexpr FourCc kRemap = {'R', 'm', 'D', 'T'};
-constexpr FourCc kCentering = {'V', 'C', 'n', 't'};
-constexpr FourCc kLinear = {'L', 'T', 'r', 'a'};
-constexpr FourCc kRotation = {'r', 'r', 'o', 't'};
-constexpr FourCc kHnswFlat = {'I', 'H', 'N', 'f'};
-constexpr FourCc kFlatL2 = {'I', 'x', 'F', '2'};
-constexpr FourCc kFlatInnerProduct = {'I', 'x', 'F', 'I'};
-constexpr FourCc kFlat = {'I', 'x', 'F', 'l'};
-
-constexpr std::int32_t kInnerProduct = 0;
-constexpr std::int32_t kL2 = 1;
-constexpr std::int32_t kNoNeighbor = -1;
-constexpr std::uint64_t kMaxLabel = std::numeric_limits<std::int64_t>::max();
-constexpr std::int32_t kEfSearch = 64;
-
-// --------------------------------------------------------------------------------------- writing
-
-class Writer {
- public:
-  Writer(const Index& index, const std::filesystem::path& path)
-      : file_(path),
-        index_(index),
-        still_(IndexAccess::stand_still(index)),
-        graph_(still_.contents.graph),
-        labels_(still_.contents.labels) {
-    const bool l2 = graph_.params().metric == Metric::l2sq;
-    metric_ = l2 ? kL2 : kInnerProduct;
-    widths_ = {list_width(graph_, 0), list_width(graph_, 1)};
-    layers_ = std::max(default_layers(), graph_.entry_point().level + 1);
-  }
-
-  void run() {
-    const bool with_labels = has_labels();
-    if (with_labels) write_header(kIdMap);
-    write_header(kHnswFlat);
-    write_levels();
-    write_rows();
-    write_search_state();
-    write_header(metric_ == kL2 ? kFlatL2 : kFlatInnerProduct);
-    write_vectors();
-    if (with_labels) write_array(labels_.labels().first(graph_.size()));
-    file_.commit();
-  }
-
- private:
-  [[nodiscard]] bool has_labels() const {
-    bool differ = false;
-    for (NodeId node = 0; node < graph_.size(); ++node) {
-      const std::uint64_t label = labels_.label(node);
-      differ |= label != node;
-      if (label <= kMaxLabel) continue;
-      throw Error(ErrorCode::unsupported, "label " + std::to_string(label) +
-                                              " exceeds FAISS's largest, " +
-                                              std::to_string(kMaxLabel));
-    }
-    return differ;
-  }
-
-  /// P(level = l) of FAISS and of Concord.
-  [[nodiscard]] double probability(std::uint32_t level) const {
-    const double M = graph_.params().M;
-    return std::pow(M, -static_cast<double>(level)) * (1 - 1 / M);
-  }
-  /// FAISS gives room to levels that are not improbable.
-  [[nodiscard]] std::uint32_t default_layers() const {
-    std::uint32_t layers = 0;
-    while (probability(layers) >= 1e-9) ++layers;
-    return layers;
-  }
-  /// Places of the layers below `layer` in a node's stretch of ids.
-  [[nodiscard]] std::uint64_t width_below(std::uint32_t layer) const {
-    return layer == 0 ? 0 : widths_[0] + std::uint64_t{layer - 1} * widths_[1];
-  }
-
-  template <class T>
-  void write_array(std::span<const T> values) {
-    file_.write(std::uint64_t{values.size()});
-    file_.write(values);
-  }
-
-  void write_header(const FourCc& kind) {
-    file_.write(kind);
-    file_.write(static_cast<std::int32_t>(graph_.params().dimension));
-    file_.write(std::int64_t{graph_.size()});
-    file_.fill(2, std::int64_t{1} << 20);
-    file_.write(std::uint8_t{1});
-    file_.write(metric_);
-  }
-
-  void write_levels() {
-    std::vector<double> probabilities;
-    std::vector<std::int32_t> widths = {0};
-    for (std::uint32_t layer = 0; layer < layers_; ++layer) {
-      probabilities.push_back(probability(layer));
-      widths.push_back(static_cast<std::int32_t>(width_below(layer + 1)));
-    }
-    write_array(std::span<const double>(probabilities));
-    write_array(std::span<const std::int32_t>(widths));
-    file_.write(std::uint64_t{graph_.size()});
-    for (NodeId node = 0; node < graph_.size(); ++node)
-      file_.write(static_cast<std::int32_t>(graph_.level(node) + 1));
-  }
-
-  void write_rows() {
-    file_.write(std::uint64_t{graph_.size()} + 1);
-    std::uint64_t offset = 0;
-    file_.write(offset);
-    for (NodeId node = 0; node < graph_.size(); ++node) {
-      offset += width_below(graph_.level(node) + 1);
-      file_.write(offset);
-    }
-    file_.write(offset);  // the number of ids
-    std::array<NodeId, core::kMaxListCapacity> ids{};
-    for (NodeId node = 0; node < graph_.size(); ++node) {
-      for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
-        const std::uint32_t degree = graph_.read(node, layer, ids.data());
-        file_.write(std::span<const NodeId>(ids.data(), degree));
-        file_.fill(widths_[layer == 0 ? 0 : 1] - degree, kNoNeighbor);
-      }
-    }
-  }
-
-  void write_search_state() {
-    const core::EntryPoint entry = graph_.entry_point();
-    const bool empty = graph_.size() == 0;
-    file_.write(static_cast<std::int32_t>(entry.node));  // kNoNode is -1
-    file_.write(empty ? std::int32_t{-1} : static_cast<std::int32_t>(entry.level));
-    file_.write(static_cast<std::int32_t>(graph_.params().ef_construction));
-    file_.write(kEfSearch);
-    file_.write(std::int32_t{1});
-  }
-
-  void write_vectors() {
-    file_.write(std::uint64_t{graph_.size()} * graph_.params().dimension);
-    for (NodeId node = 0; node < graph_.size(); ++node)
-      file_.write(std::span<const float>(index_.vector(labels_.label(node))));
-  }
-
-  OutputFile file_;
-  const Index& index_;
-  IndexAccess::StandingStill still_;
-  const core::Graph& graph_;
-  const core::LabelMap& labels_;
-  std::int32_t metric_ = kL2;
-  std::array<std::uint32_t, 2> widths_{};  ///< of layer 0, of the others
-  std::uint32_t layers_ = 0;
-};
-
-// --------------------------------------------------------------------------------------- reading
 
 class Reader {
  public:
@@ -193,10 +24,15 @@ class Reader {
   Index run(Adopt adopt, RuntimeOptions options) {
     adopt_ = adopt;
     const bool with_labels = read_wrappers();
-    expect_kind(kind_, kind_ == kHnswFlat, "an IndexHNSWFlat");
+    const bool quantized = kind_ == kHnswQuantized;
+    expect_kind(kind_, quantized || kind_ == kHnswFlat, "an IndexHNSWFlat or IndexHNSWSQ");
     read_next_header();
     read_graph();
-    read_vectors();
+    if (quantized) {
+      read_quantized_vectors();
+    } else {
+      read_vectors();
+    }
     read_labels(with_labels);
     file_.expect_end();
     return make_index(foreign_, adopt, std::move(options), file_);
@@ -221,7 +57,7 @@ class Reader {
                              what);
   }
 
-  /// Reads what is around the IndexHNSWFlat, each kind once at most, in either order; `kind_` is
+  /// Reads what is around the graph, each kind once at most, in either order; `kind_` is
   /// what comes then. True if an IndexIDMap is among it.
   bool read_wrappers() {
     bool with_labels = false;
@@ -427,6 +263,15 @@ class Reader {
         read_array<float>(std::uint64_t{n_} * foreign_.params.dimension, "elements of vectors");
   }
 
+  void read_quantized_vectors() {
+    const auto kind = file_.read<FourCc>();
+    expect_kind(kind, kind == kQuantized, "an IndexScalarQuantizer as storage");
+    expect_same_header();
+    QuantizedVectors there = read_quantized(file_, n_, foreign_.params.dimension);
+    foreign_.vectors = std::move(there.elements);
+    foreign_.params.storage = there.storage;
+  }
+
   void read_labels(bool with_labels) {
     if (with_labels) {
       foreign_.labels = read_array<std::uint64_t>(n_, "labels");
@@ -463,11 +308,6 @@ class Reader {
 };
 
 }  // namespace
-
-void save_faiss(const Index& index, const std::filesystem::path& path) {
-  IndexAccess::expect_not_its_own(index, path);
-  interchange::write_living<Writer>(index, path);
-}
 
 Index load_faiss(const std::filesystem::path& path, Adopt adopt, RuntimeOptions options) {
   return Reader(path).run(adopt, std::move(options));
