@@ -113,6 +113,7 @@ prepare() {
   done
   cp "$here"/report.sh "$here"/report*.py "$directory/"
   pin "$root" "$data" >"$directory/pinned.json"
+  python3 "$here/report_sanitizer.py" "$root/cuda" >"$directory/by_design.json"
   rm -rf "$directory/python"
   if [ -n "$python" ]; then
     BUILD_DIR=$build/python "$root/python/gpu_check.sh" prepare "$directory/python" --python "$python" \

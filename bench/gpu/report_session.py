@@ -28,6 +28,7 @@ class Session:
         self.part_ends = float("inf")
         self.scratch = tempfile.mkdtemp(prefix="concord-report-")
         self.pinned = self._read("pinned.json") or {"digests": {}, "recalls": {}}
+        self.by_design = self._read("by_design.json") or {}
         self.document = {"tool": "gpu_report", "schema": 2, "options": vars(options), "checks": [],
                          "steps": []}
 

@@ -7,6 +7,7 @@ programs' output, its page, and runs of it, as a rehearsal and with programs in 
 import argparse
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import unittest
 BENCH = os.path.abspath(sys.argv.pop(1))
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 FOLDER = os.path.join(ROOT, "bench", "gpu")
+CUDA = os.path.join(ROOT, "cuda")
 sys.path.insert(0, FOLDER)
 sys.dont_write_bytecode = True
 
@@ -25,7 +27,7 @@ import report_pinned  # noqa: E402
 import report_plan  # noqa: E402
 import report_stalls  # noqa: E402
 import unmeasured  # noqa: E402
-from report_sanitizer import found_races, sanitizer_result  # noqa: E402
+from report_sanitizer import BY_DESIGN, by_design, found_races, lines_of, sanitizer_result  # noqa: E402
 
 COMMITTED = os.path.join(ROOT, "bench", "results", "2026-11-23-h100", "report.json")
 STALL = "smsp__average_warps_issue_stalled_{}_per_issue_active.ratio"
@@ -35,14 +37,14 @@ STALLS = f'''==PROF== Connected to process 7
 "","","us","block","inst","inst"
 "0","propose_kernel(MirrorView, ProposeTask)","1,720.5","12","0.5","3.25"
 '''
-RACE = """========= Error: Race reported between Write access at propose_kernel+0x90 in /s/{}:92
-=========     and Read access at propose_kernel+0xa0 in /s/{}:88 [2048 hazards]
+RACE = """========= Error: Race reported between Write access at propose_kernel+0x90 in /s/{}
+=========     and Read access at propose_kernel+0xa0 in /s/{} [2048 hazards]
 =========
 ========= RACECHECK SUMMARY: 1 hazard displayed (1 error, 0 warnings)
 """
 UNINITIALIZED = """========= Uninitialized __global__ memory read of size 16 bytes
 =========     at __ldg(const float4 *)+0x9240 in sm_32_intrinsics.hpp:137
-=========         Device Frame: void concord::cuda::merge_distances<T>(T &)+0x10 in merge_distances.hpp:31
+=========         Device Frame: void concord::cuda::merge_distances<T>(T &)+0x10 in {}
 ========= ERROR SUMMARY: 1 error
 """
 
@@ -163,34 +165,67 @@ class Rates(unittest.TestCase):
         self.assertIsNone(report_page.rate_at([], 0.9))
 
 
+def place(name, text):
+    """Where a line of cuda/ that has the text is, as the tools write it."""
+    lines = read(CUDA, name).splitlines()
+    return f"{name}:{next(number for number, line in enumerate(lines, 1) if text in line)}"
+
+
 class Sanitizer(unittest.TestCase):
-    def result(self, first, second, code=9):
-        return sanitizer_result("racecheck", "build", code, RACE.format(first, second))
+    places = by_design(CUDA)
+    reads, writes = place("visited_table.hpp", "team.load_relaxed("), place("visited_table.hpp", "team.store_relaxed(")
+
+    def races(self, first, second):
+        return sanitizer_result("racecheck", "build", 9, RACE.format(first, second), self.places["racecheck"])["ok"]
+
+    def reads_unwritten(self, text):
+        return sanitizer_result("initcheck", "build", 9, text, self.places["initcheck"])["ok"]
 
     def test_the_visited_table_may_lose_entries(self):
-        self.assertTrue(self.result("visited_table.hpp", "cuda_team.cuh")["ok"])
+        self.assertTrue(self.races(self.writes, self.reads))
+        self.assertTrue(self.races(place("cuda_team.cuh", "static_cast<volatile"), self.writes))
+
+    def test_other_functions_of_its_files_may_not_race(self):
+        self.assertFalse(self.races(self.writes, place("visited_table.hpp", "sets_[j] = ~")))
+        self.assertFalse(self.races(self.writes, place("cuda_team.cuh", "atomicOr_block(")))
 
     def test_any_other_race_fails(self):
-        self.assertFalse(self.result("visited_table.hpp", "beam_search.hpp")["ok"])
+        self.assertFalse(self.races(self.writes, "beam_search.hpp:" + self.writes.split(":")[1]))
+        self.assertFalse(sanitizer_result("racecheck", "build", 9, RACE.format(self.writes, self.reads), [])["ok"])
 
     def test_a_place_that_is_not_told_fails(self):
-        text = RACE.format("visited_table.hpp", "cuda_team.cuh").replace(" in /s/", " of ")
-        self.assertFalse(sanitizer_result("racecheck", "build", 9, text)["ok"])
+        text = RACE.format(self.writes, self.reads).replace(" in /s/", " of ")
+        self.assertFalse(sanitizer_result("racecheck", "build", 9, text, self.places["racecheck"])["ok"])
 
     def test_a_planted_race_must_be_found(self):
-        self.assertTrue(found_races(RACE.format("hazards.cu", "hazards.cu")))
-        self.assertFalse(found_races("========= RACECHECK SUMMARY: 0 hazards displayed"))
-        self.assertFalse(found_races(RACE.format("visited_table.hpp", "cuda_team.cuh")))
+        planted = RACE.format("hazards.cu:92", "hazards.cu:88")
+        self.assertTrue(found_races(planted, self.places["racecheck"]))
+        self.assertFalse(found_races("========= RACECHECK SUMMARY: 0 hazards displayed", self.places["racecheck"]))
+        self.assertFalse(found_races(RACE.format(self.writes, self.reads), self.places["racecheck"]))
 
     def test_a_tail_may_be_read_to_whole_16_bytes(self):
-        self.assertTrue(sanitizer_result("initcheck", "build", 9, UNINITIALIZED)["ok"])
-        other = UNINITIALIZED.replace("merge_distances", "score_row")
-        self.assertFalse(sanitizer_result("initcheck", "build", 9, UNINITIALIZED + other)["ok"])
+        load = place("merge_distances.hpp", "team.load4(")
+        self.assertTrue(self.reads_unwritten(UNINITIALIZED.format(load)))
+        for other in ("merge_distances.hpp:1", "score_list.hpp:31"):
+            self.assertFalse(self.reads_unwritten(UNINITIALIZED.format(load) + UNINITIALIZED.format(other)))
+        self.assertFalse(self.reads_unwritten(UNINITIALIZED.format(load).replace("size 16", "size 4")))
+
+    def test_a_function_is_known_by_its_lines(self):
+        text = "int f(int);\n// f\nint f(int a) {\n  if (a) {\n  }\n  return g(a);\n}\nint g(int) {}\n"
+        self.assertEqual(lines_of(text, "f"), (3, 7))
+        self.assertEqual(lines_of(text, "g"), (8, 8))
+        with self.assertRaises(ValueError):
+            lines_of(text, "h")
+
+    def test_nothing_but_the_table_uses_the_relaxed_accessors(self):
+        users = {name for name in os.listdir(CUDA) if re.search(r"\b(load|store)_relaxed\(", read(CUDA, name))}
+        files = {name for name, _ in BY_DESIGN["racecheck"]}
+        self.assertEqual(users, files | {"team.hpp"})  # which defines them for the host
 
     def test_other_tools_go_by_their_exit_code(self):
-        clean = sanitizer_result("memcheck", "x", 0, "========= ERROR SUMMARY: 0 errors")
+        clean = sanitizer_result("memcheck", "x", 0, "========= ERROR SUMMARY: 0 errors", [])
         self.assertTrue(clean["ok"])
-        self.assertFalse(sanitizer_result("memcheck", "x", 9, "")["ok"])
+        self.assertFalse(sanitizer_result("memcheck", "x", 9, "", [])["ok"])
 
 
 class Reports(unittest.TestCase):
@@ -313,7 +348,7 @@ esac
         program(self.tools, "compute-sanitizer", f"""#!/bin/sh
 case "$*" in
   *"race") cat <<'END'
-{RACE.format("hazards.cu", "hazards.cu")}END
+{RACE.format("hazards.cu:92", "hazards.cu:88")}END
     exit 9 ;;
   *) echo '========= ERROR SUMMARY: 0 errors' ;;
 esac
