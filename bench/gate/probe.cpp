@@ -7,9 +7,14 @@
 // Thread-safety: one thread.
 #include <array>
 #include <concord/index.hpp>
+#if __has_include(<concord/sharded_index.hpp>)  // older commits lack it, and its cases
+#include <concord/sharded_index.hpp>
+#define CONCORD_HAS_SHARDS
+#endif
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <new>
 #include <vector>
 
@@ -42,15 +47,8 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 
 // Names without mangling, for callgrind, which confuses options of names that begin alike; never
 // inlined.
-extern "C" [[gnu::noinline]] void build_counted(concord::Index& index,
-                                                concord::MatrixView<const float> rows) {
-  index.add(rows);
-}
-extern "C" [[gnu::noinline]] void search_counted(const concord::Index& index,
-                                                 concord::MatrixView<const float> queries,
-                                                 concord::SearchResult& result) {
-  result = index.search(queries, {10, 48});
-}
+extern "C" [[gnu::noinline]] void build_counted(const std::function<void()>& build) { build(); }
+extern "C" [[gnu::noinline]] void search_counted(const std::function<void()>& search) { search(); }
 
 namespace {
 
@@ -59,14 +57,19 @@ struct Case {
   concord::Metric metric;
   std::uint32_t dimension;
   std::size_t vectors;
-  bool bytes;  // elements are small whole numbers
+  bool bytes;            // elements are small whole numbers
+  std::uint32_t shards;  // of a ShardedIndex; 0: an Index
 };
 
 constexpr std::size_t kQueries = 200;
 constexpr std::array kCases{
-    Case{"l2sq-float", concord::Metric::l2sq, 48, 1200, false},
-    Case{"l2sq-bytes", concord::Metric::l2sq, 128, 1000, true},
-    Case{"cosine-float", concord::Metric::cosine, 100, 1000, false},
+    Case{"l2sq-float", concord::Metric::l2sq, 48, 1200, false, 0},
+    Case{"l2sq-bytes", concord::Metric::l2sq, 128, 1000, true, 0},
+    Case{"cosine-float", concord::Metric::cosine, 100, 1000, false, 0},
+#ifdef CONCORD_HAS_SHARDS
+    Case{"1-shard", concord::Metric::l2sq, 48, 1200, false, 1},
+    Case{"4-shards", concord::Metric::l2sq, 48, 1200, false, 4},
+#endif
 };
 
 // splitmix64
@@ -95,28 +98,24 @@ std::vector<float> make_rows(const Case& one, std::size_t rows, std::uint64_t se
   return values;
 }
 
-void run(const Case& one) {
+// Of an index that make() returns.
+template <class Make>
+void run(const Case& one, const Make& make) {
   const std::vector<float> rows = make_rows(one, one.vectors, 1);
   const std::vector<float> queries = make_rows(one, kQueries, 2);
-  concord::IndexParams params;
-  params.dimension = one.dimension;
-  params.metric = one.metric;
-  params.M = 12;
-  params.ef_construction = 60;
-  concord::RuntimeOptions options;
-  options.threads = 1;
-  options.device = "cpu";
 
   const std::uint64_t at_start = allocated;
   const std::uint64_t calls_at_start = allocations;
-  concord::Index index(params, options);
-  build_counted(index, {rows.data(), one.vectors, one.dimension});
+  auto index = make();
+  build_counted([&] { index.add({rows.data(), one.vectors, one.dimension}); });
   const std::uint64_t build_bytes = allocated - at_start;
   const std::uint64_t build_calls = allocations - calls_at_start;
 
   const std::uint64_t before_search = allocated;
   concord::SearchResult result;
-  search_counted(index, {queries.data(), kQueries, one.dimension}, result);
+  search_counted([&] {
+    result = index.search({queries.data(), kQueries, one.dimension}, {10, 48});
+  });
   const std::uint64_t search_bytes = allocated - before_search;
 
   const concord::Stats stats = index.stats();
@@ -133,6 +132,22 @@ void run(const Case& one) {
       each(stats.search.hops, kQueries), static_cast<unsigned long long>(build_bytes),
       static_cast<unsigned long long>(build_calls), static_cast<unsigned long long>(search_bytes),
       static_cast<unsigned long long>(index.memory().total()));
+}
+
+void run(const Case& one) {
+  concord::IndexParams params;
+  params.dimension = one.dimension;
+  params.metric = one.metric;
+  params.M = 12;
+  params.ef_construction = 60;
+  concord::RuntimeOptions options;
+  options.threads = 1;
+  options.device = "cpu";
+  if (one.shards == 0) return run(one, [&] { return concord::Index(params, options); });
+#ifdef CONCORD_HAS_SHARDS
+  const concord::ShardParams shards{one.shards, 1};
+  run(one, [&] { return concord::ShardedIndex(params, shards, {options, {}}); });
+#endif
 }
 
 }  // namespace

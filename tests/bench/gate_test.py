@@ -64,6 +64,19 @@ class Compare(unittest.TestCase):
         self.assertEqual(len(self.worse(after)), 1)
         self.assertEqual(len(self.worse({"compiler": "c++ 12", "cases": {}})), 1)
 
+    def test_a_new_case_is_not_compared(self):
+        after = copy.deepcopy(FIGURES)
+        after["cases"]["two"] = {"hops per query": 1.0}
+        self.assertEqual(self.worse(after), [])
+
+    def test_one_shard_costs_two_per_cent(self):
+        def cost(instructions):
+            return gate.shard_costs({"cases": {gate.ITS_INDEX: {gate.BUILD_INSTRUCTIONS: 10_000},
+                                               gate.ONE_SHARD: {gate.BUILD_INSTRUCTIONS: instructions}}})
+        self.assertEqual(cost(10_200), [])
+        self.assertEqual(len(cost(10_201)), 1)
+        self.assertEqual(gate.shard_costs(FIGURES), [])
+
     def test_instructions_of_another_compiler_are_not_compared(self):
         after = changed(gate.BUILD_INSTRUCTIONS, 99_999)
         after["compiler"] = "c++ 13"
@@ -144,7 +157,7 @@ class Program(unittest.TestCase):
         self.assertEqual(self.run_gate("--record").returncode, 0)
         again = self.run_gate()
         self.assertEqual(again.returncode, 0, again.stdout)
-        self.assertEqual(again.stdout.count("+0.000%"), 3 * 8, again.stdout)
+        self.assertEqual(again.stdout.count("+0.000%"), 5 * 8, again.stdout)
         with open(self.recorded, encoding="utf-8") as file:
             figures = json.load(file)
         case = figures["cases"]["l2sq-float"]
