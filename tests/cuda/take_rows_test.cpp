@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -69,8 +71,42 @@ TEST_F(TakeRows, AreThoseOfTheStore) {
 }
 
 // Host and device refuse the same rows, in every place of a block.
-TEST_F(TakeRows, RefusedRowsAreNoticedAndBecomeZeros) {
-  const std::size_t dimension = 9;
+class RefusedRows : public testing::TestWithParam<Metric> {
+ protected:
+  static constexpr std::size_t kDimension = 9;
+
+  /// Of 45 rows, one of which may have to be refused.
+  void expect_as_by_the_store(Matrix& data, std::size_t place) const {
+    SCOPED_TRACE(testing::Message() << data.row(place)[place % kDimension] << " at " << place);
+    const core::VectorStore store(make_params(kDimension, 4, 10, 100, GetParam()));
+    std::vector<float> expected(store.stride());
+    bool refused_by_store = false;
+    try {
+      store.prepare(data.row(place), expected.data(), "vector", 0);
+    } catch (const Error&) {
+      refused_by_store = true;
+      expected.assign(expected.size(), 0.0f);
+    }
+    std::uint32_t largest = 0;
+    cuda::run_find_largest({data.values.data(), kDimension, kDimension, 45, &largest});
+    for (const bool emulated : {false, true}) {
+      std::vector<float> taken(45 * store.stride(), 7.0f);
+      std::uint32_t refused = 0;
+      TakeTask task = cuda::take_task({data.values.data(), 45, kDimension}, 0, 45, store,
+                                      GetParam(), taken.data());
+      task.refused = &refused;
+      if (place % 2 == 0) task.largest = &largest;  // looked at before or not: the same
+      emulated ? cuda::testing::simt_take_rows(task, 5) : cuda::run_take_rows(task);
+      EXPECT_EQ(refused, refused_by_store ? 1u : 0u);
+      EXPECT_EQ(std::memcmp(&taken[place * store.stride()], expected.data(),
+                            expected.size() * sizeof(float)),
+                0);
+    }
+  }
+};
+INSTANTIATE_TEST_SUITE_P(TakeRows, RefusedRows, testing::ValuesIn(kAllMetrics));
+
+TEST_P(RefusedRows, AreNoticedAndBecomeZeros) {
   const float most = std::numeric_limits<float>::max();
   const float bad[] = {std::numeric_limits<float>::quiet_NaN(),
                        -std::numeric_limits<float>::infinity(),
@@ -78,36 +114,23 @@ TEST_F(TakeRows, RefusedRowsAreNoticedAndBecomeZeros) {
                        most / 16,
                        1e19f,
                        1.0f};
-  for (const Metric metric : kAllMetrics) {
-    const core::VectorStore store(make_params(dimension, 4, 10, 100, metric));
-    for (const float value : bad) {
-      for (const std::size_t place : {0u, 31u, 32u, 44u}) {
-        Matrix data = make_data(Shape::random, 45, dimension);
-        data.row(place)[place % dimension] = value;
-        std::vector<float> expected(store.stride());
-        bool refused_by_store = false;
-        try {
-          store.prepare(data.row(place), expected.data(), "vector", 0);
-        } catch (const Error&) {
-          refused_by_store = true;
-          expected.assign(expected.size(), 0.0f);
-        }
-        std::uint32_t largest = 0;
-        cuda::run_find_largest({data.values.data(), dimension, dimension, 45, &largest});
-        for (const bool emulated : {false, true}) {
-          std::vector<float> taken(45 * store.stride(), 7.0f);
-          std::uint32_t refused = 0;
-          TakeTask task = cuda::take_task({data.values.data(), 45, dimension}, 0, 45, store, metric,
-                                          taken.data());
-          task.refused = &refused;
-          if (place % 2 == 0) task.largest = &largest;  // looked at before or not: the same
-          emulated ? cuda::testing::simt_take_rows(task, 5) : cuda::run_take_rows(task);
-          EXPECT_EQ(refused, refused_by_store ? 1u : 0u) << value << " at " << place;
-          EXPECT_EQ(std::memcmp(&taken[place * store.stride()], expected.data(),
-                                expected.size() * sizeof(float)),
-                    0);
-        }
-      }
+  for (const float value : bad) {
+    for (const std::size_t place : {0u, 31u, 32u, 44u}) {
+      Matrix data = make_data(Shape::random, 45, kDimension);
+      data.row(place)[place % kDimension] = value;
+      expect_as_by_the_store(data, place);
+    }
+  }
+}
+
+// The largest magnitude alone does not tell of a row of equal elements that it must be refused.
+TEST_P(RefusedRows, AreNoticedBesideTheLimit) {
+  const double limit = std::sqrt(core::kMaxSquaredNorm / kDimension);
+  for (const double share : {0.5, 0.7, 0.72, 0.999999, 1.000001, 1.5, 2.9}) {
+    for (const std::size_t place : {0u, 44u}) {
+      Matrix data = make_data(Shape::random, 45, kDimension);
+      std::fill_n(data.row(place), kDimension, static_cast<float>(limit * share));
+      expect_as_by_the_store(data, place);
     }
   }
 }
