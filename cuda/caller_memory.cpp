@@ -53,6 +53,19 @@ void CallerMemory::read(DeviceMatrixView<const float> matrix, const TakeRows& ta
   }
 }
 
+void CallerMemory::read_bytes(void* to, const void* from, std::size_t bytes) {
+  Chunk& chunk = chunks_[0];
+  chunk.memory.ensure(std::min(kChunkBytes, bytes));
+  for (std::size_t done = 0; done < bytes; done += kChunkBytes) {
+    const std::size_t piece = std::min(kChunkBytes, bytes - done);
+    device_.copy_async(chunk.memory.data(), static_cast<const std::byte*>(from) + done, piece,
+                       stream_);
+    device_.record(chunk.copied, stream_);
+    device_.synchronize(chunk.copied);
+    std::memcpy(static_cast<std::byte*>(to) + done, chunk.memory.data(), piece);
+  }
+}
+
 void CallerMemory::write(void* to, std::size_t stride, const void* from, std::size_t rows,
                          std::size_t cols, std::size_t size) {
   const bool packed = stride == cols;

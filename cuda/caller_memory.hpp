@@ -1,5 +1,5 @@
-// Matrices in the caller's device memory: moved in chunks through pinned memory, on the caller's
-// stream, or taken by a kernel from where they are.
+// Matrices and bits in the caller's device memory: moved in chunks through pinned memory, on the
+// caller's stream, or taken by a kernel from where they are.
 //
 // One chunk is on its way while another is in use on the host.
 // Thread-safety: one thread at a time.
@@ -27,6 +27,7 @@ class CallerMemory {
   /// Calls take(first, rows) for one stretch of rows after the other.
   using TakeRows = std::function<void(std::size_t first, MatrixView<const float> rows)>;
   void read(DeviceMatrixView<const float> matrix, const TakeRows& take);
+  void read_bytes(void* to, const void* from, std::size_t bytes);
 
   /// Copies `rows` × `cols` packed elements of `size` bytes to rows `stride` elements apart.
   void write(void* to, std::size_t stride, const void* from, std::size_t rows, std::size_t cols,

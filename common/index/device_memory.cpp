@@ -1,4 +1,4 @@
-// concord/cuda.hpp: additions and searches whose data is in device memory.
+// concord/cuda.hpp: additions, searches and filters whose data is in device memory.
 #include <algorithm>
 #include <concord/cuda.hpp>
 #include <string>
@@ -115,6 +115,16 @@ void search(const Index& index, DeviceMatrixView<const float> queries, const Sea
                sizeof(float));
   memory.write(counts, 1, result.counts.data(), result.queries, 1, sizeof(std::uint32_t));
   memory.finish();
+}
+
+Filter filter_of_bits(const Index& index, const std::uint32_t* bits, std::size_t count,
+                      CudaStream stream) {
+  Device& device = device_for(index, stream);
+  const std::size_t bytes = (count / 32 + (count % 32 == 0 ? 0 : 1)) * sizeof(std::uint32_t);
+  if (bytes > 0) check_reach(device, bits, bytes, "bits");
+  std::vector<std::uint8_t> on_host(bytes);
+  CallerMemory(device, stream).read_bytes(on_host.data(), bits, bytes);
+  return Filter::of_bits(index, on_host, count);
 }
 
 }  // namespace concord::cuda

@@ -30,6 +30,15 @@ class Caller {
     owned_.emplace_back(memory, count * sizeof(T));
     return static_cast<T*>(memory);
   }
+  /// A copy in device memory, written by work that is still pending.
+  std::uint32_t* upload(const std::vector<std::uint32_t>& words) {
+    cuda::PinnedBuffer<std::uint32_t>& pinned = pinned_words_.emplace_back(device_);
+    pinned.ensure(words.size());
+    std::copy(words.begin(), words.end(), pinned.data());
+    auto* const memory = allocate<std::uint32_t>(words.size());
+    device_.copy_async(memory, pinned.data(), words.size() * sizeof(std::uint32_t), stream_);
+    return memory;
+  }
   /// The rows in device memory, `stride` apart, written by work that is still pending.
   DeviceMatrixView<const float> upload(MatrixView<const float> rows, std::size_t stride) {
     cuda::PinnedBuffer<float>& pinned = pinned_.emplace_back(device_);
@@ -47,6 +56,7 @@ class Caller {
   cuda::Device& device_;
   cuda::OwnedStream stream_;
   std::list<cuda::PinnedBuffer<float>> pinned_;
+  std::list<cuda::PinnedBuffer<std::uint32_t>> pinned_words_;
   std::vector<std::pair<void*, std::size_t>> owned_;
 };
 

@@ -46,6 +46,11 @@ class There {
   float* data_ = nullptr;
 };
 
+/// The same memory as bits: any will do.
+const std::uint32_t* words_of(const There& there) {
+  return static_cast<const std::uint32_t*>(static_cast<const void*>(there.view.data));
+}
+
 /// Counts what runs while another device is the thread's current one.
 class Attentive : public cuda::HostDevice {
  public:
@@ -94,6 +99,10 @@ void call_everything(
     const There more(*devices.last, state_data().slice(500, 500));
     call("cuda::add", [&] { cuda::add(*index, more.view, {}, nullptr); });
     call("cuda::search", [&] { (void)cuda::search(*index, more.view, {5, 20}, nullptr); });
+    call("cuda::filter_of_bits", [&] {
+      const There bits(*devices.last, state_data().slice(0, 4));  // 4 · 8 words for 1,000 vectors
+      (void)cuda::filter_of_bits(*index, words_of(bits), 1000, nullptr);
+    });
     call("a refused query", [&] {
       expect_error(ErrorCode::invalid_parameter, {"not in memory of the index's device"}, [&] {
         (void)cuda::search(*index, {queries.row(0), 2, 8}, {}, nullptr);
@@ -167,6 +176,7 @@ TEST(CallerState, ACapturedStreamIsRefused) {
   refused([&] {
     cuda::search(index, rows.view, {5, 20}, {out, 100, 5}, {near, 100, 5}, counts, stream);
   });
+  refused([&] { (void)cuda::filter_of_bits(index, words_of(rows), 500, stream); });
   EXPECT_EQ(calls, before);
   EXPECT_EQ(index.digest(), digest);
 

@@ -1,4 +1,4 @@
-// Vectors, queries and results in CUDA device memory, without a CUDA header.
+// Vectors, queries, results and bits of filters in CUDA device memory, without a CUDA header.
 //
 // All functions need an index that may use a device, and memory of that device; CUDA's unified
 // addressing tells which device owns a pointer. A function reads the memory after the work given to
@@ -25,6 +25,7 @@
 // index is as it was. Index's own members, which take host memory, may be called beside a capture.
 #pragma once
 
+#include <concord/filter.hpp>
 #include <concord/index.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -70,5 +71,12 @@ CONCORD_API void search(const Index& index, DeviceMatrixView<const float> querie
                         const SearchParams& params, DeviceMatrixView<std::uint64_t> labels,
                         DeviceMatrixView<float> distances, std::uint32_t* counts,
                         CudaStream stream);
+
+/// As Filter::of_bits, with the same result as from host memory. Bit i % 32 of bits[i / 32] tells
+/// whether vector number i in the order of Index::labels() matches, as in a bitset of cuVS, and
+/// `count` must be index.size(). The bits come to the host once, 1/8 byte a vector, because the
+/// number of matches decides how a search is answered. A copy that fails is Error(cuda).
+[[nodiscard]] CONCORD_API Filter filter_of_bits(const Index& index, const std::uint32_t* bits,
+                                                std::size_t count, CudaStream stream);
 
 }  // namespace concord::cuda
