@@ -15,6 +15,7 @@
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/host_device.hpp"
 #include "tests/support/host_kernels.hpp"
+#include "tests/support/islands.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -295,6 +296,17 @@ TEST(FilteredKernels, EmulatedThreadsWalkAndScanAsTheCpu) {
   }
   EXPECT_GT(walked, 20u);
   EXPECT_GT(given_up, 3u);
+}
+
+TEST(FilteredKernels, AWalkThatEndsShortIsGivenUp) {
+  const core::FloatEnvironment environment;
+  const Islands islands;
+  Mirrored of(make_params(Islands::kDimension, Islands::M, 40, 1024), islands.data,
+              static_cast<NodeId>(islands.data.rows));
+  const Ids ids = where(of.graph().size(), [&](NodeId id) { return islands.mask[id] != 0; });
+  const Batch batch(of, islands.queries, {ids}, {Islands::kWidth, Islands::kWidth});
+  batch.expect_the_cpus(cuda::run_walk_matches, cuda::run_scan_matches);
+  EXPECT_EQ(batch.given_up(), islands.queries.rows);
 }
 
 TEST(FilteredKernels, AScanOfNoOrFewIdsFindsThem) {
