@@ -31,15 +31,24 @@ class Documents:
     """Of concord-bench durability."""
     churn: list[Json]
     """Of concord-bench churn, and of peers.churn."""
+    filtered: list[Json]
+    """Of peers.filtered."""
 
     def all(self) -> list[Json]:
         """Of every kind."""
-        return [*self.peers, *self.bench, *self.serve, *self.durable, *self.churn]
+        return [
+            *self.peers,
+            *self.bench,
+            *self.serve,
+            *self.durable,
+            *self.churn,
+            *self.filtered,
+        ]
 
 
 def read(paths: list[pathlib.Path]) -> Documents:
     """Reads and sorts the files. Raises BadInputError."""
-    found = Documents([], [], [], [], [])
+    found = Documents([], [], [], [], [], [])
     for path in paths:
         try:
             document = json.loads(path.read_text())
@@ -67,6 +76,8 @@ def _kind(document: object, found: Documents) -> list[Json] | None:
     if document.get("tool") in ("concord-peers", "concord-bench") and "churn" in document:
         return found.churn
     if document.get("tool") == "concord-peers":
+        if "filtered" in document:
+            return found.filtered
         return found.peers
     if document.get("tool") != "concord-bench":
         return None

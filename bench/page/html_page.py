@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from plotly.offline import get_plotlyjs
 
-from . import bench_part, churn_part, durability_part, peers_part, serve_part, web
+from . import bench_part, churn_part, durability_part, filtered_part, peers_part, serve_part, web
 from .documents import Documents, Json
 from .plot import Plot
 from .tables import Table
@@ -137,6 +137,14 @@ def compose(found: Documents) -> Page:
         )
         page.table(churn_part.table(found.churn), "standing")
         page.figures(churn_part.plots(found.churn))
+    if found.filtered:
+        page.section(
+            "filtered",
+            "A part of the vectors",
+            "peers.filtered: each library's own filters, at the smallest effort that reaches the recall "
+            "with no search short of min(k, matches). A shortfall is bold.",
+        )
+        page.table(filtered_part.table(found.filtered), "standing")
     page.section("files", "Files")
     page.table(_files(found.all()), "files")
     return page

@@ -18,7 +18,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from . import bench_part, peers_part
+from . import bench_part, filtered_part, peers_part
 from .documents import BadInputError, Documents, Json, read
 from .tables import Table
 
@@ -75,7 +75,13 @@ def recall(found: Documents) -> str:
     return "\n".join(parts)
 
 
+def filtered(found: Documents) -> str:
+    """Searches among a part of the vectors, by several libraries."""
+    return filtered_part.table(found.filtered).markdown()
+
+
 KINDS = {
+    "filtered": filtered,
     "standing": standing,
     "extremes": extremes,
     "summary": summary,
@@ -90,7 +96,7 @@ MOST_NAMED = 6
 
 def sources(found: Documents, names: str) -> str:
     """Date, machine and commit of the files; the command too where it is one file."""
-    documents = [*found.peers, *found.bench]
+    documents = [*found.peers, *found.bench, *found.filtered]
     runs: dict[str, list[str]] = {}
     for document in documents:
         machine = document["machine"]

@@ -35,6 +35,10 @@ FILES = {
         "fashion-mnist-784-euclidean.hdf5",
         "60,000 x 784, 8-bit, l2sq: Fashion-MNIST images",
     ),
+    "debian": (
+        "debian-384-angular.hdf5",
+        "40,000 x 384, cosine: embeddings of Debian's packages, with the section of each",
+    ),
 }
 
 
