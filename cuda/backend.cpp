@@ -90,10 +90,10 @@ bool Backend::takes_filtered(std::size_t queries, std::uint32_t ef) const {
          filtered_router_.prefers_device(queries, ef);
 }
 
-template <class Call>
-std::optional<Counters> Backend::take_turn(const Call& call) {
+template <class Can, class Call>
+std::optional<Counters> Backend::take_turn(const Can& can, const Call& call) {
   const std::lock_guard lock(mutex_);
-  if (kept_) return std::nullopt;
+  if (kept_ || !can()) return std::nullopt;
   if (failed_) throw Error(ErrorCode::cuda, "the device has failed before");
   failed_ = true;  // unless the call ends well
   try {
@@ -108,7 +108,8 @@ std::optional<Counters> Backend::take_turn(const Call& call) {
 
 std::optional<Counters> Backend::search(const QuerySource& queries, const SearchParams& params,
                                         Key* out, std::uint32_t* counts) {
-  return take_turn([&] {
+  const auto can = [&] { return searcher_.can_search(std::max(params.ef, params.k)); };
+  return take_turn(can, [&] {
     searcher_.make_ready(queries.rows(), params.k);  // once after a change: no part of a batch
     return timed(router_, queries.rows(), params,
                  [&] { return searcher_.search(queries, params, out, counts); });
@@ -119,7 +120,8 @@ std::optional<Counters> Backend::search_there(const QuerySource& queries,
                                               const SearchParams& params,
                                               const DeviceResults& results) {
   bool has_labels = false;
-  const std::optional<Counters> work = take_turn([&] {
+  const auto can = [&] { return searcher_.can_search(std::max(params.ef, params.k)); };
+  const std::optional<Counters> work = take_turn(can, [&] {
     searcher_.make_ready(queries.rows(), params.k);
     has_labels = searcher_.make_labels_ready();
     if (!has_labels) return Counters();
@@ -134,7 +136,8 @@ std::optional<Counters> Backend::filtered(MatrixView<const float> queries,
                                           const core::QueryFilters& filters, Key* out,
                                           std::uint32_t* counts) {
   bool have_room = false;
-  const std::optional<Counters> work = take_turn([&] {
+  const auto can = [&] { return searcher_.can_filter(std::max(params.ef, params.k)); };
+  const std::optional<Counters> work = take_turn(can, [&] {
     searcher_.make_ready(queries.rows, params.k);
     const FilteredBatch batch = searcher_.batch_of(queries.rows, params, filters);
     have_room = searcher_.make_filters_ready(batch, params.k);
@@ -160,7 +163,7 @@ Counters Backend::timed(SearchRouter& router, std::size_t queries, const SearchP
 
 std::optional<Counters> Backend::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
                                        std::uint32_t* counts) {
-  return take_turn([&] { return searcher_.exact(queries, k, out, counts); });
+  return take_turn([] { return true; }, [&] { return searcher_.exact(queries, k, out, counts); });
 }
 
 void Backend::note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds) {

@@ -72,7 +72,8 @@ class Backend {
   [[nodiscard]] bool takes_search(std::size_t queries, std::uint32_t ef) const;
   [[nodiscard]] bool takes_filtered(std::size_t queries, std::uint32_t ef) const;
   [[nodiscard]] bool takes_exact(std::uint32_t k) const { return !kept_ && searcher_.can_scan(k); }
-  /// Returns no value if the device is kept for the writer; the CPU must answer then.
+  /// Returns no value if the device is kept for the writer, or if so many have died since it was
+  /// asked that it cannot search; the CPU must answer then.
   std::optional<Counters> search(const QuerySource& queries, const SearchParams& params, Key* out,
                                  std::uint32_t* counts);
   /// The same with results in the caller's device memory. Returns no value also if the labels find
@@ -80,7 +81,7 @@ class Backend {
   std::optional<Counters> search_there(const QuerySource& queries, const SearchParams& params,
                                        const DeviceResults& results);
   /// search() among the ids that filters let match. Returns no value also if the filters find no
-  /// room on the device. REQUIRES an index of which no vector has died.
+  /// room on the device.
   std::optional<Counters> filtered(MatrixView<const float> queries, const SearchParams& params,
                                    const core::QueryFilters& filters, Key* out,
                                    std::uint32_t* counts);
@@ -91,10 +92,10 @@ class Backend {
   void note_cpu_filtered(std::size_t queries, std::uint32_t ef, double seconds);
 
  private:
-  /// Runs `call` when its turn comes. After a failure nothing on the device can be relied on, so
-  /// calls that were waiting for their turn fail.
-  template <class Call>
-  std::optional<Counters> take_turn(const Call& call);
+  /// Runs `call` when its turn comes, if `can()` then. After a failure nothing on the device can be
+  /// relied on, so calls that were waiting for their turn fail.
+  template <class Can, class Call>
+  std::optional<Counters> take_turn(const Can& can, const Call& call);
   /// Does a search and tells the router how long it took.
   template <class Search>
   static Counters timed(SearchRouter& router, std::size_t queries, const SearchParams& params,

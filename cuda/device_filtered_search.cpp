@@ -28,7 +28,7 @@ SearchTask part_of(const SearchTask& all, std::size_t first, std::size_t end) {
 
 bool DeviceSearcher::can_filter(std::uint32_t ef) const noexcept {
   const IndexParams& p = graph_.params();
-  return cuda::can_filter(ef, p.M, p.dimension, device_.shared_memory_limit());
+  return can_search(ef) && cuda::can_filter(ef, p.M, p.dimension, device_.shared_memory_limit());
 }
 
 FilteredBatch DeviceSearcher::batch_of(std::size_t queries, const SearchParams& params,
@@ -92,14 +92,13 @@ void DeviceSearcher::launch_filtered(const SearchParams& params, const FilteredB
     return std::clamp(batch.end_of(way), first, first + count) - first;
   };
   const Stream stream = mirror_.compute();
-  MirrorView view = mirror_.view();
-  view.n = graph_.size();
   const SearchTask all = search_task(params);
   const std::size_t filtered = end_of(Way::without);
-  if (filtered > 0) device_.search_async(view, part_of(all, 0, filtered), stream);
+  if (filtered > 0) device_.search_async(view(), part_of(all, 0, filtered), stream);
   if (filtered == count) return;
   FilteredTask task;
   task.width = batch.width();
+  task.living = graph_.living();
   task.filters = filters_.table();
   task.filter_of = d_filter_of_.data() + filtered;
   std::copy_n(batch.set_of().data() + first, count, filter_of_.data());
@@ -108,9 +107,9 @@ void DeviceSearcher::launch_filtered(const SearchParams& params, const FilteredB
   device_.fill_async(all.counts + filtered, 0xFF, (count - filtered) * sizeof(std::uint32_t),
                      stream);
   task.search = part_of(all, filtered, end_of(Way::walk));
-  if (task.search.count > 0) device_.walk_matches_async(view, task, stream);
+  if (task.search.count > 0) device_.walk_matches_async(view(), task, stream);
   task.search = part_of(all, filtered, count);
-  device_.scan_matches_async(view, task, stream);
+  device_.scan_matches_async(view(), task, stream);
 }
 
 }  // namespace concord::cuda

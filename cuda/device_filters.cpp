@@ -1,23 +1,33 @@
 #include "cuda/device_filters.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <memory>
 #include <vector>
+
+#include "cuda/filtered_batch.hpp"
 
 namespace concord::cuda {
 namespace {
 
 constexpr std::size_t kStagingWords = std::size_t{1} << 20;
 
-std::size_t bit_words(const core::MatchSet& set) {
-  const core::FilterSnapshot& snapshot = set.snapshot();
-  if (core::FilterRule::always_scans(set.ids().size(), snapshot.stride)) return 0;
-  return FilterView::words(snapshot.end);
-}
-/// What bring() allocates.
-std::size_t bytes_of(const core::MatchSet& set) {
-  return (bit_words(set) + set.ids().size()) * sizeof(std::uint32_t);
-}
+/// A set under the graph's numbering, in words of a device.
+struct Words {
+  Words(const core::MatchSet& set, const core::Graph& graph)
+      : placed(set.under(graph.numbering(), own)),
+        bits(placed.has_bits() ? FilterView::words(placed.end()) : 0),
+        ids(placed.ids().size()),
+        seeds(bits > 0 && placed.ids().data() != set.ids().data() ? core::FilterRule::kSeeds : 0) {}
+  [[nodiscard]] std::size_t all() const noexcept { return bits + ids + seeds; }
+
+  std::unique_ptr<core::PlacedSet> own;  ///< of `placed`, where another thread makes one to be kept
+  const core::PlacedSet& placed;
+  std::size_t bits;
+  std::size_t ids;
+  std::size_t seeds;  ///< none where their ranks are those among the ids
+};
 
 }  // namespace
 
@@ -56,6 +66,8 @@ bool DeviceFilters::hold(std::span<const core::MatchSet* const> sets, std::size_
 }
 
 void DeviceFilters::forget_those_gone() {
+  if (graph_.slides() != slides_) held_.clear();
+  slides_ = graph_.slides();
   std::erase_if(held_, [](const auto& held) { return held.second.set.expired(); });
 }
 
@@ -70,30 +82,43 @@ bool DeviceFilters::make_room(std::size_t bytes) {
   return true;
 }
 
+std::size_t DeviceFilters::bytes_of(const core::MatchSet& set) const {
+  return Words(set, graph_).all() * sizeof(std::uint32_t);
+}
+
 // The memory belongs to held_ before any work on it is given, so that it outlives a failure.
 void DeviceFilters::bring(const core::MatchSet& set) {
-  const std::size_t words = bit_words(set);
-  const std::span<const core::NodeId> ids = set.ids();
+  const Words words(set, graph_);
+  const std::span<const core::NodeId> ids = words.placed.ids();
   Held& held =
       held_
           .emplace(&set,
                    Held{set.weak_from_this(), DeviceBuffer<std::uint32_t>(device_), {}, batch_})
           .first->second;
-  held.memory.ensure(words + ids.size());
+  held.memory.ensure(words.all());
   std::uint32_t* const d_bits = held.memory.data();
-  std::uint32_t* const d_ids = d_bits + words;
+  std::uint32_t* const d_ids = d_bits + words.bits;
+  std::uint32_t* const d_seeds = d_ids + words.ids;
   const auto count = static_cast<NodeId>(ids.size());
-  held.view = {words == 0 ? nullptr : d_bits, d_ids, set.snapshot().end, count};
-  if (words == 0) return upload(d_ids, ids.data(), count);
+  held.view.bits = words.bits == 0 ? nullptr : d_bits;
+  held.view.ids = d_ids;
+  held.view.end = words.placed.end();
+  held.view.count = count;
+  if (words.bits == 0) return upload(d_ids, ids.data(), count);
+  if (words.seeds > 0) {
+    held.view.seeds = d_seeds;
+    std::array<NodeId, core::FilterRule::kSeeds> seeds;
+    for (std::uint32_t i = 0; i < seeds.size(); ++i) seeds[i] = words.placed.seed(i);
+    upload(d_seeds, seeds.data(), seeds.size());
+  }
   const Stream stream = mirror_.compute();
-  if (count < words) {
-    device_.fill_async(d_bits, 0, words * sizeof(std::uint32_t), stream);
+  if (count < words.bits) {
+    device_.fill_async(d_bits, 0, words.bits * sizeof(std::uint32_t), stream);
     upload(d_ids, ids.data(), count);
     device_.mark_ids_async({d_ids, count, d_bits}, stream);
     return;
   }
-  std::unique_ptr<core::PlacedSet> own;
-  upload(d_bits, set.under(graph_.numbering(), own).words().data(), words);
+  upload(d_bits, words.placed.words().data(), words.bits);
   device_.select_ids_async({d_bits, held.view.end, d_ids, d_count_.data()}, stream);
 }
 
@@ -117,8 +142,11 @@ void DeviceFilters::write_table(std::span<const core::MatchSet* const> sets) {
   if (sets.empty()) return;
   table_.ensure(sets.size());
   d_table_.ensure(sets.size());
-  std::transform(sets.begin(), sets.end(), table_.data(),
-                 [&](const core::MatchSet* set) { return held_.at(set).view; });
+  std::transform(sets.begin(), sets.end(), table_.data(), [&](const core::MatchSet* set) {
+    FilterView view = held_.at(set).view;
+    view.living = living_of(*set, graph_);
+    return view;
+  });
   device_.copy_async(d_table_.data(), table_.data(), sets.size() * sizeof(FilterView),
                      mirror_.compute());
 }

@@ -4,8 +4,8 @@
 // by its ids or by its bits, whichever are fewer bytes, and the device makes the one from the
 // other. It goes with the Filter: the next search that has filters frees what belonged to those
 // that are gone. If memory is short, the filter that was used longest ago gives way to another one,
-// and all of them to the mirror. Thread-safety: one call at a time, as DeviceSearcher. All members
-// but clear() may throw what Device throws.
+// and all of them to the mirror. A slide gives the ids another meaning, so all go. Thread-safety:
+// one call at a time, as DeviceSearcher. All members but clear() may throw what Device throws.
 #pragma once
 
 #include <concord/stats.hpp>
@@ -27,8 +27,8 @@ class DeviceFilters {
   DeviceFilters(Device& device, Mirror& mirror, const core::Graph& graph, DeviceStats& stats);
 
   /// Brings what is missing of the sets to the device, where `scratch` more bytes stay free. False
-  /// if there is no room for all. REQUIRES different sets that no pending work uses, of an index of
-  /// which no vector has died.
+  /// if there is no room for all. REQUIRES different sets that no pending work uses, and a graph
+  /// that stands still.
   [[nodiscard]] bool hold(std::span<const core::MatchSet* const> sets, std::size_t scratch);
   /// Those sets in their order, for kernels on the mirror's compute().
   [[nodiscard]] const FilterView* table() const noexcept { return d_table_.data(); }
@@ -44,6 +44,8 @@ class DeviceFilters {
   };
 
   void forget_those_gone();
+  /// What bring() allocates.
+  [[nodiscard]] std::size_t bytes_of(const core::MatchSet& set) const;
   [[nodiscard]] bool make_room(std::size_t bytes);
   void bring(const core::MatchSet& set);
   /// Copies `count` words to the device.
@@ -55,6 +57,7 @@ class DeviceFilters {
   const core::Graph& graph_;
   DeviceStats& stats_;
   std::map<const core::MatchSet*, Held> held_;
+  std::uint64_t slides_ = 0;  ///< of the graph, as of what is held
   std::uint64_t batch_ = 0;
   PinnedBuffer<std::uint32_t> staging_;
   std::size_t staged_ = 0;  ///< words of it that copies may be reading

@@ -68,23 +68,40 @@ DeviceProposer::~DeviceProposer() {
   device_.drain(urgent_);
 }
 
+NodeId DeviceProposer::others_before(NodeId end) const noexcept {
+  NodeId others = 0;
+  if (graph_.tombstones_linked() == 0) return others;
+  others = static_cast<NodeId>(graph_.pending().size());
+  for (NodeId node = graph_.size(); node < end; ++node) {
+    others += graph_.replaced_by(node) == core::kNoNode ? 0 : 1;
+  }
+  return others;
+}
+
+bool DeviceProposer::takes(NodeId /*begin*/, NodeId end) const {
+  const IndexParams& p = graph_.params();
+  return can_propose(p.ef_construction, p.M, p.dimension, device_.shared_memory_limit(),
+                     others_before(end));
+}
+
 void DeviceProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
                            const core::StopRequest&) {
   const Stopwatch watch(build_.propose_wall_seconds);
   current_ ^= 1;
   core::ProposalBatch& batch = batches_[current_];
   batch.reset(begin, end, graph_);
+  const NodeId others = others_before(end);
   const bool prepared =
-      !in_place_ && (epoch.number == started_epoch_ || epoch.number == mirror_.staged_for());
+      !in_place_ && others == 0 && (epoch.number == started_epoch_ || mirror_.is_staged_for(epoch));
   started_epoch_ = epoch.number;
   in_place_ = false;
   if (prepared) {
-    started_ = submitter_.post([this, &batch, epoch] { submit(batch, epoch); });
+    started_ = submitter_.post([this, &batch, epoch] { submit(batch, epoch, 0); });
     return;
   }
   // Commits change the lists that this may read, so it is done before start() returns.
   submitter_.drain();
-  submit(batch, epoch);
+  submit(batch, epoch, others);
 }
 
 core::LinkChanges* DeviceProposer::changes_of(const core::ProposalBatch& batch) {
@@ -114,11 +131,12 @@ void DeviceProposer::sealed() {
   submitter_.post([this] { mirror_.stage_sealed(); });
 }
 
-void DeviceProposer::submit(core::ProposalBatch& batch, const core::Epoch& epoch) {
+void DeviceProposer::submit(core::ProposalBatch& batch, const core::Epoch& epoch, NodeId others) {
   const NodeId end = batch.end;
   make_room(batch, epoch.sealed_end);
   mirror_.upload_nodes(end);
   mirror_.hold_version(epoch);
+  if (others > 0) mirror_.bring_deaths(end);
   Proposals& proposals = proposals_[epoch.number % 2];
   make_room_for(proposals, batch);
   std::copy(batch.first_list.begin(), batch.first_list.end(), first_list_.data());
@@ -128,7 +146,7 @@ void DeviceProposer::submit(core::ProposalBatch& batch, const core::Epoch& epoch
                      batch.first_list.size() * sizeof(std::uint32_t), compute);
   device_.fill_async(d_counters_.data(), 0, sizeof(Counters), compute);
   device_.record(propose_begin_, compute);
-  propose(batch, proposals, graph_.version_for(epoch));
+  propose(batch, proposals, graph_.version_for(epoch), others);
   device_.record(propose_end_, compute);
   device_.wait(copy_out_, propose_end_);
   device_.copy_async(ids_.data(), proposals.d_ids.data(), batch.ids.size() * sizeof(NodeId),
@@ -173,7 +191,7 @@ void DeviceProposer::make_room_for(Proposals& proposals, const core::ProposalBat
 
 // In pieces whose tail distances fit: a node's proposals depend on no other's of the batch.
 void DeviceProposer::propose(const core::ProposalBatch& batch, const Proposals& proposals,
-                             const core::SealedVersion& version) {
+                             const core::SealedVersion& version, NodeId others) {
   const std::size_t stride = tail_stride(version.end, batch.end);
   const auto piece = static_cast<NodeId>(
       std::clamp<std::size_t>(d_tail_distances_.size() / stride, 1, batch.end - batch.begin));
@@ -184,6 +202,7 @@ void DeviceProposer::propose(const core::ProposalBatch& batch, const Proposals& 
   task.ids = proposals.d_ids.data();
   task.tail_distances = d_tail_distances_.data();
   task.counters = d_counters_.data();
+  task.others = others;
   for (task.begin = batch.begin; task.begin < batch.end; task.begin = task.end) {
     task.end = std::min(batch.end, task.begin + piece);
     task.first_list = proposals.d_first_list.data() + (task.begin - batch.begin);

@@ -3,7 +3,9 @@
 //
 // A submitting thread does a batch's work on the host: it gathers changed lists, fills pinned
 // memory and makes some ten calls of the runtime. It reads lists as they were sealed while the
-// committing thread appends to them, and drain() waits for it before a seal cuts any.
+// committing thread appends to them, and drain() waits for it before a seal cuts any. A batch whose
+// searches may meet tombstones is submitted by the calling thread: none is committed meanwhile,
+// because none is proposed ahead of a seal that unlinks.
 //
 // Streams: vectors and changed lists go in on the mirror's copy stream. Proposals are computed on
 // its compute stream and come out on a third. Lists are scored on an urgent stream, which overtakes
@@ -31,6 +33,8 @@ class DeviceProposer final : public core::Proposer {
                  BuildStats& build);
   ~DeviceProposer() override;
 
+  /// False if the tombstones that a search may meet find no room in shared memory.
+  [[nodiscard]] bool takes(NodeId begin, NodeId end) const override;
   void start(const core::Epoch& epoch, NodeId begin, NodeId end,
              const core::StopRequest& stop) override;
   const core::ProposalBatch* finish(const core::StopRequest& stop) override;
@@ -57,6 +61,8 @@ class DeviceProposer final : public core::Proposer {
     ProposedEpoch links;
   };
 
+  /// Tombstones that a search for nodes before `end` may meet, at most.
+  [[nodiscard]] NodeId others_before(NodeId end) const noexcept;
   [[nodiscard]] NodeId longest_batch() const noexcept {
     return std::min(graph_.params().epoch_limit, graph_.announced());
   }
@@ -66,9 +72,10 @@ class DeviceProposer final : public core::Proposer {
   void make_room(const core::ProposalBatch& batch, NodeId sealed_end);
   void make_room_for(Proposals& proposals, const core::ProposalBatch& batch);
   void propose(const core::ProposalBatch& batch, const Proposals& proposals,
-               const core::SealedVersion& version);
-  /// Uploads what the batch needs and launches it.
-  void submit(core::ProposalBatch& batch, const core::Epoch& epoch);
+               const core::SealedVersion& version, NodeId others);
+  /// Uploads what the batch needs and launches it. REQUIRES a graph that stands still if there are
+  /// `others`.
+  void submit(core::ProposalBatch& batch, const core::Epoch& epoch, NodeId others);
   void collect(double seconds, const Counters& counters);
 
   Device& device_;

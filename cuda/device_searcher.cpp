@@ -70,7 +70,8 @@ std::size_t DeviceSearcher::missing(std::size_t queries, std::uint32_t k) const 
 
 bool DeviceSearcher::can_search(std::uint32_t ef) const noexcept {
   const IndexParams& p = graph_.params();
-  return cuda::can_search(ef, p.M, p.dimension, device_.shared_memory_limit());
+  return cuda::can_search(ef, p.M, p.dimension, device_.shared_memory_limit(),
+                          graph_.tombstones_linked());
 }
 
 bool DeviceSearcher::can_scan(std::uint32_t k) const noexcept {
@@ -81,6 +82,14 @@ void DeviceSearcher::make_ready(std::size_t queries, std::uint32_t k) {
   mirror_.reserve(missing(queries, k));
   mirror_.upload_nodes(graph_.size());
   mirror_.hold_live();
+  mirror_.bring_deaths(graph_.size());
+}
+
+MirrorView DeviceSearcher::view() const noexcept {
+  MirrorView view = mirror_.view();
+  view.n = graph_.size();
+  if (graph_.living() == graph_.size()) view.gone = nullptr;
+  return view;
 }
 
 Counters DeviceSearcher::search(const QuerySource& queries, const SearchParams& params, Key* out,
@@ -112,7 +121,7 @@ Counters DeviceSearcher::search_pieces(const QuerySource& queries, const SearchP
     for (std::size_t first = 0; first < rows; first += piece) {
       task.count = static_cast<std::uint32_t>(std::min(piece, rows - first));
       begin_piece(queries, first, task.count);
-      device_.search_async(mirror_.view(), task, mirror_.compute());
+      device_.search_async(view(), task, mirror_.compute());
       finish(first, task.count, total);
     }
     if (queries.is_device) check_taken();
@@ -130,9 +139,8 @@ Counters DeviceSearcher::exact(MatrixView<const float> queries, std::uint32_t k,
       std::max(kExactScratchMin, std::min(kExactScratch, rows * align4(graph_.size())));
   mirror_.reserve(missing(rows, k) + d_scratch_.missing(scratch));
   mirror_.upload_nodes(graph_.size());
+  mirror_.bring_deaths(graph_.size());
   d_scratch_.ensure(scratch);
-  MirrorView view = mirror_.view();
-  view.n = graph_.size();
   const std::size_t piece = piece_of(rows, k);
   ensure_room(piece, k);
   ExactTask task = exact_task(k);
@@ -140,10 +148,10 @@ Counters DeviceSearcher::exact(MatrixView<const float> queries, std::uint32_t k,
   for (std::size_t first = 0; first < rows; first += piece) {
     task.count = static_cast<std::uint32_t>(std::min(piece, rows - first));
     begin_piece(queries, first, task.count);
-    device_.exact_async(view, task, mirror_.compute());
+    device_.exact_async(view(), task, mirror_.compute());
     finish_piece(task.count, {k, out + first * k, counts + first}, total);
   }
-  std::fill_n(counts, rows, std::min(k, graph_.size()));
+  std::fill_n(counts, rows, std::min(k, graph_.living()));
   total.distances = std::uint64_t{rows} * graph_.size();
   return total;
 }
@@ -198,7 +206,7 @@ void DeviceSearcher::take_queries(DeviceMatrixView<const float> queries, std::si
 }
 
 SearchTask DeviceSearcher::search_task(const SearchParams& params) const {
-  const core::EntryPoint entry = graph_.entry_point();
+  const core::EntryPoint entry = graph_.live().entry;
   SearchTask task;
   task.queries = d_queries_.data();
   task.query_stride = vectors_.stride();
@@ -209,6 +217,7 @@ SearchTask DeviceSearcher::search_task(const SearchParams& params) const {
   task.out = d_keys_.data();
   task.counts = d_counts_.data();
   task.counters = d_counters_.data();
+  task.others = graph_.tombstones_linked();
   return task;
 }
 

@@ -43,11 +43,12 @@ class DeviceSearcher {
                  core::ThreadPool& pool, DeviceStats& stats);
   ~DeviceSearcher();
 
-  /// Whether the device can search with a candidate list of `ef`, or scan for `k` results.
+  /// Whether the device can search with a candidate list of `ef`, among the tombstones that there
+  /// are now, or scan for `k` results.
   [[nodiscard]] bool can_search(std::uint32_t ef) const noexcept;
   [[nodiscard]] bool can_scan(std::uint32_t k) const noexcept;
 
-  /// Brings the mirror up to the live graph. REQUIRED before search() if the graph has changed.
+  /// Brings the mirror up to the live graph. REQUIRED before all searches if the graph has changed.
   void make_ready(std::size_t queries, std::uint32_t k);
   /// As cpu::Searcher::search and exact: sorted keys, `k` a query, and their numbers. Throws
   /// Error(invalid_vector) if a query must be refused; if it is in device memory, without its name.
@@ -57,7 +58,7 @@ class DeviceSearcher {
 
   /// Whether the device can search with filters and a candidate list of `ef`.
   [[nodiscard]] bool can_filter(std::uint32_t ef) const noexcept;
-  /// How queries with filters are answered. REQUIRES, as all that follows, that no vector has died.
+  /// How queries with filters are answered.
   [[nodiscard]] FilteredBatch batch_of(std::size_t queries, const SearchParams& params,
                                        const core::QueryFilters& filters) const;
   /// Brings the filters of a batch to the device. REQUIRED before filtered(), after make_ready().
@@ -96,6 +97,8 @@ class DeviceSearcher {
   void expect_valid(MatrixView<const float> queries, std::size_t piece);
   void launch_filtered(const SearchParams& params, const FilteredBatch& batch, std::size_t first,
                        std::size_t count);
+  /// Of the live graph, for kernels on the mirror's compute().
+  [[nodiscard]] MirrorView view() const noexcept;
   /// Tasks without the number of queries.
   [[nodiscard]] SearchTask search_task(const SearchParams& params) const;
   [[nodiscard]] ExactTask exact_task(std::uint32_t k) const;

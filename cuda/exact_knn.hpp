@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cuda/beam_search.hpp"
+#include "cuda/living_ids.hpp"
 #include "cuda/merge_distances.hpp"
 
 namespace concord::cuda {
@@ -51,19 +52,35 @@ CONCORD_HD inline DistanceTask exact_distance_task(const ExactTask& task,
   return distances;
 }
 
-/// Merges the stretch into the nearest so far of one of its queries. `shared` has
+/// How many of `n` ascending keys are no kWorstKey.
+CONCORD_TEAM_INLINE std::uint32_t count_found(const Key* keys, std::uint32_t n) {
+  std::uint32_t first = 0;
+  while (first < n) {
+    const std::uint32_t middle = first + (n - first) / 2;
+    if (keys[middle] == kWorstKey) {
+      n = middle;
+    } else {
+      first = middle + 1;
+    }
+  }
+  return first;
+}
+
+/// Merges what lives of the stretch into the nearest so far of one of its queries. `shared` has
 /// merge_layout(k).bytes.
-template <class Team>
-CONCORD_HD void exact_merge(Team& team, const ExactTask& task, const ExactStretch& stretch,
-                            std::uint32_t index, unsigned char* shared, const BeamLayout& layout) {
+template <bool kSomeDied, class Team>
+CONCORD_HD void exact_merge(Team& team, const MirrorView& view, const ExactTask& task,
+                            const ExactStretch& stretch, std::uint32_t index, unsigned char* shared,
+                            const BeamLayout& layout) {
   auto [list, batch] = ListStorage(shared, layout);
   Key* const out = task.out + static_cast<std::size_t>(stretch.first_query + index) * task.k;
-  list.assign(team, out, stretch.first < task.k ? stretch.first : task.k);
+  const std::uint32_t most = stretch.first < task.k ? stretch.first : task.k;
+  list.assign(team, out, kSomeDied ? count_found(out, most) : most);
   batch.clear(team);
   team.sync();
   merge_distances(team, list, batch,
                   task.scratch + static_cast<std::size_t>(index) * stretch.out_stride,
-                  stretch.count, stretch.first, core::AllIds{});
+                  stretch.count, stretch.first, living_ids<kSomeDied>(view, view.n, 0));
   for (std::uint32_t j = team.rank(); j < task.k; j += Team::kThreads) {
     out[j] = j < list.size() ? list.key(j) : kWorstKey;
   }

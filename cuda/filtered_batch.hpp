@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -17,13 +18,21 @@
 
 namespace concord::cuda {
 
+/// How many ids of a set live. REQUIRES a graph that stands still.
+inline core::NodeId living_of(const core::MatchSet& set, const core::Graph& graph) {
+  std::unique_ptr<core::PlacedSet> own;
+  return set.under(graph.numbering(), own)
+      .living(graph.size() - graph.living(),
+              [&](core::NodeId id) { return graph.tombstones().is_dead(id, graph.size()); });
+}
+
 class FilteredBatch {
  public:
   /// As the search without a filter; by a walk, or by a scan if that is given up; by a scan.
   enum class Way : std::uint8_t { without, walk, scan };
 
-  /// Borrows the sets. REQUIRES a graph of which no vector has died. `width` and `stride` are those
-  /// of core::FilterRule.
+  /// Borrows the sets. REQUIRES a graph that stands still. `width` and `stride` are those of
+  /// core::FilterRule.
   FilteredBatch(std::size_t queries, const core::QueryFilters& filters, const core::Graph& graph,
                 std::size_t stride, std::uint32_t width)
       : width_(width) {
@@ -71,8 +80,8 @@ class FilteredBatch {
   static Way way_of(const core::MatchSet* set, const core::Graph& graph, std::size_t stride,
                     std::uint32_t width) {
     if (set == nullptr) return Way::without;
-    const auto matches = static_cast<core::NodeId>(set->ids().size());
-    const core::FilterRule rule(graph.size(), matches, graph.params().M, stride, width);
+    const core::FilterRule rule(graph.living(), living_of(*set, graph), graph.params().M, stride,
+                                width);
     if (rule.takes_all()) return Way::without;
     return rule.scans() ? Way::scan : Way::walk;
   }

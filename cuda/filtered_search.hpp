@@ -15,6 +15,7 @@
 #include "common/search/filter_rule.hpp"
 #include "common/search/results.hpp"
 #include "cuda/beam_search.hpp"
+#include "cuda/living_ids.hpp"
 
 namespace concord::cuda {
 
@@ -67,15 +68,38 @@ struct WalkStorage : BeamStorage {
         met_count(reinterpret_cast<std::uint32_t*>(counts + kWarpsPerSearchBlock)) {}
 };
 
-template <bool kL2, class Team>
+/// The ids that match: those of a filter that live.
+template <bool kSomeDied>
+class Matches {
+ public:
+  CONCORD_TEAM_INLINE Matches(const MirrorView& view, const FilterView& filter)
+      : filter_(filter), living_(living_ids<kSomeDied>(view, view.n, 0)) {}
+
+  CONCORD_TEAM_INLINE bool operator()(NodeId id) const { return filter_(id) && living_(id); }
+  /// Whether an id of the filter matches.
+  [[nodiscard]] CONCORD_TEAM_INLINE bool lives(NodeId id) const { return living_(id); }
+  /// Seed number i of a walk, or kNoNode if it does not match.
+  [[nodiscard]] CONCORD_TEAM_INLINE NodeId seed(std::uint32_t i) const {
+    const bool by_rank = !kSomeDied || filter_.seeds == nullptr;
+    const NodeId id =
+        by_rank ? filter_.ids[core::FilterRule::seed_rank(i, filter_.count)] : filter_.seeds[i];
+    return !kSomeDied || (id != kNoNode && living_(id)) ? id : kNoNode;
+  }
+
+ private:
+  const FilterView& filter_;
+  std::conditional_t<kSomeDied, LivingIds, core::AllIds> living_;
+};
+
+template <bool kL2, class Team, class Matches>
 class FilteredWalk {
  public:
   /// Borrows all that its arguments name.
-  CONCORD_TEAM_INLINE FilteredWalk(Team& team, const MirrorView& view, const FilterView& filter,
+  CONCORD_TEAM_INLINE FilteredWalk(Team& team, const MirrorView& view, const Matches& matches,
                                    const core::FilterRule& rule, WalkStorage& storage, Tally& tally)
       : team_(team),
         view_(view),
-        filter_(filter),
+        matches_(matches),
         rule_(rule),
         storage_(storage),
         tally_(tally),
@@ -85,7 +109,7 @@ class FilteredWalk {
   /// the list is then of no use. REQUIRES an empty list and a cleared batch.
   template <class Reach>
   CONCORD_TEAM_INLINE bool run(Key nearest, const Reach& reach) {
-    const bool is_match = filter_(core::key_id(nearest));
+    const bool is_match = matches_(core::key_id(nearest));
     begin(is_match ? nearest : kWorstKey);
     NodeId node = is_match ? kNoNode : core::key_id(nearest);
     for (std::uint32_t hops = 0;; ++hops) {
@@ -111,7 +135,8 @@ class FilteredWalk {
     if (team_.rank() == 0) *storage_.met_count = 0;
     team_.sync();
     for (std::uint32_t i = team_.rank(); i < core::FilterRule::kSeeds; i += Team::kThreads) {
-      meet(filter_.ids[core::FilterRule::seed_rank(i, filter_.count)]);
+      const NodeId seed = matches_.seed(i);
+      if (seed != kNoNode) meet(seed);
     }
   }
 
@@ -151,7 +176,7 @@ class FilteredWalk {
     ListCounts count;
     for (ListReader<Team> list(view_, mine); !list.is_done();) {
       const NodeId id = list.next(team_, view_);
-      const bool is_match = id != kNoNode && filter_(id);
+      const bool is_match = id != kNoNode && matches_(id);
       count.matches += bit_count(team_.ballot(is_match));
       count.others += bit_count(team_.ballot(id != kNoNode && !is_match));
     }
@@ -175,7 +200,7 @@ class FilteredWalk {
     ListReader<Team> list(view_, mine);
     for (bool more = true; more;) {
       const NodeId id = list.next(team_, view_);
-      const bool is_match = id != kNoNode && filter_(id);
+      const bool is_match = id != kNoNode && matches_(id);
       if (queues) {
         const bool is_other = id != kNoNode && !is_match;
         const std::uint32_t others = team_.ballot(is_other);
@@ -228,7 +253,7 @@ class FilteredWalk {
 
   Team& team_;
   const MirrorView& view_;
-  const FilterView& filter_;
+  const Matches& matches_;
   const core::FilterRule& rule_;
   WalkStorage& storage_;
   Tally& tally_;
@@ -239,12 +264,13 @@ class FilteredWalk {
 
 /// Walks for query `index`. Leaves its count as it is if the matches must be scanned. `shared` has
 /// walk_layout(ef, …).bytes. REQUIRES a filter with bits and a rule that walks.
-template <bool kL2, class Team>
+template <bool kL2, bool kSomeDied, class Team>
 CONCORD_HD void walk_query(Team& team, const MirrorView& view, const FilteredTask& task,
                            std::uint32_t index, unsigned char* shared, const WalkLayout& layout) {
   const SearchTask& search = task.search;
   const FilterView filter = task.filter(index);
-  const core::FilterRule rule(view.n, filter.count, view.M, view.stride, task.width);
+  const Matches<kSomeDied> matches(view, filter);
+  const core::FilterRule rule(task.living, filter.living, view.M, view.stride, task.width);
   WalkStorage storage(shared, layout);
   Tally tally;
   storage.load_query(team, search.queries + static_cast<std::size_t>(index) * search.query_stride,
@@ -252,9 +278,9 @@ CONCORD_HD void walk_query(Team& team, const MirrorView& view, const FilteredTas
   storage.batch.clear(team);
   team.sync();
   const Key nearest = descend<kL2>(team, view, search.entry, storage, tally);
-  FilteredWalk<kL2, Team> walk(team, view, filter, rule, storage, tally);
+  FilteredWalk<kL2, Team, Matches<kSomeDied>> walk(team, view, matches, rule, storage, tally);
   const bool ended = walk.run(nearest, core::AdaptiveReach{search.k, search.reach_factor});
-  const std::uint32_t wanted = search.k < filter.count ? search.k : filter.count;
+  const std::uint32_t wanted = search.k < filter.living ? search.k : filter.living;
   if (ended && storage.list.size() >= wanted) {
     const core::KNearest results{search.k, search.out, search.counts};
     results.collect(index, storage.list, team.rank(), Team::kThreads);
@@ -275,13 +301,14 @@ struct ScanStorage : ListStorage {
 
 /// Scans the matches for query `index`, unless a walk has answered it. `shared` has
 /// scan_layout(k, …).bytes.
-template <bool kL2, class Team>
+template <bool kL2, bool kSomeDied, class Team>
 CONCORD_HD void scan_query(Team& team, const MirrorView& view, const FilteredTask& task,
                            std::uint32_t index, unsigned char* shared, const BeamLayout& layout) {
   static_assert(Team::kThreads <= kBatchCapacity);
   const SearchTask& search = task.search;
   if (search.counts[index] != kUnanswered) return;
   const FilterView filter = task.filter(index);
+  const Matches<kSomeDied> matches(view, filter);
   ScanStorage storage(shared, layout);
   Tally tally;
   Candidates nearest(storage);
@@ -294,7 +321,8 @@ CONCORD_HD void scan_query(Team& team, const MirrorView& view, const FilteredTas
     const std::uint32_t ids = left < kBatchCapacity ? left : kBatchCapacity;
     score_neighbors<kL2>(
         team, view, storage.query, filter.ids + first, ids,
-        load_slot(team, filter.ids + first, ids), tally, [](NodeId) { return true; },
+        load_slot(team, filter.ids + first, ids), tally,
+        [&](NodeId id) { return matches.lives(id); },
         [&](float distance, NodeId id) {
           const Key key = core::make_key(distance, id);
           if (nearest.admits(key)) nearest.offer(team, key);

@@ -16,6 +16,9 @@ inline constexpr unsigned kWarpsResident = 20;
 inline constexpr unsigned kWarpsResident = 24;
 #endif
 
+/// The same of kernels that hold a list of tombstones beside their candidates: 128 registers.
+inline constexpr unsigned kWarpsOfTwoLists = 16;
+
 extern __shared__ __align__(16) unsigned char x_shared[];
 
 /// Allows a kernel all the shared memory a block of the current device can have.

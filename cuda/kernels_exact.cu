@@ -15,15 +15,20 @@ __global__ void __launch_bounds__(kDistanceThreads, 4)
   distance_block<kL2>(team, view, task, blockIdx.y, blockIdx.x);
 }
 
+template <bool kSomeDied>
 __global__ void __launch_bounds__(kMergeThreads)
-    exact_merge_kernel(const ExactTask task, const ExactStretch stretch, const BeamLayout layout) {
+    exact_merge_kernel(const MirrorView view, const ExactTask task, const ExactStretch stretch,
+                       const BeamLayout layout) {
   CudaTeam<kMergeThreads> team;
-  exact_merge(team, task, stretch, blockIdx.x, x_shared, layout);
+  exact_merge<kSomeDied>(team, view, task, stretch, blockIdx.x, x_shared, layout);
 }
 
 }  // namespace
 
-int prepare_exact_kernels() { return first_error(allow_shared_memory(exact_merge_kernel)); }
+int prepare_exact_kernels() {
+  return first_error(allow_shared_memory(exact_merge_kernel<false>),
+                     allow_shared_memory(exact_merge_kernel<true>));
+}
 
 int launch_distances_async(const MirrorView& view, const DistanceTask& task, Stream stream) {
   if (task.query_count == 0 || task.count == 0) return 0;
@@ -43,8 +48,11 @@ int launch_exact_async(const MirrorView& view, const ExactTask& task, Stream str
   for_each_stretch(task, view.n, [&](const ExactStretch& stretch) {
     error = launch_distances_async(view, exact_distance_task(task, stretch), stream);
     if (error != 0) return false;
-    exact_merge_kernel<<<stretch.query_count, kMergeThreads, layout.bytes, stream>>>(task, stretch,
-                                                                                     layout);
+    with_deaths(view.gone != nullptr, [&](auto some_died) {
+      exact_merge_kernel<some_died.value>
+          <<<stretch.query_count, kMergeThreads, layout.bytes, stream>>>(view, task, stretch,
+                                                                         layout);
+    });
     error = cudaGetLastError();
     return error == 0;
   });

@@ -5,28 +5,36 @@
 namespace concord::cuda {
 namespace {
 
-template <bool kL2, std::uint32_t kThreads>
-__global__ void __launch_bounds__(kThreads, kWarpsResident * 32 / kThreads)
+template <bool kL2, std::uint32_t kThreads, bool kSomeDied>
+__global__ void __launch_bounds__(kThreads,
+                                  (kSomeDied ? kWarpsOfTwoLists : kWarpsResident) * 32 / kThreads)
     propose_kernel(const MirrorView view, const ProposeTask task, const BeamLayout layout) {
   CudaTeam<kThreads> team;
-  propose_node<kL2>(team, view, task, blockIdx.x, x_shared, layout);
+  propose_node<kL2, kSomeDied>(team, view, task, blockIdx.x, x_shared, layout);
 }
 
 template <bool kL2, std::uint32_t kThreads>
 int launch(const MirrorView& view, const ProposeTask& task, Stream stream) {
   const BeamLayout layout = propose_layout(task.ef_construction, view.M, view.dimension);
-  propose_kernel<kL2, kThreads>
-      <<<task.end - task.begin, kThreads, layout.bytes, stream>>>(view, task, layout);
-  return cudaGetLastError();
+  const std::uint32_t bytes = layout.bytes + others_bytes(task.others);
+  return with_deaths(task.others > 0, [&](auto some_died) {
+    propose_kernel<kL2, kThreads, some_died.value>
+        <<<task.end - task.begin, kThreads, bytes, stream>>>(view, task, layout);
+    return static_cast<int>(cudaGetLastError());
+  });
+}
+
+template <bool kL2, bool kSomeDied>
+int prepare() {
+  return first_error(allow_shared_memory(propose_kernel<kL2, 64, kSomeDied>),
+                     allow_shared_memory(propose_kernel<kL2, 128, kSomeDied>));
 }
 
 }  // namespace
 
 int prepare_propose_kernels() {
-  return first_error(allow_shared_memory(propose_kernel<true, 64>),
-                     allow_shared_memory(propose_kernel<true, 128>),
-                     allow_shared_memory(propose_kernel<false, 64>),
-                     allow_shared_memory(propose_kernel<false, 128>));
+  return first_error(prepare<true, false>(), prepare<true, true>(), prepare<false, false>(),
+                     prepare<false, true>());
 }
 
 int launch_propose_async(const MirrorView& view, const ProposeTask& task, Stream stream) {

@@ -13,9 +13,10 @@
 
 namespace concord::cuda {
 
-inline constexpr std::uint32_t kMaxList = 4096;      ///< longest candidate list of a device
-inline constexpr std::uint32_t kMaxListWidth = 128;  ///< 2M at M = 64
-inline constexpr std::uint32_t kMaxKept = 64;        ///< largest M
+inline constexpr std::uint32_t kMaxList = 4096;        ///< longest candidate list of a device
+inline constexpr std::uint32_t kMaxListWidth = 128;    ///< 2M at M = 64
+inline constexpr std::uint32_t kMaxOthers = 1u << 20;  ///< so that no size of a layout wraps
+inline constexpr std::uint32_t kMaxKept = 64;          ///< largest M
 using core::kMaxListCapacity;
 inline constexpr std::uint32_t kBatchCapacity = 128;   ///< keys merged into a list at once
 inline constexpr std::uint32_t kSelectionWindow = 64;  ///< candidates of the heuristic at a time
@@ -95,6 +96,26 @@ constexpr BeamLayout beam_layout(std::uint32_t list_capacity, std::uint32_t list
   return layout;
 }
 
+/// Shared memory of a merge of distances into the k nearest so far.
+constexpr BeamLayout merge_layout(std::uint32_t k) {
+  BeamLayout layout;
+  layout.list_capacity = k;
+  const std::size_t list = align16(std::size_t{k} * sizeof(core::Key));
+  layout.spare_list = static_cast<std::uint32_t>(list);
+  layout.batch_keys = static_cast<std::uint32_t>(2 * list);
+  layout.batch_positions =
+      layout.batch_keys + kBatchCapacity * static_cast<std::uint32_t>(sizeof(core::Key));
+  layout.batch_states =
+      layout.batch_positions + kBatchCapacity * static_cast<std::uint32_t>(sizeof(std::uint32_t));
+  layout.bytes = layout.batch_states + 16;
+  return layout;
+}
+
+/// What a search that may meet so many tombstones needs behind its layout: a list of them.
+CONCORD_HD constexpr std::uint32_t others_bytes(std::uint32_t others) {
+  return others == 0 ? 0 : merge_layout(others).bytes;
+}
+
 /// One block serves one node.
 constexpr BeamLayout propose_layout(std::uint32_t ef_construction, std::uint32_t M,
                                     std::uint32_t dimension) {
@@ -139,17 +160,17 @@ constexpr std::size_t propose_scratch_floats(core::NodeId begin, core::NodeId en
 /// A warp a query if there are enough queries to fill a device and the memory of four fits a block;
 /// otherwise a block a query.
 constexpr std::uint32_t search_threads(std::uint32_t wanted, std::uint32_t queries,
-                                       const BeamLayout& layout) {
+                                       std::uint32_t bytes_of_team) {
   constexpr std::size_t kMostForWarps = 96 * 1024;  // of a block; every supported device has it
-  if (std::size_t{layout.bytes} * kWarpsPerSearchBlock > kMostForWarps) return 128;
+  if (std::size_t{bytes_of_team} * kWarpsPerSearchBlock > kMostForWarps) return 128;
   if (wanted == 32 || wanted == 128) return wanted;
   return queries >= 2048 ? 32 : 128;
 }
 constexpr std::uint32_t search_teams_per_block(std::uint32_t threads) {
   return threads == 32 ? kWarpsPerSearchBlock : 1;
 }
-constexpr std::size_t search_shared_bytes(const BeamLayout& layout, std::uint32_t threads) {
-  return std::size_t{layout.bytes} * search_teams_per_block(threads);
+constexpr std::size_t search_shared_bytes(std::uint32_t bytes_of_team, std::uint32_t threads) {
+  return std::size_t{bytes_of_team} * search_teams_per_block(threads);
 }
 
 /// Shared memory in which a team sorts `most` keys: CUB asks for one place more.
@@ -174,20 +195,6 @@ inline constexpr std::uint32_t kDistanceThreads = 128;
 inline constexpr std::uint32_t kTakeThreads = 256;
 inline constexpr std::uint32_t kTakenRows = 32;  ///< of a block
 
-/// Shared memory of a merge of distances into the k nearest so far.
-constexpr BeamLayout merge_layout(std::uint32_t k) {
-  BeamLayout layout;
-  layout.list_capacity = k;
-  const std::size_t list = align16(std::size_t{k} * sizeof(core::Key));
-  layout.spare_list = static_cast<std::uint32_t>(list);
-  layout.batch_keys = static_cast<std::uint32_t>(2 * list);
-  layout.batch_positions =
-      layout.batch_keys + kBatchCapacity * static_cast<std::uint32_t>(sizeof(core::Key));
-  layout.batch_states =
-      layout.batch_positions + kBatchCapacity * static_cast<std::uint32_t>(sizeof(std::uint32_t));
-  layout.bytes = layout.batch_states + 16;
-  return layout;
-}
 inline constexpr std::uint32_t kMergeThreads = 128;
 inline constexpr std::uint32_t kScanThreads = 128;
 
@@ -215,17 +222,17 @@ constexpr ExactTile exact_tile(std::uint32_t queries, std::uint32_t n, std::size
   return tile;
 }
 
-/// Whether a device with so much shared memory a block (opt-in limit) can run a task. If it cannot,
-/// the CPU does it.
+/// Whether a device with so much shared memory a block (opt-in limit) can run a task, where a
+/// search may meet `others` tombstones. If it cannot, the CPU does it.
 constexpr bool can_propose(std::uint32_t ef_construction, std::uint32_t M, std::uint32_t dimension,
-                           std::size_t shared_limit) {
-  return ef_construction <= kMaxList && M <= kMaxKept &&
-         propose_layout(ef_construction, M, dimension).bytes <= shared_limit;
+                           std::size_t shared_limit, std::uint32_t others = 0) {
+  return ef_construction <= kMaxList && M <= kMaxKept && others <= kMaxOthers &&
+         propose_layout(ef_construction, M, dimension).bytes + others_bytes(others) <= shared_limit;
 }
 constexpr bool can_search(std::uint32_t ef, std::uint32_t M, std::uint32_t dimension,
-                          std::size_t shared_limit) {
-  return ef >= 1 && ef <= kMaxList && M <= kMaxKept &&
-         beam_layout(ef, 2 * M, dimension).bytes <= shared_limit;
+                          std::size_t shared_limit, std::uint32_t others = 0) {
+  return ef >= 1 && ef <= kMaxList && M <= kMaxKept && others <= kMaxOthers &&
+         beam_layout(ef, 2 * M, dimension).bytes + others_bytes(others) <= shared_limit;
 }
 /// A scan of k ≤ ef needs less than a walk.
 constexpr bool can_filter(std::uint32_t ef, std::uint32_t M, std::uint32_t dimension,

@@ -5,6 +5,10 @@
 // held and which lists each seal has changed. MirrorNodes has the memory and uploads what never
 // changes; MirrorDeltas brings lists to the device.
 //
+// An empty epoch follows a seal that unlinks tombstones. So the epoch behind it and the next one
+// read the same version, which is known here by the later of the two. If a seal was not told, all
+// lists are written anew; behind a slide (common/contents/slide.hpp) all else is uploaded anew too.
+//
 // Invariants: if a version is held, all lists of its nodes are those of version_for(held_epoch_);
 // if the live lists are held, they are those of the graph at held_size_ nodes. Work given to
 // compute() later sees them.
@@ -36,7 +40,7 @@ class Mirror {
   ~Mirror();
 
   /// Room for all announced nodes and for the deltas; see MirrorNodes::reserve. The mirror may hold
-  /// no node and no version afterwards.
+  /// no node and no version afterwards. Comes first where the graph may have slid or changed.
   void reserve(std::size_t scratch);
   /// Memory that may be allocated beside what is held.
   [[nodiscard]] std::size_t available_bytes() { return nodes_.available_bytes(); }
@@ -52,6 +56,9 @@ class Mirror {
   void withdraw_vectors() noexcept { nodes_.withdraw_vectors(); }
   /// Work given to compute() from here on sees nodes [0, end).
   void upload_nodes(NodeId end) { nodes_.upload(end); }
+  /// Work given to compute() from here on knows who is dead, also for views of the announced nodes
+  /// before `end`. REQUIRES a graph that stands still.
+  void bring_deaths(NodeId end) { nodes_.bring_deaths(end); }
 
   [[nodiscard]] bool upload_labels(NodeId end) { return nodes_.upload_labels(end); }
   [[nodiscard]] const std::uint64_t* labels() const noexcept { return nodes_.labels(); }
@@ -61,8 +68,11 @@ class Mirror {
   void sealed(std::optional<ProposedEpoch> links);
   /// Stages the lists that sealed() has noted. May run while the next epoch is committed.
   void stage_sealed();
-  /// The epoch whose version the noted lists complete; 0 if the mirror must be written anew.
-  [[nodiscard]] std::uint32_t staged_for() const noexcept { return staged_for_; }
+  /// Whether the noted lists complete the version of this epoch; else the mirror must be written
+  /// anew.
+  [[nodiscard]] bool is_staged_for(const core::Epoch& epoch) const noexcept {
+    return staged_for_ != 0 && staged_for_ == version_of(epoch);
+  }
   /// Makes the lists those that proposals of `epoch` read.
   void hold_version(const core::Epoch& epoch);
   /// Makes the lists the live ones.
@@ -80,6 +90,13 @@ class Mirror {
   static constexpr std::uint32_t kNoEpoch = ~std::uint32_t{0};
   using Lists = std::array<std::vector<core::ListIndex>, kTables>;
 
+  /// The last epoch that reads the same version as this one.
+  [[nodiscard]] std::uint32_t version_of(const core::Epoch& epoch) const noexcept;
+  /// The epoch before the open one in which lists have changed.
+  [[nodiscard]] std::uint32_t last_sealed() const noexcept;
+  /// Forgets what is held if ids have changed, or a seal was not told.
+  void notice_changes();
+  void forget_lists() noexcept;
   static ListSpans spans(const Lists& lists) noexcept { return {lists[0], lists[1]}; }
   /// Lists that the open epoch has changed.
   [[nodiscard]] ListSpans touched() const noexcept;
@@ -90,6 +107,9 @@ class Mirror {
   MirrorStreams streams_;
   MirrorNodes nodes_;
   MirrorDeltas deltas_;
+
+  std::uint64_t slides_;  ///< of the graph, as of what is held
+  std::uint32_t open_;    ///< the open epoch, likewise
 
   Lists changed_;  ///< in changed_in_ or at its seal
   std::uint32_t changed_in_ = kNoEpoch;

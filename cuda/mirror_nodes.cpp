@@ -32,6 +32,7 @@ MirrorNodes::MirrorNodes(Device& device, MirrorStreams& streams, const core::Con
       d_levels_(device),
       d_upper_offset_(device),
       d_links_{DeviceBuffer<NodeId>(device), DeviceBuffer<NodeId>(device)},
+      tombstones_(device, streams, contents.graph, stats),
       d_labels_(device),
       staging_{Staging(device), Staging(device)} {}
 
@@ -44,6 +45,7 @@ MirrorView MirrorNodes::view() const noexcept {
   view.upper_links = d_links_[1].data();
   view.upper_offset = d_upper_offset_.data();
   view.levels = d_levels_.data();
+  view.gone = tombstones_.gone().data();
   view.M = graph_.params().M;
   view.metric = graph_.params().metric;
   view.n = uploaded_;
@@ -53,8 +55,8 @@ MirrorView MirrorNodes::view() const noexcept {
 // ----------------------------------------------------------------------------------------- memory
 
 bool MirrorNodes::reserve(std::size_t scratch, std::size_t deltas) {
-  const Room wanted = {graph_.announced(), graph_.upper().size()};
-  const bool fits = wanted.nodes <= room_.nodes && wanted.upper_lists <= room_.upper_lists;
+  const Room wanted = room_for(graph_.announced(), graph_.upper().size());
+  const bool fits = room_.holds(wanted);
   if (fits && scratch == 0) return true;
   const auto needed = [&](const Room& room) {
     return (fits ? 0 : missing(room) + deltas) + scratch;
@@ -73,10 +75,13 @@ bool MirrorNodes::reserve(std::size_t scratch, std::size_t deltas) {
   }
   if (fits) return true;
   // If there is space, more than is asked for, so that growth is rare.
-  const Room least = {std::max(wanted.nodes, room_.nodes),
-                      std::max(wanted.upper_lists, room_.upper_lists)};
-  const Room most = {std::max(wanted.nodes, room_.nodes + room_.nodes / 4),
-                     std::max(wanted.upper_lists, room_.upper_lists + room_.upper_lists / 4)};
+  const Room least = room_for(std::max(wanted.nodes, room_.nodes),
+                              std::max(wanted.upper_lists, room_.upper_lists));
+  const Room most =
+      least.nodes == room_.nodes && least.upper_lists == room_.upper_lists
+          ? least
+          : room_for(std::max(wanted.nodes, room_.nodes + room_.nodes / 4),
+                     std::max(wanted.upper_lists, room_.upper_lists + room_.upper_lists / 4));
   for (const Room& room : {most, least}) {
     if (needed(room) + transient_bytes() > available) continue;
     grow(room);
@@ -88,7 +93,7 @@ bool MirrorNodes::reserve(std::size_t scratch, std::size_t deltas) {
   const auto part = [&](std::size_t from, std::size_t to) {
     return from + static_cast<std::size_t>(static_cast<double>(to - from) * share);
   };
-  begin_anew({part(least.nodes, most.nodes), part(least.upper_lists, most.upper_lists)});
+  begin_anew(room_for(part(least.nodes, most.nodes), part(least.upper_lists, most.upper_lists)));
   return false;
 }
 
@@ -102,7 +107,8 @@ std::size_t MirrorNodes::available_bytes() {
 std::size_t MirrorNodes::missing(const Room& room) const noexcept {
   return d_vectors_.missing(room.nodes * vectors_.stride()) + d_levels_.missing(room.nodes) +
          d_upper_offset_.missing(room.nodes) + d_links_[0].missing(room.nodes * width(0)) +
-         d_links_[1].missing(std::max<std::size_t>(1, room.upper_lists) * width(1));
+         d_links_[1].missing(std::max<std::size_t>(1, room.upper_lists) * width(1)) +
+         (room.mortals == 0 ? 0 : tombstones_.gone().missing(room.mortals) + tombstones_.missing());
 }
 
 // Growing keeps an array until its content has moved, one array at a time.
@@ -120,7 +126,8 @@ void MirrorNodes::for_each_array(const Room& room, const Grow& grow) {
   grow(d_upper_offset_, std::size_t{uploaded_}, room.nodes);
   grow(d_links_[0], room_.nodes * width(0), room.nodes * width(0));
   grow(d_links_[1], room_.upper_lists * width(1), upper_lists * width(1));
-  room_ = {room.nodes, upper_lists};
+  grow(tombstones_.gone(), room_.mortals, room.mortals);
+  room_ = {room.nodes, upper_lists, room.mortals};
 }
 
 void MirrorNodes::grow(const Room& room) {
@@ -134,10 +141,20 @@ void MirrorNodes::begin_anew(const Room& room) {
   streams_.drain();
   for_each_array(room, [&](auto& buffer, std::size_t, std::size_t size) {
     buffer.ensure(size);
+    if (buffer.size() == 0) return;  // nobody has died
     device_.fill_async(buffer.data(), 0xFF, buffer.bytes(), streams_.compute());
   });
   device_.drain(streams_.compute());  // other streams write to them
   uploaded_ = 0;
+  tombstones_.forget();
+}
+
+void MirrorNodes::forget_all() {
+  streams_.drain();
+  forget(0);
+  tombstones_.forget();
+  DeviceBuffer<NodeId>& gone = tombstones_.gone();
+  if (gone.size() > 0) device_.fill_async(gone.data(), 0xFF, gone.bytes(), streams_.compute());
 }
 
 // Moves the `used` first elements; the rest is kNoNode, which an empty list consists of.

@@ -1,5 +1,5 @@
 // The memory of a device mirror, and what is uploaded once for each node: vectors, levels, offsets,
-// and labels if results in the caller's device memory need them.
+// labels if results in the caller's device memory need them, and who died where anyone has.
 //
 // All arrays that grow with the graph are here, the links among them, so that one plan covers them.
 // reserve() makes it before any work, within the device's limit or what is free. MirrorDeltas
@@ -22,6 +22,7 @@
 
 #include "common/contents/contents.hpp"
 #include "cuda/mirror_streams.hpp"
+#include "cuda/mirror_tombstones.hpp"
 
 namespace concord::cuda {
 
@@ -46,6 +47,8 @@ class MirrorNodes {
     uploaded_ = std::min(uploaded_, size);
     labelled_ = std::min(labelled_, size);
   }
+  /// All nodes have other ids now, so that nothing uploaded is of use. Waits for the device.
+  void forget_all();
   /// Vectors of nodes from `first` on are in the caller's device memory as well, validated and
   /// written: upload() takes them there, until withdraw_vectors().
   void offer_vectors(NodeId first, DeviceMatrixView<const float> vectors) noexcept {
@@ -61,6 +64,10 @@ class MirrorNodes {
   [[nodiscard]] bool upload_labels(NodeId end);
   [[nodiscard]] const std::uint64_t* labels() const noexcept { return d_labels_.data(); }
 
+  /// Brings the deaths that are missing, as MirrorTombstones::bring. REQUIRES reserve() since the
+  /// first death.
+  void bring_deaths(NodeId end) { tombstones_.bring(end); }
+
   [[nodiscard]] const core::LinkTable& table(unsigned t) const noexcept {
     return t == 0 ? graph_.base() : graph_.upper();
   }
@@ -74,7 +81,15 @@ class MirrorNodes {
   struct Room {
     std::size_t nodes = 0;
     std::size_t upper_lists = 0;
+    std::size_t mortals = 0;  ///< nodes that may be dead: all once any is
+    [[nodiscard]] bool holds(const Room& other) const noexcept {
+      return other.nodes <= nodes && other.upper_lists <= upper_lists && other.mortals <= mortals;
+    }
   };
+  /// Room for so many nodes and lists.
+  [[nodiscard]] Room room_for(std::size_t nodes, std::size_t upper_lists) const noexcept {
+    return {nodes, upper_lists, graph_.tombstones().any() ? nodes : 0};
+  }
   struct Staging {
     explicit Staging(Device& device) : memory(device), begin(device), free(device) {}
     PinnedBuffer<std::byte> memory;
@@ -113,6 +128,7 @@ class MirrorNodes {
   DeviceBuffer<std::uint8_t> d_levels_;
   DeviceBuffer<std::uint32_t> d_upper_offset_;
   DeviceBuffer<NodeId> d_links_[kTables];
+  MirrorTombstones tombstones_;
   Room room_;  ///< that all arrays have
   NodeId uploaded_ = 0;
   DeviceBuffer<std::uint64_t> d_labels_;

@@ -6,6 +6,7 @@
 // and merged.
 #pragma once
 
+#include "cuda/living_ids.hpp"
 #include "cuda/merge_distances.hpp"
 #include "cuda/select_neighbors.hpp"
 
@@ -25,26 +26,29 @@ CONCORD_HD inline DistanceTask tail_distance_task(const MirrorView& view, const 
   return distances;
 }
 
-/// Adds the tail's nodes of a layer to the list.
-template <class Team>
+/// Adds the tail's nodes of a layer that `accept` accepts to the list.
+template <class Team, class Accept>
 CONCORD_TEAM_INLINE void merge_tail(Team& team, const MirrorView& view, const ProposeTask& task,
-                                    NodeId node, std::uint32_t layer, BeamStorage& storage) {
+                                    NodeId node, std::uint32_t layer, const Accept& accept,
+                                    BeamStorage& storage) {
   const float* const distances = task.tail_distances + static_cast<std::size_t>(node - task.begin) *
                                                            tail_stride(task.sealed_end, task.end);
-  merge_distances(team, storage.list, storage.batch, distances, node - task.sealed_end,
-                  task.sealed_end,
-                  [&](NodeId id) { return layer == 0 || view.levels[id] >= layer; });
+  merge_distances(
+      team, storage.list, storage.batch, distances, node - task.sealed_end, task.sealed_end,
+      [&](NodeId id) { return (layer == 0 || view.levels[id] >= layer) && accept(id); });
 }
 
-/// Writes the lists of node task.begin + index. `shared` has propose_layout(…).bytes.
-template <bool kL2, class Team>
+/// Writes the lists of node task.begin + index. `shared` has propose_layout(…).bytes and, where
+/// some died, others_bytes(task.others) behind them.
+template <bool kL2, bool kSomeDied, class Team>
 CONCORD_HD void propose_node(Team& team, const MirrorView& mirror, const ProposeTask& task,
                              std::uint32_t index, unsigned char* shared, const BeamLayout& layout) {
   MirrorView view = mirror;
   view.has_continued = false;  // no sealed list is; said here, it makes the compiler drop that path
-  BeamStorage storage(shared, layout);
-  Tally tally;
   const NodeId node = task.begin + index;
+  const auto accept = living_ids<kSomeDied>(view, node + 1, task.others);
+  BeamStorage storage(shared, layout, accept.others());
+  Tally tally;
   const std::uint32_t level = view.levels[node];
   const bool has_sealed = task.sealed_end != 0;
   storage.load_query(team, view.vector(node), view.quads());
@@ -61,11 +65,10 @@ CONCORD_HD void propose_node(Team& team, const MirrorView& mirror, const Propose
   for (std::uint32_t layer = level + 1; layer-- > 0;) {
     storage.list.clear();
     if (has_sealed && layer <= task.entry.level) {
-      beam_search<kL2>(team, view, layer, current, core::UnlimitedReach{}, core::AllIds{}, storage,
-                       tally);
-      current = storage.list.key(0);
+      beam_search<kL2>(team, view, layer, current, core::UnlimitedReach{}, accept, storage, tally);
+      if (!kSomeDied || storage.list.size() > 0) current = storage.list.key(0);
     }
-    merge_tail(team, view, task, node, layer, storage);
+    merge_tail(team, view, task, node, layer, accept, storage);
     NodeId* const out =
         task.ids + static_cast<std::size_t>(task.first_list[index] + layer) * view.M;
     NeighborSelection<kL2, Team>(team, view, storage, tally).run(view.M, out);

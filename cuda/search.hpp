@@ -3,11 +3,12 @@
 
 #include "common/search/results.hpp"
 #include "cuda/beam_search.hpp"
+#include "cuda/living_ids.hpp"
 
 namespace concord::cuda {
 
 /// Collects the results of query `index`. `shared` has beam_layout(ef, …).bytes and, where there
-/// are other ids than those accepted, merge_layout(accept.others()).bytes behind them.
+/// are other ids than those accepted, others_bytes(accept.others()) behind them.
 template <bool kL2, class Team, class Accept, class Results>
 CONCORD_HD void search_query(Team& team, const MirrorView& view, const SearchTask& task,
                              const Accept& accept, const Results& results, std::uint32_t index,
@@ -27,12 +28,13 @@ CONCORD_HD void search_query(Team& team, const MirrorView& view, const SearchTas
   tally.report(team, task.counters);
 }
 
-/// What the kernel does: the k nearest of all ids.
-template <bool kL2, class Team>
+/// What the kernel does: the k nearest of all ids that live.
+template <bool kL2, bool kSomeDied, class Team>
 CONCORD_HD void search_query(Team& team, const MirrorView& view, const SearchTask& task,
                              std::uint32_t index, unsigned char* shared, const BeamLayout& layout) {
   const core::KNearest results{task.k, task.out, task.counts};
-  search_query<kL2>(team, view, task, core::AllIds{}, results, index, shared, layout);
+  search_query<kL2>(team, view, task, living_ids<kSomeDied>(view, view.n, task.others), results,
+                    index, shared, layout);
 }
 
 }  // namespace concord::cuda

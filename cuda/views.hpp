@@ -54,6 +54,7 @@ struct MirrorView {
   const NodeId* upper_links = nullptr;          ///< layers above: [upper × M]
   const std::uint32_t* upper_offset = nullptr;  ///< [n]: list of layer 1 in upper_links
   const std::uint8_t* levels = nullptr;         ///< [n]
+  const NodeId* gone = nullptr;                 ///< [n], core::Tombstones::gone; null: none died
   const NodeId* more_links = nullptr;           ///< continuations of layer 0: [pieces × 2M]
   const NodeId* more_upper_links = nullptr;     ///< of the layers above: [pieces × M]
   bool has_continued = false;                   ///< some list is continued
@@ -95,6 +96,7 @@ struct ProposeTask {
   float* tail_distances = nullptr;            ///< scratch [(end − begin) × tail_stride(…)]
   Counters* counters = nullptr;               ///< may be null
   std::uint32_t threads = 0;  ///< of a node: 64, 128; 0 = the launch policy's choice
+  std::uint32_t others = 0;   ///< tombstones that a search may meet, at most; 0: asks about no id
 };
 
 /// core::OverfullLists in, core::ListScores out.
@@ -121,6 +123,7 @@ struct SearchTask {
   std::uint32_t* counts = nullptr;             ///< [count]: keys found
   Counters* counters = nullptr;                ///< may be null
   std::uint32_t threads = 0;  ///< of a query: 32 or 128; 0 = the launch policy's choice
+  std::uint32_t others = 0;   ///< as in ProposeTask
 };
 
 /// The ids that a filter lets a search return.
@@ -129,6 +132,8 @@ struct FilterView {
   const NodeId* ids = nullptr;          ///< [count], ascending
   NodeId end = 0;                       ///< ids from here on do not match
   NodeId count = 0;
+  NodeId living = 0;              ///< of the ids; those that died match no more
+  const NodeId* seeds = nullptr;  ///< [kSeeds], some kNoNode; null: by their ranks among the ids
 
   static constexpr std::uint32_t kBits = 32;  ///< of a word
   CONCORD_HD static constexpr std::size_t words(NodeId end) {
@@ -148,6 +153,7 @@ inline constexpr std::uint32_t kUnanswered = ~std::uint32_t{0};
 struct FilteredTask {
   SearchTask search;
   std::uint32_t width = 0;  ///< of core::FilterRule
+  NodeId living = 0;        ///< nodes that a search without a filter could return
   const FilterView* filters = nullptr;
   const std::uint32_t* filter_of = nullptr;  ///< [search.count]: number of a query's filter
 
@@ -183,7 +189,7 @@ struct ResultTask {
   std::uint32_t* counts = nullptr;  ///< [count]
 };
 
-/// The k nearest of all n vectors for each query.
+/// The k nearest of all n vectors that live for each query.
 struct ExactTask {
   const float* queries = nullptr;
   std::uint32_t query_stride = 0;  ///< floats

@@ -49,7 +49,7 @@ HybridProposer::~HybridProposer() {
 
 void HybridProposer::start(const Epoch& epoch, NodeId begin, NodeId end, const StopRequest& stop) {
   batch_ = {epoch, begin, end, false};
-  if (end - begin >= smallest_device_batch_) {
+  if (end - begin >= smallest_device_batch_ && device_ != nullptr && device_->takes(begin, end)) {
     batch_.on_device = try_device([&](Proposer& device) { device.start(epoch, begin, end, stop); });
   }
   if (!batch_.on_device) cpu_.start(epoch, begin, end, stop);

@@ -1,7 +1,8 @@
 // A Proposer that hands batches to a device while it works, and to the CPU otherwise.
 //
-// Batches too small to pay for a launch go to the CPU. From the device's first failure on, all
-// batches go to the CPU, beginning with the batch that was under way. The choice changes no
+// Batches too small to pay for a launch go to the CPU, and so do those that the device does not
+// take, and what a seal asks about the neighbors of tombstones. From the device's first failure on,
+// all batches go to the CPU, beginning with the batch that was under way. The choice changes no
 // proposal, and a failure leaves the committed graph as it was.
 // Thread-safety: used by the one building thread.
 #pragma once

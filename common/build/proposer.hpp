@@ -110,6 +110,8 @@ class Proposer {
   Proposer& operator=(const Proposer&) = delete;
   virtual ~Proposer() = default;
 
+  /// Whether start() can do such a batch now.
+  [[nodiscard]] virtual bool takes(NodeId /*begin*/, NodeId /*end*/) const { return true; }
   /// Begins proposing for announced nodes [begin, end), all of `epoch`, which is the open epoch or
   /// the next. May return before the work is done. At most one batch is begun and not finished.
   virtual void start(const Epoch& epoch, NodeId begin, NodeId end, const StopRequest& stop) = 0;

@@ -116,7 +116,6 @@ std::size_t IndexAccess::Addition::insert(std::size_t end, const ProgressCallbac
   graph.announce(static_cast<core::NodeId>(state_->before + end));
   if (!state_->replaced.empty()) {
     graph.reserve_deaths(end);
-    impl.device.retire();
     graph.announce_replacements(state_->replaced);
   }
   impl.tail_codes.truncate(graph.size());  // of vectors that an earlier addition has dropped
@@ -124,11 +123,8 @@ std::size_t IndexAccess::Addition::insert(std::size_t end, const ProgressCallbac
                                 impl.options.certificates ? &impl.tail_codes : nullptr);
   DeferredLog log(impl.options.log);
   const std::size_t count = graph.announced() - graph.size();
-  cuda::Backend* on = nullptr;
-  if (state_->replaced.empty()) {
-    on = impl.device.get(count >= cuda::Backend::kSmallestAddition, DeviceSlot::Wait::for_opening,
-                         log);
-  }
+  cuda::Backend* const on = impl.device.get(count >= cuda::Backend::kSmallestAddition,
+                                            DeviceSlot::Wait::for_opening, log);
   log.deliver();
   if (on != nullptr) on->begin_addition(graph.size(), there);
   const core::Finally end_addition([&] {

@@ -68,7 +68,7 @@ void DeviceSlot::open(Wait wait, DeferredLog& log) {
 }
 
 cuda::Backend* DeviceSlot::get(bool worth_it, Wait wait, DeferredLog& log) {
-  if (worth_it && knows_the_graph() && !tried_ && spec_.wanted) open(wait, log);
+  if (worth_it && !is_for_the_cpu() && !tried_ && spec_.wanted) open(wait, log);
   return in_use();
 }
 
@@ -103,7 +103,6 @@ std::string DeviceSlot::reason() const {
            "device with exec (Python: 'spawn')";
   }
   if (is_for_the_cpu()) return "only the CPU works on an index with codes or 16-bit storage";
-  if (!knows_the_graph()) return "vectors were removed, and only the CPU works on such an index";
   return tried_ ? reason_ : "not needed yet";
 }
 

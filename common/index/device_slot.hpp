@@ -38,7 +38,7 @@ class DeviceSlot {
   cuda::Backend* get(bool worth_it, Wait wait, DeferredLog& log);
   /// The device, if it is open and in use; else null.
   [[nodiscard]] cuda::Backend* in_use() const noexcept {
-    return knows_the_graph() ? in_use_.load() : nullptr;
+    return is_for_the_cpu() ? nullptr : in_use_.load();
   }
   /// The device, opened if need be, in use or given up. Throws Error(unsupported) where there is
   /// none.
@@ -47,11 +47,6 @@ class DeviceSlot {
   /// In a forked child: the CPU does the work from now on if the parent opened the device, because
   /// neither its context nor the threads that feed it are in the child. The device is not freed.
   void after_fork() noexcept;
-
-  /// A device knows no tombstones, nor that nodes get other ids (common/contents/slide.hpp): from
-  /// here on the CPU does all work. Called before the first vector dies. A mirror that outlives a
-  /// slide must begin anew.
-  void retire() noexcept { retired_ = true; }
 
   /// Searches that have chosen the device fail from now on, and others do not choose it.
   void give_up(const Error& error, DeferredLog& log);
@@ -79,11 +74,6 @@ class DeviceSlot {
   void take(cuda::OpenedDevice opened);
   void keep(bool kept) noexcept;
   [[nodiscard]] std::string reason() const;
-  /// False once retire() was called, for a file in which a vector died, and for codes and 16 bits.
-  [[nodiscard]] bool knows_the_graph() const noexcept {
-    return !retired_ && contents_.graph.removals() == 0 && !is_for_the_cpu();
-  }
-
   [[nodiscard]] bool is_for_the_cpu() const noexcept {
     const IndexParams& params = contents_.graph.params();
     return params.codes != Codes::none || core::widest(params.storage) != core::Element::f32;
@@ -98,8 +88,7 @@ class DeviceSlot {
   bool kept_ = false;
   std::string reason_;  ///< of the last attempt to open a device
   std::unique_ptr<cuda::Backend> backend_;
-  bool was_parents_ = false;  ///< the parent opened a device before it forked
-  std::atomic<bool> retired_{false};
+  bool was_parents_ = false;                     ///< the parent opened a device before it forked
   std::atomic<bool> tried_{false};               ///< written under the mutex, read without
   std::atomic<cuda::Backend*> in_use_{nullptr};  ///< backend_, unless it was given up; likewise
 };

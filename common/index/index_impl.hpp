@@ -71,17 +71,18 @@ struct Index::Impl {
 
   /// The living node of the label, or kNoNode.
   [[nodiscard]] core::NodeId find(std::uint64_t label) const;
-  std::size_t remove(std::span<const std::uint64_t> labels);
+  std::size_t remove(std::span<const std::uint64_t> labels, DeferredLog& log);
   /// What update and upsert do with labels that the index lacks.
   enum class Unknown { are_refused, are_added };
   std::size_t replace(MatrixView<const float> rows, std::span<const std::uint64_t> labels,
                       const ProgressCallback& progress, Unknown unknown);
-  void flush();
+  void flush(DeferredLog& log);
   /// As contents/slide.hpp. Called by the writer between two operations.
   void give_memory_back(core::EmptySlots share) noexcept;
-  /// Runs the writer's work with a proposer that works on the CPU.
+  /// Runs the writer's work with a proposer that works on the CPU, and on the device if that is
+  /// open.
   template <class Use>
-  void with_cpu(const Use& use);
+  void with_proposer(DeferredLog& log, const Use& use);
 
   /// On the CPU the work is done on `threads`.
   cpu::SearchCounts search(MatrixView<const float> rows, const SearchParams& how, core::Key* keys,

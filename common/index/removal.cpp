@@ -4,6 +4,7 @@
 #include <string>
 
 #include "common/base/float_environment.hpp"
+#include "common/build/hybrid_proposer.hpp"
 #include "common/index/addition.hpp"
 #include "common/index/index_impl.hpp"
 #include "cpu/proposer.hpp"
@@ -43,13 +44,22 @@ void expect_all_known(std::span<const NodeId> nodes, std::span<const std::uint64
 }  // namespace
 
 template <class Use>
-void Index::Impl::with_cpu(const Use& use) {
+void Index::Impl::with_proposer(DeferredLog& log, const Use& use) {
   const core::FloatEnvironment environment;
-  cpu::CpuProposer proposer(contents, metric_kernels(), *pool, build);
+  cpu::CpuProposer on_cpu(contents, metric_kernels(), *pool, build);
+  cuda::Backend* const on = device.in_use();
+  core::HybridProposer proposer(on == nullptr ? nullptr : &on->proposer(), on_cpu,
+                                cuda::Backend::kSmallestBatch,
+                                [&](const Error& error) { device.give_up(error, log); });
   use(proposer);
 }
 
-std::size_t Index::remove(std::span<const std::uint64_t> labels) { return impl_->remove(labels); }
+std::size_t Index::remove(std::span<const std::uint64_t> labels) {
+  DeferredLog log(impl_->options.log);
+  std::size_t removed = 0;
+  log.deliver_after([&] { removed = impl_->remove(labels, log); });
+  return removed;
+}
 
 std::size_t Index::update(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
                           const ProgressCallback& progress) {
@@ -61,9 +71,12 @@ std::size_t Index::upsert(MatrixView<const float> vectors, std::span<const std::
   return impl_->replace(vectors, labels, progress, Impl::Unknown::are_added);
 }
 
-void Index::flush() { impl_->flush(); }
+void Index::flush() {
+  DeferredLog log(impl_->options.log);
+  log.deliver_after([&] { impl_->flush(log); });
+}
 
-std::size_t Index::Impl::remove(std::span<const std::uint64_t> labels) {
+std::size_t Index::Impl::remove(std::span<const std::uint64_t> labels, DeferredLog& log) {
   expect_writable();
   if (labels.empty()) return 0;
   const core::WriterLock::Writing writing(writer_lock);
@@ -73,8 +86,7 @@ std::size_t Index::Impl::remove(std::span<const std::uint64_t> labels) {
   const std::vector<NodeId> nodes = find_all(contents, labels);
   expect_all_known(nodes, labels);
   graph.reserve_deaths(nodes.size());
-  device.retire();
-  with_cpu([&](core::RepairingProposer& proposer) {
+  with_proposer(log, [&](core::RepairingProposer& proposer) {
     if (committer.seal_is_due()) committer.seal(proposer);
     if (journal) journal->append_remove(labels);
     for (const NodeId node : nodes) {
@@ -104,7 +116,7 @@ std::size_t Index::Impl::replace(MatrixView<const float> rows,
   return addition.insert(rows.rows, progress);
 }
 
-void Index::Impl::flush() {
+void Index::Impl::flush(DeferredLog& log) {
   expect_writable();
   const core::WriterLock::Writing writing(writer_lock);
   const DeviceSlot::KeptForWriter kept(device);
@@ -112,7 +124,7 @@ void Index::Impl::flush() {
   if (!contents.graph.pending().empty()) {
     if (journal) journal->append_flush();
     contents.graph.end_epoch();  // so that the next change seals if memory runs out now
-    with_cpu([&](core::RepairingProposer& proposer) { committer.seal(proposer); });
+    with_proposer(log, [&](core::RepairingProposer& proposer) { committer.seal(proposer); });
   }
   give_memory_back(core::EmptySlots::on_request);
 }

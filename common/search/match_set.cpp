@@ -99,26 +99,28 @@ NodeId FilterSnapshot::living() const noexcept {
 // ------------------------------------------------------------------------------------- placed sets
 
 PlacedSet::PlacedSet(const FilterSnapshot& snapshot, std::span<const NodeId> ids)
-    : ids_(ids), deaths_(snapshot.deaths) {
-  make_bits(snapshot, snapshot.end);
+    : ids_(ids), end_(snapshot.end), deaths_(snapshot.deaths) {
+  make_bits(snapshot);
 }
 
 PlacedSet::PlacedSet(const FilterSnapshot& snapshot, std::span<const NodeId> ids,
                      const Numbering& to)
-    : own_(renumbered(ids, *snapshot.numbering, to)), deaths_(kNoNode) {
+    : own_(renumbered(ids, *snapshot.numbering, to)),
+      end_(renumbered_end(snapshot.end, *snapshot.numbering, to)),
+      deaths_(kNoNode) {
   Ids seeds(FilterRule::kSeeds, kNoNode);
   for (std::uint32_t i = 0; i < FilterRule::kSeeds && !own_.empty(); ++i) {
     seeds[i] = own_[FilterRule::seed_rank(i, own_.size())];
   }
   std::erase(own_, kNoNode);
   ids_ = own_;
-  make_bits(snapshot, renumbered_end(snapshot.end, *snapshot.numbering, to));
+  make_bits(snapshot);
   if (has_bits()) seeds_ = std::move(seeds);
 }
 
-void PlacedSet::make_bits(const FilterSnapshot& snapshot, NodeId end) {
+void PlacedSet::make_bits(const FilterSnapshot& snapshot) {
   if (FilterRule::always_scans(ids_.size(), snapshot.stride)) return;
-  bits_.resize((std::size_t{end} + 63) / 64 + 1);
+  bits_.resize((std::size_t{end_} + 63) / 64 + 1);
   for (const NodeId id : ids_) bits_[id / 64] |= std::uint64_t{1} << (id % 64);
 }
 

@@ -67,6 +67,8 @@ class PlacedSet {
 
   [[nodiscard]] std::span<const NodeId> ids() const noexcept { return ids_; }
   [[nodiscard]] bool has_bits() const noexcept { return !bits_.empty(); }
+  /// Ids from here on do not match.
+  [[nodiscard]] NodeId end() const noexcept { return end_; }
   /// REQUIRES has_bits().
   [[nodiscard]] Bits bits() const noexcept { return {bits_.data(), bits_.size() - 1}; }
   /// Bit id % 64 of word id / 64, and a last word of zeros.
@@ -106,10 +108,11 @@ class PlacedSet {
     kept.store((std::uint64_t{deaths} << 32) | now, std::memory_order_relaxed);
     return now;
   }
-  void make_bits(const FilterSnapshot& snapshot, NodeId end);
+  void make_bits(const FilterSnapshot& snapshot);
 
   std::vector<NodeId> own_;  ///< empty under the set's own numbering
   std::span<const NodeId> ids_;
+  NodeId end_;
   std::vector<NodeId> seeds_;        ///< empty where their ranks are those among the ids
   std::vector<std::uint64_t> bits_;  ///< and a last word of zeros, for ids beyond the snapshot
   NodeId deaths_;                    ///< where all ids live; kNoNode if that is unknown

@@ -38,8 +38,9 @@ struct BothFilters {
         bits(bits_of(ids, end)),
         d_ids(ids),
         d_bits(bits),
-        host{bits.data(), ids.data(), end, static_cast<NodeId>(ids.size())},
-        device{d_bits.data(), d_ids.data(), end, host.count} {}
+        host{bits.data(), ids.data(), end, static_cast<NodeId>(ids.size()),
+             static_cast<NodeId>(ids.size())},
+        device{d_bits.data(), d_ids.data(), end, host.count, host.living} {}
 
   Ids ids;
   std::vector<std::uint32_t> bits;
@@ -114,6 +115,7 @@ void check_filters(const World& world, const DeviceWorld& device, std::uint32_t 
   host.search.out = keys.data();
   host.search.counts = counts.data();
   host.width = ef;
+  host.living = world.n;
   host.filters = on_host.data();
   host.filter_of = filter_of.data();
   FilteredTask task = host;

@@ -10,6 +10,7 @@
 #include "common/base/float_environment.hpp"
 #include "cpu/filtered_search.hpp"
 #include "cpu/searcher.hpp"
+#include "cuda/filtered_batch.hpp"
 #include "cuda/mirror.hpp"
 #include "tests/cuda/simt_kernels.hpp"
 #include "tests/support/graph_builder.hpp"
@@ -33,9 +34,21 @@ class Mirrored {
         cpu_(built_.contents, kernels()),
         mirror_(device_, built_.contents, built_.pool, stats_) {
     while (built_.graph.size() < n) built_.step();
-    mirror_.reserve(0);
-    mirror_.upload_nodes(n);
-    mirror_.hold_live();
+    mirror_live();
+  }
+
+  /// So many living nodes die at random, and those that died before are unlinked.
+  void remove(NodeId count) {
+    core::Graph& graph = built_.graph;
+    if (!graph.pending().empty()) built_.committer.seal(built_.proposer);
+    graph.reserve_deaths(count);
+    for (std::uint64_t draw = 0; count > 0; ++draw) {
+      const auto node = static_cast<NodeId>(hash(draw, graph.size()) % graph.size());
+      if (graph.tombstones().is_dead(node, graph.size())) continue;
+      graph.remove(node);
+      --count;
+    }
+    mirror_live();
   }
 
   [[nodiscard]] cuda::MirrorView view() const {
@@ -59,6 +72,13 @@ class Mirrored {
   }
 
  private:
+  void mirror_live() {
+    mirror_.reserve(0);
+    mirror_.upload_nodes(built_.graph.size());
+    mirror_.hold_live();
+    mirror_.bring_deaths(built_.graph.size());
+  }
+
   GraphBuilder built_;
   cpu::Searcher cpu_;
   cuda::HostDevice device_;
@@ -69,12 +89,18 @@ class Mirrored {
 /// Filters of a batch in the form that kernels read.
 class FilterTable {
  public:
-  FilterTable(std::vector<Ids> filters, NodeId end) : ids_(std::move(filters)), bits_(ids_.size()) {
+  FilterTable(std::vector<Ids> filters, const core::Graph& graph)
+      : ids_(std::move(filters)), bits_(ids_.size()) {
+    const NodeId end = graph.size();
     for (std::size_t f = 0; f < ids_.size(); ++f) {
       bits_[f].resize(cuda::FilterView::words(end) + 1);
       const auto count = static_cast<std::uint32_t>(ids_[f].size());
       cuda::run_mark_ids({ids_[f].data(), count, bits_[f].data()});
-      views_.push_back({bits_[f].data(), ids_[f].data(), end, count});
+      const auto living =
+          static_cast<NodeId>(std::count_if(ids_[f].begin(), ids_[f].end(), [&](NodeId id) {
+            return graph.tombstones().gone(id) == core::kNoNode;
+          }));
+      views_.push_back({bits_[f].data(), ids_[f].data(), end, count, living});
     }
   }
   [[nodiscard]] const cuda::FilterView* data() const { return views_.data(); }
@@ -94,7 +120,7 @@ class Batch {
       : of_(of),
         n_(static_cast<std::uint32_t>(queries.rows)),
         params_(params),
-        table_(filters, of.graph().size()),
+        table_(filters, of.graph()),
         rows_(queries.rows * of.vectors().stride()),
         expected_(queries.rows * params.k),
         expected_counts_(queries.rows) {
@@ -134,6 +160,7 @@ class Batch {
     task.search.out = keys.data();
     task.search.counts = counts.data();
     task.width = width();
+    task.living = of_.graph().living();
     task.filters = table_.data();
     task.filter_of = filter_of_.data();
     walk(of_.view(), task);
@@ -159,18 +186,21 @@ class Batch {
     const cpu::Query query = scorer.as_query(row, bytes.data());
     std::unique_ptr<core::PlacedSet> own;
     const core::Matches matches(set.under(of_.graph().numbering(), own));
-    const cpu::MatchingIds is_match(matches.bits());
     const core::LiveView live = of_.graph().live();
-    const auto count = static_cast<NodeId>(set.ids().size());
+    const NodeId count = cuda::living_of(set, of_.graph());
     const core::FilterRule rule(live.living, count, of_.graph().params().M, of_.vectors().stride(),
                                 width());
     const cpu::WalkedGraph<core::LiveView> over{of_.graph(), live, scorer, query};
     cpu::Scratch scratch;
-    cpu::FilteredWalk walk(over, rule, is_match, reach, scratch.list, scratch);
     const std::size_t ef = std::max(params_.ef, params_.k);
     EXPECT_FALSE(rule.scans() || rule.takes_all());
-    return walk.run([&](std::uint32_t i) { return matches.seed(i); }, ef) &&
-           scratch.list.size() >= std::min<std::size_t>(params_.k, count);
+    const auto run = [&](const auto& is_match) {
+      cpu::FilteredWalk walk(over, rule, is_match, reach, scratch.list, scratch);
+      return walk.run([&](std::uint32_t i) { return matches.seed(i); }, ef) &&
+             scratch.list.size() >= std::min<std::size_t>(params_.k, count);
+    };
+    if (live.living == live.size) return run(cpu::MatchingIds(matches.bits()));
+    return run(cpu::LivingMatches(matches.bits(), of_.graph().tombstones(), live.size));
   }
 
   Mirrored& of_;
@@ -309,6 +339,34 @@ TEST(FilteredKernels, AWalkThatEndsShortIsGivenUp) {
   EXPECT_EQ(batch.given_up(), islands.queries.rows);
 }
 
+// Filters from before the deaths, of which some are tombstones and others unlinked.
+TEST(FilteredKernels, WhatDiedMatchesNoMore) {
+  const core::FloatEnvironment environment;
+  std::size_t walked = 0;
+  for (const Spec& spec : {kSpecs[0], kSpecs[2], kSpecs[5]}) {
+    SCOPED_TRACE(to_string(spec.shape) + " M " + std::to_string(spec.M));
+    const Matrix data = make_data(spec.shape, spec.n + 300, spec.dimension);
+    Mirrored of(make_params(spec.dimension, spec.M, 40, 2000, spec.metric), data, spec.n);
+    const Matrix queries = make_data(spec.shape, 9, spec.dimension, 9);
+    std::vector<Ids> filters = filters_of(of, data);
+    filters.pop_back();  // may be all that live
+    for (const NodeId deaths : {40u, 60u}) {
+      of.remove(deaths);
+      const Batch batch(of, queries, filters, {10, 16});
+      batch.expect_the_cpus(cuda::run_walk_matches, cuda::run_scan_matches);
+      batch.expect_the_cpus(
+          [](const auto& view, const auto& task) {
+            cuda::testing::simt_walk_matches<128>(view, task, 4);
+          },
+          [](const auto& view, const auto& task) {
+            cuda::testing::simt_scan_matches(view, task, 5);
+          });
+      walked += batch.walked();
+    }
+  }
+  EXPECT_GT(walked, 20u);
+}
+
 TEST(FilteredKernels, AScanOfNoOrFewIdsFindsThem) {
   const core::FloatEnvironment environment;
   const Matrix data = make_data(Shape::duplicate, 300, 3);
@@ -316,7 +374,7 @@ TEST(FilteredKernels, AScanOfNoOrFewIdsFindsThem) {
   for (const NodeId count : {0u, 1u, 2u, 127u, 128u, 129u, 256u, 300u}) {
     const Ids ids = where(300, [&](NodeId id) { return id * 7 % 300 < count; });
     ASSERT_EQ(ids.size(), count);
-    const FilterTable table({ids}, 300);
+    const FilterTable table({ids}, of.graph());
     const std::shared_ptr<const core::MatchSet> set = of.set_of(ids);
     const std::vector<const core::MatchSet*> sets = {set.get()};
     for (const std::uint32_t k : {1u, 10u, 128u, 400u}) {

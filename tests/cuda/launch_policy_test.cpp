@@ -92,15 +92,15 @@ TEST(LaunchPolicy, WhatDoesNotFitIsLeftToTheCpu) {
 
 TEST(LaunchPolicy, SearchUsesWarpsForLargeBatchesThatFit) {
   const BeamLayout usual = beam_layout(64, 32, 128);
-  EXPECT_EQ(search_threads(0, 1, usual), 128u);
-  EXPECT_EQ(search_threads(0, 10000, usual), 32u);
-  EXPECT_EQ(search_threads(32, 1, usual), 32u);
+  EXPECT_EQ(search_threads(0, 1, usual.bytes), 128u);
+  EXPECT_EQ(search_threads(0, 10000, usual.bytes), 32u);
+  EXPECT_EQ(search_threads(32, 1, usual.bytes), 32u);
   const BeamLayout large = beam_layout(4096, 32, 4096);
-  EXPECT_EQ(search_threads(32, 10000, large), 128u);
+  EXPECT_EQ(search_threads(32, 10000, large.bytes), 128u);
   for (std::uint32_t ef : {1u, 64u, 512u, 4096u}) {
     const BeamLayout layout = beam_layout(ef, 32, 128);
-    const std::uint32_t threads = search_threads(32, 10000, layout);
-    EXPECT_LE(search_shared_bytes(layout, threads), kSmallestShared) << "ef " << ef;
+    const std::uint32_t threads = search_threads(32, 10000, layout.bytes);
+    EXPECT_LE(search_shared_bytes(layout.bytes, threads), kSmallestShared) << "ef " << ef;
   }
 }
 

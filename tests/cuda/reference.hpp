@@ -99,7 +99,8 @@ class Reference {
 
   [[nodiscard]] std::vector<Key> search(const float* query, EntryView entry, std::uint32_t k,
                                         std::uint32_t ef, float factor) const {
-    std::vector<Key> list = candidates(query, entry, k, ef, factor, core::AllIds{});
+    std::vector<Key> list = candidates(query, entry, k, ef, factor,
+                                       [&](NodeId id) { return world_.lives(id, world_.n); });
     if (list.size() > k) list.resize(k);
     return list;
   }
@@ -117,7 +118,9 @@ class Reference {
 
   [[nodiscard]] std::vector<Key> exact(const float* query, std::uint32_t k) const {
     std::vector<Key> keys;
-    for (NodeId node = 0; node < world_.n; ++node) keys.push_back(key(query, node));
+    for (NodeId node = 0; node < world_.n; ++node) {
+      if (world_.lives(node, world_.n)) keys.push_back(key(query, node));
+    }
     std::sort(keys.begin(), keys.end());
     keys.resize(k, kWorstKey);
     return keys;
@@ -153,6 +156,7 @@ class Reference {
                                                               NodeId node) const {
     const float* const x = world_.vectors.row(node);
     const std::uint32_t level = world_.levels[node];
+    const auto lives = [&](NodeId id) { return world_.lives(id, node + 1); };
     std::vector<std::vector<NodeId>> lists(level + 1);
     Key current = kWorstKey;
     if (task.sealed_end != 0) {
@@ -164,11 +168,11 @@ class Reference {
     for (std::uint32_t layer = level + 1; layer-- > 0;) {
       std::vector<Key> list;
       if (task.sealed_end != 0 && layer <= task.entry.level) {
-        list = beam(x, layer, current, task.ef_construction);
-        current = list.front();
+        list = beam(x, layer, current, task.ef_construction, 0, core::kUnlimitedReach, lives);
+        if (!list.empty()) current = list.front();
       }
       for (NodeId t = task.sealed_end; t < node; ++t) {
-        if (world_.levels[t] >= layer) list.push_back(key(x, t));
+        if (world_.levels[t] >= layer && lives(t)) list.push_back(key(x, t));
       }
       std::sort(list.begin(), list.end());
       if (list.size() > task.ef_construction) list.resize(task.ef_construction);

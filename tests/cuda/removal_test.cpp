@@ -1,14 +1,23 @@
-// An index with a device in which vectors die: the CPU goes on with the graph as it is.
+// An index with a device in which vectors die: proposals and searches there walk through tombstones
+// and give the CPU's bytes and answers, behind unlinking seals, slides and failures.
 
+#include <atomic>
 #include <chrono>
 #include <concord/cuda.hpp>
+#include <map>
+#include <mutex>
 #include <numeric>
+#include <random>
+#include <set>
 #include <thread>
 
+#include "common/index/index_access.hpp"
 #include "tests/cuda/host_devices.hpp"
 
 namespace concord::test {
 namespace {
+
+constexpr std::uint32_t kEpochLimit = 128;
 
 std::vector<std::uint64_t> labels_from(std::uint64_t first, std::size_t count) {
   std::vector<std::uint64_t> labels(count);
@@ -16,25 +25,409 @@ std::vector<std::uint64_t> labels_from(std::uint64_t first, std::size_t count) {
   return labels;
 }
 
-TEST(RemovalOnADevice, TheCpuGoesOnAndTheDigestIsItsOwn) {
-  const HostDevices devices;
-  const Matrix data = make_data(Shape::clustered, 3000, 8);
-  std::string digests[2];
-  for (const bool on_device : {false, true}) {
-    Index index(make_params(8, 4, 20, 128), on(on_device ? "cuda" : "cpu"));
-    index.add(data.slice(0, 2000));
-    (void)index.search(data.slice(0, 300), {5, 20});
-    index.remove(labels_from(100, 500));
-    index.add(data.slice(2000, 500));
-    index.update(data.slice(2500, 300), labels_from(700, 300));
-    expect_sound(index.audit());
-    digests[on_device ? 1 : 0] = index.digest();
-    EXPECT_EQ(index.stats().device.name, "cpu");
+/// One index on the CPU and one with a device, which get the same operations.
+class Twins {
+ public:
+  Twins(const IndexParams& params, const Matrix& data, std::size_t budget = 0)
+      : data_(data), cpu_(params, on("cpu")), there_(params, with_log(budget)) {}
+
+  void add(std::size_t count) {
+    const std::vector<std::uint64_t> labels = take(count);
+    both([&](Index& index) { index.add(rows(count), labels); });
+    living_.insert(living_.end(), labels.begin(), labels.end());
+    next_ += count;
   }
-  EXPECT_EQ(digests[0], digests[1]);
+  void remove(std::size_t count, std::mt19937_64& random) {
+    const std::vector<std::uint64_t> labels = draw(count, random);
+    both([&](Index& index) { index.remove(labels); });
+    for (const std::uint64_t label : labels) std::erase(living_, label);
+  }
+  void update(std::size_t count, std::mt19937_64& random) {
+    const std::vector<std::uint64_t> labels = draw(count, random);
+    both([&](Index& index) { index.update(rows(labels.size()), labels); });
+    next_ += labels.size();
+  }
+  /// Half of the labels are there.
+  void upsert(std::size_t count, std::mt19937_64& random) {
+    std::vector<std::uint64_t> labels = draw(count / 2, random);
+    const std::vector<std::uint64_t> others = take(count - labels.size());
+    labels.insert(labels.begin() + static_cast<std::ptrdiff_t>(labels.size() / 2), others.begin(),
+                  others.end());
+    both([&](Index& index) { index.upsert(rows(labels.size()), labels); });
+    living_.insert(living_.end(), others.begin(), others.end());
+    next_ += labels.size();
+  }
+  void flush() {
+    both([](Index& index) { index.flush(); });
+  }
+
+  void expect_equal_answers() {
+    const auto queries = data_.slice(0, 70);
+    expect_same(there_.search(queries, {5, 20}), cpu_.search(queries, {5, 20}));
+    expect_same(there_.search(queries, {4, 60, 0.1f}), cpu_.search(queries, {4, 60, 0.1f}));
+    expect_same(there_.exact_search(queries, 7), cpu_.exact_search(queries, 7));
+    ASSERT_EQ(there_.digest(), cpu_.digest());
+  }
+  /// With filters made now, and with those made before.
+  void expect_equal_filtered() {
+    const auto queries = data_.slice(0, 70);
+    filters_.emplace_back();
+    for (const Index* const index : {&cpu_, &there_}) {
+      std::vector<std::uint64_t> some;
+      for (const std::uint64_t label : index->labels()) {
+        if (hash(filters_.size(), label) % 4 != 0) some.push_back(label);
+      }
+      filters_.back().push_back(Filter::of_labels(*index, some));
+    }
+    for (const auto& pair : filters_) {
+      for (const SearchParams& params : {SearchParams{5, 16}, SearchParams{4, 30, 0.1f}}) {
+        expect_same(there_.search(queries, params, {.filter = &pair[1]}),
+                    cpu_.search(queries, params, {.filter = &pair[0]}));
+      }
+    }
+  }
+  [[nodiscard]] Index& there() { return there_; }
+  [[nodiscard]] std::size_t size() const { return living_.size(); }
+  [[nodiscard]] std::string device() const { return there_.stats().device.name; }
+  [[nodiscard]] std::size_t warnings() const { return log_.warnings.size(); }
+
+ private:
+  RuntimeOptions with_log(std::size_t budget) {
+    RuntimeOptions options = on("cuda");
+    options.device_memory_budget = budget;
+    options.log = log_.callback();
+    return options;
+  }
+  template <class Change>
+  void both(const Change& change) {
+    change(cpu_);
+    change(there_);
+  }
+  [[nodiscard]] MatrixView<const float> rows(std::size_t count) const {
+    return data_.slice(next_, count);
+  }
+  std::vector<std::uint64_t> take(std::size_t count) {
+    std::vector<std::uint64_t> labels = labels_from(next_label_, count);
+    next_label_ += count;
+    return labels;
+  }
+  /// Different living labels; clustered in age half of the time.
+  std::vector<std::uint64_t> draw(std::size_t count, std::mt19937_64& random) {
+    count = std::min(count, living_.size());
+    std::vector<std::uint64_t> labels = living_;
+    if (random() % 2 == 0) std::shuffle(labels.begin(), labels.end(), random);
+    labels.resize(count);
+    return labels;
+  }
+
+  const Matrix& data_;
+  LogLines log_;
+  Index cpu_, there_;
+  std::vector<std::uint64_t> living_;
+  std::vector<std::vector<Filter>> filters_;  ///< of either index
+  std::size_t next_ = 0;
+  std::uint64_t next_label_ = 0;
+};
+
+IndexParams params_of(std::uint32_t M = 4) { return make_params(8, M, 20, kEpochLimit); }
+const Matrix& churned_data() {
+  static const Matrix data = make_data(Shape::clustered, 9000, 8);
+  return data;
 }
 
-// The device has not seen the seals of the upsert, though no vector has died yet.
+/// Names of the device's calls.
+class Calls {
+ public:
+  [[nodiscard]] HostDevices::Hook hook() {
+    return [this](const char* call, std::uint64_t) {
+      const std::lock_guard lock(mutex_);
+      ++counts_[call];
+    };
+  }
+  [[nodiscard]] std::size_t of(const std::string& call) {
+    const std::lock_guard lock(mutex_);
+    return counts_[call];
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::size_t> counts_;
+};
+
+void live_at_random(Twins& twins, std::uint64_t seed, unsigned operations) {
+  std::mt19937_64 random(seed);
+  twins.add(400);
+  for (unsigned i = 0; i < operations; ++i) {
+    const std::uint64_t kind = random() % 10;
+    const std::size_t count = random() % (random() % 3 == 0 ? 250 : 20);
+    if (kind < 3) twins.add(count);
+    if (kind == 3 || kind == 4) twins.remove(count, random);
+    if (kind == 5) twins.update(count, random);
+    if (kind == 6) twins.upsert(count, random);
+    if (kind == 7) twins.flush();
+    if (kind >= 8) twins.expect_equal_answers();
+    if (kind == 9) twins.expect_equal_filtered();
+  }
+  twins.expect_equal_answers();
+  twins.expect_equal_filtered();
+  expect_sound(twins.there().audit());
+}
+
+TEST(RemovalOnADevice, RandomHistoriesGiveTheCpusBytesAndAnswers) {
+  for (std::uint64_t seed = 1; seed <= scaled(12, 2); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const HostDevices devices;
+    Twins twins(params_of(seed % 3 == 0 ? 16 : 4), churned_data());
+    live_at_random(twins, seed, 30);
+    EXPECT_EQ(twins.device(), "host team");
+    EXPECT_EQ(twins.warnings(), 0u);
+  }
+}
+
+TEST(RemovalOnADevice, RandomHistoriesWhileWorkIsLate) {
+  for (const std::uint64_t seed : {0u, 5u}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const HostDevices devices(HostDevices::deferred(seed));
+    Twins twins(params_of(), churned_data());
+    live_at_random(twins, seed + 100, 20);
+    EXPECT_EQ(twins.warnings(), 0u);
+  }
+}
+
+// Nearly all that there is dies, and the ids slide.
+TEST(RemovalOnADevice, TheMirrorFollowsSlides) {
+  const HostDevices devices;
+  Twins twins(params_of(), churned_data());
+  std::mt19937_64 random(7);
+  twins.add(1500);
+  for (int round = 0; round < 4; ++round) {
+    twins.expect_equal_answers();
+    twins.expect_equal_filtered();
+    twins.remove(twins.size() / 2, random);
+    twins.expect_equal_answers();
+    twins.flush();
+    twins.expect_equal_answers();
+    twins.expect_equal_filtered();
+    twins.add(600);
+    twins.update(300, random);
+  }
+  twins.remove(twins.size(), random);
+  twins.expect_equal_answers();
+  twins.flush();
+  twins.expect_equal_answers();
+  twins.add(500);
+  twins.expect_equal_answers();
+  EXPECT_GT(IndexAccess::stand_still(twins.there()).contents.graph.slides(), 3u);
+  EXPECT_EQ(twins.device(), "host team");
+}
+
+// Filters are made before and behind deaths and slides, and are long enough to be walked.
+TEST(RemovalOnADevice, FilteredSearchesPassTheDeadOver) {
+  Calls calls;
+  const HostDevices devices(std::size_t{1} << 30, calls.hook());
+  const Matrix data = make_data(Shape::clustered, 2600, 256);
+  Twins twins(make_params(256, 8, 20, kEpochLimit), data);
+  std::mt19937_64 random(5);
+  twins.add(1400);
+  twins.expect_equal_filtered();
+  for (int round = 0; round < 3; ++round) {
+    twins.remove(60, random);
+    twins.expect_equal_filtered();
+    twins.update(150, random);
+    twins.expect_equal_filtered();
+    twins.remove(130, random);
+    twins.flush();
+    twins.add(200);
+    twins.expect_equal_filtered();
+  }
+  EXPECT_GT(IndexAccess::stand_still(twins.there()).contents.graph.slides(), 1u);
+  EXPECT_GT(calls.of("walk_matches"), 20u);
+  EXPECT_GT(calls.of("scan_matches"), 20u);
+  EXPECT_EQ(twins.device(), "host team");
+}
+
+// The kernels run there, and not the CPU in their place.
+TEST(RemovalOnADevice, TheDeviceDoesTheWork) {
+  Calls calls;
+  const HostDevices devices(std::size_t{1} << 30, calls.hook());
+  Twins twins(params_of(), churned_data());
+  std::mt19937_64 random(3);
+  twins.add(1200);
+  const auto expect_used = [&](const std::string& call, const auto& use) {
+    const std::size_t before = calls.of(call);
+    use();
+    EXPECT_GT(calls.of(call), before) << call;
+  };
+  twins.remove(40, random);
+  expect_used("search", [&] { twins.expect_equal_answers(); });
+  expect_used("exact", [&] { twins.expect_equal_answers(); });
+  expect_used("propose", [&] { twins.add(400); });
+  expect_used("propose", [&] { twins.update(400, random); });
+  expect_used("scan_matches", [&] { twins.expect_equal_filtered(); });
+  expect_used("score_lists", [&] {
+    twins.add(80);
+    twins.remove(30, random);
+    twins.flush();
+    twins.add(400);
+  });
+}
+
+// Between two searches the lists that a removal has changed come, and not all lists.
+TEST(RemovalOnADevice, ASealSendsTheListsThatItChangedAlone) {
+  const HostDevices devices;
+  const Matrix data = make_data(Shape::random, 6000, 4);
+  Index index(make_params(4, 8, 20, 64), on("cuda"));
+  index.add(data.view());
+  (void)index.search(data.slice(0, 300), {5, 20});
+  const std::uint64_t before = index.stats().device.bytes_in;
+  index.remove(labels_from(1000, 30));
+  index.flush();
+  (void)index.search(data.slice(0, 300), {5, 20});
+  const std::uint64_t moved = index.stats().device.bytes_in - before;
+  EXPECT_GT(moved, 30u * 8 * 4);
+  EXPECT_LT(moved, 6000u * 16 * 4 / 2);
+}
+
+// A list of tombstones that shared memory has no room for is walked by the CPU.
+TEST(RemovalOnADevice, WithoutRoomForTheTombstonesTheCpuAnswers) {
+  Calls calls;
+  const HostDevices devices(
+      [] { return std::make_unique<Watched<cuda::HostDevice>>(std::size_t{1} << 30, 40 * 1024); },
+      calls.hook());
+  const Matrix& data = churned_data();
+  IndexParams params = params_of();
+  params.epoch_limit = 4096;
+  Twins twins(params, data);
+  std::mt19937_64 random(4);
+  twins.add(8000);
+  twins.remove(1, random);
+  twins.flush();
+  twins.remove(900, random);
+  ASSERT_GT(twins.there().stats().tombstones, 800u);
+  const std::size_t searches = calls.of("search");
+  twins.expect_equal_answers();
+  EXPECT_EQ(calls.of("search"), searches);
+  const std::size_t proposals = calls.of("propose");
+  twins.add(200);
+  EXPECT_EQ(calls.of("propose"), proposals);
+  twins.flush();
+  twins.expect_equal_answers();
+  EXPECT_GT(calls.of("search"), searches);
+  EXPECT_EQ(twins.device(), "host team");
+  EXPECT_EQ(twins.warnings(), 0u);
+}
+
+// No room beside the mirror for anything more: the arrays are made anew as they must grow.
+TEST(RemovalOnADevice, AMirrorThatFillsItsBudgetFollows) {
+  for (const std::size_t kilobytes : {700u, 900u, 1200u, 2000u}) {
+    SCOPED_TRACE(std::to_string(kilobytes) + " KiB");
+    const HostDevices devices;
+    Twins twins(params_of(), churned_data(), kilobytes << 10);
+    live_at_random(twins, 11, 12);
+    EXPECT_LE(twins.warnings(), 1u);
+  }
+}
+
+/// A device that fails from some call on.
+struct Fault {
+  std::uint64_t at = 0;
+  bool memory_only = false;
+  bool happened = false;
+  std::uint64_t count = 0;
+  std::mutex mutex;
+
+  [[nodiscard]] HostDevices::Hook hook() {
+    return [this](const char* call, std::uint64_t) {
+      const std::lock_guard lock(mutex);
+      if (memory_only && !std::string(call).starts_with("allocate")) return;
+      if (count++ < at) return;
+      happened = true;
+      throw Error(memory_only ? ErrorCode::out_of_memory : ErrorCode::cuda,
+                  "injected at " + std::string(call));
+    };
+  }
+};
+
+void live_through(Fault& fault) {
+  LogLines log;
+  RuntimeOptions options = on("auto", 1);
+  options.log = log.callback();
+  const Matrix& data = churned_data();
+  Index index(params_of(), options);
+  Index on_cpu(params_of(), on("cpu", 1));
+  (void)index.search(data.slice(0, 256), {1, 1});  // so many queries open the device
+  for (Index* const one : {&index, &on_cpu}) {
+    one->add(data.slice(0, 500));
+    (void)one->search(data.slice(0, 70), {5, 20});
+    one->remove(labels_from(20, 90));
+    (void)one->search(data.slice(0, 70), {5, 20});
+    one->update(data.slice(500, 150), labels_from(200, 150));
+    one->remove(labels_from(110, 60));
+    one->flush();
+    one->add(data.slice(700, 100));
+  }
+  const auto queries = data.slice(0, 70);
+  expect_same(index.search(queries, {5, 20}), on_cpu.search(queries, {5, 20}));
+  expect_same(index.exact_search(queries, 6), on_cpu.exact_search(queries, 6));
+  ASSERT_EQ(index.digest(), on_cpu.digest());
+  ASSERT_TRUE(index.audit().ok);
+  ASSERT_EQ(log.warnings.size(), fault.happened ? 1u : 0u);
+}
+
+/// A life for every n: the device fails from the n-th call on.
+void fail_at_every_call(bool memory_only, std::uint64_t step) {
+  std::uint64_t failures = 0;
+  for (std::uint64_t n = 0;; n += step) {
+    SCOPED_TRACE("call " + std::to_string(n));
+    Fault fault;
+    fault.at = n;
+    fault.memory_only = memory_only;
+    const HostDevices devices([] { return std::make_unique<Watched<cuda::HostDevice>>(); },
+                              fault.hook());
+    live_through(fault);
+    if (testing::Test::HasFailure() || !fault.happened) break;
+    ++failures;
+  }
+  EXPECT_GT(failures, (memory_only ? 20 : 200) / step);
+}
+
+TEST(RemovalOnADevice, ADeviceThatIsLostLeavesTheCpusBytes) {
+  fail_at_every_call(false, full_scale() ? 3 : 67);
+}
+TEST(RemovalOnADevice, AnAllocationThatIsRefusedLeavesTheCpusBytes) {
+  fail_at_every_call(true, full_scale() ? 1 : 9);
+}
+
+// A search that waits for the device while vectors are removed sees the removal, or began before.
+TEST(RemovalOnADevice, NoSearchThatBeginsBehindARemovalFindsIt) {
+  const HostDevices devices;
+  const Matrix data = make_data(Shape::random, 3000, 4);
+  Index index(make_params(4, 8, 20, 64), on("cuda"));
+  index.add(data.view());
+  std::atomic<std::uint64_t> removed{0};  // labels before it are gone
+  std::atomic<bool> done{false};
+  std::atomic<std::uint64_t> searches{0};
+  std::vector<std::thread> readers;
+  for (int t = 0; t < 2; ++t) {
+    readers.emplace_back([&] {
+      while (!done || searches < 4) {
+        const std::uint64_t before = removed;
+        const SearchResult found = index.search(data.slice(before, 80), {3, 16});
+        for (const std::uint64_t label : found.labels) EXPECT_GE(label, before);
+        ++searches;
+      }
+    });
+  }
+  for (std::uint64_t next = 0; next < 1200; next += 24) {
+    index.remove(labels_from(next, 24));
+    removed = next + 24;
+  }
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(index.stats().device.name, "host team");
+}
+
+// An upsert that ends early has marked nodes that nothing replaces, and the mirror knows.
 TEST(RemovalOnADevice, AnUpsertThatEndsEarlyLeavesNoStaleMirrorInUse) {
   const HostDevices devices;
   const Matrix data = make_data(Shape::clustered, 6000, 8);
@@ -42,7 +435,7 @@ TEST(RemovalOnADevice, AnUpsertThatEndsEarlyLeavesNoStaleMirrorInUse) {
   index.add(data.slice(0, 2000));
   (void)index.search(data.slice(0, 300), {5, 20});  // the mirror holds the live graph
   std::vector<std::uint64_t> labels = labels_from(5000, 3001);
-  labels.back() = 7;
+  for (std::uint64_t label = 0; label < 600; ++label) labels[label * 5] = label;
   const std::size_t done =
       index.upsert(data.slice(2000, 3001), labels, [](std::uint64_t added, std::uint64_t) {
         std::this_thread::sleep_for(std::chrono::milliseconds(25));  // so that each moment is asked
@@ -52,12 +445,19 @@ TEST(RemovalOnADevice, AnUpsertThatEndsEarlyLeavesNoStaleMirrorInUse) {
   ASSERT_LT(done, 3001u);
   Index on_cpu(make_params(8, 4, 20, 128), on("cpu"));
   on_cpu.add(data.slice(0, 2000));
-  on_cpu.add(data.slice(2000, done), std::span(labels).first(done));
-  expect_same(index.search(data.slice(0, 300), {5, 20}),
-              on_cpu.search(data.slice(0, 300), {5, 20}));
+  on_cpu.upsert(data.slice(2000, done), std::span(labels).first(done));
+  const auto expect_equal = [&] {
+    expect_same(index.search(data.slice(0, 300), {5, 20}),
+                on_cpu.search(data.slice(0, 300), {5, 20}));
+    expect_same(index.exact_search(data.slice(0, 300), 5),
+                on_cpu.exact_search(data.slice(0, 300), 5));
+  };
+  expect_equal();
   index.add(data.slice(5500, 500));
   on_cpu.add(data.slice(5500, 500));
+  expect_equal();
   EXPECT_EQ(index.digest(), on_cpu.digest());
+  EXPECT_EQ(index.stats().device.name, "host team");
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <tuple>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -95,14 +94,22 @@ inline void simt_distances(const MirrorView& view, const DistanceTask& task, std
   });
 }
 
+/// Calls run(l2, some_died) with the instance of an algorithm that a task needs.
+template <class Run>
+void in_instance(const MirrorView& view, bool some_died, const Run& run) {
+  with_metric(view.metric,
+              [&](auto l2) { with_deaths(some_died, [&](auto died) { run(l2, died); }); });
+}
+
 template <std::uint32_t kThreads>
 void simt_propose(const MirrorView& view, const ProposeTask& task, std::uint64_t seed) {
   simt_distances(view, tail_distance_task(view, task), seed);
   const BeamLayout layout = propose_layout(task.ef_construction, view.M, view.dimension);
-  with_metric(view.metric, [&](auto l2) {
-    simt_launch<kThreads>(task.end - task.begin, layout.bytes, seed,
+  in_instance(view, task.others > 0, [&](auto l2, auto some_died) {
+    simt_launch<kThreads>(task.end - task.begin, layout.bytes + others_bytes(task.others), seed,
                           [&](auto& team, std::uint32_t b, unsigned char* shared) {
-                            propose_node<l2.value>(team, view, task, b, shared, layout);
+                            propose_node<l2.value, some_died.value>(team, view, task, b, shared,
+                                                                    layout);
                           });
   });
 }
@@ -111,9 +118,7 @@ template <std::uint32_t kThreads, class Accept, class Results>
 void simt_search(const MirrorView& view, const SearchTask& task, std::uint64_t seed,
                  const Accept& accept, const Results& results) {
   const BeamLayout layout = beam_layout(task.ef, 2 * view.M, view.dimension);
-  const std::size_t bytes =
-      layout.bytes +
-      (std::is_same_v<Accept, core::AllIds> ? 0 : merge_layout(accept.others()).bytes);
+  const std::size_t bytes = layout.bytes + others_bytes(accept.others());
   with_metric(view.metric, [&](auto l2) {
     simt_launch<kThreads>(
         task.count, bytes, seed, [&](auto& team, std::uint32_t b, unsigned char* shared) {
@@ -124,17 +129,20 @@ void simt_search(const MirrorView& view, const SearchTask& task, std::uint64_t s
 
 template <std::uint32_t kThreads>
 void simt_search(const MirrorView& view, const SearchTask& task, std::uint64_t seed) {
-  simt_search<kThreads>(view, task, seed, core::AllIds{},
-                        core::KNearest{task.k, task.out, task.counts});
+  with_deaths(task.others > 0, [&](auto some_died) {
+    simt_search<kThreads>(view, task, seed, living_ids<some_died.value>(view, view.n, task.others),
+                          core::KNearest{task.k, task.out, task.counts});
+  });
 }
 
 template <std::uint32_t kThreads>
 void simt_walk_matches(const MirrorView& view, const FilteredTask& task, std::uint64_t seed) {
   const WalkLayout layout = walk_layout(task.search.ef, view.M, view.dimension);
-  with_metric(view.metric, [&](auto l2) {
+  in_instance(view, view.gone != nullptr, [&](auto l2, auto some_died) {
     simt_launch<kThreads>(task.search.count, layout.bytes, seed,
                           [&](auto& team, std::uint32_t b, unsigned char* shared) {
-                            walk_query<l2.value>(team, view, task, b, shared, layout);
+                            walk_query<l2.value, some_died.value>(team, view, task, b, shared,
+                                                                  layout);
                           });
   });
 }
@@ -142,10 +150,11 @@ void simt_walk_matches(const MirrorView& view, const FilteredTask& task, std::ui
 inline void simt_scan_matches(const MirrorView& view, const FilteredTask& task,
                               std::uint64_t seed) {
   const BeamLayout layout = scan_layout(task.search.k, view.dimension);
-  with_metric(view.metric, [&](auto l2) {
+  in_instance(view, view.gone != nullptr, [&](auto l2, auto some_died) {
     simt_launch<kScanThreads>(task.search.count, layout.bytes, seed,
                               [&](auto& team, std::uint32_t b, unsigned char* shared) {
-                                scan_query<l2.value>(team, view, task, b, shared, layout);
+                                scan_query<l2.value, some_died.value>(team, view, task, b, shared,
+                                                                      layout);
                               });
   });
 }
@@ -164,10 +173,13 @@ inline void simt_exact(const MirrorView& view, const ExactTask& task, std::uint6
   const BeamLayout layout = merge_layout(task.k);
   for_each_stretch(task, view.n, [&](const ExactStretch& stretch) {
     simt_distances(view, exact_distance_task(task, stretch), seed);
-    simt_launch<kMergeThreads>(stretch.query_count, layout.bytes, seed,
-                               [&](auto& team, std::uint32_t b, unsigned char* shared) {
-                                 exact_merge(team, task, stretch, b, shared, layout);
-                               });
+    with_deaths(view.gone != nullptr, [&](auto some_died) {
+      simt_launch<kMergeThreads>(stretch.query_count, layout.bytes, seed,
+                                 [&](auto& team, std::uint32_t b, unsigned char* shared) {
+                                   exact_merge<some_died.value>(team, view, task, stretch, b,
+                                                                shared, layout);
+                                 });
+    });
     return true;
   });
 }

@@ -107,10 +107,28 @@ class World {
     v.upper_links = upper_links.data();
     v.upper_offset = upper_offset.data();
     v.levels = levels.data();
+    v.gone = gone.empty() ? nullptr : gone.data();
     v.M = spec.M;
     v.metric = spec.metric;
     v.n = n;
     return v;
+  }
+  /// So many in a hundred nodes die at random: some for all views, others for those that have a
+  /// later node in their place. Returns how many.
+  std::uint32_t kill(std::uint32_t percent) {
+    std::mt19937_64 random(spec.seed + percent);
+    gone.assign(n, kNoNode);
+    std::uint32_t deaths = 0;
+    for (NodeId node = 0; node < n; ++node) {
+      if (random() % 100 >= percent) continue;
+      const bool is_replaced = node + 1 < n && random() % 2 == 0;
+      gone[node] = is_replaced ? node + 1 + static_cast<NodeId>(random() % (n - node - 1)) : 0;
+      ++deaths;
+    }
+    return deaths;
+  }
+  [[nodiscard]] bool lives(NodeId node, NodeId view_size) const {
+    return gone.empty() || gone[node] >= view_size;
   }
   [[nodiscard]] float distance(NodeId a, NodeId b) const {
     return reference_distance(spec.metric, vectors.row(a), vectors.row(b), spec.dimension);
@@ -136,6 +154,7 @@ class World {
   std::vector<std::uint32_t> upper_offset;
   std::vector<NodeId> links;
   std::vector<NodeId> upper_links;
+  std::vector<NodeId> gone;  ///< empty where none has died
 
  private:
   /// In [-1, 1), the same everywhere.

@@ -34,6 +34,14 @@ class SharedMemory {
   std::unique_ptr<unsigned char, Free> bytes_;
 };
 
+/// Calls run(team, l2, some_died) with the instance of an algorithm that a task needs.
+template <class Run>
+void in_instance(const MirrorView& view, bool some_died, const Run& run) {
+  HostTeam team;
+  with_metric(view.metric,
+              [&](auto l2) { with_deaths(some_died, [&](auto died) { run(team, l2, died); }); });
+}
+
 }  // namespace
 
 void run_distances(const MirrorView& view, const DistanceTask& task) {
@@ -54,11 +62,10 @@ void run_distances(const MirrorView& view, const DistanceTask& task) {
 void run_propose(const MirrorView& view, const ProposeTask& task) {
   run_distances(view, tail_distance_task(view, task));
   const BeamLayout layout = propose_layout(task.ef_construction, view.M, view.dimension);
-  const SharedMemory shared(layout.bytes);
-  HostTeam team;
-  with_metric(view.metric, [&](auto l2) {
+  const SharedMemory shared(layout.bytes + others_bytes(task.others));
+  in_instance(view, task.others > 0, [&](HostTeam& team, auto l2, auto some_died) {
     for (std::uint32_t j = 0; j < task.end - task.begin; ++j) {
-      propose_node<l2.value>(team, view, task, j, shared.data(), layout);
+      propose_node<l2.value, some_died.value>(team, view, task, j, shared.data(), layout);
     }
   });
 }
@@ -76,11 +83,10 @@ void run_score_lists(const MirrorView& view, const ScoreTask& task) {
 
 void run_search(const MirrorView& view, const SearchTask& task) {
   const BeamLayout layout = beam_layout(task.ef, 2 * view.M, view.dimension);
-  const SharedMemory shared(layout.bytes);
-  HostTeam team;
-  with_metric(view.metric, [&](auto l2) {
+  const SharedMemory shared(layout.bytes + others_bytes(task.others));
+  in_instance(view, task.others > 0, [&](HostTeam& team, auto l2, auto some_died) {
     for (std::uint32_t j = 0; j < task.count; ++j) {
-      search_query<l2.value>(team, view, task, j, shared.data(), layout);
+      search_query<l2.value, some_died.value>(team, view, task, j, shared.data(), layout);
     }
   });
 }
@@ -88,10 +94,9 @@ void run_search(const MirrorView& view, const SearchTask& task) {
 void run_walk_matches(const MirrorView& view, const FilteredTask& task) {
   const WalkLayout layout = walk_layout(task.search.ef, view.M, view.dimension);
   const SharedMemory shared(layout.bytes);
-  HostTeam team;
-  with_metric(view.metric, [&](auto l2) {
+  in_instance(view, view.gone != nullptr, [&](HostTeam& team, auto l2, auto some_died) {
     for (std::uint32_t j = 0; j < task.search.count; ++j) {
-      walk_query<l2.value>(team, view, task, j, shared.data(), layout);
+      walk_query<l2.value, some_died.value>(team, view, task, j, shared.data(), layout);
     }
   });
 }
@@ -99,10 +104,9 @@ void run_walk_matches(const MirrorView& view, const FilteredTask& task) {
 void run_scan_matches(const MirrorView& view, const FilteredTask& task) {
   const BeamLayout layout = scan_layout(task.search.k, view.dimension);
   const SharedMemory shared(layout.bytes);
-  HostTeam team;
-  with_metric(view.metric, [&](auto l2) {
+  in_instance(view, view.gone != nullptr, [&](HostTeam& team, auto l2, auto some_died) {
     for (std::uint32_t j = 0; j < task.search.count; ++j) {
-      scan_query<l2.value>(team, view, task, j, shared.data(), layout);
+      scan_query<l2.value, some_died.value>(team, view, task, j, shared.data(), layout);
     }
   });
 }
@@ -135,9 +139,11 @@ void run_exact(const MirrorView& view, const ExactTask& task) {
   HostTeam team;
   for_each_stretch(task, view.n, [&](const ExactStretch& stretch) {
     run_distances(view, exact_distance_task(task, stretch));
-    for (std::uint32_t j = 0; j < stretch.query_count; ++j) {
-      exact_merge(team, task, stretch, j, shared.data(), layout);
-    }
+    with_deaths(view.gone != nullptr, [&](auto some_died) {
+      for (std::uint32_t j = 0; j < stretch.query_count; ++j) {
+        exact_merge<some_died.value>(team, view, task, stretch, j, shared.data(), layout);
+      }
+    });
     return true;
   });
 }
