@@ -88,7 +88,6 @@ void DeviceSearcher::make_ready(std::size_t queries, std::uint32_t k) {
 MirrorView DeviceSearcher::view() const noexcept {
   MirrorView view = mirror_.view();
   view.n = graph_.size();
-  if (graph_.living() == graph_.size()) view.gone = nullptr;
   return view;
 }
 

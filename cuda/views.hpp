@@ -133,7 +133,7 @@ struct FilterView {
   NodeId end = 0;                       ///< ids from here on do not match
   NodeId count = 0;
   NodeId living = 0;              ///< of the ids; those that died match no more
-  const NodeId* seeds = nullptr;  ///< [kSeeds], some kNoNode; null: by their ranks among the ids
+  const NodeId* seeds = nullptr;  ///< [kSeeds], some kNoNode; null: by rank, as where none died
 
   static constexpr std::uint32_t kBits = 32;  ///< of a word
   CONCORD_HD static constexpr std::size_t words(NodeId end) {

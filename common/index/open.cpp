@@ -149,7 +149,10 @@ void Index::compact() {
   }
   const core::WriterLock::Writing writing(impl_->writer_lock);
   journal->check_files();
-  impl_->give_memory_back(core::EmptySlots::on_request);
+  {
+    const DeviceSlot::KeptForWriter kept(impl_->device);  // ids may change
+    impl_->give_memory_back(core::EmptySlots::on_request);
+  }
   const std::filesystem::path& path = journal->index_path();
   journal->forget_index_file();  // even if saving fails, the new file may be in place
   core::save_index(path, impl_->contents);

@@ -236,7 +236,6 @@ class Index:
         nothing is removed. If Ctrl-C ends the work early, a first part of them is removed.
 
         A mapped index raises :exc:`UnsupportedError`, also in :meth:`update`, :meth:`upsert` and :meth:`flush`.
-        After the first removal an index works on the CPU alone.
 
         >>> import concord
         >>> index = concord.Index(dim=2)

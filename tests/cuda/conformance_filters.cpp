@@ -1,5 +1,6 @@
 #include "tests/cuda/conformance_filters.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -33,13 +34,14 @@ std::vector<std::uint32_t> bits_of(const Ids& ids, NodeId end) {
 
 /// A filter in host memory and on the device.
 struct BothFilters {
-  BothFilters(Ids of, NodeId end)
+  BothFilters(Ids of, NodeId end, const World& world)
       : ids(std::move(of)),
         bits(bits_of(ids, end)),
         d_ids(ids),
         d_bits(bits),
         host{bits.data(), ids.data(), end, static_cast<NodeId>(ids.size()),
-             static_cast<NodeId>(ids.size())},
+             static_cast<NodeId>(
+                 std::ranges::count_if(ids, [&](NodeId id) { return world.lives(id, world.n); }))},
         device{d_bits.data(), d_ids.data(), end, host.count, host.living} {}
 
   Ids ids;
@@ -53,14 +55,14 @@ struct BothFilters {
 std::vector<std::unique_ptr<BothFilters>> filters_of(const World& world) {
   std::vector<std::unique_ptr<BothFilters>> filters;
   for (const std::uint64_t share : {990u, 700u, 300u, 60u}) {
-    filters.push_back(
-        std::make_unique<BothFilters>(ids_at_random(world.spec.sealed, share), world.spec.sealed));
+    filters.push_back(std::make_unique<BothFilters>(ids_at_random(world.spec.sealed, share),
+                                                    world.spec.sealed, world));
   }
   Ids window;
   for (NodeId id = world.spec.sealed / 4; id < world.spec.sealed / 2; ++id) window.push_back(id);
-  filters.push_back(std::make_unique<BothFilters>(std::move(window), world.spec.sealed));
+  filters.push_back(std::make_unique<BothFilters>(std::move(window), world.spec.sealed, world));
   const NodeId before = world.spec.sealed * 3 / 4;
-  filters.push_back(std::make_unique<BothFilters>(ids_at_random(before, 800), before));
+  filters.push_back(std::make_unique<BothFilters>(ids_at_random(before, 800), before, world));
   return filters;
 }
 
@@ -115,7 +117,7 @@ void check_filters(const World& world, const DeviceWorld& device, std::uint32_t 
   host.search.out = keys.data();
   host.search.counts = counts.data();
   host.width = ef;
-  host.living = world.n;
+  host.living = world.living();
   host.filters = on_host.data();
   host.filter_of = filter_of.data();
   FilteredTask task = host;
@@ -135,7 +137,7 @@ void check_filters(const World& world, const DeviceWorld& device, std::uint32_t 
     check(launch_walk_matches_async(device.view, task, nullptr), "launch_walk_matches");
     synchronise("walk");
     const std::string name =
-        world.spec.name() + " filters k=" + std::to_string(k) + " ef=" + std::to_string(ef) +
+        world.name() + " filters k=" + std::to_string(k) + " ef=" + std::to_string(ef) +
         " reach=" + std::to_string(reach_factor) + " threads=" + std::to_string(threads);
     compare(name + ", answered by a walk", d_counts.read(), walked);
     check(launch_scan_matches_async(device.view, task, nullptr), "launch_scan_matches");

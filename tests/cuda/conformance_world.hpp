@@ -53,6 +53,7 @@ struct DeviceWorld {
         upper_offset(world.upper_offset),
         links(world.links),
         upper_links(world.upper_links),
+        gone(world.gone),
         query_stride(world.queries.stride),
         view(world.view()) {
     view.vectors = reinterpret_cast<const float*>(vectors.data());
@@ -60,6 +61,7 @@ struct DeviceWorld {
     view.upper_links = upper_links.data();
     view.upper_offset = upper_offset.data();
     view.levels = levels.data();
+    if (view.gone != nullptr) view.gone = gone.data();
   }
   [[nodiscard]] const float* query_rows() const {
     return reinterpret_cast<const float*>(queries.data());
@@ -68,7 +70,7 @@ struct DeviceWorld {
   OnDevice<Float4> vectors, queries;
   OnDevice<std::uint8_t> levels;
   OnDevice<std::uint32_t> upper_offset;
-  OnDevice<NodeId> links, upper_links;
+  OnDevice<NodeId> links, upper_links, gone;
   std::uint32_t query_stride;  ///< floats
   MirrorView view;
 };

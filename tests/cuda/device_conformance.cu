@@ -27,6 +27,7 @@
 #include "tests/cuda/conformance_cccl.hpp"
 #include "tests/cuda/conformance_filters.hpp"
 #include "tests/cuda/conformance_links.hpp"
+#include "tests/cuda/conformance_removal.hpp"
 #include "tests/cuda/conformance_world.hpp"
 #include "tests/support/host_kernels.hpp"
 
@@ -50,7 +51,7 @@ void check_propose(const World& world, const DeviceWorld& device, NodeId sealed_
     task.threads = threads;
     check(launch_propose_async(device.view, task, nullptr), "launch_propose");
     synchronise("propose");
-    compare(world.spec.name() + " propose ef=" + std::to_string(ef) +
+    compare(world.name() + " propose ef=" + std::to_string(ef) +
                 " sealed=" + std::to_string(sealed_end) + " threads=" + std::to_string(threads),
             ids.read(), host.ids);
   }
@@ -68,6 +69,7 @@ void check_search(const World& world, const DeviceWorld& device, std::uint32_t k
   host.ef = ef;
   host.reach_factor = reach_factor;
   host.entry = world.entry();
+  host.others = world.others;
   SearchTask task = host;
   const OnDevice<Key> device_keys(keys);
   const OnDevice<std::uint32_t> device_counts(counts);
@@ -83,7 +85,7 @@ void check_search(const World& world, const DeviceWorld& device, std::uint32_t k
     check(launch_search_async(device.view, task, nullptr), "launch_search");
     synchronise("search");
     const std::string name =
-        world.spec.name() + " search k=" + std::to_string(k) + " ef=" + std::to_string(ef) +
+        world.name() + " search k=" + std::to_string(k) + " ef=" + std::to_string(ef) +
         " reach=" + std::to_string(reach_factor) + " threads=" + std::to_string(threads);
     compare(name, device_keys.read(), keys);
     compare(name + " counts", device_counts.read(), counts);
@@ -104,8 +106,8 @@ void check_scores(const World& world, const DeviceWorld& device) {
   task.dominators = dominators.data();
   check(launch_score_lists_async(device.view, task, nullptr), "launch_score_lists");
   synchronise("score_lists");
-  compare(world.spec.name() + " score ranking", ranking.read(), host.ranking);
-  compare(world.spec.name() + " score dominators", dominators.read(), host.dominators);
+  compare(world.name() + " score ranking", ranking.read(), host.ranking);
+  compare(world.name() + " score dominators", dominators.read(), host.dominators);
 }
 
 void check_exact(const World& world, const DeviceWorld& device, std::uint32_t k,
@@ -129,9 +131,9 @@ void check_exact(const World& world, const DeviceWorld& device, std::uint32_t k,
   task.scratch = reinterpret_cast<float*>(device_scratch.data());
   check(launch_exact_async(device.view, task, nullptr), "launch_exact");
   synchronise("exact");
-  compare(world.spec.name() + " exact k=" + std::to_string(k) +
-              " scratch=" + std::to_string(scratch_floats),
-          device_keys.read(), keys);
+  compare(
+      world.name() + " exact k=" + std::to_string(k) + " scratch=" + std::to_string(scratch_floats),
+      device_keys.read(), keys);
 }
 
 void check_scatter() {
@@ -222,6 +224,20 @@ void check_world(const WorldSpec& spec, const std::vector<std::uint32_t>& efs) {
   check_exact(world, device, 100, 1 << 20);
 }
 
+/// The same kernels where some have died, and where all have.
+void check_deaths(const WorldSpec& spec, std::uint32_t ef) {
+  for (const std::uint32_t percent : {30u, 100u}) {
+    World world(spec);
+    world.kill(percent);
+    const DeviceWorld device(world);
+    check_propose(world, device, spec.sealed, spec.sealed + spec.tail / 3, world.n, ef);
+    check_search(world, device, (ef + 1) / 2, ef, core::kUnlimitedReach);
+    check_search(world, device, std::min(ef, 10u), ef, 1.1f);
+    check_filters(world, device, (ef + 1) / 2, ef, core::kUnlimitedReach);
+    check_exact(world, device, 100, 4096);
+  }
+}
+
 /// A world and the widths of the beam to check in it.
 struct Case {
   WorldSpec spec;
@@ -264,7 +280,9 @@ void check_cases(const std::vector<Case>& cases, unsigned threads) {
   std::atomic<std::size_t> next{0};
   const auto loop = [&] {
     for (std::size_t j = next++; j < cases.size(); j = next++) {
-      check_world(cases[j].spec, cases[j].efs);
+      const Case& one = cases[j];
+      check_world(one.spec, one.efs);
+      if (one.spec.sealed < 10000) check_deaths(one.spec, one.efs[one.efs.size() / 2]);
     }
   };
   std::vector<std::thread> helpers;
@@ -424,7 +442,7 @@ int run(Extent extent, bool timing) {
   check_cccl(extent == Extent::quick);
   check_links(extent == Extent::quick);
   check_filter_bits();
-  if (extent != Extent::quick) g_failures += check_additions();
+  if (extent != Extent::quick) g_failures += check_additions() + check_removals();
   check_worlds(extent);
   const int failures = g_failures;
   std::printf("%s: %d failed\n", failures == 0 ? "RESULT pass" : "RESULT fail", failures);

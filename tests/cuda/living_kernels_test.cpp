@@ -22,26 +22,24 @@ std::vector<WorldSpec> worlds() {
 }
 std::vector<WorldSpec> few_worlds() { return {worlds()[0], worlds()[2]}; }
 
-/// Calls test(world, others) in each world, where a share of the nodes has died.
+/// Calls test(world) in each world, where a share of the nodes has died.
 template <class Test>
 void in_each(const std::vector<WorldSpec>& specs, const Test& test) {
   for (const WorldSpec& spec : specs) {
     for (const std::uint32_t percent : kShares) {
       SCOPED_TRACE(spec.name() + ", dead " + std::to_string(percent));
       World world(spec);
-      const std::uint32_t others = world.kill(percent);
-      test(world, others);
+      world.kill(percent);
+      test(world);
     }
   }
 }
 
 /// Proposals for `count` nodes at the end and for those at the sealed graph's end.
 template <class Run>
-void expect_proposals(const World& world, std::uint32_t others, NodeId count, std::uint32_t ef,
-                      const Run& run) {
+void expect_proposals(const World& world, NodeId count, std::uint32_t ef, const Run& run) {
   for (const NodeId begin : {world.spec.sealed, world.n - count}) {
     ProposeBuffers buffers(world, world.spec.sealed, begin, begin + count, ef);
-    buffers.task.others = others;
     const auto expected = Reference(world).propose(buffers.task);
     run(world.view(), buffers.task);
     ASSERT_EQ(buffers.ids, expected) << "ef " << ef << ", nodes from " << begin;
@@ -49,27 +47,26 @@ void expect_proposals(const World& world, std::uint32_t others, NodeId count, st
 }
 
 TEST(LivingKernels, HostTeamProposesTheLivingAlone) {
-  in_each(worlds(), [](const World& world, std::uint32_t others) {
+  in_each(worlds(), [](const World& world) {
     for (const std::uint32_t ef : {1u, 16u, 200u}) {
-      expect_proposals(world, others, 20, ef, run_propose);
+      expect_proposals(world, 20, ef, run_propose);
     }
   });
 }
 
 TEST(LivingKernels, EmulatedThreadsProposeTheLivingAlone) {
-  in_each(few_worlds(), [](const World& world, std::uint32_t others) {
-    expect_proposals(world, others, 3, 40, [](const MirrorView& view, const ProposeTask& task) {
+  in_each(few_worlds(), [](const World& world) {
+    expect_proposals(world, 3, 40, [](const MirrorView& view, const ProposeTask& task) {
       simt_propose<64>(view, task, 1);
     });
-    expect_proposals(world, others, 2, 100, [](const MirrorView& view, const ProposeTask& task) {
+    expect_proposals(world, 2, 100, [](const MirrorView& view, const ProposeTask& task) {
       simt_propose<128>(view, task, 2);
     });
   });
 }
 
 template <class Run>
-void expect_search(const World& world, std::uint32_t others, std::uint32_t ef, float factor,
-                   const Run& run) {
+void expect_search(const World& world, std::uint32_t ef, float factor, const Run& run) {
   const std::uint32_t k = (ef + 1) / 2;
   std::vector<Key> out(std::size_t{world.spec.queries} * k, 1);
   std::vector<std::uint32_t> counts(world.spec.queries, 99);
@@ -83,7 +80,7 @@ void expect_search(const World& world, std::uint32_t others, std::uint32_t ef, f
   task.entry = world.entry();
   task.out = out.data();
   task.counts = counts.data();
-  task.others = others;
+  task.others = world.others;
   run(world.view(), task);
   for (std::uint32_t q = 0; q < task.count; ++q) {
     auto expected = Reference(world).search(world.queries.row(q), task.entry, k, ef, factor);
@@ -95,22 +92,22 @@ void expect_search(const World& world, std::uint32_t others, std::uint32_t ef, f
 }
 
 TEST(LivingKernels, HostTeamFindsTheLivingAlone) {
-  in_each(worlds(), [](const World& world, std::uint32_t others) {
+  in_each(worlds(), [](const World& world) {
     for (const float factor : {core::kUnlimitedReach, 1.2f}) {
       for (const std::uint32_t ef : {1u, 16u, 200u}) {
-        expect_search(world, others, ef, factor, run_search);
+        expect_search(world, ef, factor, run_search);
       }
     }
   });
 }
 
 TEST(LivingKernels, EmulatedThreadsFindTheLivingAlone) {
-  in_each(few_worlds(), [](const World& world, std::uint32_t others) {
-    expect_search(world, others, 40, 1.2f, [](const MirrorView& view, const SearchTask& task) {
+  in_each(few_worlds(), [](const World& world) {
+    expect_search(world, 40, 1.2f, [](const MirrorView& view, const SearchTask& task) {
       simt_search<32>(view, task, 1);
     });
     expect_search(
-        world, others, 40, core::kUnlimitedReach,
+        world, 40, core::kUnlimitedReach,
         [](const MirrorView& view, const SearchTask& task) { simt_search<128>(view, task, 2); });
   });
 }
@@ -138,14 +135,14 @@ void expect_exact(const World& world, std::uint32_t k, std::size_t floats, const
 
 // A stretch may end before k that live were met.
 TEST(LivingKernels, AnExactSearchPassesTheDeadOver) {
-  in_each(worlds(), [](const World& world, std::uint32_t) {
+  in_each(worlds(), [](const World& world) {
     for (const std::uint32_t k : {1u, 10u, 100u, 400u}) {
       for (const std::size_t floats : {std::size_t{64}, kExactScratchMin}) {
         expect_exact(world, k, floats, run_exact);
       }
     }
   });
-  in_each(few_worlds(), [](const World& world, std::uint32_t) {
+  in_each(few_worlds(), [](const World& world) {
     expect_exact(world, 100, 256,
                  [](const MirrorView& view, const ExactTask& task) { simt_exact(view, task, 3); });
   });

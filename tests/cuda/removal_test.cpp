@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "common/index/index_access.hpp"
+#include "tests/cuda/churn_history.hpp"
 #include "tests/cuda/host_devices.hpp"
 
 namespace concord::test {
@@ -71,6 +72,8 @@ class Twins {
   /// With filters made now, and with those made before.
   void expect_equal_filtered() {
     const auto queries = data_.slice(0, 70);
+    ASSERT_EQ(there_.digest(), cpu_.digest());
+    expect_same(there_.search(queries, {5, 20}), cpu_.search(queries, {5, 20}));
     filters_.emplace_back();
     for (const Index* const index : {&cpu_, &there_}) {
       std::vector<std::uint64_t> some;
@@ -80,6 +83,8 @@ class Twins {
       filters_.back().push_back(Filter::of_labels(*index, some));
     }
     for (const auto& pair : filters_) {
+      SCOPED_TRACE("filter " + std::to_string(&pair - filters_.data()) + " of " +
+                   std::to_string(filters_.size()));
       for (const SearchParams& params : {SearchParams{5, 16}, SearchParams{4, 30, 0.1f}}) {
         expect_same(there_.search(queries, params, {.filter = &pair[1]}),
                     cpu_.search(queries, params, {.filter = &pair[0]}));
@@ -292,7 +297,7 @@ TEST(RemovalOnADevice, ASealSendsTheListsThatItChangedAlone) {
 TEST(RemovalOnADevice, WithoutRoomForTheTombstonesTheCpuAnswers) {
   Calls calls;
   const HostDevices devices(
-      [] { return std::make_unique<Watched<cuda::HostDevice>>(std::size_t{1} << 30, 40 * 1024); },
+      [] { return std::make_unique<Watched<cuda::HostDevice>>(std::size_t{1} << 30, 24 * 1024); },
       calls.hook());
   const Matrix& data = churned_data();
   IndexParams params = params_of();
@@ -398,6 +403,19 @@ TEST(RemovalOnADevice, AnAllocationThatIsRefusedLeavesTheCpusBytes) {
   fail_at_every_call(true, full_scale() ? 1 : 9);
 }
 
+// What the conformance program compares on a device.
+TEST(RemovalOnADevice, TheChurnThatIsPinnedHasItsDigest) {
+  const HostDevices devices;
+  const cuda::testing::Churned cpu = cuda::testing::live_through_churn("cpu");
+  const cuda::testing::Churned there = cuda::testing::live_through_churn("cuda");
+  EXPECT_EQ(cpu.digest, cuda::testing::kChurnDigest);
+  EXPECT_EQ(there.digest, cuda::testing::kChurnDigest);
+  expect_same(there.found, cpu.found);
+  expect_same(there.exact, cpu.exact);
+  expect_same(there.filtered, cpu.filtered);
+  EXPECT_EQ(there.device, "host team");
+}
+
 // A search that waits for the device while vectors are removed sees the removal, or began before.
 TEST(RemovalOnADevice, NoSearchThatBeginsBehindARemovalFindsIt) {
   const HostDevices devices;
@@ -424,6 +442,50 @@ TEST(RemovalOnADevice, NoSearchThatBeginsBehindARemovalFindsIt) {
   }
   done = true;
   for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(index.stats().device.name, "host team");
+}
+
+// The ids slide while searches are in the gate, some of them on the device.
+TEST(RemovalOnADevice, SearchesBesideSlidesFindVectorsByTheirLabels) {
+  const HostDevices devices;
+  const TempPath path;
+  const Matrix data = make_data(Shape::random, 3000, 4);
+  Index index = Index::open(path.path(), make_params(4, 8, 20, 64), Durability::system, on("cuda"));
+  index.add(data.view());
+  std::atomic<std::uint64_t> removed{0};  // labels before it are gone, of those that are even
+  std::atomic<bool> done{false};
+  std::atomic<std::uint64_t> searches{0};
+  const auto look = [&] {
+    const std::uint64_t before = removed;
+    const SearchResult found = index.search(data.slice(0, 80), {3, 16});
+    for (std::size_t j = 0; j < found.labels.size(); ++j) {
+      const std::uint64_t label = found.labels[j];
+      ASSERT_TRUE(label < data.rows && (label % 2 == 1 || label >= before)) << label;
+      float distance = 0;
+      for (std::size_t e = 0; e < 4; ++e) {
+        const float difference = data.view().row(j / 3)[e] - data.view().row(label)[e];
+        distance += difference * difference;
+      }
+      ASSERT_NEAR(found.distances[j], distance, 1e-4f * (1 + distance));
+    }
+    ++searches;
+  };
+  std::vector<std::thread> readers;
+  for (int t = 0; t < 2; ++t) {
+    readers.emplace_back([&] {
+      while (!done || searches < 4) look();
+    });
+  }
+  for (std::uint64_t next = 0; next < 2400; next += 400) {
+    std::vector<std::uint64_t> labels;
+    for (std::uint64_t label = next; label < next + 400; label += 2) labels.push_back(label);
+    index.remove(labels);
+    removed = next + 400;
+    index.compact();
+  }
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_GT(IndexAccess::stand_still(index).contents.graph.slides(), 1u);
   EXPECT_EQ(index.stats().device.name, "host team");
 }
 

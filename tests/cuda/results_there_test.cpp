@@ -56,6 +56,24 @@ void search_there_and_compare(const Index& index, cuda::Device& device,
   EXPECT_TRUE(std::equal(result.counts.begin(), result.counts.end(), counts));
 }
 
+// The labels are those of other ids behind a slide.
+TEST(ResultsThere, TheDeviceWritesResultsBehindRemovals) {
+  const HostDevices devices;
+  const Matrix data = make_data(Shape::random, 1400, 24);
+  Index index(results_params(), on("cuda"));
+  index.add(data.view());
+  for (std::uint64_t round = 0; round < 4; ++round) {
+    search_there_and_compare(index, *devices.last, data.slice(0, 70), {10, 20});
+    std::vector<std::uint64_t> labels(150);
+    for (std::uint64_t i = 0; i < 150; ++i) labels[i] = 9 * i + round;
+    index.remove(labels);
+    search_there_and_compare(index, *devices.last, data.slice(0, 70), {10, 20});
+    index.flush();
+    search_there_and_compare(index, *devices.last, data.slice(0, 70), {10, 20});
+  }
+  EXPECT_EQ(index.stats().device.name, "host team");
+}
+
 // More nodes, labels that are no numbers, and fewer results than asked for.
 TEST(ResultsThere, TheDeviceWritesResultsByItself) {
   for (const std::uint64_t seed : {0u, 1u, 2u}) {

@@ -114,21 +114,24 @@ class World {
     return v;
   }
   /// So many in a hundred nodes die at random: some for all views, others for those that have a
-  /// later node in their place. Returns how many.
-  std::uint32_t kill(std::uint32_t percent) {
+  /// later node in their place.
+  void kill(std::uint32_t percent) {
     std::mt19937_64 random(spec.seed + percent);
     gone.assign(n, kNoNode);
-    std::uint32_t deaths = 0;
+    others = 0;
     for (NodeId node = 0; node < n; ++node) {
       if (random() % 100 >= percent) continue;
       const bool is_replaced = node + 1 < n && random() % 2 == 0;
       gone[node] = is_replaced ? node + 1 + static_cast<NodeId>(random() % (n - node - 1)) : 0;
-      ++deaths;
+      ++others;
     }
-    return deaths;
   }
   [[nodiscard]] bool lives(NodeId node, NodeId view_size) const {
     return gone.empty() || gone[node] >= view_size;
+  }
+  [[nodiscard]] NodeId living() const { return n - others; }
+  [[nodiscard]] std::string name() const {
+    return spec.name() + (others == 0 ? "" : "_dead" + std::to_string(others));
   }
   [[nodiscard]] float distance(NodeId a, NodeId b) const {
     return reference_distance(spec.metric, vectors.row(a), vectors.row(b), spec.dimension);
@@ -155,6 +158,7 @@ class World {
   std::vector<NodeId> links;
   std::vector<NodeId> upper_links;
   std::vector<NodeId> gone;  ///< empty where none has died
+  std::uint32_t others = 0;  ///< nodes that have died
 
  private:
   /// In [-1, 1), the same everywhere.
@@ -257,6 +261,7 @@ struct ProposeBuffers {
     task.first_list = first_list.data();
     task.ids = ids.data();
     task.tail_distances = reinterpret_cast<float*>(tail.data());
+    task.others = world.others;
   }
 };
 
