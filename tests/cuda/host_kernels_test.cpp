@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
 #include "tests/cuda/reference.hpp"
 #include "tests/cuda/simt_kernels.hpp"
 #include "tests/support/support.hpp"
@@ -262,6 +266,53 @@ TEST(EmulatedKernels, ExactEqualsReference) {
       ASSERT_EQ(buffers.out, buffers.expected) << "k " << k;
     }
   });
+}
+
+/// The nearest to the origin of rows of one element, by definition. The scratch holds 4,096
+/// distances, so that later rows are in other stretches.
+void expect_exact_over_stretches(const std::vector<float>& rows, std::uint32_t k, const auto& run) {
+  std::vector<Float4> vectors, scratch(kExactScratchMin / 4), origin(1);
+  std::vector<Key> expected;
+  for (const float row : rows) {
+    expected.push_back(core::make_key(row * row, static_cast<NodeId>(vectors.size())));
+    vectors.push_back({row, 0, 0, 0});
+  }
+  std::sort(expected.begin(), expected.end());
+  expected.resize(k, kWorstKey);
+  MirrorView view;
+  view.vectors = &vectors.front().x;
+  view.stride = 4;
+  view.dimension = 1;
+  view.n = static_cast<NodeId>(rows.size());
+  std::vector<Key> found(k, 1);
+  ExactTask task;
+  task.queries = &origin.front().x;
+  task.query_stride = 4;
+  task.count = 1;
+  task.k = k;
+  task.out = found.data();
+  task.scratch = &scratch.front().x;
+  task.scratch_floats = kExactScratchMin;
+  run(view, task);
+  ASSERT_EQ(found, expected) << rows.size() << " rows, k " << k;
+}
+
+// The nearest come first, last, or in no order; equal ones go by id.
+TEST(HostKernelEdges, ExactGoesOnOverStretches) {
+  for (const std::uint32_t n : {4095u, 4096u, 4097u, 8193u}) {
+    std::vector<float> ascending(n), mixed(n);
+    std::iota(ascending.begin(), ascending.end(), 1.0f);
+    for (std::uint32_t i = 0; i < n; ++i) mixed[i] = static_cast<float>(i * 7919 % 3000);
+    const std::vector<float> descending(ascending.rbegin(), ascending.rend());
+    for (const std::vector<float>& rows : {ascending, descending, mixed}) {
+      for (const std::uint32_t k : {1u, 10u, 4096u}) {
+        expect_exact_over_stretches(rows, k, run_exact);
+      }
+      expect_exact_over_stretches(rows, 10, [](const MirrorView& view, const ExactTask& task) {
+        simt_exact(view, task, 3);
+      });
+    }
+  }
 }
 
 TEST(HostKernelEdges, SearchOfAnEmptyGraphFindsNothing) {
