@@ -39,4 +39,5 @@ def _cell(document: Json, name: str, last: Json, ours: Json) -> str:
     if name == OURS:
         return text
     times = min(last["seconds"]) / min(ours["points"][-1]["seconds"])
-    return f"{text}; {'**' if times < 1 else ''}{times:.2f} x the time{'**' if times < 1 else ''}"
+    cost = f"{times:,.0f} x the time" if times >= 10 else f"{times:.2f} x the time"
+    return f"{text}; **{cost}**" if times < 1 else f"{text}; {cost}"
