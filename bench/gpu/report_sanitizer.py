@@ -78,8 +78,7 @@ def found_races(output, places):
 
 
 def ends_of_tails(output, places):
-    """Initcheck's reports as (loads of 16 bytes whose stack of inlined functions passes the places, the
-    others), each a list of texts."""
+    """Initcheck's reports as (loads of 16 bytes within the places, the others), each a list of texts."""
     benign, others = [], []
     for report in re.split(r"=========[^\n]*Uninitialized ", output)[1:]:
         first = report.split("\n", 1)[0]
