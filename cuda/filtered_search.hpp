@@ -78,7 +78,8 @@ class Matches {
   CONCORD_TEAM_INLINE bool operator()(NodeId id) const { return filter_(id) && living_(id); }
   /// Whether an id of the filter matches.
   [[nodiscard]] CONCORD_TEAM_INLINE bool lives(NodeId id) const { return living_(id); }
-  /// Seed number i of a walk, or kNoNode if it does not match.
+  /// Seed number i of a walk, or kNoNode if it does not match. Where none died, no slide has left
+  /// seeds of other ranks.
   [[nodiscard]] CONCORD_TEAM_INLINE NodeId seed(std::uint32_t i) const {
     const bool by_rank = !kSomeDied || filter_.seeds == nullptr;
     const NodeId id =

@@ -440,8 +440,8 @@ TEST(BackendFilter, SearchesOfManyThreadsBesideAWriter) {
   EXPECT_EQ(index.stats().device.name, "host team");
 }
 
-// A device knows no tombstones: after the first removal all is the CPU's.
-TEST(BackendFilter, AfterARemovalTheCpuAnswers) {
+// The filter is from before the removal.
+TEST(BackendFilter, AfterARemovalTheDeviceAnswersWithoutTheRemoved) {
   Calls calls;
   const HostDevices devices(std::size_t{1} << 32, calls.hook());
   Wide wide(on("cuda"));
@@ -450,7 +450,7 @@ TEST(BackendFilter, AfterARemovalTheCpuAnswers) {
   const std::uint64_t nearest = wide.expected.labels[0];
   wide.index.remove(std::array{nearest});
   const SearchResult found = wide.find();
-  EXPECT_EQ(calls.of("walk_matches"), 1u);
+  EXPECT_EQ(calls.of("walk_matches"), 2u);
   EXPECT_EQ(std::count(found.labels.begin(), found.labels.end(), nearest), 0);
 }
 
