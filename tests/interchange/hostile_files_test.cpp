@@ -51,7 +51,8 @@ TEST_F(HostileFile, DamagedAnywhereIsRefusedOrSound) {
   EXPECT_GT(fuzz(faiss_, rounds, [&](const auto& bytes) { return load_faiss(bytes); }), 50);
   EXPECT_GT(fuzz(faiss_labelled_, rounds, [&](const auto& bytes) { return load_faiss(bytes); }),
             50);
-  EXPECT_GT(fuzz(faiss_half_, rounds / 3, [&](const auto& bytes) { return load_faiss(bytes); }), 50);
+  EXPECT_GT(fuzz(faiss_half_, rounds / 3, [&](const auto& bytes) { return load_faiss(bytes); }),
+            50);
 }
 
 TEST_F(HostileFile, ForgedHnswlibFieldsAreRefusedByWhatTheyBreak) {
