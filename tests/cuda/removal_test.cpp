@@ -405,6 +405,7 @@ TEST(RemovalOnADevice, AnAllocationThatIsRefusedLeavesTheCpusBytes) {
 
 // What the conformance program compares on a device.
 TEST(RemovalOnADevice, TheChurnThatIsPinnedHasItsDigest) {
+  if (!full_scale()) GTEST_SKIP() << "a minute under a sanitizer";
   const HostDevices devices;
   const cuda::testing::Churned cpu = cuda::testing::live_through_churn("cpu");
   const cuda::testing::Churned there = cuda::testing::live_through_churn("cuda");
