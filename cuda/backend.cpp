@@ -95,13 +95,13 @@ std::optional<Counters> Backend::take_turn(const Can& can, const Call& call) {
   const std::lock_guard lock(mutex_);
   if (kept_ || !can()) return std::nullopt;
   if (failed_) throw Error(ErrorCode::cuda, "the device has failed before");
-  failed_ = true;  // unless the call ends well
   try {
-    const Counters counters = call();
-    failed_ = false;
-    return counters;
+    return call();
   } catch (const Error& error) {
-    failed_ = error.code() != ErrorCode::invalid_vector;
+    if (error.code() != ErrorCode::invalid_vector) failed_ = true;
+    throw;
+  } catch (...) {
+    failed_ = true;
     throw;
   }
 }

@@ -64,6 +64,9 @@ class Backend {
   void keep_for_writer(bool kept) noexcept;
   /// All later searches on the device fail, including queued ones.
   void give_up() noexcept;
+  /// True once it was given up, or a search has failed on it. What is on the device is then worth
+  /// nothing. Whoever keeps it for the writer sees every failure before.
+  [[nodiscard]] bool has_failed() const noexcept { return failed_; }
   [[nodiscard]] Device& device() noexcept { return *device_; }
   /// May be called in a callback of an addition.
   [[nodiscard]] DeviceStats stats() const;
@@ -106,11 +109,11 @@ class Backend {
   Mirror mirror_;
   DeviceProposer proposer_;
   DeviceSearcher searcher_;
-  mutable std::mutex mutex_;  ///< guards mirror, searcher, stats and failed_ in searches
-  bool failed_ = false;
-  std::atomic<bool> kept_{false};  ///< for the writer
-  SearchRouter router_;            ///< of searches without filters
-  SearchRouter filtered_router_;   ///< of those with filters, which cost otherwise
+  mutable std::mutex mutex_;         ///< guards mirror, searcher and stats in searches
+  std::atomic<bool> failed_{false};  ///< written under the mutex
+  std::atomic<bool> kept_{false};    ///< for the writer
+  SearchRouter router_;              ///< of searches without filters
+  SearchRouter filtered_router_;     ///< of those with filters, which cost otherwise
 };
 
 /// The outcome of an attempt to open a device.

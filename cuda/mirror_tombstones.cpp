@@ -43,14 +43,7 @@ void MirrorTombstones::gather(NodeId end) {
   const core::Tombstones& tombstones = graph_.tombstones();
   const NodeId size = graph_.size();
   const NodeId dead = size - graph_.living();
-  marks_.clear();
-  for (const NodeId node : ahead_) {
-    if (tombstones.is_dead(node, size)) {
-      ++known_;
-    } else {
-      mark(node);  // nothing has taken its place after all, or something else will
-    }
-  }
+  marks_ = ahead_;  // each may live on after all, or have died for another reason
   ahead_.clear();
   const std::vector<NodeId>& pending = graph_.pending();
   if (dead - known_ <= pending.size()) {

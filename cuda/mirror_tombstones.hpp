@@ -2,7 +2,7 @@
 // memory. It takes none until the first node dies, then 4 bytes a node.
 //
 // Nodes are marked where they died since the last call, or will die when announced nodes replace
-// them. A mark of the latter kind is looked at again, because the addition may end before it is
+// them. A mark of the latter kind is written again, because the addition may end before it is
 // true. Unlinked nodes stay marked: no walk meets them, but scans do.
 //
 // Invariant: behind bring(), gone of each node of the mirror is that of the graph, as far as views

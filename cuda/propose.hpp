@@ -50,7 +50,7 @@ CONCORD_HD void propose_node(Team& team, const MirrorView& mirror, const Propose
   BeamStorage storage(shared, layout, accept.others());
   Tally tally;
   const std::uint32_t level = view.levels[node];
-  const bool has_sealed = task.sealed_end != 0;
+  const bool has_sealed = task.entry.node != kNoNode;
   storage.load_query(team, view.vector(node), view.quads());
   storage.batch.clear(team);
   team.sync();

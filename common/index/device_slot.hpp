@@ -38,7 +38,8 @@ class DeviceSlot {
   cuda::Backend* get(bool worth_it, Wait wait, DeferredLog& log);
   /// The device, if it is open and in use; else null.
   [[nodiscard]] cuda::Backend* in_use() const noexcept {
-    return is_for_the_cpu() ? nullptr : in_use_.load();
+    cuda::Backend* const backend = is_for_the_cpu() ? nullptr : in_use_.load();
+    return backend == nullptr || backend->has_failed() ? nullptr : backend;
   }
   /// The device, opened if need be, in use or given up. Throws Error(unsupported) where there is
   /// none.

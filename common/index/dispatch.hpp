@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <optional>
 
 #include "common/base/stopwatch.hpp"
@@ -26,6 +27,8 @@ cpu::SearchCounts device_or_cpu(DeviceSlot& slot, cuda::Backend* device, Deferre
     } catch (const Error& error) {
       if (error.code() == ErrorCode::invalid_vector) throw;
       slot.give_up(error, log);
+    } catch (const std::bad_alloc&) {
+      slot.give_up(Error(ErrorCode::out_of_memory, "no host memory for the device's work"), log);
     }
   }
   return on_cpu();

@@ -37,10 +37,11 @@ Kind read_kind(InputFile& file) {
 
 Storage storage_of(Kind kind) {
   if (kind == Kind::f16) return Storage::f16;
-  return kind == Kind::bf16 ? Storage::bf16 : Storage::automatic;
+  if (kind == Kind::bf16) return Storage::bf16;
+  return kind == Kind::u8 || kind == Kind::i8 ? Storage::automatic : Storage::f32;
 }
 std::size_t bytes_of_element(Kind kind) {
-  return storage_of(kind) == Storage::automatic ? 1 : sizeof(std::uint16_t);
+  return kind == Kind::f16 || kind == Kind::bf16 ? sizeof(std::uint16_t) : 1;
 }
 
 /// What the codes of 8 bits of an element stand for.

@@ -157,7 +157,8 @@ def test_faiss_codes_become_what_faiss_reconstructs(
         ours = concord.load_faiss(path, adopt=adopt, threads=2)
         assert ours.audit().ok
         assert (ours.M, ours.ef_construction, ours.metric) == (8, 60, metric)
-        assert ours.storage == {"QT_fp16": "f16", "QT_bf16": "bf16"}.get(kind, "automatic")
+        kept = {"QT_fp16": "f16", "QT_bf16": "bf16", "QT_8bit": "f32", "QT_8bit_uniform": "f32"}
+        assert ours.storage == kept.get(kind, "automatic")
         stored = np.array([ours[label] for label in range(1500)])
         if kind in ("QT_8bit", "QT_8bit_uniform"):  # FAISS rounds by the processor it runs on
             np.testing.assert_allclose(stored, exactly, rtol=0, atol=1e-6)
@@ -169,7 +170,7 @@ def test_faiss_codes_become_what_faiss_reconstructs(
         found, _ = ours.search(exactly[:200], k=10, ef=60)
         theirs.hnsw.efSearch = 60
         assert recall(found, exact) > recall(theirs.search(exactly[:200], 10)[1], exact) - 0.02
-    if ours.storage != "automatic":
+    if ours.storage in ("f16", "bf16"):
         concord.save_faiss(ours, tmp_path / "again")
         again: Any = faiss.read_index(str(tmp_path / "again"))
         assert isinstance(again, faiss.IndexHNSWSQ)

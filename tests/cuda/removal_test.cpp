@@ -418,8 +418,12 @@ TEST(RemovalOnADevice, TheChurnThatIsPinnedHasItsDigest) {
 }
 
 // A search that waits for the device while vectors are removed sees the removal, or began before.
+// An exact one, because no router gives it to the CPU.
 TEST(RemovalOnADevice, NoSearchThatBeginsBehindARemovalFindsIt) {
-  const HostDevices devices;
+  std::atomic<std::uint64_t> there{0};  // searches on the device
+  const HostDevices devices(std::size_t{1} << 32, [&](const char* call, std::uint64_t) {
+    there += std::string_view(call) == "exact" ? 1 : 0;
+  });
   const Matrix data = make_data(Shape::random, 3000, 4);
   Index index(make_params(4, 8, 20, 64), on("cuda"));
   index.add(data.view());
@@ -431,7 +435,7 @@ TEST(RemovalOnADevice, NoSearchThatBeginsBehindARemovalFindsIt) {
     readers.emplace_back([&] {
       while (!done || searches < 4) {
         const std::uint64_t before = removed;
-        const SearchResult found = index.search(data.slice(before, 80), {3, 16});
+        const SearchResult found = index.exact_search(data.slice(before, 20), 3);
         for (const std::uint64_t label : found.labels) EXPECT_GE(label, before);
         ++searches;
       }
@@ -440,10 +444,13 @@ TEST(RemovalOnADevice, NoSearchThatBeginsBehindARemovalFindsIt) {
   for (std::uint64_t next = 0; next < 1200; next += 24) {
     index.remove(labels_from(next, 24));
     removed = next + 24;
+    const std::uint64_t before = there;  // the device is the searches' until one has used it
+    while (there == before) std::this_thread::yield();
   }
   done = true;
   for (std::thread& reader : readers) reader.join();
   EXPECT_EQ(index.stats().device.name, "host team");
+  EXPECT_GE(there, 50u);
 }
 
 // The ids slide while searches are in the gate, some of them on the device.
@@ -490,37 +497,115 @@ TEST(RemovalOnADevice, SearchesBesideSlidesFindVectorsByTheirLabels) {
   EXPECT_EQ(index.stats().device.name, "host team");
 }
 
-// An upsert that ends early has marked nodes that nothing replaces, and the mirror knows.
-TEST(RemovalOnADevice, AnUpsertThatEndsEarlyLeavesNoStaleMirrorInUse) {
+/// Two indexes in which an upsert of labels 0 … 1,499 ended early, on the device and on the CPU.
+struct EndedEarly {
+  explicit EndedEarly(std::uint32_t epoch_limit)
+      : there(make_params(8, 4, 20, epoch_limit), on("cuda")),
+        cpu(make_params(8, 4, 20, epoch_limit), on("cpu")) {
+    there.add(data.slice(0, 2000));
+    cpu.add(data.slice(0, 2000));
+    (void)there.search(data.slice(0, 300), {5, 20});  // the mirror holds the live graph
+    const std::vector<std::uint64_t> labels = labels_from(0, 1500);
+    done = there.upsert(data.slice(2000, 1500), labels, [](std::uint64_t added, std::uint64_t) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(25));  // so that each moment is asked
+      return added <= 256;
+    });
+    cpu.upsert(data.slice(2000, done), std::span(labels).first(done));
+  }
+  void remove(const std::vector<std::uint64_t>& labels) {
+    there.remove(labels);
+    cpu.remove(labels);
+  }
+  void add(std::size_t first, std::size_t count) {
+    there.add(data.slice(first, count));
+    cpu.add(data.slice(first, count));
+  }
+  void expect_equal() {
+    for (const std::size_t first : {std::size_t{0}, done}) {
+      const auto queries = data.slice(first, 300);
+      expect_same(there.search(queries, {5, 20}), cpu.search(queries, {5, 20}));
+      expect_same(there.exact_search(queries, 5), cpu.exact_search(queries, 5));
+    }
+    EXPECT_EQ(there.digest(), cpu.digest());
+    EXPECT_EQ(there.stats().device.name, "host team");
+  }
+
   const HostDevices devices;
   const Matrix data = make_data(Shape::clustered, 6000, 8);
-  Index index(make_params(8, 4, 20, 128), on("cuda"));
-  index.add(data.slice(0, 2000));
-  (void)index.search(data.slice(0, 300), {5, 20});  // the mirror holds the live graph
-  std::vector<std::uint64_t> labels = labels_from(5000, 3001);
-  for (std::uint64_t label = 0; label < 600; ++label) labels[label * 5] = label;
-  const std::size_t done =
-      index.upsert(data.slice(2000, 3001), labels, [](std::uint64_t added, std::uint64_t) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(25));  // so that each moment is asked
-        return added <= 256;
+  Index there, cpu;
+  std::size_t done = 0;  ///< labels from here on have their old vectors, and were marked
+};
+
+// An upsert that ends early has marked nodes that nothing replaces, and the mirror knows: whether
+// they live on, are removed, before others or behind them, or are replaced after all.
+TEST(RemovalOnADevice, AnUpsertThatEndsEarlyLeavesNoStaleMirrorInUse) {
+  for (const int then : {0, 1, 2, 3}) {
+    SCOPED_TRACE(then);
+    EndedEarly both(then == 3 ? 4096 : 128);
+    ASSERT_GT(both.done, 256u);
+    ASSERT_LT(both.done, 1500u);
+    if (then == 1) both.remove(labels_from(both.done, 60));
+    if (then == 2) {
+      both.remove({1900});
+      both.remove({both.done + 1});
+    }
+    if (then == 3) {
+      const std::vector<std::uint64_t> labels = labels_from(both.done, 20);
+      both.there.upsert(both.data.slice(5000, 20), labels);
+      both.cpu.upsert(both.data.slice(5000, 20), labels);
+    }
+    both.expect_equal();
+    both.there.flush();
+    both.cpu.flush();
+    both.add(4000, 400);
+    both.expect_equal();
+  }
+}
+
+// A search that fails while it brings the mirror to the graph leaves a mirror that nobody may use,
+// also not a writer that has waited for that search.
+TEST(RemovalOnADevice, AWriterDoesNotUseWhatASearchThatFailedHasLeft) {
+  const Matrix data = make_data(Shape::clustered, 3000, 8);
+  std::vector<std::uint64_t> spread;
+  for (std::uint64_t label = 1; label < 1300; label += 3) spread.push_back(label);
+  bool was_reached = true;
+  for (int number = 0; was_reached; number += scaled(3, 1) > 1 ? 3 : 11) {
+    for (const bool is_error : {true, false}) {
+      SCOPED_TRACE("call " + std::to_string(number) + (is_error ? ", Error" : ", bad_alloc"));
+      std::atomic<bool> armed{false};
+      std::atomic<bool> has_failed{false};
+      std::atomic<int> calls{0};
+      const HostDevices devices(std::size_t{1} << 30, [&](const char*, std::uint64_t) {
+        if (!armed || calls++ != number) return;
+        armed = false;
+        has_failed = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the writer comes meanwhile
+        if (is_error) throw Error(ErrorCode::cuda, "lost");
+        throw std::bad_alloc();
       });
-  ASSERT_GT(done, 256u);
-  ASSERT_LT(done, 3001u);
-  Index on_cpu(make_params(8, 4, 20, 128), on("cpu"));
-  on_cpu.add(data.slice(0, 2000));
-  on_cpu.upsert(data.slice(2000, done), std::span(labels).first(done));
-  const auto expect_equal = [&] {
-    expect_same(index.search(data.slice(0, 300), {5, 20}),
-                on_cpu.search(data.slice(0, 300), {5, 20}));
-    expect_same(index.exact_search(data.slice(0, 300), 5),
-                on_cpu.exact_search(data.slice(0, 300), 5));
-  };
-  expect_equal();
-  index.add(data.slice(5500, 500));
-  on_cpu.add(data.slice(5500, 500));
-  expect_equal();
-  EXPECT_EQ(index.digest(), on_cpu.digest());
-  EXPECT_EQ(index.stats().device.name, "host team");
+      Index index(make_params(8, 4, 20, 4096), on("cuda", 1));
+      Index cpu(make_params(8, 4, 20, 4096), on("cpu", 1));
+      index.add(data.slice(0, 1300));
+      cpu.add(data.slice(0, 1300));
+      (void)index.search(data.slice(0, 100), {5, 20});
+      index.remove(spread);
+      cpu.remove(spread);
+      armed = true;
+      std::atomic<bool> has_ended{false};
+      std::thread searching([&] {
+        EXPECT_EQ(index.search(data.slice(0, 100), {5, 20}).counts[99], 5u);  // of the CPU
+        has_ended = true;
+      });
+      while (!has_failed && !has_ended) std::this_thread::yield();
+      was_reached = has_failed;
+      armed = false;
+      index.add(data.slice(1300, 100));
+      searching.join();
+      cpu.add(data.slice(1300, 100));
+      EXPECT_EQ(index.digest(), cpu.digest());
+      EXPECT_EQ(index.stats().device.name, was_reached ? "cpu" : "host team");
+    }
+  }
 }
 
 }  // namespace

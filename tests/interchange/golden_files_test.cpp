@@ -37,16 +37,16 @@ struct Golden {
 class GoldenFile : public testing::TestWithParam<Golden> {};
 INSTANTIATE_TEST_SUITE_P(
     All, GoldenFile,
-    testing::Values(Golden{"hnswlib-l2.bin", Metric::l2sq, 1, true},
-                    Golden{"hnswlib-ip.bin", Metric::inner_product, 2, true},
-                    Golden{"hnswlib-cosine-deleted.bin", Metric::cosine, 3, true, 7, 1e-6f},
-                    Golden{"faiss-l2.index", Metric::l2sq, 4, false},
-                    Golden{"faiss-ip-idmap.index", Metric::inner_product, 5, true},
-                    Golden{"faiss-l2-idmap2.index", Metric::l2sq, 6, true},
-                    Golden{"faiss-l2-fp16.index", Metric::l2sq, 7, false, 0, 0, Storage::f16},
-                    Golden{"faiss-ip-bf16.index", Metric::inner_product, 8, false, 0, 0x1p-6f,
-                           Storage::bf16},
-                    Golden{"faiss-l2-8bit-idmap.index", Metric::l2sq, 9, true, 0, 0.032f}),
+    testing::Values(
+        Golden{"hnswlib-l2.bin", Metric::l2sq, 1, true},
+        Golden{"hnswlib-ip.bin", Metric::inner_product, 2, true},
+        Golden{"hnswlib-cosine-deleted.bin", Metric::cosine, 3, true, 7, 1e-6f},
+        Golden{"faiss-l2.index", Metric::l2sq, 4, false},
+        Golden{"faiss-ip-idmap.index", Metric::inner_product, 5, true},
+        Golden{"faiss-l2-idmap2.index", Metric::l2sq, 6, true},
+        Golden{"faiss-l2-fp16.index", Metric::l2sq, 7, false, 0, 0, Storage::f16},
+        Golden{"faiss-ip-bf16.index", Metric::inner_product, 8, false, 0, 0x1p-6f, Storage::bf16},
+        Golden{"faiss-l2-8bit-idmap.index", Metric::l2sq, 9, true, 0, 0.032f, Storage::f32}),
     [](const auto& test) {
       std::string name = test.param.name;
       std::replace_if(

@@ -14,11 +14,11 @@
 // device, which keeps the labels as well, 8 bytes each, from the first such search on. If the CPU
 // answers, or the labels find no room, results go there through pinned memory.
 //
-// Determinism, complexity and thread-safety are those of the members of Index with the same name.
-// So are exceptions, with four additions. If the index has no device (CPU-only build, no usable
-// device, or device "cpu"), the function throws Error(unsupported). Memory that the device does not
-// reach is Error(invalid_parameter). A copy that fails is Error(cuda); add then leaves the index as
-// it was.
+// Determinism, complexity and thread-safety are those of the members of Index with the same name,
+// and of Filter::of_bits. So are exceptions, with four additions. If the index has no device
+// (CPU-only build, no usable device, or device "cpu"), the function throws Error(unsupported).
+// Memory that the device does not reach is Error(invalid_parameter). A copy that fails is
+// Error(cuda); add then leaves the index as it was.
 //
 // A stream that is being captured into a CUDA graph is refused with Error(unsupported). So is the
 // default stream while a capture is under way that its use would end. The capture goes on, and the
