@@ -79,8 +79,9 @@ def load_faiss(
 ) -> Index:
     """Read a file that ``faiss.write_index`` wrote: an ``IndexHNSWFlat`` or ``IndexHNSWSQ``.
 
-    QT_fp16 and QT_bf16 become ``storage`` f16 and bf16. QT_8bit and QT_8bit_uniform become floats, of
-    ``storage`` f32, within rounding of those that FAISS reconstructs. QT_8bit_direct and QT_8bit_direct_signed are bytes.
+    QT_fp16 and QT_bf16 become ``storage`` f16 and bf16. QT_8bit and QT_8bit_uniform become floats of
+    ``storage`` f32, within rounding of those that FAISS reconstructs. QT_8bit_direct and
+    QT_8bit_direct_signed are bytes.
 
     An ``IndexIDMap`` may be around it, with unique ids. So may an ``IndexPreTransform``, if it is the identity.
 

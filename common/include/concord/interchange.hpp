@@ -64,7 +64,7 @@ CONCORD_API Index load_hnswlib(const std::filesystem::path& path, HnswlibSpace s
 CONCORD_API void save_faiss(const Index& index, const std::filesystem::path& path);
 
 /// Reads an IndexHNSWFlat or IndexHNSWSQ, whose metric becomes l2sq or inner_product. QT_fp16 and
-/// QT_bf16 become storage f16 and bf16. QT_8bit and QT_8bit_uniform become floats, of
+/// QT_bf16 become storage f16 and bf16. QT_8bit and QT_8bit_uniform become floats of
 /// storage f32, within rounding of those that FAISS reconstructs; QT_8bit_direct and
 /// QT_8bit_direct_signed are bytes. M is taken from the file's probabilities of levels,
 /// ef_construction as by load_hnswlib. Throws Error(io) and Error(corrupt_file). Throws
