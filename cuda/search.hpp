@@ -7,8 +7,8 @@
 
 namespace concord::cuda {
 
-/// Collects the results of query `index`. `shared` has beam_layout(ef, …).bytes and, where there
-/// are other ids than those accepted, others_bytes(accept.others()) behind them.
+/// Collects the results of query `index`. `shared` has beam_layout(ef, …).bytes and, unless
+/// all ids are accepted by their type, merge_layout(accept.others()).bytes behind them.
 template <bool kL2, class Team, class Accept, class Results>
 CONCORD_HD void search_query(Team& team, const MirrorView& view, const SearchTask& task,
                              const Accept& accept, const Results& results, std::uint32_t index,

@@ -45,7 +45,7 @@ std::vector<IdSet> id_sets(const World& world, const Reference& reference) {
 void host_search(const MirrorView& view, const SearchTask& task, const IdSet& accept,
                  const auto& results) {
   const BeamLayout layout = beam_layout(task.ef, 2 * view.M, view.dimension);
-  SimtShared shared(layout.bytes + others_bytes(accept.others()));
+  SimtShared shared(layout.bytes + merge_layout(accept.others()).bytes);
   HostTeam team;
   with_metric(view.metric, [&](auto l2) {
     for (std::uint32_t q = 0; q < task.count; ++q) {

@@ -39,7 +39,8 @@ class MirrorTest : public testing::Test {
     Relay relay(built_.proposer, tell ? &mirror_ : nullptr, stages_);
     built_.graph.reserve_deaths(kEpochLimit);
     const std::uint32_t before = open().number;
-    for (NodeId node = first; open().number == before && built_.graph.living() > 1;
+    for (NodeId node = first % built_.graph.size();
+         open().number == before && built_.graph.living() > 1;
          node = (node + step) % built_.graph.size()) {
       while (built_.graph.tombstones().is_dead(node, built_.graph.size())) {
         node = (node + 1) % built_.graph.size();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -118,7 +119,9 @@ template <std::uint32_t kThreads, class Accept, class Results>
 void simt_search(const MirrorView& view, const SearchTask& task, std::uint64_t seed,
                  const Accept& accept, const Results& results) {
   const BeamLayout layout = beam_layout(task.ef, 2 * view.M, view.dimension);
-  const std::size_t bytes = layout.bytes + others_bytes(accept.others());
+  const std::size_t bytes =
+      layout.bytes +
+      (std::is_same_v<Accept, core::AllIds> ? 0 : merge_layout(accept.others()).bytes);
   with_metric(view.metric, [&](auto l2) {
     simt_launch<kThreads>(
         task.count, bytes, seed, [&](auto& team, std::uint32_t b, unsigned char* shared) {
