@@ -5,9 +5,7 @@
 
 #include <array>
 #include <atomic>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,25 +17,6 @@ namespace {
 
 using Mask = std::vector<std::uint8_t>;
 using Filters = std::vector<Filter>;
-
-/// Names of the device's calls.
-class Calls {
- public:
-  [[nodiscard]] HostDevices::Hook hook() {
-    return [this](const char* call, std::uint64_t) {
-      const std::lock_guard lock(mutex_);
-      ++counts_[call];
-    };
-  }
-  [[nodiscard]] std::size_t of(const std::string& call) {
-    const std::lock_guard lock(mutex_);
-    return counts_[call];
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, std::size_t> counts_;
-};
 
 Mask mask_where(std::size_t n, const auto& is_match) {
   Mask mask(n);

@@ -5,6 +5,7 @@
 
 #include <concord/index.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -58,6 +59,25 @@ class HostDevices {
 
   cuda::HostDevice* last = nullptr;  ///< gone with its Index
   int opened = 0;
+};
+
+/// How often a device was called, by the names of its calls.
+class Calls {
+ public:
+  [[nodiscard]] HostDevices::Hook hook() {
+    return [this](const char* call, std::uint64_t) {
+      const std::lock_guard lock(mutex_);
+      ++counts_[call];
+    };
+  }
+  [[nodiscard]] std::size_t of(const std::string& call) {
+    const std::lock_guard lock(mutex_);
+    return counts_[call];
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::size_t> counts_;
 };
 
 /// What an Index logged.

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <concord/cuda.hpp>
-#include <map>
 #include <mutex>
 #include <numeric>
 #include <random>
@@ -154,25 +153,6 @@ const Matrix& churned_data() {
   static const Matrix data = make_data(Shape::clustered, 9000, 8);
   return data;
 }
-
-/// Names of the device's calls.
-class Calls {
- public:
-  [[nodiscard]] HostDevices::Hook hook() {
-    return [this](const char* call, std::uint64_t) {
-      const std::lock_guard lock(mutex_);
-      ++counts_[call];
-    };
-  }
-  [[nodiscard]] std::size_t of(const std::string& call) {
-    const std::lock_guard lock(mutex_);
-    return counts_[call];
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, std::size_t> counts_;
-};
 
 void live_at_random(Twins& twins, std::uint64_t seed, unsigned operations) {
   std::mt19937_64 random(seed);
