@@ -50,6 +50,7 @@ struct Scratch {
   std::vector<std::uint8_t> query_bytes;
   std::vector<std::uint8_t> query_code;  ///< unused without codes
   std::vector<core::Key> keys;           ///< unused but by rescore()
+  std::vector<core::Key> entries;        ///< what the list stands for; unused without copies
   SearchCounts counts;
   CandidateList others;  ///< of ids that may not be results; unused where all may
   std::unique_ptr<FilterScratch> filtered;  ///< null before the first filtered walk
@@ -58,7 +59,8 @@ struct Scratch {
   /// Memory behind the members.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return list.bytes() + others.bytes() + visited.bytes() + query.capacity() * sizeof(float) +
-           query_bytes.capacity() + query_code.capacity() + keys.capacity() * sizeof(core::Key) +
+           query_bytes.capacity() + query_code.capacity() +
+           (keys.capacity() + entries.capacity()) * sizeof(core::Key) +
            (filtered ? filtered->bytes() : 0) + reached.bytes();
   }
 };

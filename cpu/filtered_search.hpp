@@ -11,8 +11,10 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "common/graph/graph.hpp"
+#include "common/search/entries.hpp"
 #include "common/search/filter_rule.hpp"
 #include "common/search/match_set.hpp"
 #include "cpu/beam_search.hpp"
@@ -45,20 +47,21 @@ class MatchingIds {
   Bits bits_;
 };
 
-/// Those of a set of which some have died, for views of so many nodes.
-template <class Bits>
+/// Those of a set of which some have died, for a view.
+template <class View, class Set>
 class LivingMatches {
  public:
-  LivingMatches(const Bits& bits, const core::Tombstones& tombstones, core::NodeId size) noexcept
-      : bits_(bits), tombstones_(&tombstones), size_(size) {}
+  LivingMatches(const core::Graph& graph, const View& live, const Set& set) noexcept
+      : bits_(set.bits()), graph_(&graph), live_(&live), set_(&set) {}
   [[nodiscard]] std::uint32_t operator()(core::NodeId id) const noexcept {
-    return bits_[id] != 0 && !tombstones_->is_dead(id, size_) ? 1 : 0;
+    return bits_[id] != 0 && core::stands_for_match(*graph_, *live_, *set_, id) ? 1 : 0;
   }
 
  private:
-  Bits bits_;
-  const core::Tombstones* tombstones_;
-  core::NodeId size_;
+  decltype(std::declval<Set>().bits()) bits_;
+  const core::Graph* graph_;
+  const View* live_;
+  const Set* set_;
 };
 
 /// What a walk reads.

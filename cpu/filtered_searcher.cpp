@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -76,18 +77,27 @@ class Searcher::FilteredBlock {
   /// Calls found(i, list) for each query.
   template <class Found>
   void answer(bool is_exact, Scratch& scratch, const Found& found) {
-    const auto has_enough = [&](const auto&...) { return scratch.list.size() >= wanted(); };
     in_view([&](const auto& within) {
+      const auto has_enough = [&](const auto&...) { return fill_entries(within, scratch); };
       for (std::size_t i = 0; i < queries_.size(); ++i) {
-        if (!is_exact && walk(within, i, scratch, has_enough)) {
-          found(i, scratch.list);
-        } else {
+        if (is_exact || !walk(within, i, scratch, has_enough)) {
           waiting_.push_back(i);
+        } else if (has_copies_) {
+          found(i, core::KeyList(scratch.entries));
+        } else {
+          found(i, scratch.list);
         }
       }
       for (const std::size_t i : waiting_) lists_[i].reset(std::max<std::size_t>(1, wanted()));
       scan(within, scratch, [&](std::size_t i, std::uint32_t n) { insert(i, n, scratch); });
-      for (const std::size_t i : waiting_) found(i, lists_[i]);
+      for (const std::size_t i : waiting_) {
+        if (has_copies_) {
+          expand(within, lists_[i], params_.k, scratch.entries);
+          found(i, core::KeyList(scratch.entries));
+        } else {
+          found(i, lists_[i]);
+        }
+      }
     });
   }
 
@@ -107,6 +117,13 @@ class Searcher::FilteredBlock {
           hits[i].add(core::make_key(scratch.distances[j], scratch.ids[j]));
         }
       });
+      for (core::RangeHits& of_query : hits) {
+        if (!has_copies_) break;
+        of_query.expand(
+            [&](std::span<const Key> nodes, std::size_t most, std::vector<Key>& out) {
+              expand(within, core::KeyList(nodes), most, out);
+            });
+      }
     });
   }
 
@@ -114,18 +131,26 @@ class Searcher::FilteredBlock {
   void answer_groups(const core::GroupSet& groups, bool is_exact,
                      std::span<core::GroupPicker> pickers, Scratch& scratch) {
     const SearchParams asked = params_;
-    const auto has_enough = [&](const auto&...) { return scratch.list.size() >= wanted(); };
     in_view([&](const auto& within) {
+      const auto has_enough = [&](const auto&...) { return fill_entries(within, scratch); };
+      const auto entries = [&](NodeId node, const auto& use) {
+        if (!has_copies_) return use(node);
+        core::for_each_entry(searcher_.graph_, within.live, node, [&](NodeId id) {
+          if (within.set.contains(id)) use(id);
+          return true;
+        });
+      };
       const core::PlacedGroups placed = groups_in(searcher_.graph_, within.live, groups);
       for (std::size_t i = 0; i < queries_.size(); ++i) {
-        const auto search = [&](std::uint32_t ef) {
+        const auto search = [&](std::uint32_t ef) -> std::optional<bool> {
           params_ = {.k = ef, .ef = ef, .use_codes = false};
           pickers[i].begin(placed);
-          return walk(within, i, scratch, has_enough);
+          if (!walk(within, i, scratch, has_enough)) return std::nullopt;
+          return pickers[i].pick(scratch.list, ef / 2, entries);
         };
         const auto matches = [&] { return living_; };
         pickers[i].begin(placed);
-        if (is_exact || !pick_groups(asked, search, matches, pickers[i], scratch)) {
+        if (is_exact || !pick_groups(asked, search, matches)) {
           pickers[i].begin(placed);
           waiting_.push_back(i);
         }
@@ -133,7 +158,8 @@ class Searcher::FilteredBlock {
       params_ = asked;
       scan(within, scratch, [&](std::size_t i, std::uint32_t n) {
         for (std::uint32_t j = 0; j < n; ++j) {
-          pickers[i].add(core::make_key(scratch.distances[j], scratch.ids[j]));
+          const Key node = core::make_key(scratch.distances[j], scratch.ids[j]);
+          entries(core::key_id(node), [&](NodeId id) { pickers[i].add(node, id); });
         }
       });
       for (const std::size_t i : waiting_) pickers[i].finish();
@@ -157,9 +183,10 @@ class Searcher::FilteredBlock {
       queries_.prepare(scorer);
       OwnPlaces own;
       const auto set = matches_in(searcher_.graph_, live, set_, own);
-      living_ = set.living(live.size - live.living, [&](NodeId id) {
-        return searcher_.graph_.tombstones().is_dead(id, live.size);
+      living_ = set.living(live.size - live.living, [&](NodeId node) {
+        return !core::stands_for_match(searcher_.graph_, live, set, node);
       });
+      has_copies_ = searcher_.graph_.copies().any();
       waiting_.clear();
       search(Within<decltype(live), decltype(set)>{live, set, scorer});
       return true;
@@ -168,21 +195,37 @@ class Searcher::FilteredBlock {
 
   [[nodiscard]] std::size_t wanted() const noexcept { return std::min(params_.k, living_); }
 
+  /// Writes the first `most` results of a list of nodes. False if a node stands for none.
+  template <class Within, class List>
+  bool expand(const Within& within, const List& list, std::size_t most,
+              std::vector<Key>& out) const {
+    return core::expand(
+        searcher_.graph_, within.live, list, most,
+        [&](NodeId id) { return within.set.contains(id); }, out);
+  }
+  /// Whether scratch.list has as many matches as are wanted. Where there are copies, what they
+  /// stand for is in scratch.entries then.
+  template <class Within>
+  [[nodiscard]] bool fill_entries(const Within& within, Scratch& scratch) const {
+    if (scratch.list.size() < wanted()) return false;
+    return !has_copies_ || expand(within, scratch.list, params_.k, scratch.entries);
+  }
+
   /// Collects the hits of a query whose list was found in the graph. False beside a seal.
   template <class View, class Set>
   bool collect_hits(const Within<View, Set>& within, const core::RangeRule& rule,
                     core::RangeHits& hits, std::size_t i, Scratch& scratch) const {
-    if (scratch.list.size() < wanted()) return false;
+    if (!fill_entries(within, scratch)) return false;
     return collect_range_in_graph(searcher_.graph_, within.live, within.scorer, queries_[i], rule,
                                   hits, scratch);
   }
   /// Of a query whose list was found in the derived graph.
   template <class View, class Set, class IsMatch>
-  bool collect_hits(const Within<View, Set>& /*within*/, const core::RangeRule& rule,
+  bool collect_hits(const Within<View, Set>& within, const core::RangeRule& rule,
                     core::RangeHits& hits, std::size_t /*i*/, Scratch& scratch,
                     const WalkedGraph<View>& over, const core::FilterRule& walked,
                     const IsMatch& is_match) const {
-    if (scratch.list.size() < wanted()) return false;
+    if (!fill_entries(within, scratch)) return false;
     const core::UnlimitedReach reach;
     const auto close = [&] {
       return FilteredWalk(over, walked, is_match, reach, scratch.reached, scratch).close();
@@ -196,6 +239,7 @@ class Searcher::FilteredBlock {
   template <class View, class Set, class Then>
   bool walk(const Within<View, Set>& within, std::size_t i, Scratch& scratch, const Then& then) {
     scratch.list.reset(1);
+    scratch.entries.clear();
     if (wanted() == 0) return true;
     const core::AdaptiveReach reach{params_.k, core::reach_factor(params_.slack)};
     if (reach.factor == core::kUnlimitedReach) {
@@ -211,8 +255,8 @@ class Searcher::FilteredBlock {
     const Set& set = within.set;
     const core::Graph& graph = searcher_.graph_;
     const std::uint32_t ef = std::max(params_.ef, params_.k);
-    const core::FilterRule rule(live.living, living_, graph.params().M, searcher_.vectors_.stride(),
-                                reach.hops(ef));
+    const core::FilterRule rule(graph.nodes_of(live.living), living_, graph.params().M,
+                                searcher_.vectors_.stride(), reach.hops(ef));
     if (rule.takes_all()) {
       fill_with_living(graph, live, searcher_.vectors_, searcher_.kernels_, queries_.vector(i),
                        params_, scratch);
@@ -235,13 +279,13 @@ class Searcher::FilteredBlock {
       return then(over, rule, is_match);
     };
     return all_live(set) ? run(MatchingIds(set.bits()))
-                         : run(LivingMatches(set.bits(), graph.tombstones(), live.size));
+                         : run(LivingMatches(graph, live, set));
   }
 
-  /// Whether none of the ids of the set needs to be asked about.
+  /// Whether none of the nodes of the set needs to be asked about.
   template <class Set>
   [[nodiscard]] bool all_live(const Set& set) const noexcept {
-    const auto [first, second] = set.ids();
+    const auto [first, second] = set.nodes();
     return living_ == first.size() + second.size();
   }
 
@@ -251,17 +295,16 @@ class Searcher::FilteredBlock {
   void scan(const Within<View, Set>& within, Scratch& scratch, const Take& take) {
     if (waiting_.empty() || wanted() == 0) return;
     const auto& [live, set, scorer] = within;
-    const core::Tombstones& tombstones = searcher_.graph_.tombstones();
     const bool some_died = !all_live(set);
     constexpr std::size_t kRows = 16;  // fetched while as many are scored
-    for (std::span<const NodeId> left : set.ids()) {
+    for (std::span<const NodeId> left : set.nodes()) {
       while (!left.empty()) {
         const std::span<const NodeId> ids = left.first(std::min(kRows, left.size()));
         left = left.subspan(ids.size());
         std::uint32_t n = 0;
         for (const NodeId id : ids) {
           scratch.ids[n] = id;
-          n += some_died && tombstones.is_dead(id, live.size) ? 0 : 1;
+          n += some_died && !core::stands_for_match(searcher_.graph_, live, set, id) ? 0 : 1;
         }
         for (const NodeId id : left.first(std::min(kRows, left.size()))) scorer.prefetch(id);
         for (const std::size_t i : waiting_) {
@@ -290,7 +333,8 @@ class Searcher::FilteredBlock {
   QueryBlock queries_;
   std::vector<CandidateList> lists_;
   std::vector<std::size_t> waiting_;  ///< for the scan
-  NodeId living_ = 0;                 ///< matches that live in the view
+  NodeId living_ = 0;                 ///< nodes of the view that stand for a living match
+  bool has_copies_ = false;           ///< the graph, so that nodes stand for several vectors
 };
 
 // So that of several bad queries the first is named, whatever filters they have.
@@ -333,7 +377,7 @@ SearchCounts Searcher::filtered(MatrixView<const float> queries, const SearchPar
                                 std::uint32_t* counts, core::ThreadPool& pool) const {
   const core::KNearest results{params.k, out, counts};
   const auto without = [&](std::span<const std::size_t> numbers, Scratch& scratch) {
-    if (is_exact) return exact_block(queries, numbers, results, scratch);
+    if (is_exact) return exact_block(queries, numbers, results, Results::entries, scratch);
     for (const std::size_t q : numbers) {
       vectors_.prepare(queries.row(q), scratch.query.data(), "query", q);
       search_living(graph_, vectors_, kernels_, scratch.query.data(), params, results, q, scratch);
@@ -341,7 +385,7 @@ SearchCounts Searcher::filtered(MatrixView<const float> queries, const SearchPar
   };
   const auto with = [&](FilteredBlock& together, std::span<const std::size_t> numbers,
                         Scratch& scratch) {
-    together.answer(is_exact, scratch, [&](std::size_t i, const CandidateList& list) {
+    together.answer(is_exact, scratch, [&](std::size_t i, const auto& list) {
       results.collect(numbers[i], list);
     });
   };

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "common/graph/graph.hpp"
 #include "common/search/group_set.hpp"
@@ -27,17 +28,30 @@ inline core::PlacedGroups groups_beside(const core::Graph& graph, core::Hole hol
   return {set, graph.numbering(), graph.next_numbering(), hole.begin};
 }
 
-/// The same for every way of searching: search(ef) fills scratch.list as k = ef does, lets the
-/// picker begin with the view, and may tell that it cannot. `vectors()` tells how many may be
-/// found. False if all must be scanned.
+/// The same for every way of searching: search(ef) fills scratch.list as k = ef does, has the
+/// picker begin with the view and pick from the list, of which ef / 2 are the nearer half, and
+/// tells what that tells, or nothing where it cannot. `vectors()` tells how many may be found.
+/// False if all must be scanned.
 template <class Search, class Vectors>
-bool pick_groups(const SearchParams& params, const Search& search, const Vectors& vectors,
-                 core::GroupPicker& picker, const Scratch& scratch) {
+bool pick_groups(const SearchParams& params, const Search& search, const Vectors& vectors) {
   for (std::uint64_t ef = std::max(params.ef, params.k);; ef *= 2) {
     if (ef > core::GroupRule::widest(vectors())) return vectors() == 0;
-    if (!search(static_cast<std::uint32_t>(ef))) return false;
-    if (picker.pick(scratch.list, ef / 2)) return true;
+    const std::optional<bool> is_enough = search(static_cast<std::uint32_t>(ef));
+    if (!is_enough) return false;
+    if (*is_enough) return true;
   }
+}
+
+/// What GroupPicker::pick asks for, in a view.
+template <class View>
+auto entries_in(const core::Graph& graph, const View& view) {
+  return [&graph, view](core::NodeId node, const auto& use) {
+    if (!graph.copies().any()) return use(node);
+    core::for_each_entry(graph, view, node, [&](core::NodeId id) {
+      use(id);
+      return true;
+    });
+  };
 }
 
 /// Among the ids that live. False if all must be scanned.
@@ -47,15 +61,17 @@ bool pick_groups(const SearchParams& params, const Search& search, const Vectors
                                             const SearchParams& params, const core::GroupSet& set,
                                             core::GroupPicker& picker, Scratch& scratch) {
   const auto search = [&](std::uint32_t ef) {
+    std::optional<bool> is_enough;
     fill_beside_seals(graph, [&](auto live) {
       picker.begin(groups_in(graph, live, set));
-      return fill_with_living(graph, live, vectors, kernels, vector,
-                              {.k = ef, .ef = ef, .use_codes = false}, scratch);
+      const bool is_whole = fill_with_living(graph, live, vectors, kernels, vector,
+                                             {.k = ef, .ef = ef, .use_codes = false}, scratch);
+      is_enough = picker.pick(scratch.list, ef / 2, entries_in(graph, live));
+      return is_whole;
     });
-    return true;
+    return is_enough;
   };
-  return pick_groups(
-      params, search, [&] { return graph.living(); }, picker, scratch);
+  return pick_groups(params, search, [&] { return graph.nodes_of(graph.living()); });
 }
 
 }  // namespace concord::cpu

@@ -9,19 +9,19 @@
 
 namespace concord::cpu {
 
-/// The ids that live in a view of the graph with `size` nodes. REQUIRES that a node has died.
+/// The nodes that live in a view of the graph with `size` nodes.
 /// Others may die while a search lasts: between two seals at most epoch_limit of them.
 class LivingIds {
  public:
   LivingIds(const core::Graph& graph, core::NodeId size) noexcept
-      : tombstones_(graph.tombstones()),
+      : graph_(graph),
         size_(size),
         others_(graph.tombstones_linked() + graph.params().epoch_limit) {}
-  bool operator()(core::NodeId id) const noexcept { return !tombstones_.is_dead(id, size_); }
+  bool operator()(core::NodeId id) const noexcept { return !graph_.is_dead(id, size_); }
   [[nodiscard]] std::uint32_t others() const noexcept { return others_; }
 
  private:
-  const core::Tombstones& tombstones_;
+  const core::Graph& graph_;
   core::NodeId size_;
   std::uint32_t others_;
 };

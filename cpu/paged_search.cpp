@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <compare>
 #include <functional>
 #include <optional>
 #include <utility>
 
+#include "common/search/entries.hpp"
 #include "common/search/filter_rule.hpp"
 #include "common/search/reach.hpp"
 #include "cpu/filtered_search.hpp"
@@ -55,6 +57,13 @@ class Nearest {
   std::size_t wanted_ = 0;
   std::vector<Key> near_;  ///< a heap, the largest first
   std::vector<Key> far_;   ///< a heap, the smallest first
+};
+
+/// A vector, and the node that stands for it, in the order of results.
+struct Result {
+  Key node;
+  NodeId id;
+  auto operator<=>(const Result&) const = default;
 };
 
 /// Keys of which the smallest is taken next.
@@ -155,10 +164,11 @@ struct PagedSearch::Walk {
   Ids seen;               ///< exactly
   Ids given;              ///< before this walk began
   Queue frontier;         ///< not expanded
-  Queue results;          ///< not given
+  Queue results;          ///< nodes of which not all was given
+  std::vector<Result> open;  ///< what nodes taken from these stand for, not given; next at the end
   Nearest by_width;       ///< results, given ones too
   Nearest by_count;       ///< the same; unused without slack
-  std::size_t taken = 0;  ///< results that were given or have died
+  std::size_t taken = 0;  ///< vectors that were given, and results that have died
   bool all_seen = false;  ///< nothing is left to expand or scan
   // Of the derived graph:
   std::vector<std::uint64_t> work{0};  ///< until hop h
@@ -186,29 +196,41 @@ class PagedSearch::Page {
   std::uint32_t take(std::uint32_t k, Key* out) {
     if (!search_.walk_ || search_.walk_->slides != names_.slides()) begin();
     Walk& walk = *search_.walk_;
-    std::uint32_t found = 0;
-    while (found < k) {
-      go_on(walk.taken + (k - found));
-      if (walk.results.empty()) break;
-      const Key next = walk.results.take();
+    std::vector<Result> page;
+    while (page.size() < k) {
+      go_on(walk.taken + (k - page.size()));
+      const bool is_nearer =
+          !walk.results.empty() &&
+          (walk.open.empty() || walk.results.next() < walk.open.back().node);
+      if (is_nearer) {
+        if (!open(walk.results.take())) ++walk.taken;
+        continue;
+      }
+      if (walk.open.empty()) break;
+      const Result next = walk.open.back();
+      walk.open.pop_back();
+      if (!may_be_given(next.id)) continue;
+      page.push_back(next);
       ++walk.taken;
-      if (!is_dead(core::key_id(next))) out[found++] = next;
     }
-    std::sort(out,
-              out + found);  // where a result has died, the walk goes on and may meet nearer ones
-    for (std::uint32_t j = 0; j < found; ++j) {
-      search_.given_.push_back(names_.number(core::key_id(out[j])));  // has room
+    // Where a result has died, the walk goes on and may meet nearer ones.
+    std::sort(page.begin(), page.end());
+    for (std::size_t j = 0; j < page.size(); ++j) {
+      out[j] = core::make_key(core::key_distance(page[j].node), page[j].id);
+      search_.given_.push_back(names_.number(page[j].id));  // has room
     }
-    return found;
+    return static_cast<std::uint32_t>(page.size());
   }
 
   /// What is there in the beginning.
   void look() {
     search_.end_ = names_.number(view_.size);
-    search_.living_ = view_.living;
+    search_.living_ = graph_.nodes_of(view_.living);
     if (matches_) {
       search_.matches_ =
-          matches_->living(view_.size - view_.living, [&](NodeId id) { return is_dead(id); });
+          matches_->living(view_.size - view_.living, [&](NodeId node) {
+            return !core::stands_for_match(graph_, view_, *matches_, node);
+          });
     }
   }
 
@@ -217,8 +239,36 @@ class PagedSearch::Page {
       decltype(matches_in(std::declval<const core::Graph&>(), std::declval<View>(),
                           std::declval<const core::MatchSet&>(), std::declval<OwnPlaces&>()));
 
-  [[nodiscard]] bool is_dead(NodeId id) const noexcept {
-    return graph_.tombstones().any() && graph_.tombstones().is_dead(id, view_.size);
+  [[nodiscard]] bool lives(NodeId id) const noexcept {
+    return !graph_.tombstones().any() || !graph_.tombstones().is_dead(id, view_.size);
+  }
+  /// Of a vector that the search sees.
+  [[nodiscard]] bool may_be_given(NodeId id) const noexcept {
+    return id < end_ && lives(id) && (!matches_ || matches_->contains(id)) &&
+           !search_.walk_->given.contains(id);
+  }
+  /// Whether a node stands for a result, given or not.
+  [[nodiscard]] bool is_result(NodeId node) const {
+    if (graph_.copies().next(node) == core::kNoNode) return node < end_ && lives(node);
+    bool is_one = false;
+    core::for_each_entry(graph_, view_, node, [&](NodeId id) {
+      is_one = id < end_ && (!matches_ || matches_->contains(id));
+      return !is_one;
+    });
+    return is_one;
+  }
+  /// Brings what a node, nearer than all there, stands for into walk.open. False if it has died.
+  bool open(Key node) {
+    std::vector<Result>& open = search_.walk_->open;
+    const auto before = static_cast<std::ptrdiff_t>(open.size());
+    bool lives = false;
+    core::for_each_entry(graph_, view_, core::key_id(node), [&](NodeId id) {
+      lives |= this->lives(id);
+      if (may_be_given(id)) open.push_back({node, id});
+      return true;
+    });
+    std::reverse(open.begin() + before, open.end());
+    return lives;
   }
   [[nodiscard]] core::Hole hole_in(const core::LiveView& /*view*/) const noexcept {
     return graph_.tombstones().hole();
@@ -347,7 +397,7 @@ class PagedSearch::Page {
       use(lists, is_match);
     };
     if (graph_.tombstones().any()) {
-      run(LivingMatches(matches_->bits(), graph_.tombstones(), view_.size));
+      run(LivingMatches(graph_, view_, *matches_));
     } else {
       run(MatchingIds(matches_->bits()));
     }
@@ -369,7 +419,7 @@ class PagedSearch::Page {
   void scan() {
     search_.walk_->all_seen = true;
     if (matches_) {
-      for (const auto part : matches_->ids())
+      for (const auto part : matches_->nodes())
         scan(part.size(), [&](std::size_t i) { return part[i]; });
       return;
     }
@@ -384,7 +434,8 @@ class PagedSearch::Page {
     std::uint32_t n = 0;
     for (std::size_t i = 0; i < count; ++i) {
       const NodeId id = id_of(i);
-      if (id >= view_.size || is_dead(id) || !search_.walk_->seen.insert(id)) continue;
+      if (id >= view_.size || graph_.copies().is_copy(id) || !is_result(id)) continue;
+      if (!search_.walk_->seen.insert(id)) continue;
       scratch_.ids[n++] = id;
       if (n < core::kMaxListCapacity) continue;
       add_scored(n);
@@ -406,10 +457,11 @@ class PagedSearch::Page {
     Walk& walk = *search_.walk_;
     const NodeId id = core::key_id(key);
     walk.frontier.add(key);
-    if (id >= end_ || is_dead(id)) return;  // walked through, never found
+    if (!is_result(id)) return;  // walked through, never found
     walk.by_width.add(key);
     if (search_.params_.slack != core::kUnlimitedReach) walk.by_count.add(key);
-    if (!walk.given.contains(id)) walk.results.add(key);
+    const bool stands_alone = graph_.copies().next(id) == core::kNoNode;
+    if (!stands_alone || !walk.given.contains(id)) walk.results.add(key);
   }
 
   PagedSearch& search_;

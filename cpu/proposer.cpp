@@ -78,22 +78,34 @@ const core::ProposalBatch* CpuProposer::finish(const core::StopRequest&) {
 }
 
 void CpuProposer::propose(const Tasks& tasks, core::ProposalBatch& batch, Worker& worker) const {
+  const core::Copies& copies = graph_.copies();
+  bool all_are_copies = true;
+  bool are_full = true;
   for (NodeId node = tasks.begin; node < tasks.end; ++node) {
+    if (copies.is_copy(node)) {
+      propose_nothing(node, batch);
+      continue;
+    }
+    all_are_copies = false;
     propose_above({node, tasks.version}, batch, worker);
+    are_full &= worker.scratch.list.size() == graph_.params().ef_construction;
     std::swap(worker.scratch.list, worker.lists[node - tasks.begin]);
   }
-  const auto is_full = [&](const CandidateList& list) {
-    return list.size() == graph_.params().ef_construction;
-  };
-  const auto* const lists = worker.lists.data();
-  if (has_codes_ && std::all_of(lists, lists + (tasks.end - tasks.begin), is_full)) {
+  if (all_are_copies) return;
+  if (has_codes_ && are_full) {
     merge_tails_by_codes(tasks, worker);
   } else {
     merge_tails(tasks, worker);
   }
   for (NodeId node = tasks.begin; node < tasks.end; ++node) {
+    if (copies.is_copy(node)) continue;
     select_neighbors(worker.lists[node - tasks.begin], batch.list(node, 0), worker);
   }
+}
+
+void CpuProposer::propose_nothing(NodeId node, core::ProposalBatch& batch) const {
+  const std::size_t lists = graph_.level(node) + std::size_t{1};
+  std::fill_n(batch.list(node, 0), lists * batch.M, core::kNoNode);
 }
 
 void CpuProposer::propose_above(const Task& task, core::ProposalBatch& batch,
@@ -165,10 +177,9 @@ void CpuProposer::search_layer(const Scorer& scorer, const Query& query,
 // Exact distances to the nodes that were inserted since the sealed version.
 void CpuProposer::merge_tail(const Task& task, std::uint32_t layer, Worker& worker) const {
   const Stopwatch watch(worker.stats.tail.seconds);
-  const bool some_died = graph_.tombstones_linked() > 0;
+  const bool asks = must_ask();
   for (NodeId id = task.version.end; id < task.node; ++id) {
-    if (graph_.level(id) < layer) continue;
-    if (some_died && graph_.tombstones().is_dead(id, task.node + 1)) continue;
+    if (graph_.level(id) < layer || (asks && !is_candidate(id, task.node))) continue;
     float distance;
     scorer_.score(worker.query, &id, 1, &distance);
     worker.scratch.list.insert(core::make_key(distance, id));
@@ -179,12 +190,12 @@ void CpuProposer::merge_tail(const Task& task, std::uint32_t layer, Worker& work
 template <class IdOf>
 void CpuProposer::offer(NodeId node, std::size_t n, const IdOf& id_of, const float* distances,
                         CandidateList& list) const {
-  const bool some_died = graph_.tombstones_linked() > 0;
+  const bool asks = must_ask();
   float worst = list.worst_distance();
   for (std::size_t j = 0; j < n; ++j) {
     if (distances[j] > worst) continue;
     const NodeId id = id_of(j);
-    if (some_died && graph_.tombstones().is_dead(id, node + 1)) continue;
+    if (asks && !is_candidate(id, node)) continue;
     list.insert(core::make_key(distances[j], id));
     worst = list.worst_distance();
   }
@@ -199,6 +210,7 @@ void CpuProposer::merge_tails(const Tasks& tasks, Worker& worker) const {
     const NodeId rows = std::min(kRows, tasks.end - 1 - first);
     scorer_.score_block(queries, nodes, first, rows, worker.tail_distances.data(), kTailRows);
     for (NodeId node = std::max(tasks.begin, first + 1); node < tasks.end; ++node) {
+      if (graph_.copies().is_copy(node)) continue;
       const std::size_t number = node - tasks.begin;
       const float* const distances = &worker.tail_distances[number * kTailRows];
       const auto id_of = [first](std::size_t j) { return first + static_cast<NodeId>(j); };
@@ -226,6 +238,7 @@ void CpuProposer::merge_tails_by_codes(const Tasks& tasks, Worker& worker) const
     const NodeId begin = std::max(first, tasks.version.end);
     for (NodeId i = 0; i < nodes; ++i) {
       const NodeId node = tasks.begin + i;
+      if (graph_.copies().is_copy(node)) continue;
       CandidateList& list = worker.lists[i];
       const float* const bounds = &worker.bounds[i * kCodeRows];
       const float worst = list.worst_distance();

@@ -75,6 +75,16 @@ class CpuProposer final : public core::RepairingProposer {
   };
 
   void propose(const Tasks& tasks, core::ProposalBatch& batch, Worker& worker) const;
+  /// For a copy.
+  void propose_nothing(core::NodeId node, core::ProposalBatch& batch) const;
+  /// Whether is_candidate() may say no.
+  [[nodiscard]] bool must_ask() const noexcept {
+    return graph_.tombstones_linked() > 0 || graph_.copies().any();
+  }
+  /// Whether a node of the tail can be linked to a later one: it is no copy, and lives then.
+  [[nodiscard]] bool is_candidate(core::NodeId id, core::NodeId node) const noexcept {
+    return !graph_.copies().is_copy(id) && !graph_.is_dead(id, node + 1);
+  }
   /// Proposes for the layers above 0, and leaves the sealed candidates of layer 0 in scratch.list.
   void propose_above(const Task& task, core::ProposalBatch& batch, Worker& worker) const;
   [[nodiscard]] core::Key descend(const Task& task, Worker& worker) const;

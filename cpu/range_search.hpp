@@ -33,15 +33,21 @@ bool collect_range(const core::RangeRule& rule, core::NodeId vectors, const IsHi
   return true;
 }
 
+/// Turns the nodes of a view among the hits into what they stand for.
+template <class View>
+void expand_hits(const core::Graph& graph, const View& live, core::RangeHits& hits) {
+  if (!graph.copies().any()) return;
+  hits.expand([&](std::span<const core::Key> nodes, std::size_t most, std::vector<core::Key>& out) {
+    core::expand(graph, live, core::KeyList(nodes), most, out);
+  });
+}
+
 /// As collect_range, over the links of a view in which scratch.list was found.
 template <class View>
 bool collect_range_in_graph(const core::Graph& graph, View live, const Scorer& scorer,
                             const Query& query, const core::RangeRule& rule, core::RangeHits& hits,
                             Scratch& scratch) {
-  const core::Tombstones& tombstones = graph.tombstones();
-  const auto is_hit = [&](core::NodeId id) {
-    return !tombstones.any() || !tombstones.is_dead(id, live.size);
-  };
+  const auto is_hit = [&](core::NodeId id) { return !graph.is_dead(id, live.size); };
   const auto visit_links = [&](core::NodeId node, const auto& visit) {
     graph.visit_live(live, node, 0, visit);
   };
@@ -52,7 +58,7 @@ bool collect_range_in_graph(const core::Graph& graph, View live, const Scorer& s
                       core::UnlimitedReach{}, scratch);
     return true;
   };
-  return collect_range(rule, live.living, is_hit, close, hits, scratch);
+  return collect_range(rule, graph.nodes_of(live.living), is_hit, close, hits, scratch);
 }
 
 /// The hits of a query, a vector in its stored form. False if all vectors must be scanned.
@@ -70,6 +76,7 @@ bool collect_range_in_graph(const core::Graph& graph, View live, const Scorer& s
     const Scorer scorer(vectors, kernels);  // after the view, so that it has all vectors of it
     const Query query = scorer.as_query(vector, scratch.query_bytes.data());
     is_found = collect_range_in_graph(graph, live, scorer, query, rule, hits, scratch);
+    if (is_found) expand_hits(graph, live, hits);
     return enough;
   });
   return is_found;

@@ -7,6 +7,7 @@
 #include <concord/params.hpp>
 
 #include "common/graph/graph.hpp"
+#include "common/search/entries.hpp"
 #include "common/search/rescored.hpp"
 #include "cpu/beam_search.hpp"
 #include "cpu/living_ids.hpp"
@@ -127,28 +128,41 @@ template <class Accept, class Results>
   results.collect(index, scratch.list);
 }
 
-/// As fill_list, among the ids that live. Asks about each id only while tombstones are linked: of a
-/// view that was taken before, it finds none of them later.
+/// As fill_list, among the nodes that live. Asks about each id only while tombstones are linked: of
+/// a view that was taken before, it finds none of them later.
 template <class View>
 bool fill_with_living(const core::Graph& graph, View live, const core::VectorStore& vectors,
                       const MetricKernels& kernels, const float* vector, const SearchParams& params,
                       Scratch& scratch) {
   const auto fill = [&](const auto& accept) {
-    return fill_list(graph, live, vectors, kernels, vector, params, accept, live.living, scratch);
+    return fill_list(graph, live, vectors, kernels, vector, params, accept,
+                     graph.nodes_of(live.living), scratch);
   };
   if (graph.tombstones_linked() == 0) return fill(core::AllIds{});
   return fill(LivingIds(graph, live.size));
 }
 
-/// As search_query, among the ids that live.
+/// As search_query, among the ids that live, copies included.
 template <class Results>
 [[gnu::noinline]] void search_living(const core::Graph& graph, const core::VectorStore& vectors,
                                      const MetricKernels& kernels, const float* vector,
                                      const SearchParams& params, const Results& results,
                                      std::size_t index, Scratch& scratch) {
-  fill_beside_seals(graph, [&](auto live) {
-    return fill_with_living(graph, live, vectors, kernels, vector, params, scratch);
-  });
+  bool has_copies = false;
+  bool all_stand = true;
+  std::uint64_t removals;
+  do {  // where all that a node stands for was removed after it was found
+    removals = graph.removals();
+    fill_beside_seals(graph, [&](auto live) {
+      const bool enough = fill_with_living(graph, live, vectors, kernels, vector, params, scratch);
+      has_copies = graph.copies().any();
+      if (has_copies) {
+        all_stand = core::expand(graph, live, scratch.list, params.k, scratch.entries);
+      }
+      return enough;
+    });
+  } while (!all_stand && graph.removals() != removals);
+  if (has_copies) return results.collect(index, core::KeyList(scratch.entries));
   results.collect(index, scratch.list);
 }
 

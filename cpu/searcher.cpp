@@ -38,34 +38,63 @@ SearchCounts Searcher::search(MatrixView<const float> queries, const SearchParam
 
 SearchCounts Searcher::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
                              std::uint32_t* counts, core::ThreadPool& pool) const {
+  return exact(queries, {k, out, counts}, Results::entries, pool);
+}
+
+SearchCounts Searcher::exact_nodes(MatrixView<const float> queries, std::uint32_t k, Key* out,
+                                   std::uint32_t* counts, core::ThreadPool& pool) const {
+  return exact(queries, {k, out, counts}, Results::nodes, pool);
+}
+
+SearchCounts Searcher::exact(MatrixView<const float> queries, const core::KNearest& results,
+                             Results kind, core::ThreadPool& pool) const {
   const std::size_t chunk =
       std::clamp<std::size_t>((queries.rows + pool.size() - 1) / pool.size(), 1, QueryBlock::kMost);
-  const core::KNearest results{k, out, counts};
   std::vector<std::size_t> numbers(queries.rows);
   std::iota(numbers.begin(), numbers.end(), std::size_t{0});
   return for_each_query<Lease>(
       *this, queries.rows, chunk, pool, [&](std::size_t first, std::size_t last, Scratch& scratch) {
-        exact_block(queries, std::span(numbers).subspan(first, last - first), results, scratch);
+        exact_block(queries, std::span(numbers).subspan(first, last - first), results, kind,
+                    scratch);
       });
 }
 
 void Searcher::exact_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
-                           const core::KNearest& results, Scratch& scratch) const {
+                           const core::KNearest& results, Results kind, Scratch& scratch) const {
   std::vector<CandidateList> lists(numbers.size());
+  std::vector<std::vector<Key>> entries(numbers.size());
+  bool expands = false;
   QueryBlock block(vectors_, numbers.size());
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     vectors_.prepare(queries.row(numbers[i]), block.vector(i), "query", numbers[i]);
   }
-  fill_beside_seals(graph_, [&](core::LiveView live) {
+  bool all_stand = true;
+  std::uint64_t removals;
+  const auto scan_once = [&](auto live) {
     const Scorer scorer(vectors_, kernels_);  // after the view, so that it has all of it
     block.prepare(scorer);
     for (CandidateList& list : lists) list.reset(std::max(1u, std::min(results.k, live.living)));
     const auto take = [&](std::size_t q, Key key) { lists[q].insert(key); };
     const core::Hole hole = graph_.tombstones().hole();
     if (results.k > 0) scan(scorer, block, hole, live.size, take, scratch);
+    expands = kind == Results::entries && graph_.copies().any();
+    all_stand = true;
+    for (std::size_t i = 0; expands && i < lists.size(); ++i) {
+      all_stand &= core::expand(graph_, live, lists[i], results.k, entries[i]);
+    }
     return true;
-  });
-  for (std::size_t i = 0; i < numbers.size(); ++i) results.collect(numbers[i], lists[i]);
+  };
+  do {  // where all that a node stands for was removed after it was found
+    removals = graph_.removals();
+    fill_beside_seals(graph_, scan_once);
+  } while (!all_stand && graph_.removals() != removals);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    if (expands) {
+      results.collect(numbers[i], core::KeyList(entries[i]));
+    } else {
+      results.collect(numbers[i], lists[i]);
+    }
+  }
 }
 
 // A range search of queries without a filter: each by the graph, then one scan for all that need
@@ -85,7 +114,13 @@ void Searcher::range_block(MatrixView<const float> queries, std::span<const std:
   }
   std::vector<core::RangeHits> of_waiting(waiting.size(), core::RangeHits(rule));
   const auto begin = [](core::RangeHits& of_query, core::Hole /*hole*/) { of_query.clear(); };
-  scan_together(queries, waiting, std::span(of_waiting), begin, scratch);
+  const auto add = [](core::RangeHits& of_query, const auto& /*live*/, Key node) {
+    of_query.add(node);
+  };
+  const auto end = [&](core::RangeHits& of_query, const auto& live) {
+    expand_hits(graph_, live, of_query);
+  };
+  scan_together(queries, waiting, std::span(of_waiting), begin, add, end, scratch);
   for (std::size_t i = 0; i < waiting.size(); ++i) found[waiting[i]] = of_waiting[i].take();
 }
 
@@ -109,31 +144,33 @@ void Searcher::group_block(MatrixView<const float> queries, std::span<const std:
   const auto begin = [&](core::GroupPicker& of_query, core::Hole hole) {
     of_query.begin(groups_beside(graph_, hole, rule.set));
   };
-  scan_together(queries, waiting, std::span(pickers), begin, scratch);
-  for (std::size_t i = 0; i < waiting.size(); ++i) {
-    pickers[i].finish();
-    results.collect(waiting[i], pickers[i]);
-  }
+  const auto add = [&](core::GroupPicker& of_query, const auto& live, Key node) {
+    entries_in(graph_, live)(core::key_id(node), [&](NodeId id) { of_query.add(node, id); });
+  };
+  const auto end = [](core::GroupPicker& of_query, const auto& /*live*/) { of_query.finish(); };
+  scan_together(queries, waiting, std::span(pickers), begin, add, end, scratch);
+  for (std::size_t i = 0; i < waiting.size(); ++i) results.collect(waiting[i], pickers[i]);
 }
 
-// Gives each query's collector the keys of all living nodes, in one scan, after begin(collector,
-// hole).
-template <class Collector, class Begin>
+// Calls add(collector, view, key) with the keys of all living nodes, in one scan for all queries,
+// after begin(collector, hole) and before end(collector, view).
+template <class Collector, class Begin, class Add, class End>
 void Searcher::scan_together(MatrixView<const float> queries, std::span<const std::size_t> numbers,
-                             std::span<Collector> collectors, const Begin& begin,
-                             Scratch& scratch) const {
+                             std::span<Collector> collectors, const Begin& begin, const Add& add,
+                             const End& end, Scratch& scratch) const {
   if (numbers.empty()) return;
   QueryBlock block(vectors_, numbers.size());
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     vectors_.prepare(queries.row(numbers[i]), block.vector(i), "query", numbers[i]);
   }
-  fill_beside_seals(graph_, [&](core::LiveView live) {
+  fill_beside_seals(graph_, [&](auto live) {
     const Scorer scorer(vectors_, kernels_);  // after the view, so that it has all of it
     block.prepare(scorer);
     const core::Hole hole = graph_.tombstones().hole();
     for (Collector& collector : collectors) begin(collector, hole);
-    const auto take = [&](std::size_t q, Key key) { collectors[q].add(key); };
+    const auto take = [&](std::size_t q, Key key) { add(collectors[q], live, key); };
     scan(scorer, block, hole, live.size, take, scratch);
+    for (Collector& collector : collectors) end(collector, live);
     return true;
   });
 }
@@ -151,14 +188,16 @@ template <class Take>
 void Searcher::scan_slots(const Scorer& scorer, const QueryBlock& queries, NodeId first, NodeId end,
                           NodeId size, const Take& take, Scratch& scratch) const {
   constexpr NodeId kRows = core::kMaxListCapacity;
-  const core::Tombstones& tombstones = graph_.tombstones();
-  const bool some_died = tombstones.any();
+  const bool ask = graph_.tombstones().any() || graph_.copies().any();
+  const auto is_found = [&](NodeId id) {
+    return !graph_.copies().is_copy(id) && !graph_.is_dead(id, size);
+  };
   for (NodeId begin = first; begin < end; begin += kRows) {
     const NodeId rows = std::min(kRows, end - begin);
     for (std::size_t q = 0; q < queries.size(); ++q) {
       scorer.score_block(queries[q], 1, begin, rows, scratch.distances.data(), rows);
       for (NodeId j = 0; j < rows; ++j) {
-        if (some_died && tombstones.is_dead(begin + j, size)) continue;
+        if (ask && !is_found(begin + j)) continue;
         take(q, core::make_key(scratch.distances[j], begin + j));
       }
     }

@@ -43,6 +43,10 @@ class Searcher {
   SearchCounts exact(MatrixView<const float> queries, std::uint32_t k, core::Key* out,
                      std::uint32_t* counts, core::ThreadPool& pool) const;
 
+  /// The nodes alone, whatever they stand for.
+  SearchCounts exact_nodes(MatrixView<const float> queries, std::uint32_t k, core::Key* out,
+                           std::uint32_t* counts, core::ThreadPool& pool) const;
+
   /// The same among the ids that a filter lets match: always min(k, matches that live) of them.
   /// `is_exact` has all matches scanned. Queries of one filter that are scanned are scanned
   /// together.
@@ -64,7 +68,7 @@ class Searcher {
 
   /// How a living node compares with all others.
   struct Standing {
-    core::Key key = 0;                    ///< of the node
+    core::Key key = 0;                    ///< of the node that stands for it
     std::uint64_t before = 0;             ///< living matches that come before it
     core::Key nearest = core::kWorstKey;  ///< the first living match
   };
@@ -103,14 +107,18 @@ class Searcher {
   SearchCounts in_blocks(MatrixView<const float> queries, const SearchParams& params,
                          const QueryFilters& filters, core::ThreadPool& pool,
                          const Without& without, const With& with) const;
+  enum class Results { entries, nodes };
+  SearchCounts exact(MatrixView<const float> queries, const core::KNearest& results, Results kind,
+                     core::ThreadPool& pool) const;
   void exact_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
-                   const core::KNearest& results, Scratch& scratch) const;
+                   const core::KNearest& results, Results kind, Scratch& scratch) const;
   void range_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
                    const core::RangeRule& rule, std::span<std::vector<core::Key>> found,
                    Scratch& scratch) const;
-  template <class Collector, class Begin>
+  template <class Collector, class Begin, class Add, class End>
   void scan_together(MatrixView<const float> queries, std::span<const std::size_t> numbers,
-                     std::span<Collector> collectors, const Begin& begin, Scratch& scratch) const;
+                     std::span<Collector> collectors, const Begin& begin, const Add& add,
+                     const End& end, Scratch& scratch) const;
   void group_block(MatrixView<const float> queries, std::span<const std::size_t> numbers,
                    const SearchParams& params, const core::GroupRule& rule, bool is_exact,
                    const core::KNearest& results, Scratch& scratch) const;

@@ -5,7 +5,9 @@
 // Thread-safety: as cpu/searcher.hpp.
 
 #include <algorithm>
+#include <utility>
 
+#include "common/search/entries.hpp"
 #include "common/search/hop_limits.hpp"
 #include "cpu/filtered_search.hpp"
 #include "cpu/hidden_node.hpp"
@@ -125,11 +127,12 @@ Searcher::Standing Searcher::standing(const float* query, const PlacedSet* set, 
     scorer.score(stored, &id, 1, &distance);
     return core::make_key(distance, id);
   };
-  Standing standing{.key = key_of(node)};
+  Standing standing{.key = key_of(graph_.copies().node_of(node))};
+  // In the order of results, a copy comes behind its node.
   const auto compare = [&](NodeId id) {
     if (tombstones.any() && tombstones.is_dead(id, live.size)) return;
-    const Key key = key_of(id);
-    standing.before += key < standing.key ? 1 : 0;
+    const Key key = key_of(graph_.copies().node_of(id));
+    standing.before += std::pair(key, id) < std::pair(standing.key, node) ? 1 : 0;
     standing.nearest = std::min(standing.nearest, key);
   };
   if (set != nullptr) {
@@ -153,11 +156,15 @@ Searcher::Meeting Searcher::meeting(const float* query, const SearchParams& para
   const Query stored = scorer.as_query(scratch.query.data(), scratch.query_bytes.data());
   const WalkedGraph<core::LiveView> over{graph_, live, scorer, stored};
   const std::uint32_t ef = std::max(params.ef, params.k);
-  MeetingTrace trace(params.k, node);
-  const auto is_dead = [&](NodeId id) { return graph_.tombstones().is_dead(id, live.size); };
-  const NodeId matches =
-      set == nullptr ? live.living : set->living(live.size - live.living, is_dead);
-  const core::FilterRule rule(live.living, matches, graph_.params().M, vectors_.stride(), ef);
+  MeetingTrace trace(params.k, graph_.copies().node_of(node));
+  const NodeId nodes = graph_.nodes_of(live.living);
+  NodeId matches = nodes;
+  if (set != nullptr) {
+    matches = set->living(live.size - live.living, [&](NodeId at) {
+      return !core::stands_for_match(graph_, live, core::Matches(*set), at);
+    });
+  }
+  const core::FilterRule rule(nodes, matches, graph_.params().M, vectors_.stride(), ef);
   if (rule.takes_all()) {
     const auto visit_list = [&](NodeId at, const auto& visit) {
       graph_.visit_live(live, at, 0, [&](NodeId id, bool shown) {
@@ -175,9 +182,10 @@ Searcher::Meeting Searcher::meeting(const float* query, const SearchParams& para
     return FilteredWalk(over, rule, seen, reach, scratch.list, scratch)
         .run([&](std::uint32_t number) { return set->seed(number); }, ef);
   };
-  const bool none_died = matches == set->ids().size();
+  const bool none_died = matches == set->nodes().size();
+  const core::Matches placed(*set);
   const bool ended = none_died ? walk(MatchingIds(set->bits()))
-                               : walk(LivingMatches(set->bits(), graph_.tombstones(), live.size));
+                               : walk(LivingMatches(graph_, live, placed));
   const bool is_scanned = !ended || scratch.list.size() < std::min(params.k, matches);
   return is_scanned ? Meeting{} : trace.found();
 }
@@ -199,10 +207,9 @@ bool Searcher::returns_from(const float* query, const SearchParams& params, Key 
   } else {
     walk(LivingIds(graph_, live.size));
   }
-  for (std::size_t i = 0; i < std::min<std::size_t>(params.k, scratch.list.size()); ++i) {
-    if (core::key_id(scratch.list.key(i)) == node) return true;
-  }
-  return false;
+  core::expand(graph_, live, scratch.list, params.k, scratch.entries);
+  return std::any_of(scratch.entries.begin(), scratch.entries.end(),
+                     [&](Key key) { return core::key_id(key) == node; });
 }
 
 }  // namespace concord::cpu

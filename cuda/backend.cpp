@@ -58,7 +58,8 @@ Backend::Backend(std::unique_ptr<Device> device, const core::Contents& contents,
     : device_((device->set_limit(budget), std::move(device))),
       mirror_(*device_, contents, pool, stats_),
       proposer_(*device_, mirror_, contents, stats_, build),
-      searcher_(*device_, mirror_, contents, pool, stats_) {
+      searcher_(*device_, mirror_, contents, pool, stats_),
+      graph_(contents.graph) {
   stats_.name = device_->name();
 }
 
@@ -86,7 +87,7 @@ bool Backend::takes_search(std::size_t queries, std::uint32_t ef) const {
 }
 
 bool Backend::takes_filtered(std::size_t queries, std::uint32_t ef) const {
-  return queries > 0 && !kept_ && searcher_.can_filter(ef) &&
+  return queries > 0 && !kept_ && knows_matches() && searcher_.can_filter(ef) &&
          filtered_router_.prefers_device(queries, ef);
 }
 
@@ -120,7 +121,9 @@ std::optional<Counters> Backend::search_there(const QuerySource& queries,
                                               const SearchParams& params,
                                               const DeviceResults& results) {
   bool has_labels = false;
-  const auto can = [&] { return searcher_.can_search(std::max(params.ef, params.k)); };
+  const auto can = [&] {
+    return !graph_.copies().any() && searcher_.can_search(std::max(params.ef, params.k));
+  };
   const std::optional<Counters> work = take_turn(can, [&] {
     searcher_.make_ready(queries.rows(), params.k);
     has_labels = searcher_.make_labels_ready();
@@ -136,14 +139,16 @@ std::optional<Counters> Backend::filtered(MatrixView<const float> queries,
                                           const core::QueryFilters& filters, Key* out,
                                           std::uint32_t* counts) {
   bool have_room = false;
-  const auto can = [&] { return searcher_.can_filter(std::max(params.ef, params.k)); };
+  const auto can = [&] {
+    return knows_matches() && searcher_.can_filter(std::max(params.ef, params.k));
+  };
   const std::optional<Counters> work = take_turn(can, [&] {
     searcher_.make_ready(queries.rows, params.k);
     const FilteredBatch batch = searcher_.batch_of(queries.rows, params, filters);
     have_room = searcher_.make_filters_ready(batch, params.k);
     if (!have_room) return Counters();
     return timed(filtered_router_, queries.rows, params,
-                 [&] { return searcher_.filtered(queries, params, batch, out, counts); });
+                 [&] { return searcher_.filtered(queries, params, filters, batch, out, counts); });
   });
   return have_room ? work : std::nullopt;
 }

@@ -104,11 +104,17 @@ class Backend {
   static Counters timed(SearchRouter& router, std::size_t queries, const SearchParams& params,
                         const Search& search);
 
+  /// A device knows which nodes live, but not whether a node stands for a match that lives.
+  [[nodiscard]] bool knows_matches() const noexcept {
+    return !graph_.copies().any() || graph_.removals() == 0;
+  }
+
   std::unique_ptr<Device> device_;
   DeviceStats stats_;
   Mirror mirror_;
   DeviceProposer proposer_;
   DeviceSearcher searcher_;
+  const core::Graph& graph_;
   mutable std::mutex mutex_;         ///< guards mirror, searcher and stats in searches
   std::atomic<bool> failed_{false};  ///< written under the mutex
   std::atomic<bool> kept_{false};    ///< for the writer

@@ -50,7 +50,8 @@ bool DeviceSearcher::make_filters_ready(const FilteredBatch& batch, std::uint32_
 }
 
 Counters DeviceSearcher::filtered(MatrixView<const float> queries, const SearchParams& params,
-                                  const FilteredBatch& batch, Key* out, std::uint32_t* counts) {
+                                  const core::QueryFilters& filters, const FilteredBatch& batch,
+                                  Key* out, std::uint32_t* counts) {
   const std::size_t piece = piece_of(queries.rows, params.k);
   Counters total;
   try {
@@ -72,7 +73,22 @@ Counters DeviceSearcher::filtered(MatrixView<const float> queries, const SearchP
     device_.drain(mirror_.compute());  // filters may be on their way
     throw;
   }
+  expand_matches(queries.rows, filters, {params.k, out, counts});
   return total;
+}
+
+void DeviceSearcher::expand_matches(std::size_t queries, const core::QueryFilters& filters,
+                                    const core::KNearest& results) const {
+  if (!graph_.copies().any()) return;
+  std::unique_ptr<core::PlacedSet> own;
+  for (std::size_t q = 0; q < queries; ++q) {
+    if (filters[q] == nullptr) {
+      expand_one(q, results, [](NodeId /*id*/) { return true; });
+      continue;
+    }
+    const core::Matches matches(filters[q]->under(graph_.numbering(), own));
+    expand_one(q, results, [&](NodeId id) { return matches.contains(id); });
+  }
 }
 
 // So that of several bad queries the first is named, in whatever order they are answered.
@@ -98,7 +114,7 @@ void DeviceSearcher::launch_filtered(const SearchParams& params, const FilteredB
   if (filtered == count) return;
   FilteredTask task;
   task.width = batch.width();
-  task.living = graph_.living();
+  task.living = graph_.nodes_of(graph_.living());
   task.filters = filters_.table();
   task.filter_of = d_filter_of_.data() + filtered;
   std::copy_n(batch.set_of().data() + first, count, filter_of_.data());

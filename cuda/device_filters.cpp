@@ -18,7 +18,7 @@ struct Words {
   Words(const core::MatchSet& set, const core::Graph& graph)
       : placed(set.under(graph.numbering(), own)),
         bits(placed.has_bits() ? FilterView::words(placed.end()) : 0),
-        ids(placed.ids().size()),
+        ids(placed.nodes().size()),
         seeds(bits > 0 && placed.ids().data() != set.ids().data() ? core::FilterRule::kSeeds : 0) {}
   [[nodiscard]] std::size_t all() const noexcept { return bits + ids + seeds; }
 
@@ -89,7 +89,7 @@ std::size_t DeviceFilters::bytes_of(const core::MatchSet& set) const {
 // The memory belongs to held_ before any work on it is given, so that it outlives a failure.
 void DeviceFilters::bring(const core::MatchSet& set) {
   const Words words(set, graph_);
-  const std::span<const core::NodeId> ids = words.placed.ids();
+  const std::span<const core::NodeId> ids = words.placed.nodes();
   Held& held =
       held_
           .emplace(&set,

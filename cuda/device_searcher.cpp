@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
+#include "common/search/entries.hpp"
 #include "common/search/reach.hpp"
 #include "cuda/caller_memory.hpp"
 
@@ -93,10 +95,19 @@ MirrorView DeviceSearcher::view() const noexcept {
 
 Counters DeviceSearcher::search(const QuerySource& queries, const SearchParams& params, Key* out,
                                 std::uint32_t* counts) {
-  return search_pieces(
+  const Counters work = search_pieces(
       queries, params, [&](std::size_t first, std::uint32_t count, Counters& total) {
         finish_piece(count, {params.k, out + first * params.k, counts + first}, total);
       });
+  expand(queries.rows(), {params.k, out, counts});
+  return work;
+}
+
+// A device finds nodes. It has its turn, so no vector dies meanwhile.
+void DeviceSearcher::expand(std::size_t queries, const core::KNearest& results) const {
+  for (std::size_t q = 0; graph_.copies().any() && q < queries; ++q) {
+    expand_one(q, results, [](NodeId /*id*/) { return true; });
+  }
 }
 
 Counters DeviceSearcher::search_there(const QuerySource& queries, const SearchParams& params,
@@ -150,7 +161,8 @@ Counters DeviceSearcher::exact(MatrixView<const float> queries, std::uint32_t k,
     device_.exact_async(view(), task, mirror_.compute());
     finish_piece(task.count, {k, out + first * k, counts + first}, total);
   }
-  std::fill_n(counts, rows, std::min(k, graph_.living()));
+  std::fill_n(counts, rows, std::min(k, graph_.nodes_of(graph_.living())));
+  expand(rows, {k, out, counts});
   total.distances = std::uint64_t{rows} * graph_.size();
   return total;
 }

@@ -66,7 +66,7 @@ class DeviceSearcher {
   [[nodiscard]] bool make_filters_ready(const FilteredBatch& batch, std::uint32_t k);
   /// As cpu::Searcher::filtered, by the rule.
   Counters filtered(MatrixView<const float> queries, const SearchParams& params,
-                    const FilteredBatch& batch, Key* out, std::uint32_t* counts);
+                    const core::QueryFilters& filters, const FilteredBatch& batch, Key* out, std::uint32_t* counts);
 
   /// Brings the labels to the device. REQUIRED before search_there(). Returns false if they find no
   /// room; the host must translate results then.
@@ -108,6 +108,18 @@ class DeviceSearcher {
   Counters search_pieces(const QuerySource& queries, const SearchParams& params,
                          const Finish& finish);
   /// Copies the results of the kernel's `count` queries to `results`, and adds its work to `total`.
+  /// Turns the nodes that were found into what they stand for.
+  void expand(std::size_t queries, const core::KNearest& results) const;
+  void expand_matches(std::size_t queries, const core::QueryFilters& filters,
+                      const core::KNearest& results) const;
+  template <class IsMatch>
+  void expand_one(std::size_t query, const core::KNearest& results,
+                  const IsMatch& is_match) const {
+    const core::KeyList nodes({results.out + query * results.k, results.counts[query]});
+    std::vector<Key> entries;
+    core::expand(graph_, graph_.live(), nodes, results.k, is_match, entries);
+    results.collect(query, core::KeyList(entries));
+  }
   void finish_piece(std::size_t count, const core::KNearest& results, Counters& total);
   /// Copies them to keys_ and counts_.
   void fetch_piece(std::size_t count, std::uint32_t k, Counters& total);

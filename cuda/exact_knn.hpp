@@ -66,7 +66,7 @@ CONCORD_TEAM_INLINE std::uint32_t count_found(const Key* keys, std::uint32_t n) 
   return first;
 }
 
-/// Merges what lives of the stretch into the nearest so far of one of its queries. `shared` has
+/// Merges the living nodes of the stretch into the nearest so far of one of its queries. `shared` has
 /// merge_layout(k).bytes.
 template <bool kSomeDied, class Team>
 CONCORD_HD void exact_merge(Team& team, const MirrorView& view, const ExactTask& task,
@@ -75,12 +75,14 @@ CONCORD_HD void exact_merge(Team& team, const MirrorView& view, const ExactTask&
   auto [list, batch] = ListStorage(shared, layout);
   Key* const out = task.out + static_cast<std::size_t>(stretch.first_query + index) * task.k;
   const std::uint32_t most = stretch.first < task.k ? stretch.first : task.k;
-  list.assign(team, out, kSomeDied ? count_found(out, most) : most);
+  list.assign(team, out, count_found(out, most));
   batch.clear(team);
   team.sync();
+  const auto lives = living_ids<kSomeDied>(view, view.n, 0);
   merge_distances(team, list, batch,
                   task.scratch + static_cast<std::size_t>(index) * stretch.out_stride,
-                  stretch.count, stretch.first, living_ids<kSomeDied>(view, view.n, 0));
+                  stretch.count, stretch.first,
+                  [&](NodeId id) { return !view.is_copy(id) && lives(id); });
   for (std::uint32_t j = team.rank(); j < task.k; j += Team::kThreads) {
     out[j] = j < list.size() ? list.key(j) : kWorstKey;
   }

@@ -13,17 +13,20 @@
 #include <vector>
 
 #include "common/graph/graph.hpp"
+#include "common/search/entries.hpp"
 #include "common/search/filter_rule.hpp"
 #include "common/search/match_set.hpp"
 
 namespace concord::cuda {
 
-/// How many ids of a set live. REQUIRES a graph that stands still.
+/// How many nodes stand for a match that lives. REQUIRES a graph that stands still.
 inline core::NodeId living_of(const core::MatchSet& set, const core::Graph& graph) {
   std::unique_ptr<core::PlacedSet> own;
-  return set.under(graph.numbering(), own)
-      .living(graph.size() - graph.living(),
-              [&](core::NodeId id) { return graph.tombstones().is_dead(id, graph.size()); });
+  const core::PlacedSet& placed = set.under(graph.numbering(), own);
+  const core::LiveView live = graph.live();
+  return placed.living(live.size - live.living, [&](core::NodeId node) {
+    return !core::stands_for_match(graph, live, core::Matches(placed), node);
+  });
 }
 
 class FilteredBatch {
@@ -80,8 +83,8 @@ class FilteredBatch {
   static Way way_of(const core::MatchSet* set, const core::Graph& graph, std::size_t stride,
                     std::uint32_t width) {
     if (set == nullptr) return Way::without;
-    const core::FilterRule rule(graph.living(), living_of(*set, graph), graph.params().M, stride,
-                                width);
+    const core::FilterRule rule(graph.nodes_of(graph.living()), living_of(*set, graph),
+                                graph.params().M, stride, width);
     if (rule.takes_all()) return Way::without;
     return rule.scans() ? Way::scan : Way::walk;
   }

@@ -181,7 +181,7 @@ void MirrorNodes::upload(NodeId end) {
   if (end <= uploaded_) return;
   const std::size_t count = end - uploaded_;
   bring_vectors(end);
-  upload_array(d_levels_.data() + uploaded_, graph_.levels().data() + uploaded_, count);
+  upload_levels(end);
   upload_array(d_upper_offset_.data() + uploaded_, graph_.upper_offsets().data() + uploaded_,
                count);
   streams_.publish();
@@ -226,6 +226,20 @@ void MirrorNodes::upload_vectors(NodeId begin, NodeId end) {
     const std::size_t count = std::min(at_once, end - first);
     upload_piece(d_vectors_.data() + first * stride, count * stride * sizeof(float),
                  [&](void* to) { vectors_.copy(first, count, static_cast<float*>(to)); });
+  }
+}
+
+void MirrorNodes::upload_levels(NodeId end) {
+  for (NodeId first = uploaded_; first < end;) {
+    const NodeId count = std::min(end - first, static_cast<NodeId>(kStagingBytes));
+    upload_piece(d_levels_.data() + first, count, [&](void* to) {
+      auto* const levels = static_cast<std::uint8_t*>(to);
+      std::copy_n(graph_.levels().data() + first, count, levels);
+      for (NodeId j = 0; graph_.copies().any() && j < count; ++j) {
+        if (graph_.copies().is_copy(first + j)) levels[j] = kCopyLevel;
+      }
+    });
+    first += count;
   }
 }
 

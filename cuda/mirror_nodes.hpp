@@ -110,6 +110,7 @@ class MirrorNodes {
 
   template <class Fill>
   void upload_piece(void* d_to, std::size_t bytes, const Fill& fill);
+  void upload_levels(NodeId end);
   template <class T>
   void upload_array(T* d_to, const T* from, std::size_t count);
   void upload_vectors(NodeId begin, NodeId end);

@@ -42,7 +42,7 @@ void MirrorTombstones::bring(NodeId end) {
 void MirrorTombstones::gather(NodeId end) {
   const core::Tombstones& tombstones = graph_.tombstones();
   const NodeId size = graph_.size();
-  const NodeId dead = size - graph_.living();
+  const auto dead = graph_.unlinked() + static_cast<NodeId>(graph_.pending().size());
   marks_ = ahead_;  // each may live on after all, or have died for another reason
   ahead_.clear();
   const std::vector<NodeId>& pending = graph_.pending();
@@ -50,13 +50,16 @@ void MirrorTombstones::gather(NodeId end) {
     marks_.insert(marks_.end(), pending.end() - (dead - known_), pending.end());
   } else {  // some have died and were unlinked since
     for (NodeId node = 0; node < size; ++node) {
-      if (tombstones.is_dead(node, size)) mark(node);
+      if (tombstones.any() && tombstones.is_dead(node, size) && graph_.is_dead(node, size)) {
+        mark(node);
+      }
     }
   }
   known_ = dead;
   for (NodeId node = size; node < end; ++node) {
-    const NodeId old = graph_.replaced_by(node);
-    if (old == core::kNoNode) continue;
+    const NodeId replaced = graph_.replaced_by(node);
+    if (replaced == core::kNoNode) continue;
+    const NodeId old = graph_.copies().node_of(replaced);
     mark(old);
     ahead_.push_back(old);
   }
@@ -72,7 +75,7 @@ void MirrorTombstones::write(std::size_t first, std::size_t count) {
   d_values_.ensure(kMarksAtOnce);
   for (std::size_t j = 0; j < count; ++j) {
     nodes_[j] = marks_[first + j];
-    values_[j] = graph_.tombstones().gone(marks_[first + j]);
+    values_[j] = graph_.gone(marks_[first + j]);
   }
   const Stream stream = streams_.compute();
   device_.copy_async(d_nodes_.data(), nodes_.data(), count * sizeof(NodeId), stream);

@@ -35,7 +35,20 @@ CONCORD_TEAM_INLINE void merge_tail(Team& team, const MirrorView& view, const Pr
                                                            tail_stride(task.sealed_end, task.end);
   merge_distances(
       team, storage.list, storage.batch, distances, node - task.sealed_end, task.sealed_end,
-      [&](NodeId id) { return (layer == 0 || view.levels[id] >= layer) && accept(id); });
+      [&](NodeId id) {
+        return !view.is_copy(id) && (layer == 0 || view.levels[id] >= layer) && accept(id);
+      });
+}
+
+/// Writes the empty lists of a copy.
+template <class Team>
+CONCORD_TEAM_INLINE void propose_nothing(Team& team, const MirrorView& view,
+                                         const ProposeTask& task, std::uint32_t index) {
+  const std::uint32_t end = task.first_list[index + 1] * view.M;
+  for (std::uint32_t place = task.first_list[index] * view.M + team.rank(); place < end;
+       place += Team::kThreads) {
+    task.ids[place] = kNoNode;
+  }
 }
 
 /// Writes the lists of node task.begin + index. `shared` has propose_layout(…).bytes and, where
@@ -46,6 +59,7 @@ CONCORD_HD void propose_node(Team& team, const MirrorView& mirror, const Propose
   MirrorView view = mirror;
   view.has_continued = false;  // no sealed list is; said here, it makes the compiler drop that path
   const NodeId node = task.begin + index;
+  if (view.is_copy(node)) return propose_nothing(team, view, task, index);
   const auto accept = living_ids<kSomeDied>(view, node + 1, task.others);
   BeamStorage storage(shared, layout, accept.others());
   Tally tally;

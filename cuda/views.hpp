@@ -31,6 +31,9 @@ using core::NodeId;
 /// The link tables of a graph: of layer 0, of the layers above.
 inline constexpr unsigned kTables = 2;
 
+/// In the place of a level: a copy (common/graph/copies.hpp), which no layer has.
+inline constexpr std::uint8_t kCopyLevel = 0xFF;
+
 /// Marks the last place of a list that goes on elsewhere; ids are below it.
 inline constexpr std::uint32_t kContinued = 0x80000000u;
 
@@ -53,7 +56,7 @@ struct MirrorView {
   const NodeId* links = nullptr;                ///< layer 0: [n × 2M]
   const NodeId* upper_links = nullptr;          ///< layers above: [upper × M]
   const std::uint32_t* upper_offset = nullptr;  ///< [n]: list of layer 1 in upper_links
-  const std::uint8_t* levels = nullptr;         ///< [n]
+  const std::uint8_t* levels = nullptr;         ///< [n], or kCopyLevel
   const NodeId* gone = nullptr;                 ///< [n], core::Tombstones::gone; null: none died
   const NodeId* more_links = nullptr;           ///< continuations of layer 0: [pieces × 2M]
   const NodeId* more_upper_links = nullptr;     ///< of the layers above: [pieces × M]
@@ -79,6 +82,7 @@ struct MirrorView {
     const std::size_t piece = last & ~kContinued;
     return layer == 0 ? more_links + piece * (2 * M) : more_upper_links + piece * M;
   }
+  CONCORD_HD bool is_copy(NodeId node) const { return levels[node] == kCopyLevel; }
   /// 16-byte pieces of a vector.
   CONCORD_HD std::uint32_t quads() const { return (dimension + 3) / 4; }
 };
@@ -189,7 +193,7 @@ struct ResultTask {
   std::uint32_t* counts = nullptr;  ///< [count]
 };
 
-/// The k nearest of all n vectors that live for each query.
+/// The k nearest of all nodes that live for each query.
 struct ExactTask {
   const float* queries = nullptr;
   std::uint32_t query_stride = 0;  ///< floats

@@ -119,7 +119,7 @@ def _curves(family: list[Json]) -> Plot:
 def audits(bench: list[Json]) -> Table:
     """What Index::audit found in each index."""
     counts = ("unreachable", "asymmetric_edges", "broken_anchors", "over_degree", "invalid_links")
-    other = ("entry_point_errors", "level_errors")
+    other = ("entry_point_errors", "level_errors", "copy_errors")
     rows = []
     for document in bench:
         audit = document["audit"]
@@ -129,7 +129,7 @@ def audits(bench: list[Json]) -> Table:
             f"{audit['nodes']:,}",
             f"{audit['edges']:,}",
         ]
-        row += [f"{audit[name]:,}" for name in (*counts, *other)]
+        row += [f"{audit.get(name, 0):,}" for name in (*counts, *other)]
         rows.append([*row, document["index"]["digest"]])
     header = [
         "index",

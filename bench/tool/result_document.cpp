@@ -122,6 +122,7 @@ Json audit_json(const AuditReport& audit) {
           {"invalid_links", audit.invalid_links},
           {"entry_point_errors", audit.entry_point_errors},
           {"level_errors", audit.level_errors},
+          {"copy_errors", audit.copy_errors},
           {"messages", audit.messages}};
 }
 

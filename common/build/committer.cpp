@@ -30,6 +30,10 @@ void Committer::commit(const ProposalBatch& batch, LinkChanges* changes) {
   constexpr NodeId kAhead = 12;
   const LinkTable& base = graph_.base();
   for (NodeId node = batch.begin; node < batch.end; ++node) {
+    if (graph_.copies().is_copy(node)) {  // of which nothing is proposed
+      graph_.admit(node);
+      continue;
+    }
     if (node + kAhead < batch.end) {
       for (const NodeId target : batch.neighbors(node + kAhead, 0)) base.prefetch_to_change(target);
     }
@@ -81,7 +85,7 @@ NodeId Committer::neighbor_elsewhere(NodeId node, std::uint32_t layer,
     const ListIndex list = graph_.list(full, layer);
     for (std::uint32_t j = 0; j < lists.degree(list); ++j) {
       const NodeId candidate = lists.at(list, j);
-      if (graph_.tombstones().gone(candidate) <= node) continue;
+      if (graph_.gone(candidate) <= node) continue;
       if (lists.has_room(graph_.list(candidate, layer))) return candidate;
     }
   }
@@ -189,7 +193,7 @@ void Committer::erase(NodeId node) {
     LinkTable& lists = graph_.table_of(layer);
     std::array<NodeId, kMaxListCapacity> buffer;
     for (const NodeId neighbor : lists.ids(graph_.list(node, layer), buffer.data())) {
-      if (graph_.tombstones().is_dead(neighbor, graph_.size())) continue;
+      if (graph_.is_dead(neighbor, graph_.size())) continue;
       const ListIndex list = graph_.list(neighbor, layer);
       lists.touch(list, graph_.epoch().number);
       lists.remove(list, node);
@@ -356,7 +360,7 @@ void Committer::move_on(NodeId node, std::uint32_t layer) {
 void Committer::find_overfull() {
   overfull_.clear();
   for (NodeId node = 0; node < graph_.size(); ++node) {
-    if (graph_.tombstones().is_unlinked(node)) continue;
+    if (!graph_.is_linked(node)) continue;
     for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
       const LinkTable& lists = graph_.table_of(layer);
       if (lists.degree(graph_.list(node, layer)) > lists.max_degree())

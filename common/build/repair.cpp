@@ -20,6 +20,7 @@ void sort_unique(std::vector<T>& elements) {
 
 void Repair::plan(RepairingProposer& proposer) {
   dead_ = graph_.pending();
+  std::erase_if(dead_, [&](NodeId id) { return graph_.copies().is_copy(id); });
   std::sort(dead_.begin(), dead_.end());
   links_.clear();
   overfull_ = {};

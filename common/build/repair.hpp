@@ -69,7 +69,7 @@ class Repair {
   void gather_overfull(std::uint32_t layer);
 
   [[nodiscard]] bool lives(NodeId node) const noexcept {
-    return !graph_.tombstones().is_dead(node, graph_.size());
+    return !graph_.copies().is_copy(node) && !graph_.is_dead(node, graph_.size());
   }
   [[nodiscard]] Change change_of(NodeId node) const;
   /// The living neighbors that the list will have.

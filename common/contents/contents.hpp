@@ -7,6 +7,7 @@
 // the writer have entered the ReaderGate.
 #pragma once
 
+#include "common/contents/copy_finder.hpp"
 #include "common/graph/graph.hpp"
 #include "common/store/label_map.hpp"
 #include "common/store/vector_store.hpp"
@@ -22,6 +23,17 @@ struct Contents {
         vectors(params, readers),
         labels(readers, &graph.tombstones()) {}
 
+  /// Announces the nodes before `end`, whose vectors are written and labels appended. Those in
+  /// `replaced` ([end − size], or empty) will be replaced, or none for kNoNode. Throws
+  /// Error(out_of_memory) and std::bad_alloc; then discard_announced() restores what was.
+  void announce(NodeId end, std::span<const NodeId> replaced, ThreadPool& pool) {
+    graph.announce(end);
+    if (!replaced.empty()) {
+      graph.reserve_deaths(replaced.size());
+      graph.announce_replacements(replaced);
+    }
+    copy_finder.announce_copies(graph, vectors, pool);
+  }
   /// Drops what was announced and never committed.
   void discard_announced() noexcept {
     graph.discard_announced();
@@ -36,6 +48,7 @@ struct Contents {
   Graph graph;
   VectorStore vectors;
   LabelMap labels;
+  CopyFinder copy_finder;
 };
 
 }  // namespace concord::core

@@ -35,6 +35,7 @@ class Digester::Hasher {
   }
   void add(const void* data, std::size_t bytes) { XXH3_128bits_update(state_.get(), data, bytes); }
   void add(std::uint64_t number) { add(&number, sizeof number); }
+  void add_id(NodeId id) { add(&id, sizeof id); }
   Digest finish() const { return canonical(XXH3_128bits_digest(state_.get())); }
 
  private:
@@ -66,10 +67,11 @@ Digester::Digester(const Contents& contents)
       hasher.add(list.data(), (list[0] + 1) * sizeof(NodeId));
     }
   }
-  if (graph.removals() > 0) add_history(graph);
+  if (graph.has_history()) add_history(graph);
 }
 
-// What else decides how the graph goes on. Until the first removal it follows from the size.
+// What else decides how the graph goes on. Until the first removal and the first copy it follows
+// from the size.
 void Digester::add_history(const Graph& graph) {
   const Epoch& epoch = graph.epoch();
   for (const std::uint64_t number :
@@ -79,10 +81,12 @@ void Digester::add_history(const Graph& graph) {
         std::uint64_t{epoch.end - graph.unlinked()}}) {
     hasher_->add(number);
   }
-  std::vector<NodeId> pending = graph.pending();
-  std::sort(pending.begin(), pending.end());
-  ranks_.to_ranks(pending.data(), static_cast<std::uint32_t>(pending.size()));
-  hasher_->add(pending.data(), pending.size() * sizeof(NodeId));
+  const Graph::State state = graph.state();
+  for (const NodeId id : state.dead) hasher_->add_id(ranks_.rank(id));
+  for (const auto& [copy, first] : state.copies) {
+    hasher_->add_id(ranks_.rank(copy));
+    hasher_->add_id(ranks_.rank(first));
+  }
 }
 
 template <class T>

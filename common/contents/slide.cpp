@@ -40,6 +40,7 @@ class Slide {
       wait();  // nobody uses an old id
     }
     graph_.end_slide(ranks_);
+    contents_.copy_finder.clear();
     wait();  // nobody uses the old size
     graph_.shrink();
     contents_.vectors.shrink(graph_.size());

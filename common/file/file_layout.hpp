@@ -12,7 +12,8 @@
 namespace concord::core::file {
 
 inline constexpr std::array<char, 8> kMagic = {'C', 'O', 'N', 'C', 'O', 'R', 'D', '\n'};
-inline constexpr std::uint32_t kVersion = 3;        ///< of an index in which a vector ever died
+inline constexpr std::uint32_t kVersion = 4;        ///< of an index that has copies
+inline constexpr std::uint32_t kVersionDead = 3;    ///< of another in which a vector ever died
 inline constexpr std::uint32_t kVersionAlive = 2;   ///< of any other
 inline constexpr std::uint32_t kOldestVersion = 1;  ///< vectors are always floats
 inline constexpr std::uint64_t kSectionAlignment = 4096;
@@ -33,13 +34,15 @@ enum Section : std::uint32_t {
   kUpperCopies,
   kVectors,
   kLabels,
-  kTombstones,  ///< version 3 only, as the next
+  kTombstones,  ///< from version 3 on, as the next
   kInsertions,
+  kCopies,  ///< from version 4 on
   kMostSections,
 };
 /// The sections of a file of that version.
 constexpr std::uint32_t sections_of(std::uint32_t version) noexcept {
-  return version < kVersion ? kTombstones : kMostSections;
+  if (version < kVersionDead) return kTombstones;
+  return version < kVersion ? kCopies : kMostSections;
 }
 
 struct EntryRecord {

@@ -23,6 +23,7 @@ namespace {
 using namespace file;
 
 constexpr std::uint64_t kMostInsertions = std::uint64_t{1} << 62;
+constexpr std::size_t kNodesAtOnce = 128;  // checked by one thread
 
 constexpr const char* kSectionNames[kMostSections] = {"levels",
                                                       "links of layer 0",
@@ -34,7 +35,8 @@ constexpr const char* kSectionNames[kMostSections] = {"levels",
                                                       "vectors",
                                                       "labels",
                                                       "tombstones",
-                                                      "numbers of insertion"};
+                                                      "numbers of insertion",
+                                                      "copies of vectors"};
 
 class Reader {
  public:
@@ -132,8 +134,9 @@ class Reader {
       refuse("its open epoch is in no known state");
     }
   }
-  /// A vector of the index ever died.
-  [[nodiscard]] bool has_history() const { return header_.version == kVersion; }
+  /// A vector of the index ever died, or is a copy.
+  [[nodiscard]] bool has_history() const { return header_.version >= kVersionDead; }
+  [[nodiscard]] bool has_copies() const { return header_.version == kVersion; }
   [[nodiscard]] std::uint32_t section_count() const { return sections_of(header_.version); }
   [[nodiscard]] std::uint64_t table_bytes() const {
     return section_count() * sizeof(SectionRecord);
@@ -172,7 +175,7 @@ class Reader {
     const std::uint64_t n = header_.n;
     const std::uint64_t reclaimed = header_.insertions - n;
     if (header_.insertions < n || header_.insertions >= kMostInsertions || tombstones > n ||
-        header_.removals == 0 || header_.removals != reclaimed + tombstones) {
+        (header_.removals == 0 && !has_copies()) || header_.removals != reclaimed + tombstones) {
       refuse("its numbers of insertions and removals do not fit its vectors");
     }
     constexpr std::uint32_t kMostEpochs = std::uint32_t{1} << 31;  // others may follow
@@ -181,7 +184,7 @@ class Reader {
                           n <= header_.epoch_end &&
                           header_.epoch_end - header_.epoch_begin <= params.epoch_limit;
     const bool is_due = n == header_.epoch_end;
-    if (!in_order || tombstones > params.epoch_limit || is_due != (header_.seal_is_due != 0)) {
+    if (!in_order || is_due != (header_.seal_is_due != 0)) {
       refuse("its open epoch is in no possible state");
     }
   }
@@ -204,6 +207,8 @@ class Reader {
       expect_length(kInsertions, n * 8);
       expect_length(kTombstones, sections_[kTombstones].length / 4 * 4);
       read_history();
+      read_copies();
+      check_pending(params);
     }
     std::uint64_t upper_lists = 0;
     for (std::uint64_t i = 0; i < n; ++i) {
@@ -238,6 +243,37 @@ class Reader {
     if (!ascends(insertions_, header_.insertions) || !ascends(tombstones_, header_.n)) {
       refuse("its tombstones or numbers of insertion are out of order");
     }
+  }
+  void read_copies() {
+    if (!has_copies()) return;
+    const std::uint64_t count = sections_[kCopies].length / sizeof(CopyPlace);
+    expect_length(kCopies, count * sizeof(CopyPlace));
+    if (count == 0 || count >= header_.n) refuse("it has an impossible number of copies");
+    copies_.resize(count);
+    read_section(kCopies, copies_.data());
+    std::vector<bool> is_copy(header_.n);
+    NodeId least = 0;
+    for (const auto& [copy, first] : copies_) {
+      if (copy < least || copy >= header_.n || first >= copy || is_copy[first]) {
+        refuse("a copy stands behind what is no earlier node, or out of order");
+      }
+      is_copy[copy] = true;
+      least = copy + 1;
+    }
+  }
+  // Between two seals at most epoch_limit die that are to be unlinked. Others are kept by copies.
+  void check_pending(const IndexParams& params) const {
+    const auto is_dead = [&](NodeId id) {
+      return std::binary_search(tombstones_.begin(), tombstones_.end(), id);
+    };
+    std::vector<NodeId> kept;
+    for (const auto& [copy, first] : copies_) {
+      if (!is_dead(copy) && is_dead(first)) kept.push_back(first);
+    }
+    std::sort(kept.begin(), kept.end());
+    const auto count = std::unique(kept.begin(), kept.end()) - kept.begin();
+    if (tombstones_.size() - static_cast<std::size_t>(count) <= params.epoch_limit) return;
+    refuse("its open epoch is in no possible state");
   }
   // No checksum covers these bytes, and the file may hold no byte without a meaning.
   void check_gaps() {
@@ -290,6 +326,10 @@ class Reader {
     if (header_.version > 1 && vectors.narrowest(header_.n) != element()) {
       refuse("its vectors would be kept in a narrower way");
     }
+    pool.for_each(copies_.size(), kNodesAtOnce, [&](std::size_t i) {
+      if (vectors.are_equal(copies_[i].copy, copies_[i].first)) return;
+      refuse("vector " + std::to_string(copies_[i].copy) + " is no copy");
+    });
   }
 
   void check_levels(const Graph& graph) {
@@ -336,7 +376,8 @@ class Reader {
     Graph::State state{{entry(header_.sealed_entries[0]), entry(header_.sealed_entries[1])},
                        header_.seal_is_due != 0,
                        {},
-                       tombstones_};
+                       tombstones_,
+                       copies_};
     if (has_history()) {
       state.epoch = {header_.epoch, header_.sealed_end, header_.epoch_begin, header_.epoch_end};
     }
@@ -365,7 +406,6 @@ class Reader {
   // Runs in parallel; throws for the first node that fails.
   template <class Check>
   void for_each_node(ThreadPool& pool, const Check& check) const {
-    constexpr std::size_t kNodesAtOnce = 128;
     pool.for_each(header_.n, kNodesAtOnce,
                   [&](std::size_t node) { check(static_cast<NodeId>(node)); });
   }
@@ -393,7 +433,8 @@ class Reader {
   void check_versions(const Graph& graph, ThreadPool& pool) const {
     const auto check_entry = [&](const EntryPoint& entry) {
       if (entry.node == kNoNode) return;
-      if (entry.node >= graph.size() || graph.level(entry.node) != entry.level) {
+      if (entry.node >= graph.size() || !graph.is_linked(entry.node) ||
+          graph.level(entry.node) != entry.level) {
         refuse("a sealed entry point is not a node of its level");
       }
     };
@@ -452,7 +493,8 @@ class Reader {
     const std::span<const NodeId> copy = lists.sealed_copy(list);
     bool sound = copy.size() <= lists.max_degree();
     for (std::size_t j = 0; sound && j < copy.size(); ++j) {
-      sound = copy[j] < graph.epoch().sealed_end && graph.level(copy[j]) >= layer &&
+      sound = copy[j] < graph.epoch().sealed_end && graph.is_linked(copy[j]) &&
+              graph.level(copy[j]) >= layer &&
               std::find(copy.begin(), copy.begin() + static_cast<std::ptrdiff_t>(j), copy[j]) ==
                   copy.begin() + static_cast<std::ptrdiff_t>(j);
     }
@@ -467,6 +509,7 @@ class Reader {
   SectionRecord sections_[kMostSections] = {};
   std::vector<std::uint64_t> insertions_;  ///< until announce()
   std::vector<NodeId> tombstones_;
+  std::vector<CopyPlace> copies_;
 };
 
 }  // namespace

@@ -34,18 +34,18 @@ class Writer {
     write_lists(graph_.base(), kBaseLists);
     write_lists(graph_.upper(), kUpperLists);
     digester_.emplace(contents_);
-    std::vector<NodeId> tombstones = graph_.pending();
     std::vector<std::uint64_t> insertions;
-    if (header_.version == kVersion) insertions = numbers_of_insertion();
+    if (header_.version >= kVersionDead) insertions = numbers_of_insertion();
     if (graph_is_written) graph_is_written();
 
     write_vectors();
     write_each(kLabels, contents_.labels.data());
-    if (header_.version == kVersion) {
-      std::sort(tombstones.begin(), tombstones.end());
-      ranks_.to_ranks(tombstones.data(), static_cast<std::uint32_t>(tombstones.size()));
-      write_section(kTombstones, tombstones.data(), tombstones.size() * sizeof(NodeId));
+    if (header_.version >= kVersionDead) {
+      write_section(kTombstones, dead_.data(), dead_.size() * sizeof(NodeId));
       write_section(kInsertions, insertions.data(), insertions.size() * sizeof(std::uint64_t));
+    }
+    if (header_.version == kVersion) {
+      write_section(kCopies, copies_.data(), copies_.size() * sizeof(CopyPlace));
     }
     write_footer();
     write_header();
@@ -178,12 +178,13 @@ class Writer {
   // All that only holds while the graph stands still.
   void prepare_header() {
     const IndexParams& p = graph_.params();
-    const Graph::State state = graph_.state();
+    Graph::State state = graph_.state();
     const auto record = [&](const EntryPoint& point) {
       return EntryRecord{ranks_.rank(point.node), point.level};
     };
     header_.magic = kMagic;
-    header_.version = state.epoch ? kVersion : kVersionAlive;
+    header_.version = state.copies.empty() ? kVersionDead : kVersion;
+    if (!state.epoch) header_.version = kVersionAlive;
     header_.section_count = sections_of(header_.version);
     header_.dimension = p.dimension;
     header_.metric = metric_word(p);
@@ -197,6 +198,11 @@ class Writer {
     header_.sealed_entries[1] = record(state.sealed_entries[1]);
     header_.seal_is_due = state.seal_is_due ? 1U : 0U;
     if (!state.epoch) return;
+    dead_ = std::move(state.dead);
+    ranks_.to_ranks(dead_.data(), static_cast<std::uint32_t>(dead_.size()));
+    for (const auto& [copy, first] : state.copies) {
+      copies_.push_back({ranks_.rank(copy), ranks_.rank(first)});
+    }
     header_.insertions = graph_.insertions();
     header_.removals = graph_.removals();
     header_.epoch = state.epoch->number;
@@ -223,6 +229,8 @@ class Writer {
   Ranks ranks_;
   NodeId n_;
   std::optional<Digester> digester_;
+  std::vector<NodeId> dead_;        ///< as ranks, like the next
+  std::vector<CopyPlace> copies_;
   Header header_{};
   SectionRecord sections_[kMostSections] = {};
   std::uint64_t footer_offset_ = 0;

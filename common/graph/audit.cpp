@@ -22,11 +22,26 @@ class Rules {
     const IndexParams& params = graph_.params();
     return graph_.level(node) == level_of(params.seed, graph_.insertion(node), params.M);
   }
-  /// False for a node that was unlinked: it belongs to no layer.
+  /// False for a copy and for a node that was unlinked: they belong to no layer.
   [[nodiscard]] bool in_layer(NodeId id, std::uint32_t layer) const {
     return id < n_ && graph_.level(id) >= layer && is_linked(id);
   }
-  [[nodiscard]] bool is_linked(NodeId id) const { return !graph_.tombstones().is_unlinked(id); }
+  [[nodiscard]] bool is_linked(NodeId id) const { return graph_.is_linked(id); }
+  /// True for a copy, but not for one that was unlinked.
+  [[nodiscard]] bool is_copy(NodeId id) const {
+    return graph_.copies().is_copy(id) && !graph_.tombstones().is_unlinked(id);
+  }
+  [[nodiscard]] bool has_links(NodeId id) const {
+    for (std::uint32_t layer = 0; layer <= graph_.level(id); ++layer) {
+      if (graph_.table_of(layer).header(graph_.list(id, layer)).degree > 0) return true;
+    }
+    return false;
+  }
+  /// Whether the chain of its node leads to a copy, from an earlier one that is linked.
+  [[nodiscard]] bool is_in_chain(NodeId copy) const {
+    const NodeId first = graph_.copies().first(copy);
+    return first < copy && graph_.is_linked(first) && graph_.copies().is_next(copy);
+  }
   /// The greatest degree with which a list can still be read.
   [[nodiscard]] std::uint32_t allowed_degree(NodeId node, std::uint32_t layer) const {
     const LinkTable& lists = graph_.table_of(layer);
@@ -53,7 +68,7 @@ class Audit {
     report_.edges /= 2;
     report_.ok = report_.unreachable + report_.asymmetric_edges + report_.broken_anchors +
                      report_.over_degree + report_.invalid_links + report_.entry_point_errors +
-                     report_.level_errors ==
+                     report_.level_errors + report_.copy_errors ==
                  0;
     return std::move(report_);
   }
@@ -73,6 +88,7 @@ class Audit {
     EntryPoint expected;
     for (NodeId node = 0; node < n_; ++node) {
       const std::uint32_t level = graph_.level(node);
+      if (rules_.is_copy(node)) check_copy(node);
       if (!rules_.is_linked(node)) continue;
       if (!rules_.has_its_level(node)) {
         find(report_.level_errors, "node " + std::to_string(node) + " has level " +
@@ -88,6 +104,16 @@ class Audit {
            "the entry point is node " + std::to_string(entry.node) + " of level " +
                std::to_string(entry.level) + ", the earliest of highest level is node " +
                std::to_string(expected.node) + " of level " + std::to_string(expected.level));
+    }
+  }
+
+  void check_copy(NodeId copy) {
+    if (rules_.has_links(copy)) {
+      find(report_.invalid_links, "node " + std::to_string(copy) + " is a copy and has links");
+    }
+    if (!rules_.is_in_chain(copy)) {
+      find(report_.copy_errors,
+           "node " + std::to_string(copy) + " is a copy and not in the chain of an earlier node");
     }
   }
 
@@ -243,6 +269,7 @@ class Proof {
 
   /// False where there is doubt; else adds the links to later nodes less those to earlier ones.
   bool check_node(NodeId node, std::int64_t& surplus) const {
+    if (rules_.is_copy(node)) return !rules_.has_links(node) && rules_.is_in_chain(node);
     if (!rules_.is_linked(node)) return true;
     if (!rules_.has_its_level(node)) return false;
     for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {

@@ -39,12 +39,13 @@ void Graph::reserve(std::size_t size) {
   base_.reserve(size);
   upper_.reserve(upper_lists);
   if (tombstones_.any()) tombstones_.reserve(size);
+  if (copies_.any()) copies_.reserve(size);
   free_left();
 }
 
 void Graph::free_left() noexcept {
   if (!levels_.has_left() && !upper_offset_.has_left() && !base_.has_left() && !upper_.has_left() &&
-      !tombstones_.has_left()) {
+      !tombstones_.has_left() && !copies_.has_left()) {
     return;
   }
   if (gate_ != nullptr && !gate_->is_empty()) return;
@@ -53,6 +54,7 @@ void Graph::free_left() noexcept {
   base_.free_left();
   upper_.free_left();
   tombstones_.free_left();
+  copies_.free_left();
 }
 
 void Graph::announce(NodeId size) {
@@ -78,6 +80,7 @@ void Graph::discard_announced() noexcept {
   replacements_.clear();
   publish_met();
   if (announced_ == size()) return;
+  forget_announced_copies();
   upper_.resize(upper_lists_before(size()));
   announced_ = size();
   levels_.resize(size());
@@ -87,8 +90,9 @@ void Graph::discard_announced() noexcept {
 
 // One store of the extent shows the new node and hides the one that it replaces.
 void Graph::admit(NodeId node) noexcept {
+  const bool is_copy = copies_.is_copy(node);
   const std::uint32_t level = levels_[node];
-  for (std::uint32_t layer = 0; layer <= level; ++layer) {
+  for (std::uint32_t layer = 0; !is_copy && layer <= level; ++layer) {
     if (first_in_layer_[layer] == kNoNode) first_in_layer_[layer] = node;
     last_in_layer_[layer] = node;
   }
@@ -96,14 +100,62 @@ void Graph::admit(NodeId node) noexcept {
   // live() waits for neither store, because a graph without an entry point gets that first, and
   // any other graph its size.
   if (entry.node == kNoNode) entry_.store({node, level}, std::memory_order_release);
+  if (is_copy) copies_without_node_ = copies_without_node_ + 1;
   const NodeId old = replaced_by(node);
   const NodeId deaths = old == kNoNode ? 0 : 1;
-  if (deaths > 0) pending_.push_back(old);
+  if (deaths > 0) note_death(old, node + 1);
   extent_.store({node + 1, extent().dead + deaths}, std::memory_order_release);
   if (deaths > 0) epoch_.end = std::max(node + 1, epoch_.end - 1);
-  if (entry.node != kNoNode && level > entry.level) {
+  if (!is_copy && entry.node != kNoNode && level > entry.level) {
     entry_.store({node, level}, std::memory_order_release);
   }
+}
+
+// ---------------------------------------------------------------------------------------- copies
+
+void Graph::forget_announced_copies() noexcept {
+  for (NodeId id = announced_; copies_.any() && id-- > size();) {
+    if (copies_.is_copy(id)) copies_.take_back(id);
+  }
+}
+
+NodeId Graph::gone(NodeId node) const noexcept {
+  NodeId last = tombstones_.gone(node);
+  for (NodeId copy = copies_.next(node); copy != kNoNode && last != kNoNode;
+       copy = copies_.next(copy)) {
+    last = std::max(last, tombstones_.gone(copy));
+  }
+  return last;
+}
+
+void Graph::note_death(NodeId id, NodeId view_size) noexcept {
+  const NodeId node = copies_.node_of(id);
+  const bool is_copy = node != id;
+  if (is_copy) {
+    pending_.push_back(id);
+    copies_without_node_ = copies_without_node_ - 1;
+  }
+  if (!is_dead(node, view_size)) {
+    if (is_copy) return;
+    kept_ = kept_ + 1;
+    copies_without_node_ = copies_without_node_ - 1;
+    return;
+  }
+  if (is_copy) {  // so the node was kept
+    kept_ = kept_ - 1;
+    copies_without_node_ = copies_without_node_ + 1;
+  }
+  pending_.push_back(node);
+}
+
+std::vector<NodeId> Graph::dead() const {
+  std::vector<NodeId> dead = pending_;
+  for (NodeId id = 0; kept() > 0 && id < size(); ++id) {
+    if (!is_linked(id) || copies_.next(id) == kNoNode) continue;
+    if (tombstones_.is_dead(id, size()) && !is_dead(id, size())) dead.push_back(id);
+  }
+  std::sort(dead.begin(), dead.end());
+  return dead;
 }
 
 // ------------------------------------------------------------------------------------ tombstones
@@ -111,15 +163,15 @@ void Graph::admit(NodeId node) noexcept {
 void Graph::reserve_deaths(std::size_t count) {
   if (count == 0) return;
   tombstones_.reserve(std::max<std::size_t>(announced_, 1));
-  pending_.reserve(pending_.size() + count);
+  pending_.reserve(pending_.size() + 2 * count);  // the last copy takes its node with it
   free_left();
 }
 
 void Graph::remove(NodeId node) noexcept {
-  tombstones_.set(node, 0);
-  pending_.push_back(node);
-  publish_met();
   const Extent now = extent();
+  tombstones_.set(node, 0);
+  note_death(node, now.size);
+  publish_met();
   extent_.store({now.size, now.dead + 1}, std::memory_order_release);
   epoch_.end = std::max(now.size, epoch_.end - 1);
 }
@@ -155,14 +207,14 @@ bool Graph::will_unlink(NodeId end) const noexcept {
 NodeId Graph::before_in_layer(NodeId node, std::uint32_t layer) const noexcept {
   do {
     --node;
-  } while (level(node) < layer || tombstones_.is_unlinked(node));
+  } while (level(node) < layer || !is_linked(node));
   return node;
 }
 
 // Searches that begin from here on walk to the new entry point's neighbors. It is linked as before.
 void Graph::begin_unlinking() noexcept {
   const auto lives = [&](NodeId node, std::uint32_t layer) {
-    return level(node) >= layer && !tombstones_.is_dead(node, size());
+    return level(node) >= layer && !copies_.is_copy(node) && !is_dead(node, size());
   };
   EntryPoint entry;
   for (std::uint32_t layer = 0; layer <= kMaxLevel && last_in_layer_[layer] != kNoNode; ++layer) {
@@ -181,7 +233,10 @@ void Graph::begin_unlinking() noexcept {
 }
 
 void Graph::end_unlinking() noexcept {
-  for (const NodeId node : pending_) tombstones_.set_unlinked(node);
+  for (const NodeId id : pending_) {
+    if (copies_.is_copy(id)) copies_.remove(id);
+    tombstones_.set_unlinked(id);
+  }
   pending_.clear();
   publish_met();
 }
@@ -195,8 +250,12 @@ void Graph::close_epoch() noexcept {
 }
 
 Graph::State Graph::state() const {
-  State state{{sealed_entries_[0], sealed_entries_[1]}, seal_is_due(), {}, pending_};
-  if (removals() > 0) state.epoch = epoch_;
+  State state{{sealed_entries_[0], sealed_entries_[1]}, seal_is_due(), {}, dead(), {}};
+  if (has_history()) state.epoch = epoch_;
+  for (NodeId id = 0; copies_.any() && id < size(); ++id) {
+    if (!copies_.is_copy(id) || tombstones_.is_unlinked(id)) continue;
+    state.copies.push_back({id, copies_.first(id)});
+  }
   return state;
 }
 
@@ -218,9 +277,11 @@ void Graph::restore_insertions(std::span<const std::uint64_t> numbers, std::uint
 }
 
 void Graph::restore(NodeId size, const State& state) {
-  reserve_deaths(state.pending.size());
+  if (!state.copies.empty()) reserve_copies();
+  for (const auto& [copy, first] : state.copies) announce_copy(copy, first);
+  reserve_deaths(state.dead.size());
   for (NodeId node = this->size(); node < size; ++node) admit(node);
-  for (const NodeId node : state.pending) remove(node);
+  for (const NodeId node : state.dead) remove(node);
   epoch_ = state.epoch ? *state.epoch
                        : Epoch::of(state.seal_is_due ? size - 1 : size, params_.epoch_limit);
   std::copy(std::begin(state.sealed_entries), std::end(state.sealed_entries), sealed_entries_);

@@ -11,9 +11,14 @@
 // A node that is removed or replaced dies. Until the seal of its epoch it is still linked, and
 // counts as a node in all invariants; then it is unlinked and belongs to no layer any more. Its
 // slot stays empty until a slide (common/contents/slide.hpp) moves the later nodes down, in order.
+//
+// A copy (copies.hpp) has an id as any vector, but no layer has it. A node of which there are
+// copies lives as long as its own vector or one of them does: is_dead(), and gone(), tell of the
+// node. Tombstones tell of the vector itself.
 // Thread-safety: one writer; readers as LinkTable allows.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <concord/params.hpp>
@@ -24,6 +29,7 @@
 #include <vector>
 
 #include "common/base/key.hpp"
+#include "common/graph/copies.hpp"
 #include "common/graph/epoch.hpp"
 #include "common/graph/level.hpp"
 #include "common/graph/link_table.hpp"
@@ -40,7 +46,7 @@ struct alignas(8) EntryPoint {
   std::uint32_t level = 0;
 };
 
-/// How many nodes there are, and how many of them are dead: one value, so that a reader sees both
+/// How many vectors there are, and how many of them are dead: one value, so that a reader sees both
 /// as of one moment.
 struct alignas(8) Extent {
   NodeId size = 0;
@@ -49,11 +55,13 @@ struct alignas(8) Extent {
 };
 
 /// The part of the live graph that a search beside the writer sees: the nodes before `size`, from
-/// `entry` on. Of them, `living` are no tombstones.
+/// `entry` on. So many vectors live, copies included.
 struct LiveView {
   NodeId size = 0;
   NodeId living = 0;
   EntryPoint entry;  ///< kNoNode where none lives
+  /// How the reader names the node with an id that it has read.
+  [[nodiscard]] static NodeId name(NodeId id) noexcept { return id; }
 };
 
 /// The same while nodes slide down. Names each node by one id until its search leaves the gate: by
@@ -83,10 +91,14 @@ class Graph {
   explicit Graph(const IndexParams& params, const ReaderGate* gate = nullptr);
 
   [[nodiscard]] const IndexParams& params() const noexcept { return params_; }
-  /// Nodes, those that died included: the id of the next.
+  /// Vectors, those that died included: the id of the next.
   [[nodiscard]] NodeId size() const noexcept { return extent().size; }
-  /// Nodes that are neither removed nor replaced.
+  /// Vectors that are neither removed nor replaced.
   [[nodiscard]] NodeId living() const noexcept { return extent().living(); }
+  /// Of so many living vectors, the nodes that a walk can find.
+  [[nodiscard]] NodeId nodes_of(NodeId living) const noexcept {
+    return living - std::min(living, copies_without_node_.load(std::memory_order_acquire));
+  }
   [[nodiscard]] EntryPoint entry_point() const noexcept {
     return entry_.load(std::memory_order_acquire);
   }
@@ -220,16 +232,55 @@ class Graph {
   /// Forgets announced nodes that were never committed.
   void discard_announced() noexcept;
 
-  // --- tombstones ---
+  // --- copies ---
+  [[nodiscard]] const Copies& copies() const noexcept { return copies_; }
+  /// The announced vector `id` is a copy of the node `first`, which lives until then.
+  /// REQUIRES reserve_copies() after announce(), ids in order, and no links of its own. What
+  /// discard_announced() drops is no copy any more.
+  void announce_copy(NodeId id, NodeId first) noexcept { copies_.append(id, first); }
+  /// The announced copies are nodes after all.
+  void forget_announced_copies() noexcept;
+  /// Throws Error(out_of_memory).
+  void reserve_copies() {
+    copies_.reserve(announced_);
+    free_left();
+  }
+  /// False for a copy and for a node that was unlinked: no layer has it.
+  [[nodiscard]] bool is_linked(NodeId id) const noexcept {
+    return !tombstones_.is_unlinked(id) && !copies_.is_copy(id);
+  }
+  /// The node is dead for views of more nodes than this (see Tombstones::gone): the last vector
+  /// that it stands for died then. REQUIRES a node.
+  [[nodiscard]] NodeId gone(NodeId node) const noexcept;
+  /// Whether nothing that the node stands for lives in a view. REQUIRES a node.
+  [[nodiscard]] bool is_dead(NodeId node, NodeId view_size) const noexcept {
+    if (!tombstones_.any() || !tombstones_.is_dead(node, view_size)) return false;
+    return !copies_.any() || gone(node) < view_size;
+  }
+
+  // --- tombstones, of nodes and of copies ---
   [[nodiscard]] const Tombstones& tombstones() const noexcept { return tombstones_; }
   /// Dead nodes that are still linked, and those that announced nodes will replace: what a search
   /// may meet and must not find. 0 for a search means that it need not ask about any node.
   [[nodiscard]] NodeId tombstones_linked() const noexcept {
     return met_.load(std::memory_order_acquire);
   }
-  /// The dead that the open epoch's seal will unlink, in the order in which they died.
+  /// The dead nodes and copies that the open epoch's seal will unlink, in the order in which they
+  /// died. A dead vector whose node has living copies is not among them.
   [[nodiscard]] const std::vector<NodeId>& pending() const noexcept { return pending_; }
-  /// Nodes that ever were inserted, and that ever died.
+  /// Living vectors that are copies.
+  [[nodiscard]] NodeId living_copies() const noexcept {
+    return copies_without_node_.load(std::memory_order_acquire) + kept();
+  }
+  /// Dead vectors whose nodes live on by their copies.
+  [[nodiscard]] NodeId kept() const noexcept { return kept_.load(std::memory_order_acquire); }
+  /// Vectors that died and have slots, in order. O(size).
+  [[nodiscard]] std::vector<NodeId> dead() const;
+  /// Whether more than its size decides how the graph goes on: a vector has died, or is a copy.
+  [[nodiscard]] bool has_history() const noexcept {
+    return removals() > 0 || copies_without_node_.load(std::memory_order_relaxed) > 0;
+  }
+  /// Vectors that ever were inserted, and that ever died.
   [[nodiscard]] std::uint64_t insertions() const noexcept { return size() + reclaimed(); }
   [[nodiscard]] std::uint64_t removals() const noexcept { return extent().dead + reclaimed(); }
   /// Unlinked nodes whose slots were given back. It changes at the end of a slide, and the counts
@@ -240,11 +291,11 @@ class Graph {
   /// Nodes that were unlinked. All come before epoch().sealed_end, because an empty epoch follows a
   /// seal that unlinks.
   [[nodiscard]] NodeId unlinked() const noexcept {
-    return extent().dead - static_cast<NodeId>(pending_.size());
+    return extent().dead - static_cast<NodeId>(pending_.size()) - kept();
   }
   /// Makes room for `count` deaths, so that these cannot fail. Throws Error(out_of_memory).
   void reserve_deaths(std::size_t count);
-  /// The node dies now. It counts as one operation of the open epoch. REQUIRES that it lives, and
+  /// The vector dies now. It counts as one operation of the open epoch. REQUIRES that it lives, and
   /// reserve_deaths().
   void remove(NodeId node) noexcept;
   /// The announced nodes will replace older ones: the i-th of them `old[i]`, or none for kNoNode.
@@ -341,7 +392,8 @@ class Graph {
     EntryPoint sealed_entries[2];
     bool seal_is_due = false;    ///< the open epoch is full: its seal failed
     std::optional<Epoch> epoch;  ///< the open one, where it does not follow from the size
-    std::vector<NodeId> pending;
+    std::vector<NodeId> dead;    ///< as dead()
+    std::vector<CopyPlace> copies;
   };
   [[nodiscard]] State state() const;
   /// The number of the node's insertion, counted over all that ever were. It decides its level.
@@ -364,13 +416,16 @@ class Graph {
     return {upper_offset_.data(), announced_};
   }
   [[nodiscard]] std::size_t node_bytes() const noexcept {
-    return levels_.bytes() + upper_offset_.bytes() + tombstones_.bytes() + numbering_->bytes();
+    return levels_.bytes() + upper_offset_.bytes() + tombstones_.bytes() + copies_.bytes() +
+           numbering_->bytes();
   }
 
  private:
   /// Frees what growing has left, unless a reader is inside. REQUIRES that nobody else reads lists.
   void free_left() noexcept;
   [[nodiscard]] Extent extent() const noexcept { return extent_.load(); }  // as ReaderGate asks
+  /// The vector is dead for views of `view_size` nodes: what ends with it is pending.
+  void note_death(NodeId id, NodeId view_size) noexcept;
   void move_upper_lists(NodeId from, NodeId to) noexcept;
   void publish_met() noexcept {
     met_.store(static_cast<NodeId>(pending_.size() + replacements_.size()),
@@ -390,6 +445,10 @@ class Graph {
   std::shared_ptr<const Numbering> numbering_ = std::make_shared<const Numbering>();
   std::atomic<const Numbering*> shown_numbering_{numbering_.get()};  ///< for readers
   Tombstones tombstones_;
+  Copies copies_;
+  std::atomic<NodeId> kept_{0};
+  /// Living copies less kept(): how many more vectors than nodes live.
+  std::atomic<NodeId> copies_without_node_{0};
   std::vector<NodeId> pending_;
   std::vector<NodeId> replacements_;  ///< what the announced nodes replace; empty where none does
   NodeId first_replacement_ = 0;      ///< the node that replacements_[0] is about

@@ -62,6 +62,7 @@ void Graph::move(NodeId from, NodeId to) noexcept {
   moved_from_ids_[to - tombstones_.hole().begin] = from;
   levels_[to] = levels_[from];
   tombstones_.move(from, to);
+  if (copies_.any()) copies_.move(from, to);
   base_.move(from, to);
   move_upper_lists(from, to);
   std::array<NodeId, kMaxListCapacity> buffer;
@@ -100,6 +101,9 @@ void Graph::end_slide(const CurrentRanks& ranks) noexcept {
   ranks.to_ranks(pending_);
   // What has replaced one of them has another id now, and every view has it.
   for (const NodeId node : pending_) tombstones_.set(node, 0);
+  for (NodeId id = 0; kept() > 0 && id < left; ++id) {
+    if (tombstones_.gone(id) != kNoNode) tombstones_.set(id, 0);
+  }
   ranks.to_ranks(first_in_layer_);
   ranks.to_ranks(last_in_layer_);
   for (EntryPoint& entry : sealed_entries_) ranks.to_ranks({&entry.node, 1});
@@ -108,7 +112,7 @@ void Graph::end_slide(const CurrentRanks& ranks) noexcept {
   epoch_.end -= gone;
   announced_ = left;
   reclaimed_ += gone;  // first, so that at no moment none seems to have died
-  extent_.store({left, static_cast<NodeId>(pending_.size())});
+  extent_.store({left, static_cast<NodeId>(pending_.size()) + kept()});
   const auto rename = [&](std::span<NodeId> ids) { ranks.to_ranks(ids); };
   base_.rename_sealed(rename);
   upper_.rename_sealed(rename);
@@ -121,6 +125,7 @@ void Graph::shrink() noexcept {
   levels_.shrink(size());
   upper_offset_.shrink(size());
   tombstones_.shrink(size());
+  copies_.shrink(size());
   base_.end_slide(size(), epoch_.number);
   upper_.end_slide(upper_end_, epoch_.number);
 }

@@ -113,11 +113,8 @@ std::size_t IndexAccess::Addition::insert(std::size_t end, const ProgressCallbac
   });
   const core::FloatEnvironment environment;
   core::Graph& graph = impl.contents.graph;
-  graph.announce(static_cast<core::NodeId>(state_->before + end));
-  if (!state_->replaced.empty()) {
-    graph.reserve_deaths(end);
-    graph.announce_replacements(state_->replaced);
-  }
+  impl.contents.announce(static_cast<core::NodeId>(state_->before + end), state_->replaced,
+                         *impl.pool);
   impl.tail_codes.truncate(graph.size());  // of vectors that an earlier addition has dropped
   cpu::CpuProposer cpu_proposer(impl.contents, impl.metric_kernels(), *impl.pool, impl.build,
                                 impl.options.certificates ? &impl.tail_codes : nullptr);

@@ -1,4 +1,5 @@
-// The list of dead nodes that the filters of an index share, so that a thousand of them hold one.
+// Lists of dead vectors, or of copies, that the filters of an index share, so that a thousand of
+// them hold one.
 //
 // Thread-safety: any number of threads; none waits for another. After a fork that has interrupted a
 // thread here, nothing is shared any more.
@@ -13,17 +14,18 @@
 
 namespace concord {
 
-class DeadLists {
+template <class T>
+class SharedList {
  public:
-  using List = std::shared_ptr<const std::vector<core::NodeId>>;
+  using List = std::shared_ptr<const std::vector<T>>;
 
-  /// The list of the first `deaths` nodes that have died, after so many slides, each of which gives
-  /// nodes other ids: a kept one, or what make() returns.
+  /// The list as of `count` events, such as deaths, after so many slides, each of which gives nodes
+  /// other ids: a kept one, or what make() returns.
   template <class Make>
-  List find(std::uint64_t slides, core::NodeId deaths, const Make& make) {
-    const Moment now{slides, deaths};
+  List find(std::uint64_t slides, core::NodeId count, const Make& make) {
+    const Moment now{slides, count};
     if (List kept = exchange(now, nullptr)) return kept;
-    List made = std::make_shared<const std::vector<core::NodeId>>(make());
+    List made = std::make_shared<const std::vector<T>>(make());
     exchange(now, made);
     return made;
   }
@@ -31,7 +33,7 @@ class DeadLists {
  private:
   struct Moment {
     std::uint64_t slides = 0;
-    core::NodeId deaths = 0;
+    core::NodeId count = 0;
     bool operator==(const Moment&) const = default;
   };
 

@@ -61,7 +61,7 @@ class Index::Impl::Explainer {
                       .k = k_,
                       .distance = core::key_distance(standing.key),
                       .rank = standing.before + 1,
-                      .level = graph.level(node)};
+                      .level = graph.level(graph.copies().node_of(node))};
     const auto because = [&](Reason reason) {
       found.reason = reason;
       return found;
@@ -135,7 +135,7 @@ Explanation Index::explain(MatrixView<const float> query, std::uint64_t label, s
   impl_->mapped.expect_sound(kUsedByExplain);
   core::NodeId node = impl_->find(label);
   if (node == core::kNoNode) {
-    const std::vector<core::NodeId>& dead = impl_->contents.graph.pending();
+    const std::vector<core::NodeId> dead = impl_->contents.graph.dead();
     const auto found = std::find_if(dead.begin(), dead.end(), [&](core::NodeId id) {
       return impl_->contents.labels.label(id) == label;
     });

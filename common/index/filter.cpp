@@ -135,10 +135,17 @@ class IndexAccess::Moment {
 
   void read(const Index::Impl& impl) {
     const core::Numbering& numbering = slides() ? graph_.next_numbering() : graph_.numbering();
-    snapshot_ = {impl.number, numbering.shared_from_this(),   0,
-                 0,           impl.contents.vectors.stride(), nullptr};
+    snapshot_ = {};
+    snapshot_.index = impl.number;
+    snapshot_.numbering = numbering.shared_from_this();
+    snapshot_.stride = impl.contents.vectors.stride();
     snapshot_.end = slides() ? numbering.kept() : view_.size;
-    snapshot_.deaths = slides() ? graph_.tombstones_linked() : view_.size - view_.living;
+    snapshot_.deaths =
+        slides() ? graph_.tombstones_linked() + graph_.kept() : view_.size - view_.living;
+    if (graph_.copies().any()) {
+      snapshot_.copies =
+          impl.copy_lists.find(numbering.slides(), snapshot_.end, [&] { return copies(); });
+    }
     if (snapshot_.deaths == 0) return;
     // A list that another filter has made serves as well. Where a thread is at it, this one makes
     // its own, so that none waits.
@@ -149,6 +156,16 @@ class IndexAccess::Moment {
       });
       return dead;
     });
+  }
+
+  // What was unlinked is no member of any set.
+  [[nodiscard]] std::vector<core::CopyPlace> copies() const {
+    std::vector<core::CopyPlace> copies;
+    for_each_node([&](NodeId id, NodeId slot) {
+      if (graph_.tombstones().is_unlinked(slot) || !graph_.copies().is_copy(slot)) return;
+      copies.push_back({id, id_at(graph_.copies().first(slot))});
+    });
+    return copies;
   }
 
   const core::Graph& graph_;

@@ -252,7 +252,12 @@ core::NodeId Index::Impl::find(std::uint64_t label) const {
 AuditReport Index::audit() const {
   const core::WriterLock::Pause pause(impl_->writer_lock);
   impl_->mapped.expect_sound({core::FilePart::graph});
-  return core::audit(impl_->contents.graph);
+  AuditReport report = core::audit(impl_->contents.graph);
+  if (impl_->contents.graph.copies().any()) {
+    impl_->mapped.expect_sound({core::FilePart::vectors});
+    core::audit_copies(impl_->contents.graph, impl_->contents.vectors, report);
+  }
+  return report;
 }
 
 std::string Index::digest() const { return core::to_hex(IndexAccess::digest(*this)); }
@@ -266,6 +271,7 @@ Stats Index::stats() const {
   stats.insertions = graph.insertions();
   stats.removals = graph.removals();
   stats.tombstones = graph.pending().size();
+  stats.copies = graph.living_copies();
   stats.max_level = graph.entry_point().level;
   stats.isa = impl_->kernels->isa;
   stats.threads = impl_->pool->size();
@@ -275,7 +281,7 @@ Stats Index::stats() const {
                   impl_->search_rescored};
   stats.device = impl_->device.stats();
   for (core::NodeId node = 0; node < graph.size(); ++node) {
-    if (graph.tombstones().is_unlinked(node)) continue;
+    if (!graph.is_linked(node)) continue;
     const auto count = [](std::vector<std::uint64_t>& histogram, std::size_t place) {
       if (histogram.size() <= place) histogram.resize(place + 1);
       ++histogram[place];
@@ -294,7 +300,7 @@ MemoryUse Index::memory() const {
   use.links = impl_->contents.graph.base().bytes();
   use.upper = impl_->contents.graph.upper().bytes();
   use.labels = impl_->contents.labels.bytes();
-  use.nodes = impl_->contents.graph.node_bytes();
+  use.nodes = impl_->contents.graph.node_bytes() + impl_->contents.copy_finder.bytes();
   use.epoch = impl_->contents.graph.base().epoch_bytes() +
               impl_->contents.graph.upper().epoch_bytes() + impl_->tail_codes.bytes();
   use.scratch = impl_->searcher.scratch_bytes();

@@ -154,7 +154,8 @@ struct Index::Impl {
   cpu::Searcher searcher;
   CheckOnUse mapped;
   const std::uint64_t number = next_number();  ///< different for each index of the process
-  mutable DeadLists dead_lists;
+  mutable SharedList<core::NodeId> dead_lists;
+  mutable SharedList<core::CopyPlace> copy_lists;
   Presets presets;
   mutable DeviceSlot device{contents, build};
   core::AfterFork in_child{*this};  // last: unregistered before what it changes

@@ -73,7 +73,7 @@ void Index::Impl::Sample::keep(const std::vector<std::size_t>& numbers) {
   queries = {vectors.data(), numbers.size(), width};
 }
 
-// Vectors of level 0, so that no descent passes them, and not the entry point, where it begins.
+// Nodes of level 0, so that no descent passes them, and not the entry point, where it begins.
 // REQUIRES that the graph stands still.
 Index::Impl::Sample Index::Impl::own_sample(std::uint32_t most) const {
   const core::Graph& graph = contents.graph;
@@ -81,10 +81,9 @@ Index::Impl::Sample Index::Impl::own_sample(std::uint32_t most) const {
   std::vector<std::pair<std::uint64_t, core::NodeId>> drawn;
   const core::LiveView live = graph.live();
   const core::Hole hole = graph.tombstones().hole();
-  const bool some_died = graph.tombstones().any();
   for (core::NodeId id = 0; id < live.size; ++id) {
     if (hole.contains(id) || graph.level(id) > 0 || id == live.entry.node) continue;
-    if (some_died && graph.tombstones().is_dead(id, live.size)) continue;
+    if (graph.copies().is_copy(id) || graph.is_dead(id, live.size)) continue;
     drawn.emplace_back(draw_of(graph.insertion(id)), id);
   }
   const std::size_t count = std::min<std::size_t>(most, drawn.size());
@@ -148,16 +147,11 @@ void Index::Impl::score(Sample& sample, const TuneParams& goal,
   const std::uint32_t k = goal.k + (is_own ? 1 : 0);
   std::vector<std::vector<core::Key>> neighbors(n);
   std::vector<std::size_t> without_copy;
-  const auto is_copy = [&](core::NodeId a, core::NodeId b) {
-    const core::StoredRows rows = contents.vectors.rows();
-    const std::size_t bytes = contents.vectors.row_bytes(rows.element);
-    const auto* const base = static_cast<const char*>(rows.data);
-    return std::memcmp(base + a * bytes, base + b * bytes, bytes) == 0;
-  };
   const auto score_some = [&](std::size_t first, std::size_t count) {
     std::vector<core::Key> keys(count * k);
     std::vector<std::uint32_t> found(count);
-    searcher.exact(sample.queries.rows_from(first, count), k, keys.data(), found.data(), *pool);
+    searcher.exact_nodes(sample.queries.rows_from(first, count), k, keys.data(), found.data(),
+                         *pool);
     for (std::size_t q = 0; q < count; ++q) {
       const core::NodeId self = node_of(sample, first + q);
       const std::span<const core::Key> all(keys.data() + q * k, found[q]);
@@ -165,7 +159,7 @@ void Index::Impl::score(Sample& sample, const TuneParams& goal,
       of_query = others(all, self, goal.k);
       const bool has_copy = self != core::kNoNode &&
                             std::any_of(of_query.begin(), of_query.end(), [&](core::Key key) {
-                              return is_copy(self, core::key_id(key));
+                              return contents.vectors.are_equal(self, core::key_id(key));
                             });
       if (!has_copy) without_copy.push_back(first + q);
     }

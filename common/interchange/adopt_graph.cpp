@@ -14,13 +14,13 @@ namespace {
 
 Index adopt_all(const ForeignIndex& foreign, MatrixView<const float> vectors,
                 RuntimeOptions options) {
-  const KnownLinks links(foreign);
   const auto fill = [&](const IndexAccess::Construction& parts) {
     parts.contents.graph.reserve(vectors.rows);
     parts.contents.vectors.resize(vectors.rows);
     parts.contents.vectors.write(0, vectors, parts.pool);
     parts.contents.labels.append(foreign.labels, vectors.rows, 0);
-    parts.contents.graph.announce(foreign.size());
+    parts.contents.announce(foreign.size(), {}, parts.pool);
+    const KnownLinks links(foreign, parts.contents.graph.copies());
     LinkedProposer proposer(parts, links);
     core::insert_announced(parts.contents.graph, parts.committer, proposer, {});
   };

@@ -14,6 +14,7 @@
 
 #include "common/index/index_access.hpp"
 #include "common/interchange/adopt_graph.hpp"
+#include "common/interchange/exported_links.hpp"
 #include "common/interchange/input_file.hpp"
 #include "common/interchange/list_width.hpp"
 #include "common/interchange/living_copy.hpp"
@@ -72,8 +73,8 @@ class Writer {
       file_.write(label);
     }
     for (NodeId node = 0; node < graph.size(); ++node) {
-      file_.write(static_cast<std::uint32_t>(graph.level(node) * row_bytes(upper_width_)));
-      for (std::uint32_t layer = 1; layer <= graph.level(node); ++layer)
+      file_.write(static_cast<std::uint32_t>(exported_level(graph, node) * row_bytes(upper_width_)));
+      for (std::uint32_t layer = 1; layer <= exported_level(graph, node); ++layer)
         write_list(node, layer, upper_width_);
     }
     file_.commit();
@@ -104,8 +105,9 @@ class Writer {
   }
 
   void write_list(NodeId node, std::uint32_t layer, std::uint32_t width) {
-    std::array<NodeId, core::kMaxListCapacity> ids{};
-    const std::uint32_t degree = still_.contents.graph.read(node, layer, ids.data());
+    LinkBuffer ids{};
+    const std::uint32_t degree =
+        exported_links(still_.contents.graph, node, layer, width, ids);
     std::fill(ids.begin() + degree, ids.end(), 0);
     file_.write(RowHead{static_cast<std::uint16_t>(degree)});
     file_.write(std::span<const NodeId>(ids.data(), width));

@@ -10,8 +10,10 @@ using core::NodeId;
 
 namespace {
 
-bool has_own_levels(const ForeignIndex& file) {
+// Concord writes copies into layer 0 alone.
+bool has_own_levels(const ForeignIndex& file, const core::Copies& copies) {
   for (NodeId node = 0; node < file.size(); ++node) {
+    if (copies.is_copy(node)) continue;
     if (file.level(node) != core::level_of(file.params.seed, node, file.params.M)) return false;
   }
   return true;
@@ -19,8 +21,8 @@ bool has_own_levels(const ForeignIndex& file) {
 
 }  // namespace
 
-KnownLinks::KnownLinks(const ForeignIndex& file) {
-  const bool all_layers = has_own_levels(file);
+KnownLinks::KnownLinks(const ForeignIndex& file, const core::Copies& copies) {
+  const bool all_layers = has_own_levels(file, copies);
   for (NodeId node = 0; node < file.size(); ++node) {
     first_list_.push_back(first_list_.back() + 1 + (all_layers ? file.level(node) : 0));
   }

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "common/graph/copies.hpp"
 #include "common/interchange/foreign_index.hpp"
 
 namespace concord::interchange {
@@ -16,7 +17,8 @@ namespace concord::interchange {
 class KnownLinks {
  public:
   /// Layers above 0 are known only if all levels of `file` are those that Concord gives.
-  explicit KnownLinks(const ForeignIndex& file);
+  /// `copies` are those among its vectors.
+  KnownLinks(const ForeignIndex& file, const core::Copies& copies);
 
   /// Earlier neighbors of the node; empty where the file gives none.
   [[nodiscard]] std::span<const core::NodeId> earlier(core::NodeId node,

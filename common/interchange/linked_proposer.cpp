@@ -42,14 +42,20 @@ void LinkedProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
 }
 
 bool LinkedProposer::propose_known(NodeId node, ProposalBatch& batch) const {
+  const bool is_copy = graph_.copies().is_copy(node);
   bool all = true;
   for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
-    const auto known = links_.earlier(node, layer);
     NodeId* const out = batch.list(node, layer);
-    std::fill(std::copy(known.begin(), known.end(), out), out + batch.M, core::kNoNode);
-    all &= !known.empty();
+    NodeId* end = out;
+    for (const NodeId id : links_.earlier(node, layer)) {
+      const NodeId known = graph_.copies().node_of(id);
+      const bool is_there = std::find(out, end, known) != end;
+      if (!is_copy && !is_there && graph_.level(known) >= layer) *end++ = known;
+    }
+    std::fill(end, out + batch.M, core::kNoNode);
+    all &= end != out;
   }
-  return all;
+  return all || is_copy;
 }
 
 void LinkedProposer::propose(const core::Epoch& epoch, NodeId node, ProposalBatch& batch,

@@ -24,13 +24,29 @@ inline Index renumbered(const Index& index, RuntimeOptions options) {
   return Index::from_bytes(bytes, std::move(options));
 }
 
+/// A new index of the vectors that live.
+inline Index rebuilt(const Index& index, const RuntimeOptions& options) {
+  const std::vector<std::uint64_t> labels = index.labels();
+  std::vector<float> vectors;
+  for (const std::uint64_t label : labels) {
+    const std::vector<float> vector = index.vector(label);
+    vectors.insert(vectors.end(), vector.begin(), vector.end());
+  }
+  Index living(index.params(), options);
+  living.add({vectors.data(), labels.size(), index.params().dimension}, labels);
+  return living;
+}
+
 /// The vectors of an index in which one ever died, numbered without gaps; nothing where none did,
-/// and `index` itself will do. Takes the memory of the index and of its file.
+/// and `index` itself will do. Takes the memory of the index and of its file. A node whose own
+/// vector died and of which a copy lives has no form in other libraries: then the graph is built
+/// anew.
 inline std::optional<Index> living_copy(const Index& index) {
   if (IndexAccess::contents(index).graph.removals() == 0) return std::nullopt;
   const RuntimeOptions on_cpu{1, "cpu", 0, {}};
   Index living = renumbered(index, on_cpu);  // a file has tombstones as well
   living.flush();
+  if (IndexAccess::contents(living).graph.kept() > 0) return rebuilt(living, on_cpu);
   return renumbered(living, on_cpu);
 }
 

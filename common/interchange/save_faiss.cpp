@@ -5,6 +5,7 @@
 #include <concord/interchange.hpp>
 
 #include "common/index/index_access.hpp"
+#include "common/interchange/exported_links.hpp"
 #include "common/interchange/faiss_format.hpp"
 #include "common/interchange/faiss_quantizer.hpp"
 #include "common/interchange/list_width.hpp"
@@ -105,7 +106,7 @@ class Writer {
     write_array(std::span<const std::int32_t>(widths));
     file_.write(std::uint64_t{graph_.size()});
     for (NodeId node = 0; node < graph_.size(); ++node)
-      file_.write(static_cast<std::int32_t>(graph_.level(node) + 1));
+      file_.write(static_cast<std::int32_t>(exported_level(graph_, node) + 1));
   }
 
   void write_rows() {
@@ -113,16 +114,17 @@ class Writer {
     std::uint64_t offset = 0;
     file_.write(offset);
     for (NodeId node = 0; node < graph_.size(); ++node) {
-      offset += width_below(graph_.level(node) + 1);
+      offset += width_below(exported_level(graph_, node) + 1);
       file_.write(offset);
     }
     file_.write(offset);  // the number of ids
-    std::array<NodeId, core::kMaxListCapacity> ids{};
+    LinkBuffer ids{};
     for (NodeId node = 0; node < graph_.size(); ++node) {
-      for (std::uint32_t layer = 0; layer <= graph_.level(node); ++layer) {
-        const std::uint32_t degree = graph_.read(node, layer, ids.data());
+      for (std::uint32_t layer = 0; layer <= exported_level(graph_, node); ++layer) {
+        const std::uint32_t width = widths_[layer == 0 ? 0 : 1];
+        const std::uint32_t degree = exported_links(graph_, node, layer, width, ids);
         file_.write(std::span<const NodeId>(ids.data(), degree));
-        file_.fill(widths_[layer == 0 ? 0 : 1] - degree, kNoNeighbor);
+        file_.fill(width - degree, kNoNeighbor);
       }
     }
   }

@@ -127,12 +127,8 @@ std::vector<NodeId> Applier::find_replaced(const Record& record) const {
 }
 
 void Applier::announce(NodeId end, std::span<const NodeId> replaced) {
-  Graph& graph = target_.contents.graph;
-  graph.announce(end);
-  if (!replaced.empty()) {
-    graph.reserve_deaths(replaced.size());
-    graph.announce_replacements(replaced);
-  }
+  target_.contents.announce(end, replaced, target_.pool);
+  const Graph& graph = target_.contents.graph;
   Epoch epoch = graph.epoch();
   if (graph.end_of_batch(graph.size(), epoch) != end) {
     refuse_journal("a record goes beyond its epoch");
@@ -163,13 +159,28 @@ void Applier::add_labels(const Record& record, std::span<const NodeId> replaced)
 }
 
 void Applier::read_proposals(const Record& record) {
-  const Graph& graph = target_.contents.graph;
+  Graph& graph = target_.contents.graph;
   batch_.reset(graph.size(), graph.announced(), graph);
   decode_proposals(record.proposals, batch_);
+  if (has_links_of_copies()) {  // of a version that made nodes of copies
+    graph.forget_announced_copies();
+    target_.contents.copy_finder.note_equals();
+  }
   ranks_.follow(graph);
   for (NodeId node = batch_.begin; node < batch_.end; ++node) {
     for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) read_list(node, layer);
   }
+}
+
+bool Applier::has_links_of_copies() const {
+  const Graph& graph = target_.contents.graph;
+  for (NodeId node = batch_.begin; node < batch_.end; ++node) {
+    if (!graph.copies().is_copy(node)) continue;
+    for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) {
+      if (!batch_.neighbors(node, layer).empty()) return true;
+    }
+  }
+  return false;
 }
 
 void Applier::read_list(NodeId node, std::uint32_t layer) {
@@ -178,11 +189,12 @@ void Applier::read_list(NodeId node, std::uint32_t layer) {
   const std::size_t count = batch_.neighbors(node, layer).size();
   for (NodeId* id = ids; id != ids + count; ++id) {
     *id = ranks_.node(*id);
-    if (*id < node && graph.level(*id) >= layer && graph.tombstones().gone(*id) > node &&
-        std::find(ids, id, *id) == id)
+    if (*id < node && graph.level(*id) >= layer && graph.is_linked(*id) &&
+        graph.gone(*id) > node && std::find(ids, id, *id) == id)
       continue;
     refuse_journal("a proposal for vector " + std::to_string(graph.insertion(node)) +
-                   " names itself, a later one, one of a lower layer, a removed one, or one twice");
+                   " names itself, a later one, one of a lower layer, a removed one, a copy, or "
+                   "one twice");
   }
 }
 

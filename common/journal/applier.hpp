@@ -48,6 +48,7 @@ class Applier {
   [[nodiscard]] std::vector<NodeId> find_replaced(const Record& record) const;
   void announce(NodeId end, std::span<const NodeId> replaced);
   void read_proposals(const Record& record);
+  [[nodiscard]] bool has_links_of_copies() const;
   /// Makes ids of the ranks in a list.
   void read_list(NodeId node, std::uint32_t layer);
   void seal_if_due();

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -97,57 +98,66 @@ class GroupPicker {
     all_.clear();
     room_ = kRoom;
   }
-  /// Picks from a list in order, of the view that it began with. Whether its first `half` have k
-  /// groups, or all there are.
-  template <class List>
-  bool pick(const List& list, std::size_t half) {
+  /// Picks from a list of nodes in order, of the view that it began with. for_each_entry(node, use)
+  /// calls use(id) for the vectors that a node stands for. Whether its first `half` have k groups,
+  /// or all there are.
+  template <class List, class ForEachEntry>
+  bool pick(const List& list, std::size_t half, const ForEachEntry& for_each_entry) {
     std::size_t groups_in_half = 0;
     for (std::size_t i = 0; i < list.size(); ++i) {
-      take(list.key(i), (*groups_)[key_id(list.key(i))]);
+      const Key node = list.key(i);
+      for_each_entry(key_id(node), [&](NodeId id) { take({node, id}, (*groups_)[id]); });
       if (i < half) groups_in_half = taken_.size();
     }
     return groups_in_half >= std::min(rule_.k, rule_.set.count());
   }
 
-  /// Of a scan: notes a key, in any order, each once.
-  void add(Key key) {
-    const std::uint32_t group = (*groups_)[key_id(key)];
+  /// Of a scan: notes what a node stands for, in any order, each once.
+  void add(Key node, NodeId id) {
+    const std::uint32_t group = (*groups_)[id];
     if (group == GroupSet::kNoGroup) return;
-    all_.push_back({key, group});
+    all_.push_back({{node, id}, group});
     if (all_.size() >= room_) cut();
   }
-  /// Picks from what was noted. O(keys noted) and the sorting of those of k groups.
+  /// Picks from what was noted. O(entries noted) and the sorting of those of k groups.
   void finish() {
-    std::vector<Key> best(rule_.set.count(), kWorstKey);
-    for (const auto& [key, group] : all_) best[group] = std::min(best[group], key);
-    std::vector<Key> nearest(best);
+    std::vector<Entry> best(rule_.set.count(), kWorst);
+    for (const auto& [entry, group] : all_) best[group] = std::min(best[group], entry);
+    std::vector<Entry> nearest(best);
     const std::size_t k = std::min<std::size_t>(rule_.k, nearest.size());
     const auto last = nearest.begin() + static_cast<std::ptrdiff_t>(k);
     if (k < nearest.size()) std::nth_element(nearest.begin(), last, nearest.end());
-    const Key bound = k < nearest.size() ? *last : kWorstKey;
+    const Entry bound = k < nearest.size() ? *last : kWorst;
     std::erase_if(all_, [&](const Noted& noted) { return best[noted.group] >= bound; });
-    std::ranges::sort(all_, {}, &Noted::key);
-    for (const auto& [key, group] : all_) take(key, group);
+    std::ranges::sort(all_, {}, &Noted::entry);
+    for (const auto& [entry, group] : all_) take(entry, group);
     all_ = {};
   }
 
  private:
   static constexpr std::size_t kRoom = std::size_t{1} << 16;
+  /// A vector and the node that stands for it, in the order of results.
+  struct Entry {
+    Key node;
+    NodeId id;
+    auto operator<=>(const Entry&) const = default;
+  };
+  static constexpr Entry kWorst{kWorstKey, kNoNode};
   struct Noted {
-    Key key;
+    Entry entry;
     std::uint32_t group;
   };
 
   /// Keeps the nearest of each group, as many as may be hits: no more can be results.
   void cut() {
-    std::ranges::sort(all_, {}, &Noted::key);
+    std::ranges::sort(all_, {}, &Noted::entry);
     std::vector<std::uint32_t> kept(rule_.set.count(), 0);
     std::erase_if(all_, [&](const Noted& noted) { return kept[noted.group]++ >= rule_.hits; });
     room_ = std::max(kRoom, 2 * all_.size());
   }
 
-  /// Takes a key behind all that were taken, if its group is among the first k and has room.
-  void take(Key key, std::uint32_t group) {
+  /// Takes an entry behind all that were taken, if its group is among the first k and has room.
+  void take(const Entry& entry, std::uint32_t group) {
     if (group == GroupSet::kNoGroup) return;
     const auto found = taken_.find(group);
     if (found == taken_.end()) {
@@ -156,7 +166,7 @@ class GroupPicker {
     } else if (found->second++ >= rule_.hits) {
       return;
     }
-    picked_.push_back(key);
+    picked_.push_back(make_key(key_distance(entry.node), entry.id));
   }
 
   const GroupRule& rule_;

@@ -34,6 +34,30 @@ Ids without(std::span<const NodeId> ids, std::span<const NodeId> others) {
   return left;
 }
 
+// The nodes that stand for ids, sorted; empty if these are nodes themselves.
+Ids nodes_of(std::span<const NodeId> ids, std::span<const CopyPlace> copies) {
+  Ids nodes;
+  const auto replace = [&](std::size_t place, NodeId by) {
+    if (nodes.empty()) nodes.assign(ids.begin(), ids.end());
+    nodes[place] = by;
+  };
+  if (ids.size() < copies.size()) {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const auto at = std::ranges::lower_bound(copies, ids[i], {}, &CopyPlace::copy);
+      if (at != copies.end() && at->copy == ids[i]) replace(i, at->first);
+    }
+  } else {
+    for (const CopyPlace& place : copies) {
+      const auto at = std::ranges::lower_bound(ids, place.copy);
+      if (at == ids.end()) break;
+      if (*at == place.copy) replace(static_cast<std::size_t>(at - ids.begin()), place.first);
+    }
+  }
+  std::sort(nodes.begin(), nodes.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+  return nodes;
+}
+
 // What ascending ids are in another numbering: kNoNode for those that are not in it.
 Ids renumbered(std::span<const NodeId> ids, const Numbering& of, const Numbering& to) {
   Ids now(ids.size());
@@ -98,43 +122,47 @@ NodeId FilterSnapshot::living() const noexcept {
 
 // ------------------------------------------------------------------------------------- placed sets
 
-PlacedSet::PlacedSet(const FilterSnapshot& snapshot, std::span<const NodeId> ids)
-    : ids_(ids), end_(snapshot.end), deaths_(snapshot.deaths) {
+PlacedSet::PlacedSet(const FilterSnapshot& snapshot, const Members& members)
+    : members_(members), end_(snapshot.end), deaths_(snapshot.deaths) {
   make_bits(snapshot);
 }
 
-PlacedSet::PlacedSet(const FilterSnapshot& snapshot, std::span<const NodeId> ids,
-                     const Numbering& to)
-    : own_(renumbered(ids, *snapshot.numbering, to)),
+PlacedSet::PlacedSet(const FilterSnapshot& snapshot, const Members& members, const Numbering& to)
+    : own_ids_(renumbered(members.ids, *snapshot.numbering, to)),
       end_(renumbered_end(snapshot.end, *snapshot.numbering, to)),
       deaths_(kNoNode) {
+  if (members.have_copies()) own_nodes_ = renumbered(members.nodes, *snapshot.numbering, to);
+  Ids& nodes = members.have_copies() ? own_nodes_ : own_ids_;
   Ids seeds(FilterRule::kSeeds, kNoNode);
-  for (std::uint32_t i = 0; i < FilterRule::kSeeds && !own_.empty(); ++i) {
-    seeds[i] = own_[FilterRule::seed_rank(i, own_.size())];
+  for (std::uint32_t i = 0; i < FilterRule::kSeeds && !nodes.empty(); ++i) {
+    seeds[i] = nodes[FilterRule::seed_rank(i, nodes.size())];
   }
-  std::erase(own_, kNoNode);
-  ids_ = own_;
+  std::erase(own_ids_, kNoNode);
+  std::erase(own_nodes_, kNoNode);
+  members_ = {own_ids_, nodes};
   make_bits(snapshot);
   if (has_bits()) seeds_ = std::move(seeds);
 }
 
 void PlacedSet::make_bits(const FilterSnapshot& snapshot) {
-  if (FilterRule::always_scans(ids_.size(), snapshot.stride)) return;
+  if (FilterRule::always_scans(ids().size(), snapshot.stride)) return;
   bits_.resize((std::size_t{end_} + 63) / 64 + 1);
-  for (const NodeId id : ids_) bits_[id / 64] |= std::uint64_t{1} << (id % 64);
+  for (const NodeId id : nodes()) bits_[id / 64] |= std::uint64_t{1} << (id % 64);
 }
 
 NodeId PlacedSet::seed(std::uint32_t i) const noexcept {
-  return seeds_.empty() ? ids_[FilterRule::seed_rank(i, ids_.size())] : seeds_[i];
+  return seeds_.empty() ? nodes()[FilterRule::seed_rank(i, nodes().size())] : seeds_[i];
 }
 
 std::size_t PlacedSet::bytes() const noexcept {
-  return sizeof(PlacedSet) + (own_.capacity() + seeds_.capacity()) * sizeof(NodeId) +
+  return sizeof(PlacedSet) +
+         (own_ids_.capacity() + own_nodes_.capacity() + seeds_.capacity()) * sizeof(NodeId) +
          bits_.capacity() * sizeof(std::uint64_t);
 }
 
-std::array<std::span<const NodeId>, 2> SlidingMatches::ids() const noexcept {
-  return {before(after_->ids(), hole_.begin), from(before_->ids(), hole_.end)};
+std::array<std::span<const NodeId>, 2> SlidingMatches::beside_hole(
+    std::span<const NodeId> moved, std::span<const NodeId> others) const noexcept {
+  return {before(moved, hole_.begin), from(others, hole_.end)};
 }
 
 // -------------------------------------------------------------------------------------------- sets
@@ -142,9 +170,14 @@ std::array<std::span<const NodeId>, 2> SlidingMatches::ids() const noexcept {
 MatchSet::MatchSet(FilterSnapshot snapshot, std::vector<NodeId> ids)
     : snapshot_(std::move(snapshot)), ids_(std::move(ids)) {
   ids_.shrink_to_fit();
+  if (snapshot_.copies) nodes_ = nodes_of(ids_, *snapshot_.copies);
   Place& place = places_[snapshot_.numbering->slides() % 2];
-  keep(place, std::make_unique<const PlacedSet>(snapshot_, ids_));
+  keep(place, std::make_unique<const PlacedSet>(snapshot_, members()));
   place.state = kept(*snapshot_.numbering);
+}
+
+PlacedSet::Members MatchSet::members() const noexcept {
+  return {ids_, has_copies() ? std::span<const NodeId>(nodes_) : std::span<const NodeId>(ids_)};
 }
 
 MatchSet::~MatchSet() {
@@ -164,7 +197,7 @@ const PlacedSet& MatchSet::under(const Numbering& numbering,
   std::uint64_t seen = place.state.load(std::memory_order_acquire);
   if (seen < wanted && place.state.compare_exchange_strong(seen, being_made)) {
     try {
-      keep(place, std::make_unique<const PlacedSet>(snapshot_, ids_, numbering));
+      keep(place, std::make_unique<const PlacedSet>(snapshot_, members(), numbering));
     } catch (...) {
       place.state.store(seen, std::memory_order_release);
       throw;
@@ -173,12 +206,12 @@ const PlacedSet& MatchSet::under(const Numbering& numbering,
     seen = wanted;
   }
   if (seen == wanted) return *place.set.load(std::memory_order_relaxed);
-  own = std::make_unique<PlacedSet>(snapshot_, ids_, numbering);
+  own = std::make_unique<PlacedSet>(snapshot_, members(), numbering);
   return *own;
 }
 
 std::size_t MatchSet::bytes() const noexcept {
-  std::size_t bytes = sizeof(MatchSet) + ids_.capacity() * sizeof(NodeId);
+  std::size_t bytes = sizeof(MatchSet) + (ids_.capacity() + nodes_.capacity()) * sizeof(NodeId);
   for (const Place& place : places_) bytes += place.bytes.load(std::memory_order_relaxed);
   return bytes;
 }

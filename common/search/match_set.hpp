@@ -4,12 +4,16 @@
 // numbering of their own moment: a PlacedSet, which is made once for each slide and kept. So a
 // slide changes no answer, and an older search goes on with the older one.
 //
+// A search walks among nodes, and a copy is none (common/graph/copies.hpp). So a set also has the
+// nodes that stand for its ids. They are its ids where none of these is a copy.
+//
 // Invariant: ids are sorted, unique, and in the snapshot: before its end, and alive at its moment.
 // A set that every search scans (common/search/filter_rule.hpp) is its sorted ids alone: 4 bytes a
-// match. A larger one has a bit for each id of the snapshot as well.
+// match. A larger one has a bit for each id of the snapshot as well, set for its nodes.
 // Thread-safety: immutable, but for what it remembers. None waits for another.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -19,6 +23,7 @@
 #include <vector>
 
 #include "common/base/key.hpp"
+#include "common/graph/copies.hpp"
 #include "common/graph/numbering.hpp"
 #include "common/graph/tombstones.hpp"
 
@@ -33,6 +38,8 @@ struct FilterSnapshot {
   std::size_t stride = 0;
   /// Those before `end` that had died, sorted; null if none had.
   std::shared_ptr<const std::vector<NodeId>> dead;
+  /// The copies before `end`, in order, and others behind it; null if there are none.
+  std::shared_ptr<const std::vector<CopyPlace>> copies = nullptr;
 
   /// How many were alive.
   [[nodiscard]] NodeId living() const noexcept;
@@ -41,7 +48,7 @@ struct FilterSnapshot {
 /// A set under one numbering of the nodes: less what was unlinked before that began.
 class PlacedSet {
  public:
-  /// Tells which ids match: 1 or 0. Without a branch, because which do is unpredictable. A copy of
+  /// Tells which nodes stand for a match: 1 or 0. Without a branch, because which do is unpredictable. A copy of
   /// where the bits are, for loops.
   class Bits {
    public:
@@ -58,14 +65,21 @@ class PlacedSet {
     std::size_t last_word_;
   };
 
-  /// A set under its own numbering. Borrows `ids`.
-  PlacedSet(const FilterSnapshot& snapshot, std::span<const NodeId> ids);
-  /// The set of `ids` under another numbering.
-  PlacedSet(const FilterSnapshot& snapshot, std::span<const NodeId> ids, const Numbering& to);
+  /// Ids, and the nodes that stand for them.
+  struct Members {
+    std::span<const NodeId> ids;
+    std::span<const NodeId> nodes;  ///< the same memory where no id is a copy
+    [[nodiscard]] bool have_copies() const noexcept { return nodes.data() != ids.data(); }
+  };
+  /// A set under its own numbering. Borrows what the members name.
+  PlacedSet(const FilterSnapshot& snapshot, const Members& members);
+  /// The set of these members under another numbering.
+  PlacedSet(const FilterSnapshot& snapshot, const Members& members, const Numbering& to);
   PlacedSet(const PlacedSet&) = delete;
   PlacedSet& operator=(const PlacedSet&) = delete;
 
-  [[nodiscard]] std::span<const NodeId> ids() const noexcept { return ids_; }
+  [[nodiscard]] std::span<const NodeId> ids() const noexcept { return members_.ids; }
+  [[nodiscard]] std::span<const NodeId> nodes() const noexcept { return members_.nodes; }
   [[nodiscard]] bool has_bits() const noexcept { return !bits_.empty(); }
   /// Ids from here on do not match.
   [[nodiscard]] NodeId end() const noexcept { return end_; }
@@ -76,12 +90,12 @@ class PlacedSet {
   /// Seed number i of a walk (FilterRule::seed_rank), or kNoNode if it was unlinked. REQUIRES
   /// has_bits().
   [[nodiscard]] NodeId seed(std::uint32_t i) const noexcept;
-  /// How many match and are alive where `deaths` nodes have died, of which is_dead(id) tells. O(1),
-  /// but for the first call after a death.
+  /// How many nodes stand for a match that lives where `deaths` vectors have died, of which
+  /// is_dead(node) tells. O(1), but for the first call after a death.
   template <class IsDead>
   [[nodiscard]] NodeId living(NodeId deaths, const IsDead& is_dead) const {
-    if (deaths == deaths_) return static_cast<NodeId>(ids_.size());
-    return remembered(counted_, deaths, [&] { return count_living(ids_, is_dead); });
+    if (deaths == deaths_) return static_cast<NodeId>(nodes().size());
+    return remembered(counted_, deaths, [&] { return count_living(nodes(), is_dead); });
   }
   /// The same during the slide that ends in this numbering, in which none dies: count().
   template <class Count>
@@ -110,12 +124,12 @@ class PlacedSet {
   }
   void make_bits(const FilterSnapshot& snapshot);
 
-  std::vector<NodeId> own_;  ///< empty under the set's own numbering
-  std::span<const NodeId> ids_;
+  std::vector<NodeId> own_ids_, own_nodes_;  ///< empty under the set's own numbering
+  Members members_;
   NodeId end_;
-  std::vector<NodeId> seeds_;        ///< empty where their ranks are those among the ids
+  std::vector<NodeId> seeds_;        ///< empty where their ranks are those among the nodes
   std::vector<std::uint64_t> bits_;  ///< and a last word of zeros, for ids beyond the snapshot
-  NodeId deaths_;                    ///< where all ids live; kNoNode if that is unknown
+  NodeId deaths_;                    ///< where all of it lives; kNoNode if that is unknown
   mutable std::atomic<std::uint64_t> counted_{kUnknown};
   mutable std::atomic<std::uint64_t> counted_in_slide_{kUnknown};
 };
@@ -131,6 +145,8 @@ class MatchSet : public std::enable_shared_from_this<MatchSet> {
   [[nodiscard]] const FilterSnapshot& snapshot() const noexcept { return snapshot_; }
   /// Under the numbering of the snapshot.
   [[nodiscard]] std::span<const NodeId> ids() const noexcept { return ids_; }
+  /// Whether some of its ids are copies.
+  [[nodiscard]] bool has_copies() const noexcept { return !nodes_.empty(); }
   /// The set under a numbering, as long as the reader stays in the gate. The first to ask makes it,
   /// in O(matches · log(size / matches)); who asks meanwhile makes its own, in `own`. REQUIRES a
   /// numbering that the reader's view uses. Throws std::bad_alloc.
@@ -150,9 +166,11 @@ class MatchSet : public std::enable_shared_from_this<MatchSet> {
     return 2 * numbering.slides() + 2;
   }
   static void keep(Place& place, std::unique_ptr<const PlacedSet> set) noexcept;
+  [[nodiscard]] PlacedSet::Members members() const noexcept;
 
   FilterSnapshot snapshot_;
   std::vector<NodeId> ids_;
+  std::vector<NodeId> nodes_;  ///< empty where they are the ids
   mutable std::array<Place, 2> places_;
 };
 
@@ -175,6 +193,14 @@ class Matches {
   /// Ids that match or did before they died, in two parts, in order.
   [[nodiscard]] std::array<std::span<const NodeId>, 2> ids() const noexcept {
     return {set_->ids(), {}};
+  }
+  /// The nodes that stand for them.
+  [[nodiscard]] std::array<std::span<const NodeId>, 2> nodes() const noexcept {
+    return {set_->nodes(), {}};
+  }
+  /// O(log matches)
+  [[nodiscard]] bool contains(NodeId id) const noexcept {
+    return std::ranges::binary_search(set_->ids(), id);
   }
   template <class IsDead>
   [[nodiscard]] NodeId living(NodeId deaths, const IsDead& is_dead) const {
@@ -211,17 +237,28 @@ class SlidingMatches {
     const NodeId id = after_->seed(i);
     return id < hole_.begin || id == kNoNode ? id : before_->seed(i);
   }
-  [[nodiscard]] std::array<std::span<const NodeId>, 2> ids() const noexcept;
+  [[nodiscard]] std::array<std::span<const NodeId>, 2> ids() const noexcept {
+    return beside_hole(after_->ids(), before_->ids());
+  }
+  [[nodiscard]] std::array<std::span<const NodeId>, 2> nodes() const noexcept {
+    return beside_hole(after_->nodes(), before_->nodes());
+  }
+  [[nodiscard]] bool contains(NodeId id) const noexcept {
+    return std::ranges::binary_search((id < hole_.begin ? after_ : before_)->ids(), id);
+  }
   template <class IsDead>
   [[nodiscard]] NodeId living(NodeId /*deaths*/, const IsDead& is_dead) const {
     return after_->living_in_slide([&] {
       NodeId count = 0;
-      for (const auto part : ids()) count += PlacedSet::count_living(part, is_dead);
+      for (const auto part : nodes()) count += PlacedSet::count_living(part, is_dead);
       return count;
     });
   }
 
  private:
+  [[nodiscard]] std::array<std::span<const NodeId>, 2> beside_hole(
+      std::span<const NodeId> moved, std::span<const NodeId> others) const noexcept;
+
   const PlacedSet* before_;
   const PlacedSet* after_;
   Hole hole_;

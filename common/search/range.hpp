@@ -62,7 +62,8 @@ class RangeRule {
 };
 
 /// The hits of one query: of all keys that it is given, those within the radius, of them the
-/// `limit` nearest. No key may be given twice.
+/// `limit` nearest. No key may be given twice. They are nodes, and become what these stand for by
+/// expand(), where there are copies.
 class RangeHits {
  public:
   explicit RangeHits(const RangeRule& rule) noexcept
@@ -70,16 +71,27 @@ class RangeHits {
         limit_(rule.limit()),
         room_(limit_ == RangeRule::kNoLimit ? limit_ : 2 * limit_ + 1024) {}
 
-  void clear() noexcept { keys_.clear(); }
+  void clear() noexcept {
+    keys_.clear();
+    is_expanded_ = false;
+  }
   void add(Key key) {
     if (key_distance(key) > radius_) return;
     keys_.push_back(key);
     if (keys_.size() >= room_) cut();
   }
-  /// Sorted, and no more here.
+  /// Calls expand(nodes in order, limit, out), which writes what they stand for to `out`.
+  template <class Expand>
+  void expand(const Expand& expand) {
+    const std::vector<Key> nodes = take();
+    expand(std::span(nodes), limit_, keys_);
+    is_expanded_ = true;
+  }
+  /// In order, and no more here.
   [[nodiscard]] std::vector<Key> take() {
     if (keys_.size() > limit_) cut();
-    std::sort(keys_.begin(), keys_.end());
+    if (!is_expanded_) std::sort(keys_.begin(), keys_.end());
+    is_expanded_ = false;
     return std::exchange(keys_, {});
   }
 
@@ -94,6 +106,7 @@ class RangeHits {
   std::size_t limit_;
   std::size_t room_;  ///< keys at which those beyond the limit are dropped
   std::vector<Key> keys_;
+  bool is_expanded_ = false;
 };
 
 }  // namespace concord::core

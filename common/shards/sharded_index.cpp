@@ -228,7 +228,8 @@ AuditReport ShardedIndex::audit() const {
     for (const auto count : {&AuditReport::nodes, &AuditReport::edges, &AuditReport::unreachable,
                              &AuditReport::asymmetric_edges, &AuditReport::broken_anchors,
                              &AuditReport::over_degree, &AuditReport::invalid_links,
-                             &AuditReport::entry_point_errors, &AuditReport::level_errors}) {
+                             &AuditReport::entry_point_errors, &AuditReport::level_errors,
+                             &AuditReport::copy_errors}) {
       all.*count += report.*count;
     }
     for (const std::string& message : report.messages) {

@@ -157,6 +157,8 @@ class Stats(Report):
     """Vectors ever removed or replaced."""
     tombstones: int
     """Of them, those that the graph still walks through."""
+    copies: int
+    """Of the vectors, those that are equal to an earlier one."""
     max_level: int
     isa: str
     """scalar, avx2 or avx512."""
@@ -166,9 +168,9 @@ class Stats(Report):
     device: DeviceStats
     journal: JournalStats
     level_histogram: list[int]
-    """Element i is the number of vectors of level i."""
+    """Element i is the number of nodes of level i; a copy is no node."""
     degree_histogram: list[int]
-    """Element i is the number of vectors with i neighbors in layer 0."""
+    """Element i is the number of nodes with i neighbors in layer 0."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,8 @@ class AuditReport(Report):
     invalid_links: int
     entry_point_errors: int
     level_errors: int
+    copy_errors: int
+    """Copies that are not equal to the vector that they stand behind, or not found."""
     messages: list[str]
     """The first findings in words."""
 

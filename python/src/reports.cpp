@@ -79,6 +79,7 @@ nb::dict to_dict(const Stats& stats) {
   d["insertions"] = stats.insertions;
   d["removals"] = stats.removals;
   d["tombstones"] = stats.tombstones;
+  d["copies"] = stats.copies;
   d["max_level"] = stats.max_level;
   d["isa"] = stats.isa;
   d["threads"] = stats.threads;
@@ -115,6 +116,7 @@ nb::dict to_dict(const AuditReport& report) {
   d["invalid_links"] = report.invalid_links;
   d["entry_point_errors"] = report.entry_point_errors;
   d["level_errors"] = report.level_errors;
+  d["copy_errors"] = report.copy_errors;
   d["messages"] = report.messages;
   return d;
 }

@@ -141,7 +141,8 @@ TEST(FilteredSearch, IsTheRuleInAnyDimensionAndMetric) {
           oracle.expect_the_rule(queries, {3, 300, 0.2f}, filter, mask);
         }
       }
-      EXPECT_GT(oracle.went(Way::walk), 0u);
+      // Where few of the vectors differ, there are too few nodes to walk.
+      EXPECT_EQ(oracle.went(Way::walk) > 0, 2 * index.stats().copies < n);
       EXPECT_GT(oracle.went(Way::scan), 0u);
     }
   }
@@ -176,7 +177,7 @@ TEST(FilteredSearch, IsTheRuleByCodes) {
         }
       }
       EXPECT_GT(oracle.went(Way::all), 0u);
-      EXPECT_GT(oracle.went(Way::walk), 0u);
+      EXPECT_EQ(oracle.went(Way::walk) > 0, 2 * index.stats().copies < n);
       EXPECT_GT(oracle.went(Way::scan), 0u);
     }
   }

@@ -34,16 +34,19 @@ GroupKeys one_large_group(std::size_t n) {
   return keys;
 }
 
-std::vector<core::Key> pick(const std::vector<core::Key>& keys, const GroupKeys& groups,
-                            std::size_t k, std::size_t hits, std::size_t half,
-                            std::size_t& groups_in_half) {
+/// `keys` are of nodes, each with what it stands for.
+std::vector<core::Key> pick(const std::vector<std::vector<core::Key>>& keys,
+                            const GroupKeys& groups, std::size_t k, std::size_t hits,
+                            std::size_t half, std::size_t& groups_in_half) {
   std::map<std::uint64_t, std::size_t> taken;
   std::vector<core::Key> picked;
   groups_in_half = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    const core::NodeId id = core::key_id(keys[i]);
-    if (id < groups.size() && (taken.contains(groups[id]) || taken.size() < k)) {
-      if (taken[groups[id]]++ < hits) picked.push_back(keys[i]);
+    for (const core::Key key : keys[i]) {
+      const core::NodeId id = core::key_id(key);
+      if (id < groups.size() && (taken.contains(groups[id]) || taken.size() < k)) {
+        if (taken[groups[id]]++ < hits) picked.push_back(key);
+      }
     }
     if (i < half) groups_in_half = taken.size();
   }
@@ -57,14 +60,17 @@ std::vector<core::Key> by_definition(NaiveFilter& naive, const float* vector,
   const std::size_t count = std::set<std::uint64_t>(groups.begin(), groups.end()).size();
   std::size_t in_half = 0;
   for (std::uint32_t ef = std::max(params.ef, params.k); ef <= naive.matches() / 16; ef *= 2) {
-    const std::vector<core::Key> list = naive.search(vector, {ef, ef});
+    std::vector<std::vector<core::Key>> list;
+    for (const core::Key node : naive.search_nodes(vector, {ef, ef})) {
+      list.push_back(naive.expanded({node}));
+    }
     if (naive.has_scanned()) break;
     const auto picked = pick(list, groups, params.k, hits, ef / 2, in_half);
     if (in_half < std::min<std::size_t>(params.k, count)) continue;
     ++searches;
     return picked;
   }
-  return pick(naive.all(vector), groups, params.k, hits, 0, in_half);
+  return pick({naive.all(vector)}, groups, params.k, hits, 0, in_half);
 }
 
 /// Compares an index at rest, whose labels are ids, with the definition.

@@ -44,22 +44,39 @@ INSTANTIATE_TEST_SUITE_P(Data, Invariants,
                          testing::Combine(testing::ValuesIn(kAllShapes),
                                           testing::ValuesIn(kAllMetrics)));
 
-// Equal vectors all propose the same few nodes: rows fill up, links are refused, children move.
-class CrowdedData : public testing::TestWithParam<std::tuple<Shape, std::uint32_t, std::uint32_t>> {
-};
+/// Nearly all vectors are nearest to the same two, and nearer to these than to one another.
+Matrix hubs(std::size_t rows) {
+  Matrix data = make_data(Shape::random, rows, 4);
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t e = 0; e < 4; ++e) {
+      data.row(r)[e] = (r < 2 ? 1000.0f : 1.0f) * (9.0f + data.row(r)[e]);
+    }
+  }
+  return data;
+}
+
+// All propose the same few nodes: rows fill up, links are refused, children move. Or all are copies
+// of a few.
+class CrowdedData
+    : public testing::TestWithParam<std::tuple<std::string, std::uint32_t, std::uint32_t>> {};
 
 TEST_P(CrowdedData, KeepsEveryInvariantAndFindsEveryVector) {
-  const auto [shape, M, epoch_limit] = GetParam();
+  const auto& [shape, M, epoch_limit] = GetParam();
   const std::size_t n = scaled(6000, 3000);
-  const Matrix data = make_data(shape, n, 4);
-  Index index(make_params(4, M, 30, epoch_limit), threads(2));
+  const bool are_hubs = shape == "hubs";
+  const Matrix data = are_hubs              ? hubs(n)
+                      : shape == "constant" ? make_data(Shape::constant, n, 4)
+                                            : make_data(Shape::duplicate, n, 4);
+  const Metric metric = are_hubs ? Metric::inner_product : Metric::l2sq;
+  Index index(make_params(4, M, 30, epoch_limit, metric), threads(2));
   for (std::size_t first = 0; first < n; first += 250) {
     index.add(data.slice(first, std::min<std::size_t>(250, n - first)));
     const AuditReport report = index.audit();
     ASSERT_TRUE(report.ok) << "after " << index.size() << ": " << report.messages[0];
   }
   const Stats stats = index.stats();
-  if (shape != Shape::duplicate) {
+  EXPECT_EQ(stats.copies > n / 2, !are_hubs);
+  if (are_hubs) {
     EXPECT_GT(stats.build.refused_links, 0u) << "the data do not fill a row";
     EXPECT_GT(stats.build.reanchored, 0u) << "the data do not move a child";
   }
@@ -73,7 +90,7 @@ TEST_P(CrowdedData, KeepsEveryInvariantAndFindsEveryVector) {
 
 INSTANTIATE_TEST_SUITE_P(
     Data, CrowdedData,
-    testing::Combine(testing::Values(Shape::constant, Shape::zero, Shape::duplicate),
+    testing::Combine(testing::Values("hubs", "constant", "duplicate"),
                      testing::Values(2u, 4u), testing::Values(64u, 1024u, 4096u)));
 
 TEST(Invariants, EveryVectorOfDistinctDataFindsItself) {

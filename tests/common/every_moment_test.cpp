@@ -3,7 +3,6 @@
 // that is whole even then (cpu/searcher.cpp). Here the processor stops after every instruction of
 // a commit or a seal and the graph is looked at.
 
-#include <csignal>
 #include <cstddef>
 #include <memory>
 #include <new>
@@ -14,6 +13,7 @@
 #include "common/search/match_set.hpp"
 #include "common/threads/reader_gate.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/stepping.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -59,27 +59,14 @@ void look(int) {
   }
 }
 
-/// Lets look() see every moment of a scope: the processor's trap flag.
+/// Lets look() see every moment of a scope.
 class Stepping {
  public:
-  explicit Stepping(const core::Graph& graph, void (*look_at)(int) = look) {
-    watched = &graph;
-    struct sigaction action = {};
-    action.sa_handler = look_at;
-    sigaction(SIGTRAP, &action, &before_);
-    asm volatile("sub $128, %%rsp; pushfq; orq $0x100, (%%rsp); popfq; add $128, %%rsp" ::
-                     : "memory", "cc");
-  }
-  ~Stepping() {
-    asm volatile("sub $128, %%rsp; pushfq; andq $~0x100, (%%rsp); popfq; add $128, %%rsp" ::
-                     : "memory", "cc");
-    sigaction(SIGTRAP, &before_, nullptr);
-  }
-  Stepping(const Stepping&) = delete;
-  Stepping& operator=(const Stepping&) = delete;
+  explicit Stepping(const core::Graph& graph, void (*look_at)(int) = look)
+      : steps_((watched = &graph, look_at)) {}
 
  private:
-  struct sigaction before_;
+  EachInstruction steps_;
 };
 
 class EveryMoment : public testing::TestWithParam<Habit> {

@@ -123,7 +123,7 @@ TEST_P(ForgettingTables, ChangeNoHitAmongMatches) {
   const auto n = static_cast<NodeId>(data_.rows);
   const core::FilterSnapshot snapshot{
       1, built_.graph.numbering().shared_from_this(), n, 0, 4096, nullptr};  // wide: it has bits
-  const core::PlacedSet set(snapshot, ids);
+  const core::PlacedSet set(snapshot, {ids, ids});
   const cpu::MatchingIds matches(set.bits());
   const auto seed = [&set](std::uint32_t i) { return set.seed(i); };
   const core::UnlimitedReach reach;

@@ -38,8 +38,10 @@ constexpr Case kCases[] = {
 constexpr std::size_t kRows = 90;
 constexpr std::size_t kRecorded = 60;  ///< in the index file and the journal
 
+// These journals were written when a vector equal to another was a node of its own.
 Reference reference_of(const Case& c) {
-  return {make_params(3, c.M, 8, c.epoch_limit, c.metric), kRows, 17, c.elements, c.labelled};
+  return {make_params(3, c.M, 8, c.epoch_limit, c.metric), kRows,    17, c.elements, c.labelled,
+          kRecorded};
 }
 
 std::filesystem::path golden(const Case& c, const char* suffix) {
@@ -84,8 +86,10 @@ TEST_P(GoldenJournal, OpensAndGoesOnAsItAlwaysDid) {
   }
 }
 
-// Of operations of every kind, behind a file that lacks slots which its writer's memory had.
-TEST(GoldenJournalOfRemovals, OpensAndGoesOnAsItAlwaysDid) {
+// Of operations of every kind, behind a file that lacks slots which its writer's memory had. Some
+// vectors are equal, and those were nodes when it was written.
+TEST(GoldenJournalOfRemovals, OpensAsItAlwaysDidAndGoesOn) {
+  constexpr const char* kDigest = "2f4e76a7d743eef414d1157cfc715e47";  // of commit 2029e22
   constexpr std::size_t kInFile = 120;
   constexpr std::size_t kAll = 240;
   const Operations operations(make_params(3, 3, 8, 16), 300, 17);
@@ -108,10 +112,15 @@ TEST(GoldenJournalOfRemovals, OpensAndGoesOnAsItAlwaysDid) {
   const TempPath path;
   write_file(path, read_file(file(".index")));
   write_file(path.path().string() + ".journal", read_file(file(".journal")));
-  Index index = operations.open(path);
-  ASSERT_EQ(index.digest(), operations.digests()[kAll]);
-  operations.apply_all(index, kAll, 1);
-  ASSERT_EQ(index.digest(), operations.digests().back());
+  std::string digest;
+  {
+    Index index = operations.open(path);
+    ASSERT_EQ(index.digest(), kDigest);
+    operations.apply_all(index, kAll, 1);
+    expect_sound(index.audit());
+    digest = index.digest();
+  }
+  EXPECT_EQ(operations.open(path).digest(), digest);
 }
 
 std::uint32_t version_of(const std::vector<char>& journal) {

@@ -199,7 +199,7 @@ class FlushFirst : public testing::Test {
   }
 
   const IndexParams params_ = make_params(3, 3, 8, 64);
-  const Matrix data_ = make_data(Shape::duplicate, 100, 3, 5);
+  const Matrix data_ = make_data(Shape::random, 100, 3, 5);
   MemoryFileSystem disk_;
   std::vector<char> journal_;
   std::string digest_;
@@ -218,7 +218,7 @@ TEST_F(FlushFirst, IsNoExcuseForAFileOfOtherContent) {
   {
     const ScopedFileSystem in_place(disk_);
     Index other(params_, one_thread());
-    other.add(make_data(Shape::duplicate, 100, 3, 6).view());
+    other.add(make_data(Shape::random, 100, 3, 6).view());
     other.remove(std::vector<std::uint64_t>{3, 9});
     other.save(std::string(MemoryFileSystem::kDirectory) + "/other");
   }
@@ -234,10 +234,10 @@ class ForgedOperation : public testing::Test {
   ForgedOperation() {
     const ScopedFileSystem in_place(disk_);
     Index index = open();
-    index.add(data_.view());
+    index.add(data_.slice(0, 100));
     index.remove(std::vector<std::uint64_t>{3});
-    index.update(data_.slice(0, 2), std::vector<std::uint64_t>{9, 11});
-    index.upsert(data_.slice(2, 2), std::vector<std::uint64_t>{12, 1000});
+    index.update(data_.slice(100, 2), std::vector<std::uint64_t>{9, 11});
+    index.upsert(data_.slice(102, 2), std::vector<std::uint64_t>{12, 1000});
     EXPECT_EQ(index.stats().tombstones, 4u) << "all is one epoch";
     journal_ = disk_.content(kJournalPath);
     const std::vector<std::size_t> all = record_offsets(journal_);
@@ -260,7 +260,7 @@ class ForgedOperation : public testing::Test {
     EXPECT_EQ(disk_.content(kJournalPath), journal_);
   }
 
-  const Matrix data_ = make_data(Shape::duplicate, 100, 3, 5);
+  const Matrix data_ = make_data(Shape::random, 104, 3, 5);
   MemoryFileSystem disk_;
   std::vector<char> journal_;
   std::size_t removal_ = 0, update_ = 0, upsert_ = 0;  ///< where their records are

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "common/contents/digest.hpp"
+#include "common/file/file_format.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/memory_file_system.hpp"
 #include "tests/support/support.hpp"
@@ -27,10 +29,12 @@ class Reference {
  public:
   enum class Elements { bytes, floats, bytes_then_floats };
 
-  /// With `labelled`, labels that are no ids.
+  /// With `labelled`, labels that are no ids. The first `equal_nodes` vectors become nodes though
+  /// some are equal, as in 0.1.
   Reference(const IndexParams& params, std::size_t rows, std::uint64_t seed,
-            Elements elements = Elements::floats, bool labelled = true)
-      : params_(params), data_(make_data(Shape::duplicate, rows, params.dimension, seed)) {
+            Elements elements = Elements::floats, bool labelled = true, std::size_t equal_nodes = 0,
+            Shape shape = Shape::duplicate)
+      : params_(params), data_(make_data(shape, rows, params.dimension, seed)) {
     for (std::size_t i = 0; i < data_.values.size(); ++i) {
       const bool whole = elements == Elements::bytes ||
                          (elements == Elements::bytes_then_floats && i < data_.values.size() / 2);
@@ -39,7 +43,8 @@ class Reference {
     for (std::size_t i = 0; i < rows; ++i) labels_.push_back(labelled ? 10 * i + 7 : i);
     Index index(params, one_thread());
     digests_.push_back(index.digest());
-    for (std::size_t i = 0; i < rows; ++i) {
+    if (equal_nodes > 0) index = index_of_equal_nodes(equal_nodes);
+    for (std::size_t i = equal_nodes; i < rows; ++i) {
       index.add(data_.slice(i, 1), {&labels_[i], 1});
       digests_.push_back(index.digest());
     }
@@ -67,6 +72,25 @@ class Reference {
   }
 
  private:
+  Index index_of_equal_nodes(std::size_t count) {
+    Matrix first(count, data_.cols);
+    std::copy_n(data_.values.data(), first.values.size(), first.values.data());
+    GraphBuilder built(params_, first);
+    built.contents.labels.truncate(0);
+    built.contents.labels.append(std::span(labels_).first(count), count, 0);
+    while (built.graph.size() < count) {
+      built.step();
+      digests_.push_back(core::to_hex(core::Digester(built.contents).finish()));
+    }
+    std::vector<std::byte> bytes;
+    core::write_index(
+        [&](std::span<const std::byte> some, std::uint64_t) {
+          bytes.insert(bytes.end(), some.begin(), some.end());
+        },
+        built.contents);
+    return Index::from_bytes(bytes, one_thread());
+  }
+
   IndexParams params_;
   Matrix data_;
   std::vector<std::uint64_t> labels_;

@@ -200,7 +200,7 @@ class Batch {
              scratch.list.size() >= std::min<std::size_t>(params_.k, count);
     };
     if (live.living == live.size) return run(cpu::MatchingIds(matches.bits()));
-    return run(cpu::LivingMatches(matches.bits(), of_.graph().tombstones(), live.size));
+    return run(cpu::LivingMatches(of_.graph(), live, matches));
   }
 
   Mirrored& of_;

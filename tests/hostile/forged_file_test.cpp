@@ -36,6 +36,18 @@ class ForgedFile : public SmallFile {
     const DataLimit limit(kConstantMemory + kFactor * forged.size());
     return refusal();
   }
+  /// With all checksums made right.
+  void expect_refused_or_sound(std::vector<char> forged) {
+    sign_digest(forged);
+    sign(forged);
+    if (!refusal_within_memory(forged).empty()) return;
+    Index index = Index::load(path_, on_cpu());
+    expect_sound(index.audit());
+    EXPECT_EQ(index.exact_search(data_.slice(0, 1), 1000).counts[0], index.size());
+    index.add(make_data(Shape::duplicate, 50, 3, 2).view(), new_labels_);
+    index.flush();
+    expect_sound(index.audit());
+  }
   void expect_refused(std::vector<char> forged, const std::string& words) {
     sign_digest(forged);
     sign(forged);
@@ -48,6 +60,11 @@ class ForgedFile : public SmallFile {
   [[nodiscard]] std::uint32_t degree(std::size_t node) const {
     return read_at<std::uint16_t>(bytes_, row(node));
   }
+  const std::vector<std::uint64_t> new_labels_ = [] {
+    std::vector<std::uint64_t> labels(50);
+    for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = 5000 + i;
+    return labels;
+  }();
   static constexpr std::size_t kMaxDegree = 4;  // of layer 0
   static constexpr std::size_t kRowBytes = 16 + 4 * kMaxDegree;
 };
@@ -406,6 +423,96 @@ TEST_F(ForgedFile, LoadingTakesNoMoreThanFourTimesTheFile) {
         GTEST_SKIP() << "this system does not enforce RLIMIT_DATA";
       }
       EXPECT_EQ(refusal(), "");
+    }
+  }
+}
+
+/// A file with copies, of which some are dead, and firsts that copies keep.
+class ForgedCopies : public ForgedFile {
+ protected:
+  static constexpr std::size_t kSize = 80;
+  ForgedCopies() {
+    Index index(make_params(3, 2, 12, 4096), on_cpu());
+    index.add(make_data(Shape::duplicate, kSize, 3).view());
+    std::vector<std::uint64_t> labels;
+    for (std::uint64_t label = 0; label < kSize; label += 9) labels.push_back(label);
+    index.remove(labels);
+    index.save(path_);
+    bytes_ = read_file(path_);
+    copies_.resize(section(bytes_, kCopies).length / sizeof(core::CopyPlace));
+    std::memcpy(copies_.data(), bytes_.data() + section(bytes_, kCopies).offset,
+                copies_.size() * sizeof(core::CopyPlace));
+  }
+  void expect_refused_with(const std::vector<core::CopyPlace>& copies, const std::string& words) {
+    std::vector<char> forged = bytes_;
+    std::memcpy(forged.data() + section(forged, kCopies).offset, copies.data(),
+                copies.size() * sizeof(core::CopyPlace));
+    expect_refused(forged, words);
+  }
+
+  std::vector<core::CopyPlace> copies_;
+};
+
+TEST_F(ForgedCopies, BehindWhatIsNoNodeOfAnEqualVectorAreRefused) {
+  ASSERT_GT(copies_.size(), 8u);
+  ASSERT_EQ(read_at<Header>(bytes_, 0).version, kVersion);
+  std::vector<char> forged = bytes_;
+  ASSERT_TRUE(sign_digest(forged));
+  sign(forged);
+  EXPECT_EQ(forged, bytes_) << "the helper signs as the library does";
+  const auto with = [&](std::size_t place, core::CopyPlace other) {
+    std::vector<core::CopyPlace> copies = copies_;
+    copies[place] = other;
+    return copies;
+  };
+  const std::string no_node = "behind what is no earlier node";
+  for (std::size_t i = 0; i < copies_.size(); ++i) {
+    const auto [copy, first] = copies_[i];
+    expect_refused_with(with(i, {copy, copy}), no_node);
+    expect_refused_with(with(i, {copy, copy + 1}), no_node);
+    expect_refused_with(with(i, {copy, core::kNoNode}), no_node);
+    expect_refused_with(with(i, {core::kNoNode, first}), no_node);
+    expect_refused_with(with(i, {kSize, first}), no_node);
+    expect_refused_with(with(i, {first, first}), no_node);
+    if (i > 0) expect_refused_with(with(i, copies_[i - 1]), no_node);
+    if (i > 0) expect_refused_with(with(i, {copy, copies_[i - 1].copy}), no_node);
+    // Another node, of another vector.
+    for (const auto& [other_copy, other] : copies_) {
+      if (other == first || other >= copy) continue;
+      expect_refused_with(with(i, {copy, other}), "is no copy");
+      break;
+    }
+    // A node with links in the place of a copy.
+    if (copy + 1 < kSize && (i + 1 == copies_.size() || copies_[i + 1].copy > copy + 1)) {
+      expect_refused_with(with(i, {copy + 1, first}), "");
+    }
+  }
+}
+
+TEST_F(ForgedCopies, InAnyNumberAreRefused) {
+  for (const std::uint64_t count : {std::uint64_t{0}, copies_.size() - 1, copies_.size() + 1,
+                                    std::uint64_t{kSize}, ~std::uint64_t{0} / 16}) {
+    std::vector<char> forged = bytes_;
+    SectionRecord record = section(forged, kCopies);
+    record.length = count * sizeof(core::CopyPlace);
+    set_section(forged, kCopies, record);
+    expect_refused(forged, "");
+  }
+  std::vector<char> older = bytes_;  // without the section that it must have
+  write_at(older, offsetof(Header, version), kVersionDead);
+  expect_refused(older, "number of sections");
+}
+
+// Every bit of the section decides, and so does that of a tombstone.
+TEST_F(ForgedCopies, WithAnyBitFlippedAreRefused) {
+  for (const Section s : {kCopies, kTombstones}) {
+    const SectionRecord record = section(bytes_, s);
+    ASSERT_GT(record.length, 0u);
+    for (std::size_t bit = 0; bit < record.length * 8; ++bit) {
+      std::vector<char> damaged = bytes_;
+      damaged[record.offset + bit / 8] ^= static_cast<char>(1 << bit % 8);
+      EXPECT_NE(SmallFile::refusal(damaged), "") << "section " << s << " bit " << bit;
+      expect_refused_or_sound(damaged);
     }
   }
 }

@@ -32,7 +32,7 @@ struct Base {
   bool labelled;
 };
 constexpr Base kBases[] = {
-    {60, 3, Metric::l2sq, 2, 4096, Shape::duplicate, true},  // in the middle of an epoch
+    {60, 3, Metric::l2sq, 2, 4096, Shape::random, true},  // in the middle of an epoch
     {150, 5, Metric::inner_product, 3, 16, Shape::random, false},
     {64, 8, Metric::l2sq, 2, 8, Shape::clustered, true},  // at the end of one
     {90, 4, Metric::cosine, 4, 32, Shape::clustered, false},

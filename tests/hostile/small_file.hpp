@@ -49,7 +49,7 @@ class SmallFile : public testing::Test {
   }
 
   static constexpr std::size_t kRows = 60;
-  Matrix data_ = make_data(Shape::duplicate, 120, 3);
+  Matrix data_ = make_data(Shape::random, 120, 3);
   Index index_;
   std::string digest_;
   TempPath path_;

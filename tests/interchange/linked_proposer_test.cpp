@@ -107,7 +107,7 @@ TEST_P(AnyLinks, BecomeAnIndexWithAllInvariantsThatGrows) {
 }
 
 TEST_P(AnyLinks, AreKnownToTheirLaterEndOnceAndNoMoreThanMaxDegree) {
-  const KnownLinks known(foreign_);
+  const KnownLinks known(foreign_, core::Copies{});
   const bool own_levels = std::get<1>(GetParam());
   for (NodeId node = 0; node < kNodes; ++node) {
     for (std::uint32_t layer = 0; layer <= foreign_.level(node); ++layer) {

@@ -1,6 +1,7 @@
 #include "tests/model/history.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "tests/support/graph_builder.hpp"
 
@@ -55,26 +56,37 @@ History::Labels History::draw_labels(std::size_t count, Draws& draws) const {
 
 void History::insert(std::size_t count) {
   steps_.push_back({Kind::insert, {}, insertions_, count});
-  for (; count > 0; --count, ++insertions_) living_.push_back({label(insertions_), insertions_});
+  for (; count > 0; --count) append(label(insertions_));
+}
+
+void History::append(std::uint64_t label) {
+  Equals& equals = equals_.try_emplace(vector(insertions_), Equals{insertions_}).first->second;
+  ++equals.living;
+  living_.push_back({label, insertions_++, equals.first});
 }
 
 void History::remove(const Labels& labels) {
   steps_.push_back({Kind::remove, labels, insertions_, 0});
-  for (const std::uint64_t label : labels) erase(label);
+  for (const std::uint64_t label : labels) {
+    erase(std::ranges::find(living_, label, &Living::label));
+  }
 }
 
 void History::update(const Labels& labels) {
   steps_.push_back({Kind::update, labels, insertions_, labels.size()});
   for (const std::uint64_t label : labels) {
-    erase(label);
-    living_.push_back({label, insertions_++});
+    const auto place = std::ranges::find(living_, label, &Living::label) - living_.begin();
+    append(label);
+    erase(living_.begin() + place);
   }
 }
 
 void History::flush() { steps_.push_back({Kind::flush, {}, insertions_, 0}); }
 
-void History::erase(std::uint64_t label) {
-  living_.erase(std::ranges::find(living_, label, &Living::label));
+void History::erase(std::vector<Living>::const_iterator one) {
+  const auto equals = equals_.find(vector(one->number));
+  if (--equals->second.living == 0) equals_.erase(equals);
+  living_.erase(one);
 }
 
 float History::distance(const std::vector<float>& query, std::size_t number) const {
@@ -89,14 +101,15 @@ float History::distance(const std::vector<float>& query, std::size_t number) con
 }
 
 History::Labels History::nearest(const std::vector<float>& query, std::uint32_t k) const {
-  std::vector<std::pair<float, std::size_t>> all;  // by (distance, order of insertion)
+  // By (distance, first, order of insertion).
+  std::vector<std::tuple<float, std::size_t, std::size_t>> all;
   for (std::size_t i = 0; i < living_.size(); ++i) {
-    all.emplace_back(distance(query, living_[i].number), i);
+    all.emplace_back(distance(query, living_[i].number), living_[i].first, i);
   }
   std::ranges::sort(all);
   Labels labels(k, kNoLabel);
   for (std::size_t j = 0; j < std::min<std::size_t>(k, all.size()); ++j) {
-    labels[j] = living_[all[j].second].label;
+    labels[j] = living_[std::get<2>(all[j])].label;
   }
   return labels;
 }

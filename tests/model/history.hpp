@@ -5,6 +5,7 @@
 
 #include <concord/index.hpp>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ class History {
   struct Living {
     std::uint64_t label;
     std::size_t number;  ///< of its insertion, from 0; it decides the vector
+    std::size_t first;   ///< the number of the vector that it is a copy of, or its own
   };
   using Labels = std::vector<std::uint64_t>;
 
@@ -77,8 +79,14 @@ class History {
     std::size_t number;  ///< of the first vector inserted
     std::size_t count;
   };
-  void erase(std::uint64_t label);
+  void erase(std::vector<Living>::const_iterator one);
+  /// The next insertion. It is a copy where an equal vector lives.
+  void append(std::uint64_t label);
 
+  struct Equals {
+    std::size_t first;  ///< the earliest since there was none
+    std::size_t living = 0;
+  };
   std::uint64_t seed_;
   bool lies_;
   IndexParams params_;
@@ -86,6 +94,7 @@ class History {
   bool turns_to_floats_ = false;
   std::size_t insertions_ = 0;
   std::vector<Living> living_;
+  std::map<std::vector<float>, Equals> equals_;  ///< of the vectors that live
   std::vector<Step> steps_;
 };
 

@@ -88,7 +88,8 @@ const core::ProposalBatch* ArbitraryProposer::finish(const core::StopRequest&) {
 void ArbitraryProposer::propose(NodeId node, std::uint32_t layer, NodeId* out) {
   std::vector<NodeId> earlier;
   for (NodeId id = 0; id < node; ++id) {
-    if (graph_.level(id) >= layer && graph_.tombstones().gone(id) > node) earlier.push_back(id);
+    if (graph_.level(id) < layer || !graph_.is_linked(id) || graph_.gone(id) <= node) continue;
+    earlier.push_back(id);
   }
   if (earlier.empty()) return;
   const std::uint32_t M = graph_.params().M;
@@ -169,7 +170,7 @@ std::span<const NodeId> ArbitraryProposer::propose_again(std::span<const core::L
   for (std::size_t i = 0; i < lists.size(); ++i) {
     std::vector<NodeId> others;
     for (NodeId id = 0; id < graph_.size(); ++id) {
-      const bool lives = graph_.tombstones().gone(id) == kNoNode;
+      const bool lives = graph_.is_linked(id) && graph_.gone(id) == kNoNode;
       if (id != lists[i].node && lives && graph_.level(id) >= lists[i].layer) others.push_back(id);
     }
     for (std::uint32_t j = 0; j < std::min<std::size_t>(draw(M + 1), others.size()); ++j) {

@@ -44,7 +44,7 @@ class ContentDigest {
         if (!add_list(kUpperLists, upper_row++, header_.M)) return {};
       }
     }
-    if (header_.version == kVersion && !add_history()) return {};
+    if (header_.version >= kVersionDead && !add_history()) return {};
     for (std::uint64_t node = 0; node < n; ++node) {
       const char* const row = at(kVectors, node * stride);
       if (floats) {
@@ -85,6 +85,10 @@ class ContentDigest {
     const std::uint64_t length = section(bytes_, kTombstones).length;
     if (!holds(kTombstones, length)) return false;
     add(at(kTombstones, 0), length);
+    if (header_.version < kVersion) return true;
+    const std::uint64_t copies = section(bytes_, kCopies).length;
+    if (!holds(kCopies, copies)) return false;
+    add(at(kCopies, 0), copies);
     return true;
   }
 
@@ -117,8 +121,8 @@ class ContentDigest {
 }  // namespace
 
 void sign(std::vector<char>& bytes) {
-  const bool has_history = read_at<Header>(bytes, 0).version == kVersion;
-  const std::size_t sections = has_history ? std::size_t{kMostSections} : kSections;
+  const auto version = read_at<Header>(bytes, 0).version;
+  const std::size_t sections = version <= kVersion ? sections_of(version) : kSections;
   for (std::size_t s = 0; s < sections; ++s) {
     SectionRecord record = section(bytes, s);
     if (!within(bytes, record.offset, record.length)) continue;

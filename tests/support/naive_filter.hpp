@@ -1,5 +1,6 @@
 // The rule of a filtered search and the definition of a range search (ARCHITECTURE.md, "A filtered
-// search" and "A range search"), written down once more: with sets that forget nothing.
+// search" and "A range search"), written down once more: with sets that forget nothing. Walks and
+// scans find nodes; in the end each becomes the matches that it stands for.
 #pragma once
 
 #include <algorithm>
@@ -35,28 +36,40 @@ class NaiveFilter {
         scorer_(vectors, kernels),
         walk_(vectors.codes().is_used() ? cpu::Scorer::of_codes(vectors, kernels) : scorer_),
         ids_(std::move(ids)) {
-    for (core::NodeId id = 0; id < graph.size(); ++id) n_ += alive(id) ? 1 : 0;
+    const core::Copies& copies = graph.copies();
+    std::set<core::NodeId> nodes;
+    for (const core::NodeId id : ids_) nodes.insert(copies.node_of(id));
+    nodes_.assign(nodes.begin(), nodes.end());
     for (const core::NodeId id : ids_) {
-      if (alive(id)) matches_.insert(id);
+      if (!alive(id)) continue;
+      matches_.insert(id);
+      matching_nodes_.insert(copies.node_of(id));
+      stands_for_[copies.node_of(id)].push_back(id);
     }
     for (core::NodeId id = 0; id < graph.size(); ++id) {
-      if (alive(id)) living_.insert(id);
+      if (alive(id)) living_nodes_.insert(copies.node_of(id));
     }
+    n_ = living_nodes_.size();
   }
 
   /// The results for a query in its stored form, nearest first.
   std::vector<core::Key> search(const float* vector, const SearchParams& params) {
+    return expanded(search_nodes(vector, params), params.k);
+  }
+
+  /// The nodes that they stand for.
+  std::vector<core::Key> search_nodes(const float* vector, const SearchParams& params) {
     ask(vector, params.use_codes && vectors_.codes().is_used());
     const std::uint64_t ef = std::max(params.ef, params.k);
     const std::uint64_t hops =
         std::isinf(params.slack) ? ef : std::min<std::uint64_t>(ef, 4ull * params.k);
     width_ = std::max<std::uint64_t>(hops, 16);
-    const std::uint64_t m = matches_.size();
+    const std::uint64_t m = matching_nodes_.size();
     if (m == 0 || params.k == 0) return ended(Way::nothing, {}, 0);
     if (m == n_)
-      return ended(Way::all, rescored(walk(params, living_, false).first, params), params.k);
+      return ended(Way::all, rescored(walk(params, living_nodes_, false).first, params), params.k);
     if (m * vectors_.stride() <= 8192 * width_) return ended(Way::scan, scan(), params.k);
-    const auto [found, way] = walk(params, matches_, true);
+    const auto [found, way] = walk(params, matching_nodes_, true);
     if (way != Way::walk) return ended(way, scan(), params.k);
     if (found.size() < std::min<std::size_t>(params.k, m)) {
       return ended(Way::fell_short, scan(), params.k);
@@ -68,9 +81,21 @@ class NaiveFilter {
   std::vector<core::Key> all(const float* vector) {
     ask(vector, false);
     const Keys keys = scan();
-    return {keys.begin(), keys.end()};
+    return expanded({keys.begin(), keys.end()});
   }
-  [[nodiscard]] std::size_t matches() const noexcept { return matches_.size(); }
+  /// The first `most` matches that nodes stand for.
+  [[nodiscard]] std::vector<core::Key> expanded(const std::vector<core::Key>& nodes,
+                                                std::size_t most = ~std::size_t{0}) const {
+    std::vector<core::Key> keys;
+    for (const core::Key node : nodes) {
+      for (const core::NodeId id : stands_for_.at(core::key_id(node))) {
+        if (keys.size() < most) keys.push_back(core::make_key(core::key_distance(node), id));
+      }
+    }
+    return keys;
+  }
+  /// Nodes that stand for a match.
+  [[nodiscard]] std::size_t matches() const noexcept { return matching_nodes_.size(); }
   /// Whether the last search ended in a scan.
   [[nodiscard]] bool has_scanned() const noexcept {
     return last_way_ != Way::all && last_way_ != Way::walk;
@@ -82,14 +107,14 @@ class NaiveFilter {
     const auto width =
         params.limit ? std::max(params.ef, *params.limit) : params.ef;  // of the list L
     const std::vector<core::Key> list =
-        search(vector, {.k = width, .ef = width, .use_codes = false});
+        search_nodes(vector, {.k = width, .ef = width, .use_codes = false});
     const auto ended = [&](RangeWay way, const Keys& keys) {
       ++range_ways[way];
       std::vector<core::Key> hits;
       for (const core::Key key : keys) {
-        if (core::key_distance(key) <= radius && hits.size() < limit) hits.push_back(key);
+        if (core::key_distance(key) <= radius) hits.push_back(key);
       }
-      return hits;
+      return expanded(hits, limit);
     };
     if (has_scanned()) return ended(RangeWay::no_walk, scan());
     if (list.size() >= limit && (limit == 0 || core::key_distance(list[limit - 1]) <= radius)) {
@@ -119,9 +144,10 @@ class NaiveFilter {
       work += cost;
       for (const core::NodeId id : next) meet(key_of(id));
     }
-    if (closure.size() > matches_.size() / 16) return ended(RangeWay::too_many, scan());
-    if (derived && work > matches_.size()) return ended(RangeWay::too_costly, scan());
-    std::erase_if(closure, [&](core::Key key) { return !matches_.contains(core::key_id(key)); });
+    if (closure.size() > matches() / 16) return ended(RangeWay::too_many, scan());
+    if (derived && work > matches()) return ended(RangeWay::too_costly, scan());
+    std::erase_if(closure,
+                  [&](core::Key key) { return !matching_nodes_.contains(core::key_id(key)); });
     return ended(RangeWay::closure, closure);
   }
 
@@ -171,7 +197,7 @@ class NaiveFilter {
   }
   Keys scan() const {
     Keys keys;
-    for (const core::NodeId id : matches_) keys.insert(key_of(id));
+    for (const core::NodeId id : matching_nodes_) keys.insert(key_of(id));
     return keys;
   }
   core::Key descend() const {
@@ -193,18 +219,20 @@ class NaiveFilter {
     std::vector<core::NodeId> matching;
     std::vector<core::NodeId> queue;
     const auto& row = links_[node][0];
-    for (const core::NodeId id : row) (matches_.contains(id) ? matching : queue).push_back(id);
+    for (const core::NodeId id : row) {
+      (matching_nodes_.contains(id) ? matching : queue).push_back(id);
+    }
     const std::uint64_t c = matching.size();
     const std::uint64_t M = graph_.params().M;
     if (c >= M) return {matching, 1};
     const std::uint64_t wanted = std::max<std::uint64_t>(2 * M, 16);
     const std::uint64_t share = std::max<std::uint64_t>(
-        {c * n_, static_cast<std::uint64_t>(matches_.size()) * row.size(), 1});
+        {c * n_, static_cast<std::uint64_t>(matches()) * row.size(), 1});
     const std::uint64_t lists =
         std::min<std::uint64_t>(512, ((wanted - c) * n_ + share - 1) / share);
     for (std::size_t i = 0; i < queue.size() && i < lists; ++i) {
       for (const core::NodeId id : links_[queue[i]][0]) {
-        if (matches_.contains(id)) {
+        if (matching_nodes_.contains(id)) {
           matching.push_back(id);
         } else if (queue.size() < lists) {
           queue.push_back(id);
@@ -243,8 +271,8 @@ class NaiveFilter {
       expand(nearest);
     }
     for (std::uint64_t i = 0; derived && i < 64; ++i) {
-      const core::NodeId seed = ids_[(2 * i + 1) * ids_.size() / 128];
-      if (matches_.contains(seed)) see(seed);
+      const core::NodeId seed = nodes_[(2 * i + 1) * nodes_.size() / 128];
+      if (matching_nodes_.contains(seed)) see(seed);
     }
     for (std::uint64_t hops = 1; !open.empty(); ++hops) {
       const core::Key next = *open.begin();
@@ -255,7 +283,7 @@ class NaiveFilter {
       }
       open.erase(open.begin());
       expand(core::key_id(next));
-      const std::uint64_t m = matches_.size();
+      const std::uint64_t m = matches();
       if (!derived) continue;
       if (work > m) return {{}, Way::costly};
       if (hops >= 8 && hops < width_ && 512 * work * width_ > hops * m * vectors_.stride()) {
@@ -274,9 +302,11 @@ class NaiveFilter {
   std::vector<core::Key> keys_;       ///< of all nodes, for the query at hand
   std::vector<core::Key> estimates_;  ///< likewise; unused without codes
   Way last_way_ = Way::nothing;
-  std::vector<core::NodeId> ids_;
+  std::vector<core::NodeId> ids_, nodes_;  ///< of the filter when it was made
   std::set<core::NodeId> matches_;
-  std::set<core::NodeId> living_;
+  std::set<core::NodeId> matching_nodes_;
+  std::map<core::NodeId, std::vector<core::NodeId>> stands_for_;  ///< matches, in order
+  std::set<core::NodeId> living_nodes_;
   std::uint64_t n_ = 0;
   std::uint64_t width_ = 0;
 };

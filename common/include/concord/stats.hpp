@@ -68,6 +68,7 @@ struct Stats {
   std::uint64_t insertions = 0;  ///< vectors ever inserted, replacements included
   std::uint64_t removals = 0;    ///< vectors ever removed or replaced
   std::uint64_t tombstones = 0;  ///< of them, those that the graph still walks through
+  std::uint64_t copies = 0;      ///< of the vectors, those that are equal to an earlier one
   std::uint32_t max_level = 0;   ///< the highest level of a vector
   std::string isa;               ///< instruction set of the CPU's distances: scalar, avx2 or avx512
   unsigned threads = 0;          ///< threads that the index may use, the calling one included
@@ -75,7 +76,7 @@ struct Stats {
   SearchStats search;
   DeviceStats device;
   JournalStats journal;
-  /// [level] → number of vectors of that level, tombstones included
+  /// [level] → number of nodes of that level, tombstones included
   std::vector<std::uint64_t> level_histogram;
   std::vector<std::uint64_t> degree_histogram;  ///< [degree] → number of lists of layer 0
 };
@@ -87,7 +88,7 @@ struct MemoryUse {
   std::uint64_t links = 0;    ///< neighbor lists of layer 0
   std::uint64_t upper = 0;    ///< neighbor lists of the layers above
   std::uint64_t labels = 0;   ///< labels and their hash table
-  std::uint64_t nodes = 0;    ///< levels, places of upper layers' lists, tombstones, numbers
+  std::uint64_t nodes = 0;    ///< levels, places of upper lists, tombstones, numbers, copies
   std::uint64_t epoch = 0;    ///< of the open epoch: overflow blocks, sealed copies, codes
   std::uint64_t scratch = 0;  ///< scratch of searches, kept for the next ones
   [[nodiscard]] std::uint64_t total() const noexcept {
@@ -98,7 +99,7 @@ struct MemoryUse {
 /// Findings of Index::audit(). Each count but nodes and edges is a number of faults.
 struct AuditReport {
   bool ok = true;                        ///< true if and only if every number of faults is zero
-  std::uint64_t nodes = 0;               ///< nodes of the graph, one per vector or tombstone
+  std::uint64_t nodes = 0;               ///< nodes of the graph, tombstones and copies included
   std::uint64_t edges = 0;               ///< undirected edges of all layers
   std::uint64_t unreachable = 0;         ///< (layer, node) pairs not reached from the entry point
   std::uint64_t asymmetric_edges = 0;    ///< links without their reverse
@@ -107,6 +108,7 @@ struct AuditReport {
   std::uint64_t invalid_links = 0;       ///< ids out of range, below the layer, of itself or twice
   std::uint64_t entry_point_errors = 0;  ///< 1 unless it is the earliest node of the highest level
   std::uint64_t level_errors = 0;        ///< levels that their numbers do not give
+  std::uint64_t copy_errors = 0;         ///< copies that are not equal to their first, or not found
   std::vector<std::string> messages;     ///< the first 20 findings; each names node and layer
 };
 

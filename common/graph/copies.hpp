@@ -1,0 +1,116 @@
+// Copies: vectors that are equal, element by element, to one that is in the graph.
+//
+// The first vector of its kind is a node of the graph. A later one is not: it belongs to no layer,
+// and stands in a chain behind its first, in order of insertion. So walks meet each vector once,
+// and a search turns the nodes that it has found into all that they stand for (entries.hpp). A node
+// stays in the graph while its own vector or any of its copies lives.
+//
+// Invariants: a chain begins with a node, ascends, and holds nodes of equal vectors; each copy is
+// in one chain until it is unlinked. Ids of a chain may be announced ones, which a view of fewer
+// nodes passes over.
+// Memory: none until the first copy, then 12 bytes a node.
+// Thread-safety: one writer; any number of readers beside it, who may call first() and next().
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "common/base/key.hpp"
+#include "common/system/virtual_array.hpp"
+
+namespace concord::core {
+
+/// A copy and the node that it stands behind.
+struct CopyPlace {
+  NodeId copy;
+  NodeId first;
+};
+
+class Copies {
+ public:
+  /// True once there was a copy.
+  [[nodiscard]] bool any() const noexcept { return shown_.load() != nullptr; }
+  /// The node that the copy `id` stands behind, or kNoNode for a node of the graph.
+  [[nodiscard]] NodeId first(NodeId id) const noexcept {
+    const Place* const places = shown_.load();
+    return places == nullptr ? kNoNode : load(places[id].first);
+  }
+  [[nodiscard]] bool is_copy(NodeId id) const noexcept { return first(id) != kNoNode; }
+  /// The node that stands for the vector: itself where it is no copy.
+  [[nodiscard]] NodeId node_of(NodeId id) const noexcept {
+    const NodeId first = this->first(id);
+    return first == kNoNode ? id : first;
+  }
+  /// What comes behind `id` in its chain, or kNoNode.
+  [[nodiscard]] NodeId next(NodeId id) const noexcept {
+    const Place* const places = shown_.load();
+    return places == nullptr ? kNoNode : load(places[id].next);
+  }
+
+  /// What comes before a copy in its chain. REQUIRES no writer, here and below.
+  [[nodiscard]] NodeId previous(NodeId copy) const noexcept {
+    return load(places_[copy].previous);
+  }
+  /// Whether the chain leads to a copy from the one before it.
+  [[nodiscard]] bool is_next(NodeId copy) const noexcept {
+    const NodeId before = previous(copy);
+    return before < copy && load(places_[before].next) == copy &&
+           node_of(before) == load(places_[copy].first);
+  }
+
+  // --- for the writer ---
+  /// Room for `nodes` nodes, so that nothing below can fail. Throws Error(out_of_memory).
+  void reserve(std::size_t nodes) {
+    places_.resize(nodes);
+    shown_.store(places_.data());  // sequentially consistent, as ReaderGate asks
+  }
+  /// Puts `id`, which is in no chain, at the end of that of `first`. REQUIRES a larger id than all
+  /// there.
+  void append(NodeId id, NodeId first) noexcept;
+  /// Takes a copy out of its chain. Who stands on it goes on from there.
+  void remove(NodeId id) noexcept;
+  /// Takes a copy out that nobody has seen; it is a node again.
+  void take_back(NodeId id) noexcept {
+    remove(id);
+    places_[id] = {};
+  }
+  /// Gives the slot `to` what `from` has; who names `from` in a chain names `to` from now on. What
+  /// is at `from` stays as it is. O(length of the chain) for its first.
+  void move(NodeId from, NodeId to) noexcept;
+  /// Forgets the nodes from `nodes` on. REQUIRES that nobody reads them.
+  void shrink(std::size_t nodes) noexcept {
+    if (any()) places_.shrink(nodes);
+  }
+
+  [[nodiscard]] std::size_t bytes() const noexcept { return places_.bytes(); }
+  /// As those of VirtualArray.
+  [[nodiscard]] bool has_left() const noexcept { return places_.has_left(); }
+  void free_left() noexcept { places_.free_left(); }
+
+ private:
+  /// Ids plus one, so that 0 is none.
+  struct Place {
+    std::uint32_t first;     ///< of a copy
+    std::uint32_t next;      ///< in the chain
+    std::uint32_t previous;  ///< in the chain; of a first, the chain's last
+  };
+
+  static NodeId load(const std::uint32_t& word) noexcept {
+    return std::atomic_ref(const_cast<std::uint32_t&>(word)).load(std::memory_order_acquire) - 1;
+  }
+  static void store(std::uint32_t& word, NodeId id) noexcept {
+    std::atomic_ref(word).store(id + 1, std::memory_order_release);
+  }
+  /// Makes `id` the one before the successor of `of`, or the last of the chain of `first`.
+  void set_previous_of_next(NodeId of, NodeId first, NodeId id) noexcept {
+    const NodeId next = load(places_[of].next);
+    store(places_[next == kNoNode ? first : next].previous, id);
+  }
+
+  VirtualArray<Place> places_;
+  std::atomic<const Place*> shown_{nullptr};  ///< what readers use
+};
+
+static_assert(kNoNode + 1 == 0, "no id is kept as 0");
+
+}  // namespace concord::core
