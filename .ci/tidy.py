@@ -66,8 +66,12 @@ def check(file, build_dir, command, version, every):
     if known.exists() and not every:
         return None
     folder, words = command
+    compiler = Path(words[0]).name
     words = [word for word in words if word not in UNKNOWN_TO_CLANG]
-    result = subprocess.run(["clang-tidy", *OPTIONS, str(file), "--", *words[1:]], cwd=folder, check=False, text=True,
+    target, is_cross, _ = compiler.rpartition("-linux-gnu-")  # a cross compiler's name begins with what it is for
+    # Told of options of GCC for another processor, clang warns of floating-point exceptions.
+    first = [f"--target={target}-linux-gnu", "-Wno-unsupported-floating-point-opt"] if is_cross else []
+    result = subprocess.run(["clang-tidy", *OPTIONS, str(file), "--", *first, *words[1:]], cwd=folder, check=False, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if result.returncode != 0:
         return result.stdout or f"{file}: clang-tidy: exit code {result.returncode}"

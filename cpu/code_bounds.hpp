@@ -34,8 +34,8 @@
 //
 // Cosine is the inner product of normalised vectors. tests/cpu/code_bounds_test.cpp attacks all of
 // it with pairs whose bound is as near to the distance as can be made.
-// Thread-safety: pure functions. The leaf file code_bounds_vnni.cpp is compiled with ISA flags; the
-// rule of distance.hpp holds for it.
+// Thread-safety: pure functions. The leaf files code_bounds_<isa>.cpp are compiled with ISA flags;
+// the rule of distance.hpp holds for them.
 #pragma once
 
 #include <cstddef>
@@ -77,5 +77,8 @@ void scalar_bounds(const CodeQuery* queries, std::size_t count, const CodeRows& 
 /// For AVX-512 with VNNI.
 void vnni_bounds(const CodeQuery* queries, std::size_t count, const CodeRows& rows, std::size_t n,
                  float slope, float* out, std::size_t out_stride);
+/// For 64-bit Arm with the dot product instructions.
+void neon_dotprod_bounds(const CodeQuery* queries, std::size_t count, const CodeRows& rows,
+                         std::size_t n, float slope, float* out, std::size_t out_stride);
 
 }  // namespace concord::cpu

@@ -25,5 +25,9 @@ void avx2_estimates(const void* query, const void* base, std::size_t stride,
                     const std::uint32_t* ids, std::size_t n, float* out);
 void avx512_estimates(const void* query, const void* base, std::size_t stride,
                       const std::uint32_t* ids, std::size_t n, float* out);
+void neon_estimates(const void* query, const void* base, std::size_t stride,
+                    const std::uint32_t* ids, std::size_t n, float* out);
+void neon_dotprod_estimates(const void* query, const void* base, std::size_t stride,
+                            const std::uint32_t* ids, std::size_t n, float* out);
 
 }  // namespace concord::cpu

@@ -70,7 +70,11 @@ struct DistanceKernels {
 };
 
 extern const DistanceKernels kScalarKernels;
+// Where the compiler targets x86-64:
 extern const DistanceKernels kAvx2Kernels;
 extern const DistanceKernels kAvx512Kernels;
+// Where it targets 64-bit Arm:
+extern const DistanceKernels kNeonKernels;
+extern const DistanceKernels kNeonDotprodKernels;
 
 }  // namespace concord::cpu

@@ -2,11 +2,12 @@
 # Installs what Concord needs to build and to test on Debian 12 (and its like), the same for CI,
 # images and README. Only packages that are missing are installed; apt-get is not called for none.
 #
-#   docker/install-deps.sh [--build] [--test] [--browser]     (--build and --test where none is named)
+#   docker/install-deps.sh [--build] [--test] [--browser] [--cross]     (--build and --test where none is named)
 #
 #   --build    compiler, CMake and the libraries of the library and concord-bench
 #   --test     GoogleTest, Google Benchmark, formatter, linters, valgrind, Python with headers and venv
 #   --browser  Chromium, in which tests/bench.sh looks at the report
+#   --cross    compiler and emulator for 64-bit Arm, GoogleTest's sources: tests/aarch64.sh
 set -euo pipefail
 
 build=(g++ cmake make ninja-build pkg-config git ca-certificates libxxhash-dev libeigen3-dev libcli11-dev
@@ -14,8 +15,9 @@ build=(g++ cmake make ninja-build pkg-config git ca-certificates libxxhash-dev l
 test=(libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy cppcheck shellcheck ccache valgrind python3
       python3-dev python3-venv)
 browser=(chromium)
+cross=(g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user googletest)
 
-usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,11s/^# \{0,1\}//p' "$0"; }
 
 groups=()
 for argument in "$@"; do
@@ -23,6 +25,7 @@ for argument in "$@"; do
     --build) groups+=("${build[@]}") ;;
     --test) groups+=("${test[@]}") ;;
     --browser) groups+=("${browser[@]}") ;;
+    --cross) groups+=("${cross[@]}") ;;
     -h | --help) usage; exit 0 ;;
     *) echo "install-deps.sh: unknown argument $argument" >&2; usage >&2; exit 2 ;;
   esac

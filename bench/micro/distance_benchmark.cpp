@@ -73,8 +73,7 @@ void measure_distances(benchmark::State& state, const cpu::MetricKernels& metric
 }
 
 bool register_distances() {
-  for (const cpu::DistanceKernels* kernels :
-       {&cpu::kScalarKernels, &cpu::kAvx2Kernels, &cpu::kAvx512Kernels}) {
+  for (const cpu::DistanceKernels* const kernels : cpu::compiled_kernels()) {
     if (!cpu::is_supported(*kernels)) continue;
     for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
       for (const std::size_t dimension : kDimensions) {

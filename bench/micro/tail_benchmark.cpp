@@ -69,8 +69,8 @@ void measure_tail(benchmark::State& state, const cpu::MetricKernels& metric, con
 }
 
 bool register_tails() {
-  for (const cpu::DistanceKernels* kernels : {&cpu::kAvx2Kernels, &cpu::kAvx512Kernels}) {
-    if (!cpu::is_supported(*kernels)) continue;
+  for (const cpu::DistanceKernels* const kernels : cpu::compiled_kernels()) {
+    if (kernels == &cpu::kScalarKernels || !cpu::is_supported(*kernels)) continue;
     for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
       for (const Form& form : kForms) {
         for (const std::size_t dimension : kDimensions) {

@@ -108,8 +108,9 @@ void add_runtime_options(CLI::App& app, Options& options) {
   app.add_option("--threads", options.runtime.threads, "threads (0: one per core)")
       ->capture_default_str()
       ->check(CLI::Range(0, 1024));
-  app.add_option("--isa", options.isa,
-                 "force scalar, avx2 or avx512 (default: the best of this processor)");
+  app.add_option(
+      "--isa", options.isa,
+      "force scalar, avx2, avx512, neon or neon-dotprod (default: the best of this processor)");
   app.add_option_function<std::string>(
          "--certificates",
          [&options](const std::string& value) { options.runtime.certificates = value == "on"; },

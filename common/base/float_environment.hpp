@@ -5,6 +5,8 @@
 // Thread-safety: affects only the thread that constructs it.
 #pragma once
 
+#include <cstdint>
+
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -23,9 +25,30 @@ class FloatEnvironment {
  private:
   static constexpr unsigned kDefault = 0x1F80;
   unsigned saved_;
+#elif defined(__aarch64__)
+  // Beside rounding (RMode) and denormals (FZ; FZ16 for halves; FIZ), zero in FPCR means: NaN as
+  // IEEE 754 has it (DN, AH, NEP), IEEE 754 halves (AHP), and no trap. Flags of exceptions are in
+  // another register. FPCR is written only if it changes, because some processors wait for it.
+  FloatEnvironment() : saved_(control()) {
+    if (saved_ != 0) set_control(0);
+  }
+  ~FloatEnvironment() {
+    if (saved_ != 0) set_control(saved_);
+  }
+
+  [[nodiscard]] static std::uint64_t control() noexcept {
+    std::uint64_t value;
+    asm volatile("mrs %0, fpcr" : "=r"(value)::"memory");
+    return value;
+  }
+  static void set_control(std::uint64_t value) noexcept {
+    asm volatile("msr fpcr, %0" ::"r"(value) : "memory");
+  }
+
+ private:
+  std::uint64_t saved_;
 #else
-  FloatEnvironment() {}
-  ~FloatEnvironment() {}
+#error "Concord does not know how this processor rounds: common/base/float_environment.hpp"
 #endif
 };
 

@@ -970,7 +970,10 @@ def load(file: Path | IO[bytes], *, threads: int = 0, device: Device = "auto") -
 
 
 def isa() -> str:
-    """The instruction set that computes distances on this machine: scalar, avx2 or avx512."""
+    """The instruction set that computes distances on this machine.
+
+    scalar; avx2 or avx512 on x86-64; neon or neon-dotprod on aarch64.
+    """
     return Index(1, threads=1, device="cpu").stats().isa
 
 

@@ -161,7 +161,7 @@ class Stats(Report):
     """Of the vectors, those that are equal to an earlier one."""
     max_level: int
     isa: str
-    """scalar, avx2 or avx512."""
+    """As :func:`concord.isa`."""
     threads: int
     build: BuildStats
     search: SearchStats

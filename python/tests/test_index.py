@@ -333,7 +333,7 @@ def test_reports(index: concord.Index, vectors: Floats) -> None:
     index.search(vectors[:9])
     stats = index.stats()
     assert stats.size == sum(stats.level_histogram) == sum(stats.degree_histogram) == 500
-    assert stats.isa == concord.isa() in ("scalar", "avx2", "avx512")
+    assert stats.isa == concord.isa() in ("scalar", "avx2", "avx512", "neon", "neon-dotprod")
     assert stats.search.queries == 9
     assert stats.build.commit.count == 500 and stats.build.distances > 500
     assert stats.device.name == "cpu"

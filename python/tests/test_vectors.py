@@ -130,7 +130,14 @@ def test_denormals_of_a_list_survive_flush_to_zero(tmp_path: pathlib.Path) -> No
     """Libraries built with -ffast-math set the processor so, as this constructor of gcc's does."""
     source = tmp_path / "fast.c"
     source.write_text(
-        "#include <xmmintrin.h>\nvoid fast(void) { _mm_setcsr(_mm_getcsr() | 0x8040); }\n"
+        """
+        #if defined(__aarch64__)
+        void fast(void) { __asm__ volatile("msr fpcr, %0" : : "r"(1ul << 24)); }
+        #else
+        #include <xmmintrin.h>
+        void fast(void) { _mm_setcsr(_mm_getcsr() | 0x8040); }
+        #endif
+        """
     )
     library = tmp_path / "fast.so"
     built = subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source])

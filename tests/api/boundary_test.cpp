@@ -296,7 +296,8 @@ TEST(BadParameters, UnknownDevicesAreRefused) {
 
 TEST(BadParameters, UnknownKernelsAreRefused) {
   const ScopedEnvironment forced("CONCORD_ISA", "nonsense");
-  expect_error(ErrorCode::invalid_parameter, {"CONCORD_ISA=nonsense", "scalar, avx2 and avx512"},
+  expect_error(ErrorCode::invalid_parameter,
+               {"CONCORD_ISA=nonsense", "scalar, avx2, avx512, neon and neon-dotprod"},
                [] { Index index(make_params(3, 4, 10, 16)); });
 }
 

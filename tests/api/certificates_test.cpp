@@ -126,7 +126,7 @@ TEST_P(Certificates, ChangeNoIndexThatWasLoaded) {
 }
 
 TEST_P(Certificates, TakeMemoryThatIsCountedAndGivenBack) {
-  if (!are_used()) GTEST_SKIP() << "no VNNI";
+  if (!are_used()) GTEST_SKIP() << "no instruction multiplies and adds bytes";
   const Matrix data = make_data(Shape::random, 900, 130);
   Index without(params(), options_with(false));
   Index with(params(), options_with(true));

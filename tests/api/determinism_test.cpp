@@ -1,13 +1,10 @@
 // One graph, defined by the data: the digest does not depend on threads, instruction set, how calls
 // to add are split, or a file in between.
 
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
-
-#include <algorithm>
 #include <limits>
 
+#include "cpu/isa.hpp"
+#include "tests/support/float_control.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
 
@@ -69,9 +66,9 @@ TEST_P(Determinism, AcrossThreads) {
 }
 
 TEST_P(Determinism, AcrossInstructionSets) {
-  for (const std::string isa : {"scalar", "avx2", "avx512"}) {
-    const std::vector<std::string> isas = supported_isas();
-    if (std::find(isas.begin(), isas.end(), isa) == isas.end()) {
+  for (const cpu::DistanceKernels* const kernels : cpu::compiled_kernels()) {
+    const std::string isa = kernels->isa;
+    if (!cpu::is_supported(*kernels)) {
       std::cout << "skipped " << isa << ": this machine does not support it\n";
       continue;
     }
@@ -153,7 +150,6 @@ INSTANTIATE_TEST_SUITE_P(MetricsAndKept, Determinism,
                                   to_string(kept.storage) + "_" + to_string(kept.codes);
                          });
 
-#if defined(__x86_64__)
 // Codes are made when an index is opened.
 TEST(Determinism, OfCodesAcrossTheFloatEnvironmentOfWhoOpensTheIndex) {
   const Matrix data = make_data(Shape::random, 1200, 17);
@@ -164,11 +160,10 @@ TEST(Determinism, OfCodesAcrossTheFloatEnvironmentOfWhoOpensTheIndex) {
   usual.add(data.slice(0, 600));
   const TempPath file;
   usual.save(file);
-  const unsigned saved = _mm_getcsr();
-  _mm_setcsr(saved | 0x8040u | 0x4000u);  // flush to zero, denormals are zero, round up
+  std::optional<OddFloatControl> odd(std::in_place);
   Index loaded = Index::load(file, threads(1));
   const Index mapped = Index::map(file, MapCheck::on_open, threads(1));
-  _mm_setcsr(saved);
+  odd.reset();
   const SearchParams search{.k = 5, .ef = 10, .rescore = 5};
   const SearchResult expected = usual.search(queries.view(), search);
   EXPECT_EQ(loaded.search(queries.view(), search).labels, expected.labels);
@@ -187,17 +182,15 @@ TEST(Determinism, AcrossTheCallersFloatEnvironment) {
   usual.add(data.view());
   const std::string digest = usual.digest();
   const SearchResult found = usual.search(data.view());
-  const unsigned saved = _mm_getcsr();
-  const unsigned odd = saved | 0x8040u | 0x4000u;  // flush to zero, denormals are zero, round up
-  _mm_setcsr(odd);
+  std::optional<OddFloatControl> odd(std::in_place);
   Index index(make_params(5, 4, 20, 64), threads(3));
   index.add(data.view());
   const SearchResult again = index.search(data.view());
   const SearchResult alone = index.search(data.slice(0, 1));
   const SearchResult exact = index.exact_search(data.slice(0, 1), 1);
-  const unsigned after = _mm_getcsr();
-  _mm_setcsr(saved);
-  EXPECT_EQ(after & ~0x3Fu, odd & ~0x3Fu) << "the caller's settings are put back";
+  const bool is_in_place = odd->is_in_place();
+  odd.reset();
+  EXPECT_TRUE(is_in_place) << "the caller's settings are put back";
   EXPECT_EQ(index.digest(), digest);
   EXPECT_EQ(again.labels, found.labels);
   EXPECT_EQ(again.distances, found.distances);
@@ -206,7 +199,6 @@ TEST(Determinism, AcrossTheCallersFloatEnvironment) {
   EXPECT_LT(found.distances[1], std::numeric_limits<float>::min());
   EXPECT_EQ(exact.distances[0], 0);
 }
-#endif
 
 TEST(Determinism, TheSameIndexGivesTheSameFile) {
   const Matrix data = make_data(Shape::duplicate, 700, 5);

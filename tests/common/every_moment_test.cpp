@@ -1,7 +1,7 @@
 // A reader beside the writer may see the graph at any moment, and the writer may be kept from going
 // on there for as long as the system likes: searches repeat themselves on the strength of a graph
 // that is whole even then (cpu/searcher.cpp). Here the processor stops after every instruction of
-// a commit or a seal and the graph is looked at.
+// a commit or a seal and the graph is looked at. Only x86-64 lets a process do that to itself.
 
 #include <cstddef>
 #include <memory>

@@ -22,7 +22,10 @@ using test::Matrix;
 
 std::vector<BoundBlock> all_bounds() {
   std::vector<BoundBlock> bounds{scalar_bounds};
-  if (__builtin_cpu_supports("avx512vnni") != 0) bounds.push_back(vnni_bounds);
+  for (const DistanceKernels* const kernels : compiled_kernels()) {
+    const BoundBlock own = is_supported(*kernels) ? bounds_beside(*kernels) : nullptr;
+    if (own != nullptr) bounds.push_back(own);
+  }
   return bounds;
 }
 
@@ -211,10 +214,10 @@ TEST(CodeBounds, AreNearTheDistancesOfOrdinaryData) {
 }
 
 TEST(CodeBounds, HaveTheSameBitsFromEveryInstructionSet) {
-  if (all_bounds().size() < 2) GTEST_SKIP() << "no VNNI";
+  if (all_bounds().size() < 2) GTEST_SKIP() << "no instruction multiplies and adds bytes";
   for (const std::size_t dimension : kDimensions) {
     const Matrix data = test::make_data(test::Shape::clustered, 150, dimension);
-    World world(data, Metric::cosine, vnni_bounds);
+    World world(data, Metric::cosine, all_bounds().back());
     TailCodes oracle(Metric::cosine, scalar_bounds);
     ASSERT_TRUE(oracle.hold(world.vectors, 0, 150, world.pool));
     for (const std::size_t count : {1u, 2u, 3u, 4u, 7u}) {

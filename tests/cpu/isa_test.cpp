@@ -2,6 +2,8 @@
 
 #include "cpu/isa.hpp"
 
+#include <algorithm>
+
 #include "tests/support/support.hpp"
 
 namespace concord::cpu {
@@ -23,17 +25,28 @@ TEST(Isa, RefusesUnknownNames) {
   for (const std::string name : {"nonsense", "AVX2", "avx", " scalar"}) {
     const test::ScopedEnvironment forced("CONCORD_ISA", name);
     test::expect_error(ErrorCode::invalid_parameter,
-                       {"CONCORD_ISA=" + name, "scalar, avx2 and avx512"},
+                       {"CONCORD_ISA=" + name, "scalar, avx2, avx512, neon and neon-dotprod"},
                        [] { choose_kernels(); });
   }
 }
 
+// Those of another processor as well.
 TEST(Isa, RefusesWhatTheMachineLacks) {
-  const std::size_t supported = test::supported_isas().size();
-  if (supported == 3) GTEST_SKIP() << "this machine has every instruction set";
-  const std::string isa = supported == 2 ? "avx512" : "avx2";
-  test::expect_error(ErrorCode::unsupported, {isa, "does not support"},
-                     [&] { kernels_named(isa); });
+  const std::vector<std::string> supported = test::supported_isas();
+  std::size_t refused = 0;
+  for (const std::string isa : {"scalar", "avx2", "avx512", "neon", "neon-dotprod"}) {
+    if (std::find(supported.begin(), supported.end(), isa) != supported.end()) continue;
+    ++refused;
+    test::expect_error(ErrorCode::unsupported, {isa, "does not support"},
+                       [&] { kernels_named(isa); });
+  }
+  EXPECT_GE(refused, 2u) << "no processor is of two kinds";
+}
+
+TEST(Isa, AreSeveralOnEveryProcessorThatHasItsOwn) {
+  EXPECT_EQ(compiled_kernels().front(), &kScalarKernels);
+  EXPECT_EQ(compiled_kernels().size(), 3u);
+  EXPECT_GE(test::supported_isas().size(), 2u) << "AVX2 and NEON are in what runs these tests";
 }
 
 }  // namespace

@@ -99,20 +99,5 @@ if grep -E "^((typeinfo|typeinfo name|vtable) for )?concord::(core|cpu|file|Inde
 fi
 
 step "vector instructions stand in the leaf files alone"
-checked=0
-while IFS= read -r object; do
-  case $object in
-    */distance_avx2.cpp.o | */code_estimates_avx2.cpp.o) allowed='ymm' needed=ymm ;;
-    */distance_avx512.cpp.o | */code_estimates_avx512.cpp.o | */code_bounds_vnni.cpp.o) allowed='[yz]mm' needed=zmm ;;
-    *) allowed=none needed='' ;;
-  esac
-  found=$(objdump -d --no-show-raw-insn "$object" | grep -oE '%[yz]mm' | sort -u | tr -d '%' | tr '\n' ' ' || true)
-  for register in $found; do
-    # shellcheck disable=SC2053 # `allowed` is a pattern
-    [[ $register == $allowed ]] || fail "$object uses $register registers"
-  done
-  if [ -n "$needed" ] && [[ $found != *$needed* ]]; then fail "$object uses no $needed registers"; fi
-  checked=$((checked + 1))
-done < <(find "$build/CMakeFiles/concord_objects.dir" -name '*.cpp.o')
-[ $checked -gt 10 ] || fail "found only $checked objects to look at"
-echo "-- all well: ${#programs[@]} programs, $(wc -l <"$work/symbols") symbols, $checked objects"
+checked=$("$here/instructions.sh" "$build") || fail "$checked"
+echo "-- all well: ${#programs[@]} programs, $(wc -l <"$work/symbols") symbols, $checked"

@@ -1,5 +1,6 @@
 // Lets a test look at what it is at after every instruction: the processor's trap flag.
-// Where a processor has no such flag, or a sanitizer's runtime is in the way, nothing is called.
+// Only x86-64 lets a process do that to itself. Elsewhere, and where a sanitizer's runtime is in the
+// way, nothing is called.
 #pragma once
 
 #include <csignal>
@@ -13,12 +14,16 @@ class EachInstruction {
     struct sigaction action = {};
     action.sa_handler = look_at;
     sigaction(SIGTRAP, &action, &before_);
+#if defined(__x86_64__)
     asm volatile("sub $128, %%rsp; pushfq; orq $0x100, (%%rsp); popfq; add $128, %%rsp" ::
                      : "memory", "cc");
+#endif
   }
   ~EachInstruction() {
+#if defined(__x86_64__)
     asm volatile("sub $128, %%rsp; pushfq; andq $~0x100, (%%rsp); popfq; add $128, %%rsp" ::
                      : "memory", "cc");
+#endif
     sigaction(SIGTRAP, &before_, nullptr);
   }
   EachInstruction(const EachInstruction&) = delete;

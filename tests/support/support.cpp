@@ -56,7 +56,7 @@ ScopedEnvironment::~ScopedEnvironment() {
 
 std::vector<std::string> supported_isas() {
   std::vector<std::string> names;
-  for (const auto* kernels : {&cpu::kScalarKernels, &cpu::kAvx2Kernels, &cpu::kAvx512Kernels}) {
+  for (const cpu::DistanceKernels* const kernels : cpu::compiled_kernels()) {
     if (cpu::is_supported(*kernels)) names.emplace_back(kernels->isa);
   }
   return names;

@@ -47,7 +47,7 @@ class ScopedEnvironment {
   std::optional<std::string> old_;
 };
 
-/// The kernels of this machine: scalar always, avx2 and avx512 where they run.
+/// The kernels of this machine, from scalar to the widest that run.
 std::vector<std::string> supported_isas();
 
 std::vector<char> read_file(const std::filesystem::path& path);

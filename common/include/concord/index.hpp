@@ -2,7 +2,7 @@
 // byte, whichever device or thread computed it.
 //
 // The same parameters and the same vectors in the same order give the same bytes. That holds on
-// CUDA, AVX-512, AVX2 and scalar code, for any number of threads and any split of calls to add.
+// CUDA, AVX-512, AVX2, NEON and scalar code, for any number of threads and any split of calls to add.
 #pragma once
 
 #include <concord/cursor.hpp>
@@ -102,7 +102,7 @@ class CONCORD_API Index {
  public:
   /// An empty index. Throws Error(invalid_parameter) for a value outside its range, and
   /// Error(unsupported) if options.device or the environment variable CONCORD_ISA names something
-  /// that this machine lacks. CONCORD_ISA is "scalar", "avx2" or "avx512".
+  /// that this machine lacks. CONCORD_ISA is "scalar", "avx2", "avx512", "neon" or "neon-dotprod".
   explicit Index(const IndexParams& params, RuntimeOptions options = {});
   ~Index();
   /// Leaves the argument without an index. It may then only be destroyed or assigned to.

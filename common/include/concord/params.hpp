@@ -102,7 +102,8 @@ struct RuntimeOptions {
   /// Whether additions reject far vectors by codes of 8 bits, with exact distances for the others.
   /// A bound that is proved decides, so the graph is the same. Codes of the newest vectors, at most
   /// 2·epoch_limit + 16, are kept: about dimension + 20 bytes each. They are made for vectors of
-  /// 128 dimensions and more that are not kept as bytes, on processors with AVX-512 VNNI.
+  /// 128 dimensions and more that are not kept as bytes, on processors with AVX-512 VNNI or
+  /// Arm's dot product.
   bool certificates = true;
 };
 

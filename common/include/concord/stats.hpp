@@ -70,7 +70,7 @@ struct Stats {
   std::uint64_t tombstones = 0;  ///< of them, those that the graph still walks through
   std::uint64_t copies = 0;      ///< of the vectors, those that are equal to an earlier one
   std::uint32_t max_level = 0;   ///< the highest level of a vector
-  std::string isa;               ///< instruction set of the CPU's distances: scalar, avx2 or avx512
+  std::string isa;               ///< instruction set of the CPU's distances, as in CONCORD_ISA
   unsigned threads = 0;          ///< threads that the index may use, the calling one included
   BuildStats build;
   SearchStats search;
