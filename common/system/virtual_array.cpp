@@ -87,7 +87,8 @@ std::string shortage(std::size_t bytes) {
 
 VirtualMemory::VirtualMemory(const File& file, std::uint64_t offset, std::size_t bytes) {
   if (bytes == 0) return;
-  data_ = static_cast<std::byte*>(file.map(offset, bytes));
+  const std::size_t before = offset % page_size();
+  data_ = static_cast<std::byte*>(file.map(offset - before, before + bytes)) + before;
   committed_ = bytes;
   is_mapped_ = true;
 }
@@ -117,7 +118,9 @@ VirtualMemory& VirtualMemory::operator=(VirtualMemory&& other) noexcept {
 void VirtualMemory::free(const Range& range) noexcept {
   if (range.data == nullptr) return;
   if (range.is_mapped) {
-    munmap(range.data, range.bytes);
+    // Those of a file may begin within a page.
+    const std::size_t before = reinterpret_cast<std::uintptr_t>(range.data) % page_size();
+    munmap(range.data - before, before + range.bytes);
   } else {
     ::operator delete(range.data, kAlignment);
   }

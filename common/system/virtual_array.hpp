@@ -25,7 +25,8 @@ class File;
 class VirtualMemory {
  public:
   VirtualMemory() = default;
-  /// `bytes` of a file from `offset` on, a multiple of the page size; they may only be read.
+  /// `bytes` of a file from `offset` on, a multiple of 64 that need not be one of the page size,
+  /// which is up to 64 KiB on Arm; they may only be read.
   VirtualMemory(const File& file, std::uint64_t offset, std::size_t bytes);
   ~VirtualMemory();
   VirtualMemory(VirtualMemory&& other) noexcept;

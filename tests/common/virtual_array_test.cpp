@@ -2,6 +2,7 @@
 
 #include "common/system/virtual_array.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -9,8 +10,11 @@
 
 #include <algorithm>
 #include <fstream>
+#include <numeric>
 #include <utility>
+#include <vector>
 
+#include "common/system/file.hpp"
 #include "tests/support/sanitizers.hpp"
 #include "tests/support/support.hpp"
 
@@ -197,6 +201,25 @@ TEST(VirtualArray, MovesLeaveNothingBehind) {
   third = std::move(second);
   EXPECT_EQ(third.data()[4999], std::byte{42});
   EXPECT_GE(third.committed(), 5000u);
+}
+
+// Sections of a file begin at multiples of 4096, and pages may be larger.
+TEST(VirtualArray, OfAFileMayBeginWithinAPage) {
+  const test::TempPath path("numbers");
+  const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) / sizeof(std::uint32_t);
+  std::vector<std::uint32_t> numbers(5 * page);
+  std::iota(numbers.begin(), numbers.end(), 1u);
+  const File file(path, O_RDWR | O_CREAT);
+  file.write(0, numbers.data(), numbers.size() * sizeof numbers[0]);
+  const std::size_t before = addresses_in_use();
+  for (const std::size_t first : {std::size_t{0}, std::size_t{16}, page - 16, page, page + 16}) {
+    for (const std::size_t size : {std::size_t{1}, page, 2 * page + 16}) {
+      const VirtualArray<std::uint32_t> array(file, first * sizeof numbers[0], size);
+      EXPECT_TRUE(std::equal(array.data(), array.data() + size, numbers.begin() + first))
+          << "from " << first << ", " << size;
+    }
+  }
+  EXPECT_EQ(addresses_in_use(), before) << "some are mapped still";
 }
 
 TEST(VirtualArray, TakesTheAddressesThatItNeeds) {
