@@ -13,7 +13,8 @@
 namespace concord::cpu {
 
 /// Scratch borrowed for the length of a scope. A thread looks first where it looked last time, so
-/// that threads seldom meet.
+/// that threads seldom meet. It looks with relaxed loads: what follows decides. Who takes scratch
+/// (acquire) has what its last user did before giving it back (release).
 class Searcher::Lease {
  public:
   explicit Lease(const Searcher& searcher) : searcher_(searcher) {

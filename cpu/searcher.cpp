@@ -208,6 +208,7 @@ void Searcher::scan_slots(const Scorer& scorer, const QueryBlock& queries, NodeI
 std::size_t Searcher::scratch_bytes() const {
   std::size_t bytes = 0;
   for (const Slot& slot : slots_) {
+    // Relaxed: a figure.
     if (slot.idle.load(std::memory_order_relaxed) != nullptr) bytes += slot.bytes;
   }
   return bytes;

@@ -7,7 +7,7 @@
 #   --build    compiler, CMake and the libraries of the library and concord-bench
 #   --test     GoogleTest, Google Benchmark, formatter, linters, valgrind, Python with headers and venv
 #   --browser  Chromium, in which tests/bench.sh looks at the report
-#   --cross    compiler and emulator for 64-bit Arm, GoogleTest's sources: tests/aarch64.sh
+#   --cross    compiler and emulator for 64-bit Arm, GoogleTest's sources and the model checker: tests/aarch64.sh
 set -euo pipefail
 
 build=(g++ cmake make ninja-build pkg-config git ca-certificates libxxhash-dev libeigen3-dev libcli11-dev
@@ -15,7 +15,7 @@ build=(g++ cmake make ninja-build pkg-config git ca-certificates libxxhash-dev l
 test=(libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy cppcheck shellcheck ccache valgrind python3
       python3-dev python3-venv)
 browser=(chromium)
-cross=(g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user googletest)
+cross=(g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user googletest spin)
 
 usage() { sed -n '2,11s/^# \{0,1\}//p' "$0"; }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Cross-compiles Concord for 64-bit Arm, and runs tests under qemu-user: kernels and golden digests of each instruction
 # set, then all tests of common/, cpu/ and api/. qemu on x86 keeps the order of memory of x86: what is weaker on Arm, it
-# cannot show.
+# cannot show (tests/models).
 #
 #   tests/aarch64.sh [--short]      --short: kernels and golden digests alone
 #

@@ -286,6 +286,7 @@ class Graph {
   /// Unlinked nodes whose slots were given back. It changes at the end of a slide, and the counts
   /// above are of one moment if it is the same before and after.
   [[nodiscard]] std::uint64_t reclaimed() const noexcept {
+    // Relaxed: between two loads is the acquire of the extent, which a slide stores behind this.
     return reclaimed_.load(std::memory_order_relaxed);
   }
   /// Nodes that were unlinked. All come before epoch().sealed_end, because an empty epoch follows a

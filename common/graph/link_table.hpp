@@ -14,7 +14,10 @@
 // epoch, which have none, by a mark.
 // Thread-safety: one writer; ids and degrees are read and written as atomics, so a reader beside
 // the writer may see a list mid-change but never an id that was not written. A reader that sees a
-// change sees all that the writer did before it; that tells searches of seals (Graph::seals).
+// change sees all that the writer did before it; that tells searches of seals (Graph::seals). So
+// ids, degrees and numbers of blocks are stored with release and loaded by searches with acquire,
+// each of them: even of one id alone a search may conclude that nothing is missing
+// (tests/models/search_beside_writer.pml).
 #pragma once
 
 #include <algorithm>
@@ -71,17 +74,19 @@ class LinkTable {
   [[nodiscard]] std::uint32_t degree(ListIndex list) const noexcept {
     return degree_of(words_of(list));
   }
-  /// The j-th neighbor, j < degree.
+  /// The j-th neighbor, j < degree. For the writer, or who keeps it away.
   [[nodiscard]] NodeId at(ListIndex list, std::uint32_t j) const noexcept {
+    // Relaxed: the writer's own stores, or those before the lock that keeps it away.
     return std::atomic_ref(raw_slot(list, j)).load(std::memory_order_relaxed);
   }
-  /// Copies the list's ids to `out` (room for capacity()); returns how many.
+  /// Copies the list's ids to `out` (room for capacity()); returns how many. For the writer, or who
+  /// keeps it away.
   std::uint32_t read(ListIndex list, NodeId* out) const noexcept {
     const std::uint32_t n = degree(list);
     const std::uint32_t in_place = std::min(n, max_degree_);
     NodeId* const ids = &words_[list * stride_ + kHeaderWords];
     for (std::uint32_t j = 0; j < in_place; ++j) {
-      out[j] = std::atomic_ref(ids[j]).load(std::memory_order_relaxed);
+      out[j] = std::atomic_ref(ids[j]).load(std::memory_order_relaxed);  // as at()
     }
     for (std::uint32_t j = in_place; j < n; ++j) out[j] = at(list, j);
     return n;
@@ -163,6 +168,8 @@ class LinkTable {
     touch(list, epoch);
     NodeId* const to = &words_[list * stride_ + kHeaderWords];
     for (std::size_t j = 0; j < ids.size(); ++j) {
+      // Relaxed: nobody looks here before the degree says so, which is released behind it; an empty
+      // list has no older degree.
       std::atomic_ref(to[j]).store(ids[j], std::memory_order_relaxed);
     }
     std::atomic_ref(header(list).degree)
@@ -202,6 +209,8 @@ class LinkTable {
   }
   /// The last epoch in which the list was changed.
   [[nodiscard]] std::uint32_t touched_epoch(ListIndex list) const noexcept {
+    // Relaxed: the thread that reads beside appends has acquired a degree before. If that counts an
+    // id of this epoch, append() stored the mark before it released the degree.
     return std::atomic_ref(raw_header(list).touched_epoch).load(std::memory_order_relaxed);
   }
   /// Marks the list as changed in this epoch, for touched().
@@ -209,7 +218,7 @@ class LinkTable {
     ListHeader& h = header(list);
     if (h.touched_epoch == epoch) return;
     touched_.push_back(list);
-    std::atomic_ref(h.touched_epoch).store(epoch, std::memory_order_relaxed);
+    std::atomic_ref(h.touched_epoch).store(epoch, std::memory_order_relaxed);  // see there
   }
   [[nodiscard]] bool has_sealed_copy(ListIndex list) const noexcept {
     return header(list).sealed_copy != 0;

@@ -8,7 +8,9 @@
 // more is written, and every call until finish() throws the error.
 // The writing thread starts with the first record and ends with finish(). If the system gives no
 // thread, the caller writes. The caller allocates all memory; the thread never does.
-// Thread-safety: used by the one writer of the index.
+// The mutex orders all that the two threads share; a record belongs to the one whose turn the
+// counts say it is. There are no atomics in the journal. Thread-safety: used by the one writer of
+// the index.
 #pragma once
 
 #include <array>

@@ -185,6 +185,8 @@ MatchSet::~MatchSet() {
 }
 
 void MatchSet::keep(Place& place, std::unique_ptr<const PlacedSet> set) noexcept {
+  // Relaxed: who makes a set is alone, and `state`, released behind it, is acquired by who uses the
+  // set. The bytes are a figure.
   place.bytes.store(set ? set->bytes() : 0, std::memory_order_relaxed);
   delete place.set.exchange(set.release(), std::memory_order_relaxed);
 }

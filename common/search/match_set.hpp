@@ -113,7 +113,7 @@ class PlacedSet {
  private:
   static constexpr std::uint64_t kUnknown = ~std::uint64_t{0};
 
-  // A count as of `deaths`: the last that was asked for.
+  // A count as of `deaths`: the last that was asked for. Relaxed: the number is all there is to it.
   template <class Count>
   static NodeId remembered(std::atomic<std::uint64_t>& kept, NodeId deaths, const Count& count) {
     const std::uint64_t last = kept.load(std::memory_order_relaxed);

@@ -111,7 +111,8 @@ bool VectorStore::write_as(Element element, std::size_t first,
                            const MatrixView<const float>& vectors, ThreadPool& pool) {
   std::atomic<bool> fit{true};
   pool.for_each(vectors.rows, kRowsAtOnce, [&](std::size_t r) {
-    if (!fit.load(std::memory_order_relaxed)) return;
+    if (!fit.load(std::memory_order_relaxed))
+      return;  // a hint; the end of the loop orders the last
     std::byte* const to = memory_.data() + (first + r) * stride();
     std::fill(to + dimension(), to + stride(), std::byte{0});
     if (!core::narrow(vectors.row(r), dimension(), element, to)) fit = false;

@@ -15,6 +15,7 @@ std::atomic<unsigned> forks{0};
 
 }  // namespace
 
+// Relaxed: a thread compares two values of its own process, and a child has one thread.
 unsigned AfterFork::count() noexcept { return forks.load(std::memory_order_relaxed); }
 
 void AfterFork::run_all() noexcept {

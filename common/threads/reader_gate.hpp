@@ -4,7 +4,10 @@
 // using, waits until all readers that had entered have left, and only then frees the old one
 // (read-copy-update; McKenney's SRCU with counters on two sides).
 // Invariant: pointers to replaced things are stored and loaded with sequential consistency, like
-// the counters. So a reader whose entry the writer has not seen reads the new pointer.
+// the counters. So a reader whose entry the writer has not seen reads the new pointer: in the one
+// order of all these operations its entry comes behind the writer's look at the counter, which
+// comes behind the store. What else the writer stored before that pointer the reader has acquired
+// with it, so it reads the pointer first. Checked by tests/models/reader_gate.pml.
 // Thread-safety: any thread may enter and leave, wait-free. One thread at a time may call
 // wait_for_readers(), and it must not have entered; is_empty() is for the same thread.
 #pragma once
@@ -22,6 +25,8 @@ class ReaderGate {
     explicit Reader(std::atomic<std::uint32_t>& count) noexcept : count_(count) {
       count_.fetch_add(1);
     }
+    // Acquired by the writer, who reads the counter: what it frees then was read before. Later
+    // entries by others keep that order, because they add to the same counter (a release sequence).
     ~Reader() { count_.fetch_sub(1, std::memory_order_release); }
     Reader(const Reader&) = delete;
     Reader& operator=(const Reader&) = delete;

@@ -192,6 +192,7 @@ bool ThreadPool::parallel_for(std::size_t n, std::size_t chunk,
 void ThreadPool::Loop::run(unsigned worker, const std::function<bool()>& stop) {
   std::size_t first = 0;
   try {
+    // Relaxed: the mutex of open() and close() orders all else; these share out indices alone.
     while (!stopped.load(std::memory_order_relaxed)) {
       first = next.fetch_add(chunk, std::memory_order_relaxed);
       if (first >= n) return;

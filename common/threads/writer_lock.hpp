@@ -65,6 +65,7 @@ class WriterLock {
  private:
   void expect_whole() const;
   [[nodiscard]] bool is_held_here() const noexcept {
+    // Relaxed: only the thread itself stores its number, or takes it away.
     return writer_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
 
