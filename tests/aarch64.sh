@@ -26,7 +26,7 @@ if [ "${1:-}" != --short ]; then
   targets+=(concord_cpu_tests concord_common_tests concord_common_one_thread_tests concord_api_tests)
 fi
 
-"$root/docker/install-deps.sh" --cross
+"$root/docker/install-deps.sh" --build --cross
 cmake -S "$root" --preset aarch64 -B "$build" "${options[@]}"
 cmake --build "$build" --target "${targets[@]}"
 "$root/tests/install/instructions.sh" "$build" aarch64-linux-gnu-objdump
