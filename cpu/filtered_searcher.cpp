@@ -133,12 +133,10 @@ class Searcher::FilteredBlock {
     const SearchParams asked = params_;
     in_view([&](const auto& within) {
       const auto has_enough = [&](const auto&...) { return fill_entries(within, scratch); };
-      const auto entries = [&](NodeId node, const auto& use) {
-        if (!has_copies_) return use(node);
-        core::for_each_entry(searcher_.graph_, within.live, node, [&](NodeId id) {
-          if (within.set.contains(id)) use(id);
-          return true;
-        });
+      const auto results = [&](NodeId node, const auto& take) {
+        core::for_each_result(
+            searcher_.graph_, within.live, node,
+            [&](NodeId id) { return !has_copies_ || within.set.contains(id); }, take);
       };
       const core::PlacedGroups placed = groups_in(searcher_.graph_, within.live, groups);
       for (std::size_t i = 0; i < queries_.size(); ++i) {
@@ -146,7 +144,7 @@ class Searcher::FilteredBlock {
           params_ = {.k = ef, .ef = ef, .use_codes = false};
           pickers[i].begin(placed);
           if (!walk(within, i, scratch, has_enough)) return std::nullopt;
-          return pickers[i].pick(scratch.list, ef / 2, entries);
+          return pickers[i].pick(scratch.list, ef / 2, results);
         };
         const auto matches = [&] { return living_; };
         pickers[i].begin(placed);
@@ -159,7 +157,10 @@ class Searcher::FilteredBlock {
       scan(within, scratch, [&](std::size_t i, std::uint32_t n) {
         for (std::uint32_t j = 0; j < n; ++j) {
           const Key node = core::make_key(scratch.distances[j], scratch.ids[j]);
-          entries(core::key_id(node), [&](NodeId id) { pickers[i].add(node, id); });
+          results(core::key_id(node), [&](NodeId rank, NodeId id) {
+            pickers[i].add({core::make_key(core::key_distance(node), rank), id});
+            return true;
+          });
         }
       });
       for (const std::size_t i : waiting_) pickers[i].finish();

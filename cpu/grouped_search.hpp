@@ -44,13 +44,9 @@ bool pick_groups(const SearchParams& params, const Search& search, const Vectors
 
 /// What GroupPicker::pick asks for, in a view.
 template <class View>
-auto entries_in(const core::Graph& graph, const View& view) {
-  return [&graph, view](core::NodeId node, const auto& use) {
-    if (!graph.copies().any()) return use(node);
-    core::for_each_entry(graph, view, node, [&](core::NodeId id) {
-      use(id);
-      return true;
-    });
+auto results_in(const core::Graph& graph, const View& view) {
+  return [&graph, view](core::NodeId node, const auto& take) {
+    core::for_each_result(graph, view, node, [](core::NodeId /*id*/) { return true; }, take);
   };
 }
 
@@ -66,7 +62,7 @@ auto entries_in(const core::Graph& graph, const View& view) {
       picker.begin(groups_in(graph, live, set));
       const bool is_whole = fill_with_living(graph, live, vectors, kernels, vector,
                                              {.k = ef, .ef = ef, .use_codes = false}, scratch);
-      is_enough = picker.pick(scratch.list, ef / 2, entries_in(graph, live));
+      is_enough = picker.pick(scratch.list, ef / 2, results_in(graph, live));
       return is_whole;
     });
     return is_enough;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <compare>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -57,13 +56,6 @@ class Nearest {
   std::size_t wanted_ = 0;
   std::vector<Key> near_;  ///< a heap, the largest first
   std::vector<Key> far_;   ///< a heap, the smallest first
-};
-
-/// A vector, and the node that stands for it, in the order of results.
-struct Result {
-  Key node;
-  NodeId id;
-  auto operator<=>(const Result&) const = default;
 };
 
 /// Keys of which the smallest is taken next.
@@ -165,7 +157,8 @@ struct PagedSearch::Walk {
   Ids given;              ///< before this walk began
   Queue frontier;         ///< not expanded
   Queue results;          ///< nodes of which not all was given
-  std::vector<Result> open;  ///< what nodes taken from these stand for, not given; next at the end
+  /// What nodes that were taken from these stand for, not given: a heap, the next first.
+  std::vector<core::RankedResult> open;
   Nearest by_width;       ///< results, given ones too
   Nearest by_count;       ///< the same; unused without slack
   std::size_t taken = 0;  ///< vectors that were given, and results that have died
@@ -196,18 +189,18 @@ class PagedSearch::Page {
   std::uint32_t take(std::uint32_t k, Key* out) {
     if (!search_.walk_ || search_.walk_->slides != names_.slides()) begin();
     Walk& walk = *search_.walk_;
-    std::vector<Result> page;
+    std::vector<core::RankedResult> page;
     while (page.size() < k) {
       go_on(walk.taken + (k - page.size()));
-      const bool is_nearer =
-          !walk.results.empty() &&
-          (walk.open.empty() || walk.results.next() < walk.open.back().node);
+      const bool is_nearer = !walk.results.empty() &&
+                             (walk.open.empty() || walk.results.next() < walk.open.front().order);
       if (is_nearer) {
         if (!open(walk.results.take())) ++walk.taken;
         continue;
       }
       if (walk.open.empty()) break;
-      const Result next = walk.open.back();
+      std::pop_heap(walk.open.begin(), walk.open.end(), std::greater<>());
+      const core::RankedResult next = walk.open.back();
       walk.open.pop_back();
       if (!may_be_given(next.id)) continue;
       page.push_back(next);
@@ -216,7 +209,7 @@ class PagedSearch::Page {
     // Where a result has died, the walk goes on and may meet nearer ones.
     std::sort(page.begin(), page.end());
     for (std::size_t j = 0; j < page.size(); ++j) {
-      out[j] = core::make_key(core::key_distance(page[j].node), page[j].id);
+      out[j] = page[j].key();
       search_.given_.push_back(names_.number(page[j].id));  // has room
     }
     return static_cast<std::uint32_t>(page.size());
@@ -242,32 +235,37 @@ class PagedSearch::Page {
   [[nodiscard]] bool lives(NodeId id) const noexcept {
     return !graph_.tombstones().any() || !graph_.tombstones().is_dead(id, view_.size);
   }
-  /// Of a vector that the search sees.
+  /// Whether the search may give a vector, if that lives.
+  [[nodiscard]] bool is_seen(NodeId id) const noexcept {
+    return id < end_ && (!matches_ || matches_->contains(id));
+  }
   [[nodiscard]] bool may_be_given(NodeId id) const noexcept {
-    return id < end_ && lives(id) && (!matches_ || matches_->contains(id)) &&
-           !search_.walk_->given.contains(id);
+    return is_seen(id) && lives(id) && !search_.walk_->given.contains(id);
   }
   /// Whether a node stands for a result, given or not.
   [[nodiscard]] bool is_result(NodeId node) const {
     if (graph_.copies().next(node) == core::kNoNode) return node < end_ && lives(node);
     bool is_one = false;
     core::for_each_entry(graph_, view_, node, [&](NodeId id) {
-      is_one = id < end_ && (!matches_ || matches_->contains(id));
+      is_one = is_seen(id);
       return !is_one;
     });
     return is_one;
   }
-  /// Brings what a node, nearer than all there, stands for into walk.open. False if it has died.
+  /// Brings what a node stands for into walk.open. False if it has died.
   bool open(Key node) {
-    std::vector<Result>& open = search_.walk_->open;
-    const auto before = static_cast<std::ptrdiff_t>(open.size());
+    std::vector<core::RankedResult>& open = search_.walk_->open;
     bool lives = false;
-    core::for_each_entry(graph_, view_, core::key_id(node), [&](NodeId id) {
+    const auto is_match = [&](NodeId id) {
       lives |= this->lives(id);
-      if (may_be_given(id)) open.push_back({node, id});
+      return is_seen(id);
+    };
+    core::for_each_result(graph_, view_, core::key_id(node), is_match, [&](NodeId rank, NodeId id) {
+      if (!may_be_given(id)) return true;
+      open.push_back({core::make_key(core::key_distance(node), rank), id});
+      std::push_heap(open.begin(), open.end(), std::greater<>());
       return true;
     });
-    std::reverse(open.begin() + before, open.end());
     return lives;
   }
   [[nodiscard]] core::Hole hole_in(const core::LiveView& /*view*/) const noexcept {

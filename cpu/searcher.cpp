@@ -145,7 +145,10 @@ void Searcher::group_block(MatrixView<const float> queries, std::span<const std:
     of_query.begin(groups_beside(graph_, hole, rule.set));
   };
   const auto add = [&](core::GroupPicker& of_query, const auto& live, Key node) {
-    entries_in(graph_, live)(core::key_id(node), [&](NodeId id) { of_query.add(node, id); });
+    results_in(graph_, live)(core::key_id(node), [&](NodeId rank, NodeId id) {
+      of_query.add({core::make_key(core::key_distance(node), rank), id});
+      return true;
+    });
   };
   const auto end = [](core::GroupPicker& of_query, const auto& /*live*/) { of_query.finish(); };
   scan_together(queries, waiting, std::span(pickers), begin, add, end, scratch);

@@ -77,6 +77,10 @@ class Searcher {
   [[nodiscard]] Standing standing(const float* query, const core::PlacedSet* set,
                                   core::NodeId node) const;
 
+  /// Living matches that come before a key.
+  [[nodiscard]] std::uint64_t before(const float* query, const core::PlacedSet* set,
+                                     core::Key bound) const;
+
   /// Where a search first meets a node.
   struct Meeting {
     bool is_met = false;
@@ -103,6 +107,10 @@ class Searcher {
   class FilteredBlock;
 
   void expect_valid(MatrixView<const float> queries, core::ThreadPool& pool) const;
+  /// Calls take(key) for `first`, unless it is kNoNode, and then for all living matches.
+  template <class Take>
+  void score_all(const float* query, const core::PlacedSet* set, core::NodeId first,
+                 const Take& take) const;
   template <class Without, class With>
   SearchCounts in_blocks(MatrixView<const float> queries, const SearchParams& params,
                          const QueryFilters& filters, core::ThreadPool& pool,

@@ -114,7 +114,10 @@ void Searcher::profile(MatrixView<const float> queries, std::span<const core::Sc
                         });
 }
 
-Searcher::Standing Searcher::standing(const float* query, const PlacedSet* set, NodeId node) const {
+// Keys in the order of results: each vector with its rank in the place of its id.
+template <class Take>
+void Searcher::score_all(const float* query, const PlacedSet* set, NodeId first,
+                         const Take& take) const {
   const Lease lease(*this);
   Scratch& scratch = *lease;
   const core::LiveView live = graph_.live();
@@ -122,28 +125,47 @@ Searcher::Standing Searcher::standing(const float* query, const PlacedSet* set, 
   const Scorer scorer(vectors_, kernels_);
   vectors_.prepare(query, scratch.query.data(), "query", 0);
   const Query stored = scorer.as_query(scratch.query.data(), scratch.query_bytes.data());
-  const auto key_of = [&](NodeId id) {
-    float distance;
-    scorer.score(stored, &id, 1, &distance);
-    return core::make_key(distance, id);
+  const auto is_match = [&](NodeId id) {
+    return set == nullptr || std::ranges::binary_search(set->ids(), id);
   };
-  Standing standing{.key = key_of(graph_.copies().node_of(node))};
-  // In the order of results, a copy comes behind its node.
-  const auto compare = [&](NodeId id) {
-    if (tombstones.any() && tombstones.is_dead(id, live.size)) return;
-    const Key key = key_of(graph_.copies().node_of(id));
-    standing.before += std::pair(key, id) < std::pair(standing.key, node) ? 1 : 0;
-    standing.nearest = std::min(standing.nearest, key);
+  const auto score = [&](NodeId id) {
+    float distance;
+    const NodeId node = graph_.copies().node_of(id);
+    scorer.score(stored, &node, 1, &distance);
+    take(core::make_key(distance, core::rank_in(graph_, live, id, is_match)));
+  };
+  if (first != core::kNoNode) score(first);
+  const auto score_living = [&](NodeId id) {
+    if (!tombstones.any() || !tombstones.is_dead(id, live.size)) score(id);
   };
   if (set != nullptr) {
-    for (const NodeId id : set->ids()) compare(id);
-    return standing;
+    std::ranges::for_each(set->ids(), score_living);
+    return;
   }
   const core::Hole hole = tombstones.hole();
   for (NodeId id = 0; id < live.size; ++id) {
-    if (!hole.contains(id)) compare(id);
+    if (!hole.contains(id)) score_living(id);
   }
+}
+
+Searcher::Standing Searcher::standing(const float* query, const PlacedSet* set, NodeId node) const {
+  Standing standing;
+  bool is_first = true;
+  score_all(query, set, node, [&](Key key) {
+    if (std::exchange(is_first, false)) {
+      standing.key = key;
+      return;
+    }
+    standing.before += key < standing.key ? 1 : 0;
+    standing.nearest = std::min(standing.nearest, key);
+  });
   return standing;
+}
+
+std::uint64_t Searcher::before(const float* query, const PlacedSet* set, Key bound) const {
+  std::uint64_t before = 0;
+  score_all(query, set, core::kNoNode, [&](Key key) { before += key < bound ? 1 : 0; });
+  return before;
 }
 
 Searcher::Meeting Searcher::meeting(const float* query, const SearchParams& params,

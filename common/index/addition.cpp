@@ -113,8 +113,12 @@ std::size_t IndexAccess::Addition::insert(std::size_t end, const ProgressCallbac
   });
   const core::FloatEnvironment environment;
   core::Graph& graph = impl.contents.graph;
-  impl.contents.announce(static_cast<core::NodeId>(state_->before + end), state_->replaced,
-                         *impl.pool);
+  std::span<const core::NodeId> replaced;  // by the vectors that are announced now
+  if (!state_->replaced.empty()) {
+    const std::size_t done = graph.size() - state_->before;
+    replaced = std::span(state_->replaced).subspan(done, end - done);
+  }
+  impl.contents.announce(static_cast<core::NodeId>(state_->before + end), replaced, *impl.pool);
   impl.tail_codes.truncate(graph.size());  // of vectors that an earlier addition has dropped
   cpu::CpuProposer cpu_proposer(impl.contents, impl.metric_kernels(), *impl.pool, impl.build,
                                 impl.options.certificates ? &impl.tail_codes : nullptr);

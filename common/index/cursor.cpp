@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/float_environment.hpp"
+#include "common/index/cursor_impl.hpp"
 #include "common/index/index_impl.hpp"
 #include "cpu/paged_search.hpp"
 
@@ -24,13 +25,28 @@ void expect_sound(const Parts& index) {
 
 }  // namespace
 
-struct Cursor::Impl {
+/// The pages of one index.
+struct IndexAccess::IndexPages final : IndexAccess::CursorImpl {
   /// REQUIRES that the caller is among the readers.
-  Impl(const Parts& parts, std::vector<float> query, const SearchParams& params,
-       std::optional<Filter> among, const core::MatchSet* set)
+  IndexPages(const Parts& parts, std::vector<float> query, const SearchParams& params,
+             std::optional<Filter> among, const core::MatchSet* set)
       : index(parts),
         filter(std::move(among)),
         search(parts.contents, parts.metric_kernels(), std::move(query), params, set) {}
+
+  SearchResult next(std::uint32_t k) override {
+    check_exact(k);
+    SearchResult page = result_of(1, k);
+    std::vector<core::Key> keys(k, core::kWorstKey);
+    const core::FloatEnvironment environment;
+    const auto reading = index.readers.enter();
+    expect_sound(index);
+    page.counts[0] = search.next(k, keys.data());
+    index.write_results(keys, k, output_of(page));
+    index.count(0, search.take_counts());
+    return page;
+  }
+  [[nodiscard]] std::size_t given() const noexcept override { return search.given(); }
 
   const Parts& index;
   std::optional<Filter> filter;  ///< keeps the set
@@ -42,7 +58,8 @@ Cursor::Cursor(Cursor&&) noexcept = default;
 Cursor& Cursor::operator=(Cursor&&) noexcept = default;
 Cursor::~Cursor() = default;
 
-std::size_t Cursor::given() const noexcept { return impl_->search.given(); }
+std::size_t Cursor::given() const noexcept { return impl_->given(); }
+SearchResult Cursor::next(std::uint32_t k) { return impl_->next(k); }
 
 Cursor Index::cursor(std::span<const float> query, const SearchParams& params,
                      const SearchOptions& options) const {
@@ -62,23 +79,29 @@ Cursor Index::cursor(std::span<const float> query, const SearchParams& params,
   std::vector<float> stored(impl_->contents.vectors.stride());
   impl_->contents.vectors.prepare(query.data(), stored.data(), "query", 0);
   impl_->count(1, {});
-  return Cursor(std::make_unique<Cursor::Impl>(
+  return Cursor(std::make_unique<IndexAccess::IndexPages>(
       *impl_, std::move(stored), params,
       filter == nullptr ? std::nullopt : std::optional<Filter>(*filter),
       filter == nullptr ? nullptr : sets[0]));
 }
 
-SearchResult Cursor::next(std::uint32_t k) {
-  check_exact(k);
-  SearchResult page = result_of(1, k);
-  std::vector<core::Key> keys(k, core::kWorstKey);
+Cursor IndexAccess::cursor_of(std::unique_ptr<CursorImpl> impl) { return Cursor(std::move(impl)); }
+
+void IndexAccess::next_keys(const Index& index, Cursor& cursor, std::uint32_t k,
+                            std::vector<core::Key>& keys) {
+  auto& pages = static_cast<IndexPages&>(*cursor.impl_);
+  keys.assign(k, core::kWorstKey);
   const core::FloatEnvironment environment;
-  const auto reading = impl_->index.readers.enter();
-  expect_sound(impl_->index);
-  page.counts[0] = impl_->search.next(k, keys.data());
-  impl_->index.write_results(keys, k, output_of(page));
-  impl_->index.count(0, impl_->search.take_counts());
-  return page;
+  const auto reading = index.impl_->readers.enter();
+  expect_sound(*index.impl_);
+  keys.resize(pages.search.next(k, keys.data()));
+  index.impl_->count(0, pages.search.take_counts());
+}
+
+bool IndexAccess::lives(const Index& index, std::uint64_t label, std::uint64_t number) {
+  const auto reading = index.impl_->readers.enter();
+  const core::NodeId node = index.impl_->find(label);
+  return node != core::kNoNode && number_of(index, node) == number;
 }
 
 }  // namespace concord

@@ -41,6 +41,13 @@ std::uint32_t least_of(std::uint32_t first, const Returns& returns) {
   return enough;
 }
 
+void expect_one_query(const core::Contents& contents, MatrixView<const float> query) {
+  contents.vectors.check_shape(query, "query");
+  if (query.rows == 1) return;
+  throw Error(ErrorCode::dimension_mismatch,
+              std::to_string(query.rows) + " queries; one is explained at a time");
+}
+
 }  // namespace
 
 /// One question, for an index that stands still.
@@ -121,31 +128,50 @@ class Index::Impl::Explainer {
 
 Explanation Index::explain(MatrixView<const float> query, std::uint64_t label, std::uint32_t k,
                            const Filter* filter) const {
+  return IndexAccess::explain(*this, query, label, k, filter, nullptr);
+}
+
+Explanation IndexAccess::explain(const Index& index, MatrixView<const float> query,
+                                 std::uint64_t label, std::uint32_t k, const Filter* filter,
+                                 std::uint64_t* number) {
   check_exact(k);
+  const Index::Impl& impl = *index.impl_;
   const core::FloatEnvironment environment;
-  impl_->contents.vectors.check_shape(query, "query");
-  if (query.rows != 1) {
-    throw Error(ErrorCode::dimension_mismatch,
-                std::to_string(query.rows) + " queries; one is explained at a time");
-  }
-  const std::vector<const core::MatchSet*> sets =
-      IndexAccess::filters_of(*this, {.filter = filter}, 1);
-  const core::WriterLock::Pause pause(impl_->writer_lock);
-  const auto reading = impl_->readers.enter();
-  impl_->mapped.expect_sound(kUsedByExplain);
-  core::NodeId node = impl_->find(label);
+  expect_one_query(impl.contents, query);
+  const std::vector<const core::MatchSet*> sets = filters_of(index, {.filter = filter}, 1);
+  const core::WriterLock::Pause pause(index.impl_->writer_lock);
+  const auto reading = impl.readers.enter();
+  impl.mapped.expect_sound(kUsedByExplain);
+  core::NodeId node = impl.find(label);
   if (node == core::kNoNode) {
-    const std::vector<core::NodeId> dead = impl_->contents.graph.dead();
+    const std::vector<core::NodeId> dead = impl.contents.graph.dead();
     const auto found = std::find_if(dead.begin(), dead.end(), [&](core::NodeId id) {
-      return impl_->contents.labels.label(id) == label;
+      return impl.contents.labels.label(id) == label;
     });
     if (found == dead.end()) {
       throw Error(ErrorCode::unknown_label, "no vector has label " + std::to_string(label));
     }
     node = *found;
   }
+  if (number != nullptr) *number = number_of(index, node);
   const core::MatchSet* const set = sets.empty() ? nullptr : sets.front();
-  return Impl::Explainer(*impl_, query.row(0), k, set).explain(label, node);
+  return Index::Impl::Explainer(impl, query.row(0), k, set).explain(label, node);
+}
+
+std::uint64_t IndexAccess::count_before(const Index& index, MatrixView<const float> query,
+                                        float distance, std::uint64_t number,
+                                        const Filter* filter) {
+  const Index::Impl& impl = *index.impl_;
+  const core::FloatEnvironment environment;
+  const std::vector<const core::MatchSet*> sets = filters_of(index, {.filter = filter}, 1);
+  const core::WriterLock::Pause pause(index.impl_->writer_lock);
+  const auto reading = impl.readers.enter();
+  impl.mapped.expect_sound(kUsedByExplain);
+  std::unique_ptr<core::PlacedSet> own;
+  const core::PlacedSet* const placed =
+      sets.empty() ? nullptr : &sets.front()->under(impl.contents.graph.numbering(), own);
+  const core::NodeId first = impl.contents.graph.first_from(number);
+  return impl.searcher.before(query.row(0), placed, core::make_key(distance, first));
 }
 
 const char* to_string(Explanation::Reason reason) noexcept {

@@ -235,56 +235,126 @@ Filter Filter::of_range(const Index& index, std::size_t first, std::size_t last)
 
 Filter Filter::of_predicate(const Index& index,
                             const std::function<bool(std::uint64_t label)>& predicate) {
-  FilterSnapshot snapshot;
-  std::vector<std::uint64_t> labels;
-  {
-    const auto& impl = IndexAccess::impl(index);
-    const auto reading = impl.readers.enter();
-    impl.mapped.expect_sound({core::FilePart::labels});
-    const IndexAccess::Moment now(impl);
-    snapshot = now.snapshot();
-    labels.reserve(snapshot.living());
-    Dead dead(snapshot);
-    now.for_each_node([&](NodeId id, NodeId slot) {
-      if (!dead.has(id)) labels.push_back(impl.contents.labels.label(slot));
-    });
-  }
+  const IndexAccess::Living living = IndexAccess::living_of(index);
   // Outside of the gate, because the writer may wait for who is inside.
-  std::vector<std::uint8_t> mask(labels.size());
-  for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = predicate(labels[i]) ? 1 : 0;
-  return Filter(at_positions(std::move(snapshot), [&](std::size_t i) { return mask[i] != 0; }));
+  std::vector<std::uint8_t> mask(living.labels.size());
+  for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = predicate(living.labels[i]) ? 1 : 0;
+  return IndexAccess::filter_at(living.snapshot, mask);
 }
+
+Filter::Filter(std::vector<Filter> parts, std::size_t unknown)
+    : parts_(std::make_shared<const std::vector<Filter>>(std::move(parts))), unknown_(unknown) {}
 
 const MatchSet& Filter::set() const {
   if (set_) return *set_;
-  throw Error(ErrorCode::invalid_parameter, "the filter was moved from; make a new one");
+  throw Error(ErrorCode::invalid_parameter,
+              parts_ ? "the filter is of a ShardedIndex; make one of the index that is searched"
+                     : "the filter was moved from; make a new one");
 }
 
-namespace {
-
-void expect_one_index(const MatchSet& a, const MatchSet& b) {
-  if (a.snapshot().index == b.snapshot().index) return;
+void Filter::expect_like(const Filter& other) const {
+  const bool is_like = parts_ && other.parts_ ? parts_->size() == other.parts_->size()
+                       : parts_ || other.parts_
+                           ? false
+                           : set().snapshot().index == other.set().snapshot().index;
+  if (is_like) return;
   throw Error(ErrorCode::invalid_parameter,
               "the filters are of different indexes; only those of one can be combined");
 }
 
-}  // namespace
+template <class Combine>
+Filter Filter::of_each_part(const Combine& combine) const {
+  std::vector<Filter> parts;
+  for (std::size_t s = 0; s < parts_->size(); ++s) parts.push_back(combine((*parts_)[s], s));
+  return Filter(std::move(parts), 0);
+}
 
 Filter Filter::operator&(const Filter& other) const {
-  expect_one_index(set(), other.set());
-  return Filter(core::both(set(), other.set()));
+  expect_like(other);
+  if (!parts_) return Filter(core::both(set(), other.set()));
+  return of_each_part([&](const Filter& part, std::size_t s) { return part & (*other.parts_)[s]; });
 }
 
 Filter Filter::operator|(const Filter& other) const {
-  expect_one_index(set(), other.set());
-  return Filter(core::either(set(), other.set()));
+  expect_like(other);
+  if (!parts_) return Filter(core::either(set(), other.set()));
+  return of_each_part([&](const Filter& part, std::size_t s) { return part | (*other.parts_)[s]; });
 }
 
-Filter Filter::operator~() const { return Filter(core::complement(set())); }
+Filter Filter::operator~() const {
+  if (!parts_) return Filter(core::complement(set()));
+  return of_each_part([](const Filter& part, std::size_t) { return ~part; });
+}
 
-std::size_t Filter::matches() const { return set().ids().size(); }
-std::size_t Filter::size() const { return set().snapshot().living(); }
-std::size_t Filter::bytes() const { return set().bytes(); }
+template <class Count>
+std::size_t Filter::sum(const Count& count) const {
+  if (!parts_) return count(set());
+  std::size_t all = 0;
+  for (const Filter& part : *parts_) all += count(part.set());
+  return all;
+}
+
+std::size_t Filter::matches() const {
+  return sum([](const MatchSet& of) { return of.ids().size(); });
+}
+std::size_t Filter::size() const {
+  return sum([](const MatchSet& of) { return std::size_t{of.snapshot().living()}; });
+}
+std::size_t Filter::bytes() const {
+  return sum([](const MatchSet& of) { return of.bytes(); });
+}
+
+// ------------------------------------------------------------------------------ parts of shards
+
+const Filter& IndexAccess::part_of(const Filter& filter, std::size_t shard, std::size_t shards) {
+  if (filter.parts_ && filter.parts_->size() == shards) return (*filter.parts_)[shard];
+  if (!filter.parts_) (void)filter.set();  // throws if it was moved from
+  throw Error(ErrorCode::invalid_parameter,
+              "the filter is of another index; make one of the index that is searched");
+}
+
+Filter IndexAccess::filter_of_parts(std::vector<Filter> parts, std::size_t unknown) {
+  return Filter(std::move(parts), unknown);
+}
+
+Filter IndexAccess::filter_at(FilterSnapshot snapshot, std::span<const std::uint8_t> mask) {
+  return Filter(at_positions(std::move(snapshot), [&](std::size_t i) { return mask[i] != 0; }));
+}
+
+IndexAccess::Living IndexAccess::living_of(const Index& index) {
+  const auto& impl = IndexAccess::impl(index);
+  const auto reading = impl.readers.enter();
+  impl.mapped.expect_sound({core::FilePart::labels});
+  const Moment now(impl);
+  Living living{now.snapshot(), {}, {}};
+  Dead dead(living.snapshot);
+  now.for_each_node([&](NodeId id, NodeId slot) {
+    if (dead.has(id)) return;
+    living.labels.push_back(impl.contents.labels.label(slot));
+    living.numbers.push_back(number_of(index, slot));
+  });
+  return living;
+}
+
+std::shared_ptr<const core::GroupSet> IndexAccess::groups_at(FilterSnapshot snapshot,
+                                                             std::span<const std::uint32_t> numbers,
+                                                             std::uint32_t count) {
+  std::vector<std::uint32_t> groups(snapshot.end, core::GroupSet::kNoGroup);
+  for_each_living(snapshot,
+                  [&](NodeId id, std::size_t position) { groups[id] = numbers[position]; });
+  return std::make_shared<const core::GroupSet>(std::move(snapshot), std::move(groups), count);
+}
+
+Groups IndexAccess::groups_of_parts(std::shared_ptr<const core::GroupParts> parts) {
+  return Groups(std::move(parts));
+}
+
+const core::GroupParts& IndexAccess::parts_of(const Groups& groups) {
+  if (groups.parts_) return *groups.parts_;
+  (void)groups.set();  // throws if they were moved from
+  throw Error(ErrorCode::invalid_parameter,
+              "the groups are of another index; make those of the index that is searched");
+}
 
 std::vector<const MatchSet*> IndexAccess::filters_of(const Index& index,
                                                      const SearchOptions& options,
@@ -327,15 +397,18 @@ Groups Groups::of_keys(const Index& index, std::span<const std::uint64_t> keys) 
 }
 
 Groups::Groups(std::shared_ptr<const core::GroupSet> set) noexcept : set_(std::move(set)) {}
+Groups::Groups(std::shared_ptr<const core::GroupParts> parts) noexcept : parts_(std::move(parts)) {}
 
 const core::GroupSet& Groups::set() const {
   if (set_) return *set_;
-  throw Error(ErrorCode::invalid_parameter, "the groups were moved from; make new ones");
+  throw Error(ErrorCode::invalid_parameter,
+              parts_ ? "the groups are of a ShardedIndex; make those of the index that is searched"
+                     : "the groups were moved from; make new ones");
 }
 
-std::size_t Groups::size() const { return set().snapshot().living(); }
-std::size_t Groups::count() const { return set().count(); }
-std::size_t Groups::bytes() const { return set().bytes(); }
+std::size_t Groups::size() const { return parts_ ? parts_->size() : set().snapshot().living(); }
+std::size_t Groups::count() const { return parts_ ? parts_->count : set().count(); }
+std::size_t Groups::bytes() const { return parts_ ? parts_->bytes() : set().bytes(); }
 
 core::GroupRule IndexAccess::groups_of(const Index& index, const SearchParams& params,
                                        const SearchOptions& options) {

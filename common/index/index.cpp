@@ -209,22 +209,30 @@ std::vector<float> Index::vector(std::uint64_t label) const {
   return vector;
 }
 
-std::vector<std::uint64_t> Index::labels() const {
-  const auto reading = impl_->readers.enter();
-  impl_->mapped.expect_sound({core::FilePart::labels});
-  const core::Graph& graph = impl_->contents.graph;
+std::vector<std::uint64_t> Index::labels() const { return IndexAccess::labels(*this, nullptr); }
+
+std::vector<std::uint64_t> IndexAccess::labels(const Index& index,
+                                               std::vector<std::uint64_t>* numbers) {
+  const Index::Impl& impl = *index.impl_;
+  const auto reading = impl.readers.enter();
+  impl.mapped.expect_sound({core::FilePart::labels});
+  const core::Graph& graph = impl.contents.graph;
   std::vector<std::uint64_t> labels;
   std::uint64_t unlinkings;
   do {  // a seal may unlink what is replaced by a node that the view lacks
     unlinkings = graph.unlinkings();
     const core::Hole hole = graph.tombstones().hole();
     const core::NodeId n = graph.size();  // before the address, which has all labels of it
-    const std::uint64_t* const first = impl_->contents.labels.data();
-    if (!graph.tombstones().any()) return {first, first + n};
+    const std::uint64_t* const first = impl.contents.labels.data();
+    const bool any_died = graph.tombstones().any();
+    if (numbers == nullptr && !any_died) return {first, first + n};
     labels.clear();
+    if (numbers != nullptr) numbers->clear();
     for (core::NodeId node = 0; node < n; ++node) {
       if (hole.contains(node)) node = hole.end;
-      if (node < n && !graph.tombstones().is_dead(node, n)) labels.push_back(first[node]);
+      if (node >= n || (any_died && graph.tombstones().is_dead(node, n))) continue;
+      labels.push_back(first[node]);
+      if (numbers != nullptr) numbers->push_back(number_of(index, node));
     }
   } while (graph.unlinkings() != unlinkings);
   return labels;

@@ -16,6 +16,8 @@ cuda::Device& IndexAccess::device(const Index& index) {
 
 const core::Contents& IndexAccess::contents(const Index& index) { return index.impl_->contents; }
 
+std::uint64_t IndexAccess::number(const Index& index) noexcept { return index.impl_->number; }
+
 const core::ReaderGate& IndexAccess::readers(const Index& index) { return index.impl_->readers; }
 
 core::Digest IndexAccess::digest(const Index& index) {
@@ -26,6 +28,8 @@ core::Digest IndexAccess::digest(const Index& index) {
   pause.end();
   return digester.finish();
 }
+
+const LogCallback& IndexAccess::log_of(const Index& index) { return index.impl_->options.log; }
 
 core::ThreadPool& IndexAccess::pool(const Index& index) { return *index.impl_->pool; }
 

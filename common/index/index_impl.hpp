@@ -71,7 +71,6 @@ struct Index::Impl {
 
   /// The living node of the label, or kNoNode.
   [[nodiscard]] core::NodeId find(std::uint64_t label) const;
-  std::size_t remove(std::span<const std::uint64_t> labels, DeferredLog& log);
   /// What update and upsert do with labels that the index lacks.
   enum class Unknown { are_refused, are_added };
   std::size_t replace(MatrixView<const float> rows, std::span<const std::uint64_t> labels,
@@ -92,7 +91,7 @@ struct Index::Impl {
   /// As search, of the vectors that the filters let match.
   cpu::SearchCounts filtered(MatrixView<const float> rows, const SearchParams& how,
                              const core::QueryFilters& filters, core::Key* keys,
-                             std::uint32_t* found, DeferredLog& log);
+                             std::uint32_t* found, core::ThreadPool& threads, DeferredLog& log);
   /// By groups, on the CPU, with the results in their places. `filters` is empty without one.
   enum class Scan { by_rule, always };
   void grouped(MatrixView<const float> rows, const SearchParams& how, const core::GroupRule& groups,

@@ -1,8 +1,12 @@
 // Removal and replacement of vectors: Index::remove, update, upsert and flush.
 
+#include "common/index/removal.hpp"
+
 #include <algorithm>
 #include <string>
+#include <utility>
 
+#include "common/base/finally.hpp"
 #include "common/base/float_environment.hpp"
 #include "common/build/hybrid_proposer.hpp"
 #include "common/index/addition.hpp"
@@ -54,11 +58,65 @@ void Index::Impl::with_proposer(DeferredLog& log, const Use& use) {
   use(proposer);
 }
 
+void IndexAccess::expect_changeable(const Index& index) {
+  const Index::Impl& impl = *index.impl_;
+  impl.expect_writable();
+  if (impl.journal) impl.journal->check_usable(impl.contents.graph);
+}
+
+struct IndexAccess::Removal::State {
+  explicit State(Index::Impl& index)
+      : impl(index), writing(index.writer_lock), kept(index.device) {}
+
+  Index::Impl& impl;
+  core::WriterLock::Writing writing;
+  DeviceSlot::KeptForWriter kept;
+  std::span<const std::uint64_t> labels;
+  std::vector<NodeId> nodes;
+  bool left = false;
+};
+
+IndexAccess::Removal::Removal(Index& index, std::span<const std::uint64_t> labels)
+    : state_(std::make_unique<State>(*index.impl_)) {
+  expect_changeable(index);
+  core::Contents& contents = state_->impl.contents;
+  state_->labels = labels;
+  state_->nodes = find_all(contents, labels);
+  expect_all_known(state_->nodes, labels);
+  contents.graph.reserve_deaths(labels.size());
+}
+
+IndexAccess::Removal::~Removal() = default;
+
+void IndexAccess::Removal::leave() noexcept {
+  state_->writing.leave();
+  state_->left = true;
+}
+
+void IndexAccess::Removal::run(DeferredLog& log) {
+  const bool had_left = std::exchange(state_->left, false);
+  if (had_left) state_->writing.enter();
+  const core::Finally leave_again([&] {
+    if (had_left) leave();
+  });
+  Index::Impl& impl = state_->impl;
+  impl.with_proposer(log, [&](core::RepairingProposer& proposer) {
+    if (impl.committer.seal_is_due()) impl.committer.seal(proposer);
+    if (impl.journal) impl.journal->append_remove(state_->labels);
+    for (const NodeId node : state_->nodes) {
+      impl.contents.graph.remove(node);
+      if (impl.committer.seal_is_due()) impl.committer.seal(proposer);
+    }
+  });
+  impl.give_memory_back(core::EmptySlots::in_passing);
+}
+
 std::size_t Index::remove(std::span<const std::uint64_t> labels) {
+  impl_->expect_writable();
+  if (labels.empty()) return 0;
   DeferredLog log(impl_->options.log);
-  std::size_t removed = 0;
-  log.deliver_after([&] { removed = impl_->remove(labels, log); });
-  return removed;
+  log.deliver_after([&] { IndexAccess::Removal(*this, labels).run(log); });
+  return labels.size();
 }
 
 std::size_t Index::update(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
@@ -74,28 +132,6 @@ std::size_t Index::upsert(MatrixView<const float> vectors, std::span<const std::
 void Index::flush() {
   DeferredLog log(impl_->options.log);
   log.deliver_after([&] { impl_->flush(log); });
-}
-
-std::size_t Index::Impl::remove(std::span<const std::uint64_t> labels, DeferredLog& log) {
-  expect_writable();
-  if (labels.empty()) return 0;
-  const core::WriterLock::Writing writing(writer_lock);
-  const DeviceSlot::KeptForWriter kept(device);
-  core::Graph& graph = contents.graph;
-  if (journal) journal->check_usable(graph);
-  const std::vector<NodeId> nodes = find_all(contents, labels);
-  expect_all_known(nodes, labels);
-  graph.reserve_deaths(nodes.size());
-  with_proposer(log, [&](core::RepairingProposer& proposer) {
-    if (committer.seal_is_due()) committer.seal(proposer);
-    if (journal) journal->append_remove(labels);
-    for (const NodeId node : nodes) {
-      graph.remove(node);
-      if (committer.seal_is_due()) committer.seal(proposer);
-    }
-  });
-  give_memory_back(core::EmptySlots::in_passing);
-  return nodes.size();
 }
 
 std::size_t Index::Impl::replace(MatrixView<const float> rows,

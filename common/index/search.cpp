@@ -8,6 +8,7 @@
 #include "common/base/float_environment.hpp"
 #include "common/index/dispatch.hpp"
 #include "common/index/index_impl.hpp"
+#include "cpu/grouped_search.hpp"
 
 namespace concord {
 namespace {
@@ -71,7 +72,8 @@ void Index::search(MatrixView<const float> queries, const SearchParams& params,
   }
   impl_->answer(kUsedBySearch, queries.rows, params.k, {labels, distances, counts},
                 [&](core::Key* keys, std::uint32_t* found, DeferredLog& log) {
-                  return impl_->filtered(queries, params, {filters}, keys, found, log);
+                  return impl_->filtered(queries, params, {filters}, keys, found, *impl_->pool,
+                                         log);
                 });
 }
 
@@ -203,11 +205,12 @@ RangeResult Index::Impl::to_result(std::span<const std::vector<core::Key>> hits)
 
 cpu::SearchCounts Index::Impl::filtered(MatrixView<const float> rows, const SearchParams& how,
                                         const core::QueryFilters& filters, core::Key* keys,
-                                        std::uint32_t* found, DeferredLog& log) {
+                                        std::uint32_t* found, core::ThreadPool& threads,
+                                        DeferredLog& log) {
   return routed(
       device, {&cuda::Backend::takes_filtered, &cuda::Backend::note_cpu_filtered}, rows.rows, how,
       log, [&](cuda::Backend& on) { return on.filtered(rows, how, filters, keys, found); },
-      [&] { return searcher.filtered(rows, how, filters, false, keys, found, *pool); });
+      [&] { return searcher.filtered(rows, how, filters, false, keys, found, threads); });
 }
 
 cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, const SearchParams& how,
@@ -287,28 +290,80 @@ bool IndexAccess::has_device(const Index& index, bool worth_it) {
 }
 
 void IndexAccess::search_keys(const Index& index, MatrixView<const float> queries,
-                              const SearchParams& params, core::Key* keys, std::uint32_t* counts,
-                              core::ThreadPool& pool) {
+                              const SearchParams& params, const core::QueryFilters& filters,
+                              const KeyOutput& out, core::ThreadPool& pool) {
   const core::FloatEnvironment environment;
   Index::Impl& impl = *index.impl_;
   DeferredLog log(impl.options.log);
   log.deliver_after([&] {
     const auto reading = impl.readers.enter();
     impl.mapped.expect_sound(kUsedBySearch);
-    impl.count(queries.rows, impl.search(queries, params, keys, counts, pool, log));
+    impl.count(queries.rows,
+               filters.sets.empty()
+                   ? impl.search(queries, params, out.keys, out.counts, pool, log)
+                   : impl.filtered(queries, params, filters, out.keys, out.counts, pool, log));
   });
 }
 
 void IndexAccess::exact_keys(const Index& index, MatrixView<const float> queries, std::uint32_t k,
-                             core::Key* keys, std::uint32_t* counts, core::ThreadPool& pool) {
+                             const core::QueryFilters& filters, const KeyOutput& out,
+                             core::ThreadPool& pool) {
   const core::FloatEnvironment environment;
   Index::Impl& impl = *index.impl_;
   DeferredLog log(impl.options.log);
   log.deliver_after([&] {
     const auto reading = impl.readers.enter();
     impl.mapped.expect_sound(kUsedByExactSearch);
-    impl.count(queries.rows, impl.exact(queries, k, keys, counts, pool, log));
+    impl.count(queries.rows, filters.sets.empty()
+                                 ? impl.exact(queries, k, out.keys, out.counts, pool, log)
+                                 : impl.searcher.filtered(queries, {.k = k}, filters, true,
+                                                          out.keys, out.counts, pool));
   });
+}
+
+void IndexAccess::range_keys(const Index& index, MatrixView<const float> queries,
+                             const core::RangeRule& rule, const core::QueryFilters& filters,
+                             std::span<std::vector<core::Key>> found, core::ThreadPool& pool) {
+  const core::FloatEnvironment environment;
+  const Index::Impl& impl = *index.impl_;
+  const auto reading = impl.readers.enter();
+  impl.mapped.expect_sound(kUsedBySearch);
+  const core::MatchSet* const none = nullptr;
+  const core::QueryFilters all{{&none, 1}};
+  impl.count(queries.rows,
+             impl.searcher.range(queries, rule, filters.sets.empty() ? all : filters, found, pool));
+}
+
+void IndexAccess::grouped_keys(const Index& index, MatrixView<const float> queries,
+                               const SearchParams& params, const core::GroupRule& rule,
+                               bool is_exact, const core::QueryFilters& filters,
+                               const KeyOutput& out, std::uint32_t* groups,
+                               core::ThreadPool& pool) {
+  const core::FloatEnvironment environment;
+  const Index::Impl& impl = *index.impl_;
+  const auto reading = impl.readers.enter();
+  impl.mapped.expect_sound(kUsedBySearch);
+  const core::MatchSet* const none = nullptr;
+  const core::QueryFilters all{{&none, 1}};
+  impl.count(queries.rows,
+             impl.searcher.grouped(queries, params, rule, filters.sets.empty() ? all : filters,
+                                   is_exact, out.keys, out.counts, pool));
+  const core::Graph& graph = impl.contents.graph;
+  const core::PlacedGroups placed = cpu::groups_beside(graph, graph.tombstones().hole(), rule.set);
+  const std::size_t width = std::size_t{rule.k} * rule.hits;
+  for (std::size_t q = 0; q < queries.rows; ++q) {
+    for (std::size_t j = 0; j < out.counts[q]; ++j) {
+      groups[q * width + j] = placed[core::key_id(out.keys[q * width + j])];
+    }
+  }
+}
+
+// Nodes before the hole of a slide have the ids behind it.
+std::uint64_t IndexAccess::number_of(const Index& index, core::NodeId id) noexcept {
+  const core::Graph& graph = index.impl_->contents.graph;
+  if (!graph.is_sliding()) return graph.numbering().number(id);
+  const bool has_moved = id < graph.tombstones().hole().begin;
+  return (has_moved ? graph.next_numbering() : graph.numbering()).number(id);
 }
 
 void Index::Impl::write_results(const std::vector<core::Key>& keys, std::uint32_t k,

@@ -11,15 +11,17 @@
 #pragma once
 
 #include <algorithm>
-#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "common/base/key.hpp"
+#include "common/search/entries.hpp"
 #include "common/search/match_set.hpp"
 
 namespace concord::core {
@@ -46,6 +48,34 @@ class GroupSet {
   FilterSnapshot snapshot_;
   std::vector<std::uint32_t> groups_;
   std::uint32_t count_;
+};
+
+/// The groups of the vectors of several indexes, which share them: those of each have numbers of
+/// their own there.
+struct GroupParts {
+  struct Part {
+    std::shared_ptr<const GroupSet> set;
+    std::vector<std::uint32_t> numbers;  ///< [set->count()]: the group's number among all
+    /// The ids of group g of the part are members[firsts[g]] to members[firsts[g + 1]], ascending.
+    std::vector<std::uint32_t> firsts;
+    std::vector<NodeId> members;
+  };
+  std::vector<Part> parts;
+  std::uint32_t count = 0;  ///< groups of all together
+
+  [[nodiscard]] std::size_t size() const noexcept {
+    std::size_t size = 0;
+    for (const Part& part : parts) size += part.members.size();
+    return size;
+  }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    std::size_t bytes = sizeof(*this);
+    for (const Part& part : parts) {
+      const std::size_t words = part.numbers.size() + part.firsts.size() + part.members.size();
+      bytes += sizeof part + part.set->bytes() + words * sizeof(std::uint32_t);
+    }
+    return bytes;
+  }
 };
 
 /// The groups of the ids that nodes have in a view.
@@ -98,66 +128,70 @@ class GroupPicker {
     all_.clear();
     room_ = kRoom;
   }
-  /// Picks from a list of nodes in order, of the view that it began with. for_each_entry(node, use)
-  /// calls use(id) for the vectors that a node stands for. Whether its first `half` have k groups,
-  /// or all there are.
-  template <class List, class ForEachEntry>
-  bool pick(const List& list, std::size_t half, const ForEachEntry& for_each_entry) {
-    std::size_t groups_in_half = 0;
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      const Key node = list.key(i);
-      for_each_entry(key_id(node), [&](NodeId id) { take({node, id}, (*groups_)[id]); });
-      if (i < half) groups_in_half = taken_.size();
-    }
-    return groups_in_half >= std::min(rule_.k, rule_.set.count());
+  /// Picks from a list of nodes in order, of the view that it began with. for_each(node, take) calls
+  /// take(rank, id) for the results that a node stands for. Whether those of its first `half` are of
+  /// k groups, or of all there are.
+  template <class List, class ForEach>
+  bool pick(const List& list, std::size_t half, const ForEach& for_each) {
+    std::unordered_set<std::uint32_t> in_half;
+    const std::size_t wanted = std::min(rule_.k, rule_.set.count());
+    std::size_t place = 0;
+    const auto each = [&](NodeId node, const auto& take) {
+      for_each(node, [&](NodeId rank, NodeId id) {
+        const std::uint32_t group = (*groups_)[id];
+        const bool counts = place < half && in_half.size() < wanted;
+        if (counts && group != GroupSet::kNoGroup) in_half.insert(group);
+        return take(rank, id);
+      });
+      ++place;
+    };
+    for_each_tie(list, ~std::size_t{0}, each, [&](const auto& results, std::size_t, std::size_t) {
+      for (const RankedResult& result : results) take(result, (*groups_)[result.id]);
+      return true;
+    });
+    return in_half.size() >= wanted;
   }
 
-  /// Of a scan: notes what a node stands for, in any order, each once.
-  void add(Key node, NodeId id) {
-    const std::uint32_t group = (*groups_)[id];
+  /// Of a scan: notes a result, in any order, each once.
+  void add(const RankedResult& result) {
+    const std::uint32_t group = (*groups_)[result.id];
     if (group == GroupSet::kNoGroup) return;
-    all_.push_back({{node, id}, group});
+    all_.push_back({result, group});
     if (all_.size() >= room_) cut();
   }
   /// Picks from what was noted. O(entries noted) and the sorting of those of k groups.
   void finish() {
-    std::vector<Entry> best(rule_.set.count(), kWorst);
-    for (const auto& [entry, group] : all_) best[group] = std::min(best[group], entry);
-    std::vector<Entry> nearest(best);
+    std::vector<RankedResult> best(rule_.set.count(), kWorst);
+    for (const auto& [result, group] : all_) best[group] = std::min(best[group], result);
+    std::vector<RankedResult> nearest(best);
     const std::size_t k = std::min<std::size_t>(rule_.k, nearest.size());
     const auto last = nearest.begin() + static_cast<std::ptrdiff_t>(k);
     if (k < nearest.size()) std::nth_element(nearest.begin(), last, nearest.end());
-    const Entry bound = k < nearest.size() ? *last : kWorst;
+    const RankedResult bound = k < nearest.size() ? *last : kWorst;
     std::erase_if(all_, [&](const Noted& noted) { return best[noted.group] >= bound; });
-    std::ranges::sort(all_, {}, &Noted::entry);
-    for (const auto& [entry, group] : all_) take(entry, group);
+    std::ranges::sort(all_, {}, &Noted::result);
+    for (const auto& [result, group] : all_) take(result, group);
     all_ = {};
   }
 
  private:
   static constexpr std::size_t kRoom = std::size_t{1} << 16;
-  /// A vector and the node that stands for it, in the order of results.
-  struct Entry {
-    Key node;
-    NodeId id;
-    auto operator<=>(const Entry&) const = default;
-  };
-  static constexpr Entry kWorst{kWorstKey, kNoNode};
+  static constexpr RankedResult kWorst{kWorstKey, kNoNode};
   struct Noted {
-    Entry entry;
+    RankedResult result;
     std::uint32_t group;
   };
 
   /// Keeps the nearest of each group, as many as may be hits: no more can be results.
   void cut() {
-    std::ranges::sort(all_, {}, &Noted::entry);
+    std::ranges::sort(all_, {}, &Noted::result);
     std::vector<std::uint32_t> kept(rule_.set.count(), 0);
     std::erase_if(all_, [&](const Noted& noted) { return kept[noted.group]++ >= rule_.hits; });
     room_ = std::max(kRoom, 2 * all_.size());
   }
 
-  /// Takes an entry behind all that were taken, if its group is among the first k and has room.
-  void take(const Entry& entry, std::uint32_t group) {
+  /// Takes a result behind all that were taken, if its group is among the first k and has room.
+  void take(const RankedResult& result, std::uint32_t group) {
     if (group == GroupSet::kNoGroup) return;
     const auto found = taken_.find(group);
     if (found == taken_.end()) {
@@ -166,7 +200,7 @@ class GroupPicker {
     } else if (found->second++ >= rule_.hits) {
       return;
     }
-    picked_.push_back(make_key(key_distance(entry.node), entry.id));
+    picked_.push_back(result.key());
   }
 
   const GroupRule& rule_;

@@ -12,43 +12,39 @@
 
 namespace concord::core {
 
-/// Where a merge stands in one list.
-struct MergeHead {
-  std::span<const Key> rest;   ///< not taken yet
-  std::uint64_t position = 0;  ///< of the first of them
-  std::uint32_t distance = 0;  ///< its ordered bits
+/// A vector that one list holds, as all lists name it.
+struct Hit {
+  std::uint64_t label = 0;
+  std::uint64_t position = 0;
+  std::uint32_t distance = 0;  ///< its ordered bits: the high half of a Key
+
+  /// By (distance, position).
+  [[nodiscard]] bool comes_before(const Hit& other) const noexcept {
+    return distance != other.distance ? distance < other.distance : position < other.position;
+  }
 };
 
-/// Calls take(list, key) for the k smallest keys of all lists by (distance, position), smallest
-/// first; for all of them if there are fewer. Returns how many it were. position(list, id) must
-/// grow with the id within a list, and no two may be equal. `heads` holds the lists and is used up.
-/// O(k · lists) comparisons: fewer than the distances that the lists took, for each holds its own k
-/// nearest.
-template <class Position, class Take>
-std::uint32_t merge_nearest(std::span<MergeHead> heads, std::uint32_t k, const Position& position,
-                            const Take& take) {
-  const auto read = [&](std::size_t list) {
-    MergeHead& head = heads[list];
-    if (head.rest.empty()) return;
-    head.distance = static_cast<std::uint32_t>(head.rest.front() >> 32);
-    head.position = position(list, key_id(head.rest.front()));
-  };
-  for (std::size_t list = 0; list < heads.size(); ++list) read(list);
-  std::uint32_t taken = 0;
-  for (; taken < k; ++taken) {
-    std::size_t nearest = heads.size();
-    for (std::size_t list = 0; list < heads.size(); ++list) {
-      const MergeHead& head = heads[list];
-      if (head.rest.empty()) continue;
-      if (nearest == heads.size() || head.distance < heads[nearest].distance ||
-          (head.distance == heads[nearest].distance && head.position < heads[nearest].position)) {
-        nearest = list;
-      }
+/// As the metric defines it.
+inline float distance_of(const Hit& hit) noexcept { return key_distance(Key{hit.distance} << 32); }
+
+/// Calls take(hit) for the hits of all lists by (distance, position), nearest first, until `most`
+/// of them were taken; take tells whether it takes one. Returns how many it were. Each list is
+/// sorted so, and is used up. O(lists) comparisons a hit: fewer than the distances that the lists
+/// took, for each holds its own nearest.
+template <class Take>
+std::size_t merge_nearest(std::span<std::span<const Hit>> lists, std::size_t most,
+                          const Take& take) {
+  std::size_t taken = 0;
+  while (taken < most) {
+    std::span<const Hit>* nearest = nullptr;
+    for (std::span<const Hit>& list : lists) {
+      if (list.empty()) continue;
+      if (nearest == nullptr || list.front().comes_before(nearest->front())) nearest = &list;
     }
-    if (nearest == heads.size()) break;
-    take(nearest, heads[nearest].rest.front());
-    heads[nearest].rest = heads[nearest].rest.subspan(1);
-    read(nearest);
+    if (nearest == nullptr) break;
+    const Hit& hit = nearest->front();
+    *nearest = nearest->subspan(1);
+    if (take(hit)) ++taken;
   }
   return taken;
 }

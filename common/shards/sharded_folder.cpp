@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "common/index/index_access.hpp"
 #include "common/index/requests.hpp"
@@ -46,18 +47,12 @@ core::Manifest required_manifest(const std::filesystem::path& folder) {
               ENOENT);
 }
 
-/// Throws Error(corrupt_file) where a shard has other parameters than the manifest, and
-/// Error(unsupported) where vectors were removed from it.
+/// Throws Error(corrupt_file) where a shard has other parameters than the manifest.
 void expect_params(const std::filesystem::path& path, const Index& shard,
                    const core::Manifest& manifest) {
-  if (shard.params() != manifest.params) {
-    throw Error(ErrorCode::corrupt_file,
-                "'" + path.string() + "' has other parameters than the manifest");
-  }
-  if (IndexAccess::contents(shard).graph.removals() == 0) return;
-  throw Error(ErrorCode::unsupported,
-              "vectors were removed from '" + path.string() +
-                  "'; shards take additions only, and every position must have its vector");
+  if (shard.params() == manifest.params) return;
+  throw Error(ErrorCode::corrupt_file,
+              "'" + path.string() + "' has other parameters than the manifest");
 }
 
 /// Whoever replaced the files meanwhile has also replaced the manifest.
@@ -106,6 +101,40 @@ void ShardedIndex::Impl::expect_distinct_labels() const {
               "label " + std::to_string(*twice) + " is in two shards of '" + folder.string() + "'");
 }
 
+void ShardedIndex::Impl::remove_doubled_labels() {
+  if (!has_died()) return;
+  struct Place {
+    std::uint64_t label;
+    std::uint64_t position;
+    std::size_t shard;
+  };
+  std::vector<Place> places;
+  for (std::size_t s = 0; s < shards.size(); ++s) {
+    std::vector<std::uint64_t> numbers;
+    const std::vector<std::uint64_t> labels = IndexAccess::labels(shards[s], &numbers);
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      places.push_back({labels[i], placement.position(s, numbers[i]), s});
+    }
+  }
+  std::ranges::sort(places, {},
+                    [](const Place& place) { return std::pair(place.label, place.position); });
+  std::vector<std::vector<std::uint64_t>> stale(shards.size());
+  std::size_t count = 0;
+  for (std::size_t i = 0; i + 1 < places.size(); ++i) {
+    if (places[i].label != places[i + 1].label) continue;
+    stale[places[i].shard].push_back(places[i].label);
+    ++count;
+  }
+  if (count == 0) return;
+  for (std::size_t s = 0; s < shards.size(); ++s) shards[s].remove(stale[s]);
+  if (!log) return;
+  log->write(
+      LogLevel::warning,
+      std::to_string(count) + " labels of '" + folder.string() +
+          "' were in two shards, because the machine went down before a removal was on disk; "
+          "one vector of each was kept");
+}
+
 core::Manifest ShardedIndex::Impl::manifest_of_files(const std::filesystem::path& at) const {
   core::Manifest manifest{params, layout, generation, {}};
   for (std::size_t s = 0; s < shards.size(); ++s) manifest.files.push_back(core::shard_file(at, s));
@@ -139,6 +168,8 @@ std::unique_ptr<ShardedIndex::Impl> ShardedIndex::Impl::open(
   impl->generation = manifest.generation;
   if (known) {
     expect_unchanged(folder, *known);
+    impl->deliver_after([&] { impl->remove_doubled_labels(); });
+    impl->next = impl->resume_position();
   } else {
     impl->expect_distinct_labels();
   }

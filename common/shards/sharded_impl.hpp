@@ -2,9 +2,10 @@
 // goes.
 //
 // Private to this folder: sharded_index.cpp (life, inspection), sharded_addition.cpp,
-// sharded_search.cpp, sharded_folder.cpp (files).
-// Invariants: every position below `next` is in its shard, and shards may have later ones, which an
-// interrupted addition left. Labels are unique over all shards.
+// sharded_change.cpp (removal, replacement), sharded_search.cpp, sharded_ranges.cpp,
+// sharded_cursor.cpp, sharded_folder.cpp (files).
+// Invariants: a label is in one shard. While no vector was ever removed or replaced, every position
+// below `next` is in its shard, and shards may have later ones, which an interrupted addition left.
 // Thread-safety: as sharded_index.hpp says. The writer holds `writer_lock`, and readers enter
 // `readers`, only so that the destructor can wait for them; what they read the shards guard.
 #pragma once
@@ -14,8 +15,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
+#include "common/base/key.hpp"
 #include "common/index/requests.hpp"
 #include "common/search/merge.hpp"
 #include "common/shards/manifest.hpp"
@@ -51,12 +54,27 @@ struct ShardedIndex::Impl {
   [[nodiscard]] core::Manifest manifest_of_files(const std::filesystem::path& at) const;
   /// Throws Error(duplicate_label).
   void expect_distinct_labels() const;
+  /// A power cut may have kept a vector and lost that its label had left another shard: removes all
+  /// but the one of the highest position.
+  void remove_doubled_labels();
 
   /// What shard s has of them.
   [[nodiscard]] RuntimeOptions options_of(std::size_t s, const ShardRuntime& from,
                                           const std::shared_ptr<core::SharedLog>& to) const;
-  /// The first position that is not in its shard.
-  [[nodiscard]] std::uint64_t first_missing() const noexcept;
+  /// Whether any vector was ever removed or replaced. Called by the writer.
+  [[nodiscard]] bool has_died() const noexcept;
+  /// What `next` is between two calls: the first position that is not in its shard, or the size
+  /// once vectors have died.
+  [[nodiscard]] std::uint64_t resume_position() const noexcept;
+
+  /// The shard that has a label, and its node there; kNoNode where none has it. Called by the
+  /// writer.
+  struct Owner {
+    std::size_t shard = 0;
+    core::NodeId node = core::kNoNode;
+  };
+  [[nodiscard]] Owner owner_of(std::uint64_t label) const noexcept;
+  [[nodiscard]] std::vector<Owner> owners_of(std::span<const std::uint64_t> labels) const;
   /// Runs `call` and delivers the log's messages, whether it returns or throws.
   template <class Call>
   void deliver_after(const Call& call) const {
@@ -70,10 +88,32 @@ struct ShardedIndex::Impl {
     if (to) to->deliver();
   }
 
+  /// While it lives, labels may leave a shard and come to another.
+  class Changing {
+   public:
+    explicit Changing(Impl& impl) noexcept : changes_(impl.changes) { ++changes_; }
+    ~Changing() { ++changes_; }
+    Changing(const Changing&) = delete;
+    Changing& operator=(const Changing&) = delete;
+
+   private:
+    std::atomic<std::uint64_t>& changes_;
+  };
+
   class Addition;
+  enum class Unknown { are_refused, are_added };
+  std::size_t replace(MatrixView<const float> rows, std::span<const std::uint64_t> labels,
+                      const ProgressCallback& progress, Unknown unknown);
+  /// Throws Error(unsupported, io) unless all shards can be changed.
+  void expect_changeable() const;
+  /// Runs work(s) for each shard, in parallel. All are tried; throws what the first of them threw.
+  void for_each_shard(const std::function<void(std::size_t s)>& work) const;
   std::size_t add(const RowSource& source, std::size_t count, std::span<const std::uint64_t> labels,
                   const ProgressCallback& progress);
 
+  class ShardFilters;  // the sets of a search's filters in each shard
+  class GroupSearch;
+  class Pages;   // of a cursor
   struct Plan;   // how all shards are searched
   struct Found;  // what they found
   /// Searches all shards for each row and writes the nearest of what they found. Called by one who
@@ -82,8 +122,22 @@ struct ShardedIndex::Impl {
   void search_piece(MatrixView<const float> rows, std::size_t first, std::size_t n,
                     const Plan& plan, const SearchOutput& out) const;
   /// Merges what was found for a query of the piece into row `row` of the results.
-  void write_nearest(Found& found, std::size_t query, std::vector<core::MergeHead>& heads,
-                     std::size_t row, const SearchOutput& out) const;
+  void write_nearest(Found& found, std::size_t query, bool labels_may_repeat,
+                     std::vector<std::span<const core::Hit>>& lists, std::size_t row,
+                     const SearchOutput& out) const;
+  /// The searches of the public API, without groups and with them.
+  enum class Exactly { no, yes };
+  void answer(MatrixView<const float> rows, const SearchParams& how, Exactly exactly,
+              const SearchOptions& options, const SearchOutput& out) const;
+  void answer_groups(MatrixView<const float> rows, const SearchParams& how, Exactly exactly,
+                     const SearchOptions& options, const SearchOutput& out) const;
+  /// Places of a row of results. Throws Error(invalid_parameter) as a search with groups.
+  [[nodiscard]] std::uint32_t width_of(const SearchParams& how, const SearchOptions& options) const;
+  /// What all shards call a vector that shard s found. REQUIRES a reader of the shard.
+  [[nodiscard]] core::Hit hit_of(std::size_t s, core::Key key) const noexcept;
+  /// Runs `search`; if it refuses a query, says which it was of all.
+  template <class Search>
+  void name_bad_query(MatrixView<const float> rows, const Search& search) const;
 
   mutable core::ReaderGate readers;  // first, since it is aligned to cache lines
   mutable core::WriterLock writer_lock;
@@ -98,6 +152,7 @@ struct ShardedIndex::Impl {
   std::filesystem::path folder;  ///< of an index made by open; else empty
   std::uint64_t generation = 0;  ///< of the manifest
   std::atomic<std::uint64_t> next{0};
+  std::atomic<std::uint64_t> changes{0};  ///< begun and ended: odd while one is under way
   mutable std::atomic<std::uint64_t> queries{0};
   core::AfterFork in_child{*this};  // last: unregistered before what it changes
 };

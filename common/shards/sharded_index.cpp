@@ -27,9 +27,9 @@ void add_to(PhaseStats& sum, const PhaseStats& phase) {
 }
 
 void add_to(BuildStats& sum, const BuildStats& build) {
-  for (const auto phase :
-       {&BuildStats::ingest, &BuildStats::descent, &BuildStats::beam_search, &BuildStats::tail,
-        &BuildStats::selection, &BuildStats::commit, &BuildStats::score, &BuildStats::seal}) {
+  for (const auto phase : {&BuildStats::ingest, &BuildStats::descent, &BuildStats::beam_search,
+                           &BuildStats::tail, &BuildStats::selection, &BuildStats::commit,
+                           &BuildStats::score, &BuildStats::seal, &BuildStats::repair}) {
     add_to(sum.*phase, build.*phase);
   }
   sum.propose_wall_seconds += build.propose_wall_seconds;
@@ -99,7 +99,7 @@ ShardedIndex::Impl::Impl(const IndexParams& index_params, const ShardParams& sha
   });
   shards.reserve(layout.shards);
   for (std::optional<Index>& shard : made) shards.push_back(*std::move(shard));
-  next = first_missing();
+  next = resume_position();
 }
 
 // Waits for calls that have entered. A call that has not entered yet cannot be seen.
@@ -139,12 +139,15 @@ RuntimeOptions ShardedIndex::Impl::options_of(std::size_t s, const ShardRuntime&
   return options;
 }
 
-std::uint64_t ShardedIndex::Impl::first_missing() const noexcept {
+std::uint64_t ShardedIndex::Impl::resume_position() const noexcept {
+  const bool by_size = has_died();
+  std::uint64_t size = 0;
   std::uint64_t first = std::numeric_limits<std::uint64_t>::max();
   for (std::size_t s = 0; s < shards.size(); ++s) {
+    size += shards[s].size();
     first = std::min(first, placement.position(s, shards[s].size()));
   }
-  return first;
+  return by_size ? size : first;
 }
 
 ShardedIndex::ShardedIndex(const IndexParams& params, const ShardParams& shards,
@@ -197,22 +200,21 @@ std::vector<float> ShardedIndex::vector(std::uint64_t label) const {
   throw Error(ErrorCode::unknown_label, "no vector has label " + std::to_string(label));
 }
 
+// Those of each shard ascend by position.
 std::vector<std::uint64_t> ShardedIndex::labels() const {
   const auto reading = impl_->readers.enter();
-  std::vector<std::vector<std::uint64_t>> own;
+  const core::Placement& where = impl_->placement;
+  std::vector<std::vector<std::uint64_t>> own(impl_->shards.size());
+  std::vector<std::vector<std::uint64_t>> numbers(own.size());
   std::size_t size = 0;
-  for (const Index& shard : impl_->shards) size += own.emplace_back(shard.labels()).size();
+  for (std::size_t s = 0; s < own.size(); ++s) {
+    own[s] = IndexAccess::labels(impl_->shards[s], &numbers[s]);
+    size += own[s].size();
+  }
   std::vector<std::uint64_t> all;
   all.reserve(size);
-  const std::uint64_t block = impl_->layout.block;
-  for (std::uint64_t turn = 0; all.size() < size; ++turn) {
-    for (const std::vector<std::uint64_t>& labels : own) {
-      const std::size_t first = std::min<std::size_t>(turn * block, labels.size());
-      const std::size_t last = std::min<std::size_t>(first + block, labels.size());
-      all.insert(all.end(), labels.begin() + static_cast<std::ptrdiff_t>(first),
-                 labels.begin() + static_cast<std::ptrdiff_t>(last));
-    }
-  }
+  core::for_each_by_position(where, numbers,
+                             [&](std::size_t s, std::size_t i) { all.push_back(own[s][i]); });
   return all;
 }
 
@@ -260,6 +262,9 @@ Stats ShardedIndex::stats() const {
   for (const Index& shard : impl_->shards) {
     const Stats stats = shard.stats();
     all.size += stats.size;
+    all.insertions += stats.insertions;
+    all.removals += stats.removals;
+    all.tombstones += stats.tombstones;
     all.max_level = std::max(all.max_level, stats.max_level);
     all.isa = stats.isa;
     add_to(all.build, stats.build);

@@ -1,6 +1,7 @@
 #include "tests/model/history.hpp"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "tests/support/graph_builder.hpp"
@@ -101,10 +102,13 @@ float History::distance(const std::vector<float>& query, std::size_t number) con
 }
 
 History::Labels History::nearest(const std::vector<float>& query, std::uint32_t k) const {
-  // By (distance, first, order of insertion).
+  // By (distance, number); of equal vectors the earliest that lives has the number of the first.
   std::vector<std::tuple<float, std::size_t, std::size_t>> all;
+  std::set<std::size_t> begun;
   for (std::size_t i = 0; i < living_.size(); ++i) {
-    all.emplace_back(distance(query, living_[i].number), living_[i].first, i);
+    const bool is_earliest = begun.insert(living_[i].first).second;
+    const std::size_t rank = is_earliest ? living_[i].first : living_[i].number;
+    all.emplace_back(distance(query, living_[i].number), rank, i);
   }
   std::ranges::sort(all);
   Labels labels(k, kNoLabel);

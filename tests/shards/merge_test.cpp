@@ -1,9 +1,11 @@
-// The merge against a naive one: sort everything by (distance, position) and take k.
+// The merge against a naive one: sort everything by (distance, position) and take what is taken.
 
 #include "common/search/merge.hpp"
 
 #include <algorithm>
-#include <tuple>
+#include <cmath>
+#include <limits>
+#include <set>
 
 #include "common/shards/placement.hpp"
 #include "tests/support/data_sets.hpp"
@@ -12,43 +14,40 @@
 namespace concord::test {
 namespace {
 
-struct Taken {
-  std::size_t list;
-  core::Key key;
-  bool operator==(const Taken&) const = default;
-};
+using Lists = std::vector<std::vector<core::Hit>>;
 
-using Lists = std::vector<std::vector<core::Key>>;
+core::Hit hit(std::uint64_t label, float distance, std::uint64_t position) {
+  return {label, position, core::ordered_bits(distance)};
+}
 
-std::vector<Taken> merged(const Lists& lists, std::uint32_t k, const core::Placement& placement) {
-  std::vector<core::MergeHead> heads(lists.size());
-  for (std::size_t i = 0; i < lists.size(); ++i) heads[i].rest = lists[i];
-  std::vector<Taken> taken;
-  const auto position = [&](std::size_t list, core::NodeId id) {
-    return placement.position(list, id);
-  };
-  const std::uint32_t count =
-      core::merge_nearest(heads, k, position, [&](std::size_t list, core::Key key) {
-        taken.push_back({list, key});
-      });
+template <class Takes>
+std::vector<std::uint64_t> merged(const Lists& lists, std::size_t most, const Takes& takes) {
+  std::vector<std::span<const core::Hit>> heads(lists.begin(), lists.end());
+  std::vector<std::uint64_t> taken;
+  const std::size_t count = core::merge_nearest(heads, most, [&](const core::Hit& one) {
+    if (!takes(one)) return false;
+    taken.push_back(one.label);
+    return true;
+  });
   EXPECT_EQ(count, taken.size());
   return taken;
 }
 
-std::vector<Taken> sorted(const Lists& lists, std::uint32_t k, const core::Placement& placement) {
-  std::vector<Taken> all;
-  for (std::size_t i = 0; i < lists.size(); ++i) {
-    for (const core::Key key : lists[i]) all.push_back({i, key});
-  }
-  std::sort(all.begin(), all.end(), [&](const Taken& a, const Taken& b) {
-    const auto rank = [&](const Taken& t) {
-      return std::tuple(core::key_distance(t.key), placement.position(t.list, core::key_id(t.key)));
-    };
-    return rank(a) < rank(b);
+template <class Takes>
+std::vector<std::uint64_t> sorted(const Lists& lists, std::size_t most, const Takes& takes) {
+  std::vector<core::Hit> all;
+  for (const auto& list : lists) all.insert(all.end(), list.begin(), list.end());
+  std::ranges::sort(all, {}, [](const core::Hit& one) {
+    return std::pair(core::distance_of(one), one.position);
   });
-  all.resize(std::min<std::size_t>(k, all.size()));
-  return all;
+  std::vector<std::uint64_t> taken;
+  for (const core::Hit& one : all) {
+    if (taken.size() < most && takes(one)) taken.push_back(one.label);
+  }
+  return taken;
 }
+
+constexpr auto kAll = [](const core::Hit&) { return true; };
 
 TEST(Merge, IsASortByDistanceThenPosition) {
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
@@ -57,33 +56,43 @@ TEST(Merge, IsASortByDistanceThenPosition) {
     const auto count = static_cast<std::uint32_t>(1 + draw(6));
     const core::Placement placement({count, static_cast<std::uint32_t>(1 + draw(4))});
     Lists lists(count);
-    for (auto& list : lists) {
+    for (std::size_t s = 0; s < count; ++s) {
       const std::uint64_t length = draw(9);
-      for (core::NodeId id = 0; id < length; ++id) {
-        // Few distances, negative ones and both zeros among them, so that most are ties.
+      for (std::uint64_t number = 0; number < length; ++number) {
+        // Few distances, negative ones among them, so that most are ties.
         const float distances[] = {-1.5F, 0.0F, 1.0F, 2.0F};
-        list.push_back(core::make_key(distances[draw(4)], id));
+        lists[s].push_back(hit(draw(20), distances[draw(4)], placement.position(s, number)));
       }
-      std::sort(list.begin(), list.end());
+      std::ranges::sort(lists[s],
+                        [](const core::Hit& a, const core::Hit& b) { return a.comes_before(b); });
     }
-    for (const std::uint32_t k : {0U, 1U, 3U, 10U, 100U}) {
-      EXPECT_EQ(merged(lists, k, placement), sorted(lists, k, placement)) << seed << ' ' << k;
+    const auto no_odd_ones = [](const core::Hit& one) { return one.label % 2 == 0; };
+    for (const std::size_t most : {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{10},
+                                   std::numeric_limits<std::size_t>::max()}) {
+      EXPECT_EQ(merged(lists, most, kAll), sorted(lists, most, kAll)) << seed << ' ' << most;
+      EXPECT_EQ(merged(lists, most, no_odd_ones), sorted(lists, most, no_odd_ones)) << seed;
     }
   }
 }
 
-// An id is smaller in the one list, a position in the other: ids must not decide.
-TEST(Merge, TiesGoByPositionNotById) {
+// A number of insertion is smaller in the one shard, a position in the other.
+TEST(Merge, TiesGoByPositionNotByNumber) {
   const core::Placement placement({2, 3});
-  const Lists lists = {{core::make_key(1, 3)}, {core::make_key(1, 2)}};  // positions 6 and 5
-  const std::vector<Taken> nearest = merged(lists, 1, placement);
-  ASSERT_EQ(nearest.size(), 1U);
-  EXPECT_EQ(nearest[0].list, 1U);
+  const Lists lists = {{hit(70, 1, placement.position(0, 3))},
+                       {hit(71, 1, placement.position(1, 2))}};
+  EXPECT_EQ(merged(lists, 1, kAll), std::vector<std::uint64_t>{71});  // positions 6 and 5
 }
 
 TEST(Merge, OfNothingIsNothing) {
-  EXPECT_TRUE(merged({}, 5, core::Placement({1, 1})).empty());
-  EXPECT_TRUE(merged({{}, {}}, 5, core::Placement({2, 1})).empty());
+  EXPECT_TRUE(merged({}, 5, kAll).empty());
+  EXPECT_TRUE(merged({{}, {}}, 5, kAll).empty());
+}
+
+TEST(Merge, DistancesAreThoseThatWereKept) {
+  for (const float distance : {0.0F, -0.0F, -1.5F, 3.25F, std::numeric_limits<float>::infinity()}) {
+    EXPECT_EQ(core::distance_of(hit(1, distance, 2)), distance);
+    EXPECT_EQ(std::signbit(core::distance_of(hit(1, distance, 2))), std::signbit(distance));
+  }
 }
 
 }  // namespace

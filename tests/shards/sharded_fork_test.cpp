@@ -46,6 +46,12 @@ TEST_P(ForkedShards, SearchAndGrowInTheChildAsInTheParent) {
     expect_equal(index.search(data().view(), {.k = 5, .ef = 30}), found);
     index.add(data().slice(kVectors, kMore));
     EXPECT_EQ(index.digest(), digest_of_all());
+    const std::vector<std::uint64_t> labels{0, 17, 40, 900};
+    index.update(data().slice(0, 4), labels);
+    index.remove(labels);
+    index.flush();
+    EXPECT_EQ(index.size(), kVectors + kMore - 4);
+    EXPECT_FALSE(index.contains(17));
   });
   index.add(data().slice(kVectors, kMore));
   EXPECT_EQ(index.digest(), digest_of_all());
@@ -58,6 +64,7 @@ TEST_P(ForkedShards, SearchInTheChildOfAnAdditionAndSayWhyTheyCannotAdd) {
   expect_children_beside_an_addition_search(
       index, data(), 300, kVectors,
       {[&] { index->add(data().slice(kVectors, 1)); }, [&] { (void)index->digest(); },
+       [&] { index->remove(std::vector<std::uint64_t>{1}); }, [&] { index->flush(); },
        [&] { (void)index->audit(); }});
   index->add(data().slice(kVectors, kMore));
   EXPECT_EQ(index->digest(), digest_of_all());

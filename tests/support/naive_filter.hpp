@@ -86,11 +86,19 @@ class NaiveFilter {
   /// The first `most` matches that nodes stand for.
   [[nodiscard]] std::vector<core::Key> expanded(const std::vector<core::Key>& nodes,
                                                 std::size_t most = ~std::size_t{0}) const {
-    std::vector<core::Key> keys;
+    // By (distance, rank): the first has the node's, any other its own id.
+    std::vector<std::pair<core::Key, core::NodeId>> ranked;
     for (const core::Key node : nodes) {
-      for (const core::NodeId id : stands_for_.at(core::key_id(node))) {
-        if (keys.size() < most) keys.push_back(core::make_key(core::key_distance(node), id));
+      const std::vector<core::NodeId>& ids = stands_for_.at(core::key_id(node));
+      for (const core::NodeId id : ids) {
+        const bool is_first = id == ids.front();
+        ranked.emplace_back(is_first ? node : core::make_key(core::key_distance(node), id), id);
       }
+    }
+    std::sort(ranked.begin(), ranked.end());
+    std::vector<core::Key> keys;
+    for (const auto& [order, id] : ranked) {
+      if (keys.size() < most) keys.push_back(core::make_key(core::key_distance(order), id));
     }
     return keys;
   }

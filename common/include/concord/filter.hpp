@@ -11,11 +11,13 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 namespace concord {
 
 class Groups;
 class Index;
+class ShardedIndex;
 struct IndexAccess;
 namespace core {
 class MatchSet;
@@ -57,6 +59,17 @@ class CONCORD_API Filter {
   static Filter of_predicate(const Index& index,
                              const std::function<bool(std::uint64_t label)>& predicate);
 
+  /// The same for the vectors of a ShardedIndex, which is then the only one that may be searched
+  /// with them. Beside an addition each shard is of a moment of its own. O(size · log shards), and
+  /// for of_labels O(shards) expected for each label.
+  static Filter of_mask(const ShardedIndex& index, std::span<const std::uint8_t> mask);
+  static Filter of_bits(const ShardedIndex& index, std::span<const std::uint8_t> bits,
+                        std::size_t count, std::size_t offset = 0);
+  static Filter of_labels(const ShardedIndex& index, std::span<const std::uint64_t> labels);
+  static Filter of_range(const ShardedIndex& index, std::size_t first, std::size_t last);
+  static Filter of_predicate(const ShardedIndex& index,
+                             const std::function<bool(std::uint64_t label)>& predicate);
+
   /// What matches both filters, either, or not this one. The snapshot of a combination is what both
   /// have seen. O(matches), and a factor of log(size / matches) if the index has moved vectors
   /// between the two; ~ takes O(size). Throw Error(invalid_parameter) for filters of
@@ -77,9 +90,17 @@ class CONCORD_API Filter {
  private:
   friend struct IndexAccess;
   explicit Filter(std::shared_ptr<const core::MatchSet> set, std::size_t unknown = 0) noexcept;
+  Filter(std::vector<Filter> parts, std::size_t unknown);
   [[nodiscard]] const core::MatchSet& set() const;
+  /// Throws Error(invalid_parameter) unless both are of one index, or of as many shards.
+  void expect_like(const Filter& other) const;
+  template <class Combine>
+  [[nodiscard]] Filter of_each_part(const Combine& combine) const;
+  template <class Count>
+  [[nodiscard]] std::size_t sum(const Count& count) const;
 
-  std::shared_ptr<const core::MatchSet> set_;  ///< null in a filter that was moved from
+  std::shared_ptr<const core::MatchSet> set_;         ///< null in a filter that was moved from
+  std::shared_ptr<const std::vector<Filter>> parts_;  ///< one for each shard, in the place of set_
   std::size_t unknown_ = 0;
 };
 

@@ -13,9 +13,11 @@
 namespace concord {
 
 class Index;
+class ShardedIndex;
 struct IndexAccess;
 namespace core {
 class GroupSet;
+struct GroupParts;
 }  // namespace core
 
 /// A partition of the vectors of one index, as of the moment at which it was made. Vectors that are
@@ -31,6 +33,9 @@ class CONCORD_API Groups {
   /// Error(invalid_parameter) for another number of keys, Error(out_of_memory) or std::bad_alloc,
   /// and Error(corrupt_file) on a mapped index. O(size) expected.
   static Groups of_keys(const Index& index, std::span<const std::uint64_t> keys);
+  /// The same for the vectors of a ShardedIndex, in the order of its labels(). A group may have
+  /// vectors in several shards. Takes 8 bytes a vector. O(size · log shards) expected.
+  static Groups of_keys(const ShardedIndex& index, std::span<const std::uint64_t> keys);
 
   /// Vectors that had a group when it was made.
   [[nodiscard]] std::size_t size() const;
@@ -42,9 +47,11 @@ class CONCORD_API Groups {
  private:
   friend struct IndexAccess;
   explicit Groups(std::shared_ptr<const core::GroupSet> set) noexcept;
+  explicit Groups(std::shared_ptr<const core::GroupParts> parts) noexcept;
   [[nodiscard]] const core::GroupSet& set() const;
 
-  std::shared_ptr<const core::GroupSet> set_;  ///< null in one that was moved from
+  std::shared_ptr<const core::GroupSet> set_;      ///< null in one that was moved from
+  std::shared_ptr<const core::GroupParts> parts_;  ///< of the shards, in the place of set_
 };
 
 }  // namespace concord
