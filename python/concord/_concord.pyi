@@ -218,6 +218,58 @@ class ShardedIndex:
         device: str,
     ) -> None: ...
     def save(self, path: bytes) -> None: ...
+    def remove(self, labels: npt.NDArray[np.uint64]) -> int: ...
+    def update(
+        self,
+        vectors: object,
+        labels: npt.NDArray[np.uint64],
+        progress: Callable[[int, int], object] | None,
+    ) -> int: ...
+    def upsert(
+        self,
+        vectors: object,
+        labels: npt.NDArray[np.uint64],
+        progress: Callable[[int, int], object] | None,
+    ) -> int: ...
+    def flush(self) -> None: ...
+    def search_among(
+        self,
+        queries: object,
+        k: int,
+        ef: int,
+        slack: float,
+        rescore: int | None,
+        use_codes: bool,
+        filters: Filter | list[Filter | None] | None,
+        groups: Groups | None,
+        group_hits: int,
+        out: tuple[Any, Any] | None,
+    ) -> tuple[Any, Any]: ...
+    def groups_of_keys(self, keys: npt.NDArray[np.uint64]) -> Groups: ...
+    def exact_search_among(
+        self,
+        queries: object,
+        k: int,
+        filters: Filter | list[Filter | None],
+        out: tuple[Any, Any] | None,
+    ) -> tuple[Any, Any]: ...
+    def cursor(self, query: object, ef: int, slack: float, filter: Filter | None) -> Cursor: ...
+    def explain(
+        self, query: object, label: int, k: int, filter: Filter | None
+    ) -> dict[str, Any]: ...
+    def range_search(
+        self,
+        queries: object,
+        radius: float,
+        ef: int,
+        slack: float,
+        limit: int | None,
+        filters: Filter | list[Filter | None] | None,
+    ) -> tuple[Any, Any, Any]: ...
+    def filter_of_mask(self, mask: npt.NDArray[np.uint8]) -> Filter: ...
+    def filter_of_bits(self, bits: npt.NDArray[np.uint8], count: int, offset: int) -> Filter: ...
+    def filter_of_labels(self, labels: npt.NDArray[np.uint64]) -> Filter: ...
+    def filter_of_range(self, first: int, last: int) -> Filter: ...
     def compact(self) -> None: ...
     def add(
         self,

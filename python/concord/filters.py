@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from concord import _concord
 from concord._labels import labels_of
-from concord.errors import ArrayTypeError, Error, InvalidParameterError, UnsupportedError
+from concord.errors import ArrayTypeError, Error, InvalidParameterError
 
 if TYPE_CHECKING:
     from concord.index import SupportsArray
@@ -79,7 +79,6 @@ def filters_of(
     core: _concord.Index, given: Which | Sequence[Which | None]
 ) -> _concord.Filter | list[_concord.Filter | None]:
     """The filter of all queries, or a list of one for each."""
-    expect_unsharded(core)
     if isinstance(given, (list, tuple)) and any(map(_is_filter, given)):
         return [None if one is None else filter_of(core, one)._core for one in given]
     return filter_of(core, cast("Which", given))._core
@@ -87,7 +86,6 @@ def filters_of(
 
 def filter_of(core: _concord.Index, which: Which) -> Filter:
     """The filter that the caller means."""
-    expect_unsharded(core)
     if isinstance(which, Filter):
         return which
     if isinstance(which, slice):
@@ -105,12 +103,6 @@ def filter_of(core: _concord.Index, which: Which) -> Filter:
     if array.dtype == np.bool_ or array.dtype == np.uint8:
         return Filter(core.filter_of_mask(_mask(array)))
     return Filter(core.filter_of_labels(labels_of(array, None)))
-
-
-def expect_unsharded(core: object, what: str = "filter") -> None:
-    """Refuse what a ShardedIndex does not have."""
-    if not hasattr(core, "search_among"):
-        raise UnsupportedError(f"{what}: a ShardedIndex takes none yet; concord.Index does")
 
 
 def _is_filter(one: object) -> bool:

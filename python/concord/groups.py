@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from concord import _concord
-from concord.errors import ArrayTypeError, UnsupportedError
+from concord.errors import ArrayTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +55,6 @@ def groups_of(core: _concord.Index, given: Grouping) -> Groups:
     """The groups that the caller means."""
     if isinstance(given, Groups):
         return given
-    if not hasattr(core, "groups_of_keys"):
-        raise UnsupportedError("groups: a ShardedIndex takes none yet; concord.Index does")
     if np.ma.is_masked(given):
         raise ArrayTypeError("keys of groups are masked; each vector needs one")
     keys = np.asarray(given)

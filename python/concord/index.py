@@ -24,7 +24,7 @@ from concord.errors import (
     UnknownLabelError,
     UnsupportedError,
 )
-from concord.filters import Filter, Which, expect_unsharded, filter_of, filters_of
+from concord.filters import Filter, Which, filter_of, filters_of
 from concord.groups import Grouping, Groups, groups_of
 from concord.reports import (
     AuditReport,
@@ -463,7 +463,6 @@ class Index:
         >>> [labels.tolist() for labels, distances in index.cursor([0], k=2)]
         [[0, 1], [2, 3], [4]]
         """
-        expect_unsharded(self._core, "cursor")
         k = operator.index(k)
         if not 1 <= k <= 65536:
             raise InvalidParameterError(f"k is {k}; a page has 1 to 65536 vectors")
@@ -640,15 +639,14 @@ class Index:
         >>> print(index.explain([0, 1], 2, k=2))
         Label 2 has rank 3, at a distance of 85. 2 vectors come before it, so it is not among the 2 nearest.
         """
-        core = self._tunable()
         row = _vectors.readable(query, "query", self.dim)
-        among = None if filter is None else filter_of(core, filter)._core
-        return Explanation(**core.explain(row, self._number(label), k, among))
+        among = None if filter is None else filter_of(self._core, filter)._core
+        return Explanation(**self._core.explain(row, self._number(label), k, among))
 
     def _tunable(self) -> _concord.Index:
         if not hasattr(self._core, "tune"):
             raise UnsupportedError(
-                "a ShardedIndex has no presets and explains nothing yet; each shard does"
+                "a ShardedIndex has no presets, so it takes no recall; give ef and slack"
             )
         return self._core
 

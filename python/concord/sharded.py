@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import IO, Any, NoReturn
 
 from concord import _concord
-from concord.errors import UnsupportedError
 from concord.index import (
     Codes,
     Device,
@@ -24,12 +23,18 @@ from concord.index import (
 class ShardedIndex(Index):
     """An index of several independent graphs, the shards.
 
-    The vector at position p of the order of insertion is in shard ``p // block % shards``. Each shard is
-    byte for byte the :class:`Index` of its vectors. :meth:`exact_search` gives what one index gives, to the
+    The vector at position p of the order of insertion goes to shard ``p // block % shards``. Each shard is
+    byte for byte the :class:`Index` of its operations. :meth:`exact_search` gives what one index gives, to the
     last bit. :meth:`Index.search` finds at least as much at the same ``ef``, for more distances, so a smaller
     ``ef`` does. All members mean what they mean for :class:`Index`; labels that are not given are
-    positions. It takes additions only: ``remove``, ``update``, ``upsert`` and ``flush`` raise
-    :exc:`UnsupportedError`, and so do filters and :meth:`range_search`.
+    positions. Filters, groups and cursors are of the whole. There are no presets: ``tune``, ``remember`` and
+    ``search(recall=…)`` raise :exc:`UnsupportedError`.
+
+    A vector that replaces another goes to its shard. Once a vector was removed, a new one goes to the shard
+    whose next position comes first by its living vectors. Ties go by position, which is the order of
+    insertion while nothing was removed or replaced. Bad input is refused before any shard changes. If a shard
+    fails behind that, the error names it, and each label has its old vector or its new one: repeat the call
+    as :meth:`upsert`.
 
     Args:
         dim: as for :class:`Index`.
@@ -105,7 +110,8 @@ class ShardedIndex(Index):
         """The position of the vector that comes next; every one below is in its shard.
 
         After a crash, or an addition that failed, some shards may be ahead of others. Then add the same
-        vectors again from here on: shards skip what they have, and refuse what differs.
+        vectors again from here on: shards skip what they have, and refuse what differs. Once a vector was
+        removed or replaced, this is the number of vectors, and nothing is skipped.
         """
         return self._core.resume_at
 
@@ -180,7 +186,7 @@ class ShardedIndex(Index):
         threads: int = 0,
         device: Device | Sequence[Device] = "auto",
     ) -> ShardedIndex:
-        """Open an index in a folder whose additions survive a crash; see :meth:`Index.open`.
+        """Open an index in a folder whose changes survive a crash; see :meth:`Index.open`.
 
         An interrupted build resumes by adding the vectors from :attr:`resume_at` on. Files of shards
         that were built elsewhere are taken over if the folder has no manifest.
@@ -226,26 +232,6 @@ class ShardedIndex(Index):
         """Refused: a ShardedIndex is a folder of files."""
         raise TypeError("a ShardedIndex is read from a folder, by load, map or open")
 
-    def range_search(self, *arguments: object, **options: object) -> NoReturn:
-        """Refused."""
-        raise UnsupportedError("range_search: a ShardedIndex has none yet; concord.Index does")
-
-    def remove(self, labels: object) -> NoReturn:
-        """Refused."""
-        _refuse("remove")
-
-    def update(self, vectors: object, labels: object, *, progress: object = None) -> NoReturn:
-        """Refused."""
-        _refuse("update")
-
-    def upsert(self, vectors: object, labels: object, *, progress: object = None) -> NoReturn:
-        """Refused."""
-        _refuse("upsert")
-
-    def flush(self) -> NoReturn:
-        """Refused."""
-        _refuse("flush")
-
     def __repr__(self) -> str:
         """The parameters, shards, threads, device and size."""
         return (
@@ -260,12 +246,6 @@ class ShardedIndex(Index):
 def _names(device: str | Sequence[str]) -> str:
     """Devices as the extension module reads them."""
     return device if isinstance(device, str) else ",".join(device)
-
-
-def _refuse(member: str) -> NoReturn:
-    raise UnsupportedError(
-        f"{member}: a ShardedIndex takes additions only; concord.Index has {member}"
-    )
 
 
 def _folder(file: Path | IO[Any]) -> bytes:

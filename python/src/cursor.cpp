@@ -1,4 +1,4 @@
-// Cursors, which only an Index has.
+// Cursors.
 #include "cursor.hpp"
 
 #include <optional>
@@ -14,9 +14,8 @@ namespace nb = nanobind;
 namespace concord::python {
 
 template <class Core>
-PythonCursor* PythonIndexOf<Core>::cursor(
-    nb::handle query, nb::handle ef, nb::handle slack,
-    nb::handle filter) const requires std::is_same_v<Core, Index> {
+PythonCursor* PythonIndexOf<Core>::cursor(nb::handle query, nb::handle ef, nb::handle slack,
+                                          nb::handle filter) const {
   const Array rows(query, "query");
   if (rows.on_device()) {
     throw Error(ErrorCode::unsupported, "a cursor reads its query from host memory only");
@@ -35,12 +34,12 @@ PythonCursor* PythonIndexOf<Core>::cursor(
       [&](std::size_t /*first*/, MatrixView<const float> row) {
         made = index_->cursor(row[0], how, among);
       });
-  return new PythonCursor(*this, std::move(*made));
+  return new PythonCursor([this](PythonCursor& of, nb::handle k) { return next_page(of, k); },
+                          std::move(*made));
 }
 
 template <class Core>
-nb::object PythonIndexOf<Core>::next_page(PythonCursor& cursor,
-                                          nb::handle k) const requires std::is_same_v<Core, Index> {
+nb::object PythonIndexOf<Core>::next_page(PythonCursor& cursor, nb::handle k) const {
   const std::uint32_t wanted = number32(k, "k");
   const std::unique_lock<IndexLock> turn(cursor.turns);
   const Reading reading(*lock_);
@@ -57,6 +56,9 @@ nb::object PythonIndexOf<Core>::next_page(PythonCursor& cursor,
 
 template PythonCursor* PythonIndexOf<Index>::cursor(nb::handle, nb::handle, nb::handle,
                                                     nb::handle) const;
+template PythonCursor* PythonIndexOf<ShardedIndex>::cursor(nb::handle, nb::handle, nb::handle,
+                                                           nb::handle) const;
 template nb::object PythonIndexOf<Index>::next_page(PythonCursor&, nb::handle) const;
+template nb::object PythonIndexOf<ShardedIndex>::next_page(PythonCursor&, nb::handle) const;
 
 }  // namespace concord::python

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concord/index.hpp>
+#include <functional>
 #include <utility>
 
 #include "index.hpp"
@@ -11,10 +12,11 @@
 namespace concord::python {
 
 struct PythonCursor {
-  /// Borrows `index`, which made `cursor`.
-  PythonCursor(const PythonIndex& of, Cursor made) : index(of), cursor(std::move(made)) {}
+  /// PythonIndexOf::next_page of the index that made the cursor.
+  using Next = std::function<nanobind::object(PythonCursor&, nanobind::handle k)>;
+  PythonCursor(Next of, Cursor made) : next(std::move(of)), cursor(std::move(made)) {}
 
-  const PythonIndex& index;
+  const Next next;  ///< borrows that index
   Cursor cursor;
   IndexLock turns;
 };

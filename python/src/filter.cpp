@@ -1,4 +1,4 @@
-// Filters and groups, searches with them, and range searches, which only an Index has.
+// Filters and groups, searches with them, and range searches.
 #include <chrono>
 #include <concord/filter.hpp>
 #include <vector>
@@ -76,10 +76,10 @@ nb::object PythonIndexOf<Core>::among(const Array& queries, std::uint32_t k, nb:
 }
 
 template <class Core>
-nb::object PythonIndexOf<Core>::search_among(
-    nb::handle queries, nb::handle k, nb::handle ef, nb::handle slack, nb::handle rescore,
-    bool use_codes, nb::handle filters, nb::handle groups, nb::handle group_hits,
-    nb::handle out) const requires std::is_same_v<Core, Index> {
+nb::object PythonIndexOf<Core>::search_among(nb::handle queries, nb::handle k, nb::handle ef,
+                                             nb::handle slack, nb::handle rescore, bool use_codes,
+                                             nb::handle filters, nb::handle groups,
+                                             nb::handle group_hits, nb::handle out) const {
   const Array rows(queries, "queries");
   const SearchParams how = search_params(k, ef, slack, rescore, use_codes);
   const Groups* const of = groups.is_none() ? nullptr : nb::cast<const Groups*>(groups);
@@ -94,9 +94,8 @@ nb::object PythonIndexOf<Core>::search_among(
 }
 
 template <class Core>
-nb::object PythonIndexOf<Core>::exact_search_among(
-    nb::handle queries, nb::handle k, nb::handle filters,
-    nb::handle out) const requires std::is_same_v<Core, Index> {
+nb::object PythonIndexOf<Core>::exact_search_among(nb::handle queries, nb::handle k,
+                                                   nb::handle filters, nb::handle out) const {
   const Array rows(queries, "queries");
   const std::uint32_t width = number32(k, "k");
   return among(rows, width, filters, out, 4 * workers(),
@@ -106,9 +105,9 @@ nb::object PythonIndexOf<Core>::exact_search_among(
 }
 
 template <class Core>
-nb::object PythonIndexOf<Core>::range_search(
-    nb::handle queries, nb::handle radius, nb::handle ef, nb::handle slack, nb::handle limit,
-    nb::handle filters) const requires std::is_same_v<Core, Index> {
+nb::object PythonIndexOf<Core>::range_search(nb::handle queries, nb::handle radius, nb::handle ef,
+                                             nb::handle slack, nb::handle limit,
+                                             nb::handle filters) const {
   const Array rows(queries, "queries");
   if (rows.on_device()) {
     throw Error(ErrorCode::unsupported, "range_search reads queries from host memory only");
@@ -139,8 +138,7 @@ nb::object PythonIndexOf<Core>::range_search(
 }
 
 template <class Core>
-Filter PythonIndexOf<Core>::filter_of_mask(
-    nb::handle mask) const requires std::is_same_v<Core, Index> {
+Filter PythonIndexOf<Core>::filter_of_mask(nb::handle mask) const {
   const Array bytes(mask, "mask");
   const Reading reading(*lock_);
   const WithoutGil released;
@@ -148,8 +146,8 @@ Filter PythonIndexOf<Core>::filter_of_mask(
 }
 
 template <class Core>
-Filter PythonIndexOf<Core>::filter_of_bits(nb::handle bits, std::size_t count, std::size_t offset)
-    const requires std::is_same_v<Core, Index> {
+Filter PythonIndexOf<Core>::filter_of_bits(nb::handle bits, std::size_t count,
+                                           std::size_t offset) const {
   const Array bytes(bits, "bits");
   const Reading reading(*lock_);
   const WithoutGil released;
@@ -157,8 +155,7 @@ Filter PythonIndexOf<Core>::filter_of_bits(nb::handle bits, std::size_t count, s
 }
 
 template <class Core>
-Filter PythonIndexOf<Core>::filter_of_labels(
-    nb::handle labels) const requires std::is_same_v<Core, Index> {
+Filter PythonIndexOf<Core>::filter_of_labels(nb::handle labels) const {
   const Array array(labels, "labels");
   const Reading reading(*lock_);
   const WithoutGil released;
@@ -166,16 +163,14 @@ Filter PythonIndexOf<Core>::filter_of_labels(
 }
 
 template <class Core>
-Filter PythonIndexOf<Core>::filter_of_range(
-    std::size_t first, std::size_t last) const requires std::is_same_v<Core, Index> {
+Filter PythonIndexOf<Core>::filter_of_range(std::size_t first, std::size_t last) const {
   const Reading reading(*lock_);
   const WithoutGil released;
   return Filter::of_range(*index_, first, last);
 }
 
 template <class Core>
-Groups PythonIndexOf<Core>::groups_of_keys(
-    nb::handle keys) const requires std::is_same_v<Core, Index> {
+Groups PythonIndexOf<Core>::groups_of_keys(nb::handle keys) const {
   const Array array(keys, "keys");
   const Reading reading(*lock_);
   const WithoutGil released;
@@ -185,14 +180,29 @@ Groups PythonIndexOf<Core>::groups_of_keys(
 template nb::object PythonIndexOf<Index>::search_among(nb::handle, nb::handle, nb::handle,
                                                        nb::handle, nb::handle, bool, nb::handle,
                                                        nb::handle, nb::handle, nb::handle) const;
+template nb::object PythonIndexOf<ShardedIndex>::search_among(nb::handle, nb::handle, nb::handle,
+                                                              nb::handle, nb::handle, bool,
+                                                              nb::handle, nb::handle, nb::handle,
+                                                              nb::handle) const;
 template nb::object PythonIndexOf<Index>::exact_search_among(nb::handle, nb::handle, nb::handle,
                                                              nb::handle) const;
+template nb::object PythonIndexOf<ShardedIndex>::exact_search_among(nb::handle, nb::handle,
+                                                                    nb::handle, nb::handle) const;
 template nb::object PythonIndexOf<Index>::range_search(nb::handle, nb::handle, nb::handle,
                                                        nb::handle, nb::handle, nb::handle) const;
+template nb::object PythonIndexOf<ShardedIndex>::range_search(nb::handle, nb::handle, nb::handle,
+                                                              nb::handle, nb::handle,
+                                                              nb::handle) const;
 template Filter PythonIndexOf<Index>::filter_of_mask(nb::handle) const;
+template Filter PythonIndexOf<ShardedIndex>::filter_of_mask(nb::handle) const;
 template Filter PythonIndexOf<Index>::filter_of_bits(nb::handle, std::size_t, std::size_t) const;
+template Filter PythonIndexOf<ShardedIndex>::filter_of_bits(nb::handle, std::size_t,
+                                                            std::size_t) const;
 template Filter PythonIndexOf<Index>::filter_of_labels(nb::handle) const;
+template Filter PythonIndexOf<ShardedIndex>::filter_of_labels(nb::handle) const;
 template Filter PythonIndexOf<Index>::filter_of_range(std::size_t, std::size_t) const;
+template Filter PythonIndexOf<ShardedIndex>::filter_of_range(std::size_t, std::size_t) const;
 template Groups PythonIndexOf<Index>::groups_of_keys(nb::handle) const;
+template Groups PythonIndexOf<ShardedIndex>::groups_of_keys(nb::handle) const;
 
 }  // namespace concord::python

@@ -56,14 +56,13 @@ class PythonIndexOf {
 
   /// `labels`: None or a one-dimensional array of uint64.
   std::size_t add(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress);
-  /// Index::update or Index::upsert.
-  using Replacement = std::size_t (Index::*)(MatrixView<const float>,
-                                             std::span<const std::uint64_t>,
-                                             const ProgressCallback&);
+  /// update or upsert.
+  using Replacement = std::size_t (Core::*)(MatrixView<const float>, std::span<const std::uint64_t>,
+                                            const ProgressCallback&);
   std::size_t replace(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress,
-                      Replacement member) requires std::is_same_v<Core, Index>;
-  std::size_t remove(nanobind::handle labels) requires std::is_same_v<Core, Index>;
-  void flush() requires std::is_same_v<Core, Index>;
+                      Replacement member);
+  std::size_t remove(nanobind::handle labels);
+  void flush();
   /// `rescore` is None for the library's choice.
   nanobind::object search(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
                           nanobind::handle slack, nanobind::handle rescore, bool use_codes,
@@ -75,29 +74,23 @@ class PythonIndexOf {
   nanobind::object search_among(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
                                 nanobind::handle slack, nanobind::handle rescore, bool use_codes,
                                 nanobind::handle filters, nanobind::handle groups,
-                                nanobind::handle group_hits,
-                                nanobind::handle out) const requires std::is_same_v<Core, Index>;
-  nanobind::object exact_search_among(
-      nanobind::handle queries, nanobind::handle k, nanobind::handle filters,
-      nanobind::handle out) const requires std::is_same_v<Core, Index>;
+                                nanobind::handle group_hits, nanobind::handle out) const;
+  nanobind::object exact_search_among(nanobind::handle queries, nanobind::handle k,
+                                      nanobind::handle filters, nanobind::handle out) const;
   /// A tuple (lims, labels, distances); `filters` is None as well.
-  nanobind::object range_search(
-      nanobind::handle queries, nanobind::handle radius, nanobind::handle ef,
-      nanobind::handle slack, nanobind::handle limit,
-      nanobind::handle filters) const requires std::is_same_v<Core, Index>;
+  nanobind::object range_search(nanobind::handle queries, nanobind::handle radius,
+                                nanobind::handle ef, nanobind::handle slack, nanobind::handle limit,
+                                nanobind::handle filters) const;
   /// Filters of arrays with one dimension: a byte a vector, bits from number `offset` on, labels.
-  Filter filter_of_mask(nanobind::handle mask) const requires std::is_same_v<Core, Index>;
-  Filter filter_of_bits(nanobind::handle bits, std::size_t count,
-                        std::size_t offset) const requires std::is_same_v<Core, Index>;
-  Filter filter_of_labels(nanobind::handle labels) const requires std::is_same_v<Core, Index>;
-  Filter filter_of_range(std::size_t first,
-                         std::size_t last) const requires std::is_same_v<Core, Index>;
+  Filter filter_of_mask(nanobind::handle mask) const;
+  Filter filter_of_bits(nanobind::handle bits, std::size_t count, std::size_t offset) const;
+  Filter filter_of_labels(nanobind::handle labels) const;
+  Filter filter_of_range(std::size_t first, std::size_t last) const;
   /// A cursor of one query; `filter` is a Filter or None. It borrows this.
   PythonCursor* cursor(nanobind::handle query, nanobind::handle ef, nanobind::handle slack,
-                       nanobind::handle filter) const requires std::is_same_v<Core, Index>;
+                       nanobind::handle filter) const;
   /// (labels, distances) of its next page, as long as it is.
-  nanobind::object next_page(PythonCursor& cursor,
-                             nanobind::handle k) const requires std::is_same_v<Core, Index>;
+  nanobind::object next_page(PythonCursor& cursor, nanobind::handle k) const;
   // --- tuning.cpp ---
   /// Presets and explanations are dictionaries of their members. Without `queries`, which is None,
   /// vectors of the index are taken.
@@ -108,12 +101,11 @@ class PythonIndexOf {
   [[nodiscard]] nanobind::tuple preset(
       double recall, nanobind::handle k) const requires std::is_same_v<Core, Index>;
   void remember(nanobind::dict preset) requires std::is_same_v<Core, Index>;
-  [[nodiscard]] nanobind::dict explain(
-      nanobind::handle query, std::uint64_t label, nanobind::handle k,
-      nanobind::handle filter) const requires std::is_same_v<Core, Index>;
+  [[nodiscard]] nanobind::dict explain(nanobind::handle query, std::uint64_t label,
+                                       nanobind::handle k, nanobind::handle filter) const;
 
   /// `keys` is an array of uint64 with one dimension.
-  Groups groups_of_keys(nanobind::handle keys) const requires std::is_same_v<Core, Index>;
+  Groups groups_of_keys(nanobind::handle keys) const;
   void save(nanobind::bytes path, const Saver& saver) const;
   /// The bytes that save writes.
   [[nodiscard]] nanobind::object to_bytes() const requires std::is_same_v<Core, Index>;

@@ -145,8 +145,9 @@ void set_runtime(PythonIndexOf<Core>& self, nb::handle threads, const std::strin
   self.set_runtime(number32(threads, "threads"), device, certificates);
 }
 
-template <PythonIndex::Replacement member>
-std::size_t replace(PythonIndex& self, nb::handle vectors, nb::handle labels, nb::object progress) {
+template <class Core, typename PythonIndexOf<Core>::Replacement member>
+std::size_t replace(PythonIndexOf<Core>& self, nb::handle vectors, nb::handle labels,
+                    nb::object progress) {
   return self.replace(vectors, labels, std::move(progress), member);
 }
 
@@ -160,6 +161,25 @@ void define_members(nb::class_<PythonIndexOf<Core>>& index) {
       .def("search", &Self::search, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
            "slack"_a.none(), "rescore"_a.none(), "use_codes"_a, "out"_a.none())
       .def("exact_search", &Self::exact_search, "queries"_a.none(), "k"_a.none(), "out"_a.none())
+      .def("remove", &Self::remove, "labels"_a)
+      .def("update", replace<Core, &Core::update>, "vectors"_a, "labels"_a, "progress"_a.none())
+      .def("upsert", replace<Core, &Core::upsert>, "vectors"_a, "labels"_a, "progress"_a.none())
+      .def("flush", &Self::flush)
+      .def("search_among", &Self::search_among, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
+           "slack"_a.none(), "rescore"_a.none(), "use_codes"_a, "filters"_a.none(),
+           "groups"_a.none(), "group_hits"_a.none(), "out"_a.none())
+      .def("groups_of_keys", &Self::groups_of_keys, "keys"_a)
+      .def("exact_search_among", &Self::exact_search_among, "queries"_a.none(), "k"_a.none(),
+           "filters"_a, "out"_a.none())
+      .def("cursor", &Self::cursor, "query"_a.none(), "ef"_a.none(), "slack"_a.none(),
+           "filter"_a.none(), nb::keep_alive<0, 1>())
+      .def("explain", &Self::explain, "query"_a.none(), "label"_a, "k"_a.none(), "filter"_a.none())
+      .def("range_search", &Self::range_search, "queries"_a.none(), "radius"_a.none(),
+           "ef"_a.none(), "slack"_a.none(), "limit"_a.none(), "filters"_a.none())
+      .def("filter_of_mask", &Self::filter_of_mask, "mask"_a)
+      .def("filter_of_bits", &Self::filter_of_bits, "bits"_a, "count"_a, "offset"_a)
+      .def("filter_of_labels", &Self::filter_of_labels, "labels"_a)
+      .def("filter_of_range", &Self::filter_of_range, "first"_a, "last"_a)
       .def("size", &Self::size)
       .def("contains", &Self::contains, "label"_a)
       .def("vector", &Self::vector, "label"_a)
@@ -215,8 +235,7 @@ NB_MODULE(_concord, m) {
 
   nb::class_<PythonCursor>(m, "Cursor")
       .def(
-          "next", [](PythonCursor& self, nb::handle k) { return self.index.next_page(self, k); },
-          "k"_a.none())
+          "next", [](PythonCursor& self, nb::handle k) { return self.next(self, k); }, "k"_a.none())
       .def_prop_ro("given", [](const PythonCursor& self) { return self.cursor.given(); });
   nb::class_<Groups>(m, "Groups")
       .def_prop_ro("count", &Groups::count)
@@ -230,31 +249,11 @@ NB_MODULE(_concord, m) {
   define_members(index);
   index.def("to_bytes", &PythonIndex::to_bytes)
       .def("write", &PythonIndex::write, "put"_a)
-      .def("remove", &PythonIndex::remove, "labels"_a)
-      .def("update", replace<&Index::update>, "vectors"_a, "labels"_a, "progress"_a.none())
-      .def("upsert", replace<&Index::upsert>, "vectors"_a, "labels"_a, "progress"_a.none())
-      .def("flush", &PythonIndex::flush)
-      .def("search_among", &PythonIndex::search_among, "queries"_a.none(), "k"_a.none(),
-           "ef"_a.none(), "slack"_a.none(), "rescore"_a.none(), "use_codes"_a, "filters"_a.none(),
-           "groups"_a.none(), "group_hits"_a.none(), "out"_a.none())
-      .def("groups_of_keys", &PythonIndex::groups_of_keys, "keys"_a)
-      .def("exact_search_among", &PythonIndex::exact_search_among, "queries"_a.none(), "k"_a.none(),
-           "filters"_a, "out"_a.none())
-      .def("cursor", &PythonIndex::cursor, "query"_a.none(), "ef"_a.none(), "slack"_a.none(),
-           "filter"_a.none(), nb::keep_alive<0, 1>())
       .def("tune", &PythonIndex::tune, "queries"_a.none(), "recall"_a, "k"_a.none(),
            "sample"_a.none())
       .def("presets", &PythonIndex::presets)
       .def("preset", &PythonIndex::preset, "recall"_a, "k"_a.none())
-      .def("remember", &PythonIndex::remember, "preset"_a)
-      .def("explain", &PythonIndex::explain, "query"_a.none(), "label"_a, "k"_a.none(),
-           "filter"_a.none())
-      .def("range_search", &PythonIndex::range_search, "queries"_a.none(), "radius"_a.none(),
-           "ef"_a.none(), "slack"_a.none(), "limit"_a.none(), "filters"_a.none())
-      .def("filter_of_mask", &PythonIndex::filter_of_mask, "mask"_a)
-      .def("filter_of_bits", &PythonIndex::filter_of_bits, "bits"_a, "count"_a, "offset"_a)
-      .def("filter_of_labels", &PythonIndex::filter_of_labels, "labels"_a)
-      .def("filter_of_range", &PythonIndex::filter_of_range, "first"_a, "last"_a);
+      .def("remember", &PythonIndex::remember, "preset"_a);
 
   nb::class_<PythonShardedIndex> sharded(m, "ShardedIndex");
   sharded.def("__init__", make_sharded_index, "dim"_a.none(), "metric"_a, "M"_a.none(),

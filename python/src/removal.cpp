@@ -1,4 +1,4 @@
-// Removal and replacement of vectors, which only an Index has.
+// Removal and replacement of vectors.
 #include <algorithm>
 #include <span>
 #include <utility>
@@ -17,7 +17,8 @@ namespace {
 constexpr std::size_t kRemovals = 256;  // between two looks at signals
 
 /// Whether each has a vector and stands once.
-bool are_removable(const Index& index, std::span<const std::uint64_t> labels) {
+template <class Core>
+bool are_removable(const Core& index, std::span<const std::uint64_t> labels) {
   std::vector<std::uint64_t> sorted(labels.begin(), labels.end());
   std::sort(sorted.begin(), sorted.end());
   return std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end() &&
@@ -29,7 +30,7 @@ bool are_removable(const Index& index, std::span<const std::uint64_t> labels) {
 
 template <class Core>
 std::size_t PythonIndexOf<Core>::replace(nb::handle vectors, nb::handle labels, nb::object progress,
-                                         Replacement member) requires std::is_same_v<Core, Index> {
+                                         Replacement member) {
   expect_own();
   const Array rows(vectors, "vectors");
   if (rows.on_device()) {
@@ -62,7 +63,7 @@ std::size_t PythonIndexOf<Core>::replace(nb::handle vectors, nb::handle labels, 
 // In pieces, which ends in the graph of one call, so that Ctrl-C is heeded. Labels that the library
 // refuses are given to it whole, so that it removes none.
 template <class Core>
-std::size_t PythonIndexOf<Core>::remove(nb::handle labels) requires std::is_same_v<Core, Index> {
+std::size_t PythonIndexOf<Core>::remove(nb::handle labels) {
   expect_own();
   const Array label_array(labels, "labels");
   const std::span<const std::uint64_t> all = labels_of(label_array);
@@ -82,7 +83,7 @@ std::size_t PythonIndexOf<Core>::remove(nb::handle labels) requires std::is_same
 }
 
 template <class Core>
-void PythonIndexOf<Core>::flush() requires std::is_same_v<Core, Index> {
+void PythonIndexOf<Core>::flush() {
   expect_own();
   change({}, [&] {
     const WithoutGil released;
@@ -92,7 +93,11 @@ void PythonIndexOf<Core>::flush() requires std::is_same_v<Core, Index> {
 }
 
 template std::size_t PythonIndexOf<Index>::replace(nb::handle, nb::handle, nb::object, Replacement);
+template std::size_t PythonIndexOf<ShardedIndex>::replace(nb::handle, nb::handle, nb::object,
+                                                          Replacement);
 template std::size_t PythonIndexOf<Index>::remove(nb::handle);
+template std::size_t PythonIndexOf<ShardedIndex>::remove(nb::handle);
 template void PythonIndexOf<Index>::flush();
+template void PythonIndexOf<ShardedIndex>::flush();
 
 }  // namespace concord::python

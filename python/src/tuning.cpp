@@ -1,4 +1,4 @@
-// Presets, tuning and explanations, which only an Index has.
+// Presets and tuning, which only an Index has, and explanations.
 #include <nanobind/stl/string.h>
 
 #include <concord/explanation.hpp>
@@ -126,9 +126,8 @@ void PythonIndexOf<Core>::remember(nb::dict preset) requires std::is_same_v<Core
 }
 
 template <class Core>
-nb::dict PythonIndexOf<Core>::explain(
-    nb::handle query, std::uint64_t label, nb::handle k,
-    nb::handle filter) const requires std::is_same_v<Core, Index> {
+nb::dict PythonIndexOf<Core>::explain(nb::handle query, std::uint64_t label, nb::handle k,
+                                      nb::handle filter) const {
   const Array row(query, "query");
   expect_on_host(row, "explain");
   const std::uint32_t neighbors = number32(k, "k");
@@ -149,5 +148,7 @@ template nb::tuple PythonIndexOf<Index>::preset(double, nb::handle) const;
 template void PythonIndexOf<Index>::remember(nb::dict);
 template nb::dict PythonIndexOf<Index>::explain(nb::handle, std::uint64_t, nb::handle,
                                                 nb::handle) const;
+template nb::dict PythonIndexOf<ShardedIndex>::explain(nb::handle, std::uint64_t, nb::handle,
+                                                       nb::handle) const;
 
 }  // namespace concord::python

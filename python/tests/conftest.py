@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 import concord
+from concord import store as store_module
 
 Floats = npt.NDArray[np.float32]
 
@@ -41,3 +44,13 @@ def vectors() -> Floats:
 @pytest.fixture
 def index(vectors: Floats) -> concord.Index:
     return make_index(vectors)
+
+
+@pytest.fixture
+def stores_on_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that are made in the test have a ShardedIndex in the place of their Index."""
+
+    def sharded(*arguments: Any, **options: Any) -> concord.ShardedIndex:
+        return concord.ShardedIndex(*arguments, shards=3, **options)
+
+    monkeypatch.setattr(store_module, "Index", sharded)

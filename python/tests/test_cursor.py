@@ -112,8 +112,6 @@ def test_refuses_what_does_not_fit(index: concord.Index, vectors: Floats) -> Non
         index.cursor(vectors[0], filter=other.filter(slice(0, 5)))
     with pytest.raises(TypeError, match=r"made by Index\.cursor"):
         concord.Cursor(None, 10)  # type: ignore[arg-type]
-    with pytest.raises(concord.UnsupportedError, match="ShardedIndex"):
-        concord.ShardedIndex(dim=16, shards=2).cursor(vectors[0])
 
 
 def test_threads_take_turns_at_one_cursor(index: concord.Index, vectors: Floats) -> None:

@@ -87,5 +87,7 @@ def test_what_is_refused(index: concord.Index, vectors: Floats) -> None:
         make_index(vectors).search(vectors[0], groups=groups)
     with pytest.raises(TypeError, match=r"Index\.groups"):
         concord.Groups(None)  # type: ignore[arg-type]
-    with pytest.raises(concord.UnsupportedError, match="ShardedIndex"):
-        concord.ShardedIndex(dim=2).search([0, 0], groups=[])
+    sharded = concord.ShardedIndex(dim=vectors.shape[1])
+    sharded.add(vectors)
+    with pytest.raises(invalid, match="another index"):
+        sharded.search(vectors[0], groups=groups)

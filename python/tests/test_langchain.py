@@ -31,6 +31,11 @@ class TestStandardSuite(VectorStoreIntegrationTests):
         return ConcordVectorStore(self.get_embeddings(), device="cpu")
 
 
+@pytest.mark.usefixtures("stores_on_shards")
+class TestStandardSuiteOnShards(TestStandardSuite):
+    """The same, with a ShardedIndex in the place of the store's Index."""
+
+
 class Plane(Embeddings):
     """A text is two numbers, which are its embedding."""
 

@@ -104,6 +104,15 @@ def test_filters_are_those_of_the_simple_store(name: str) -> None:
     assert set(ask(store, 60).ids) == {f"node {i}" for i in range(60)} - passing
 
 
+@pytest.mark.usefixtures("stores_on_shards")
+def test_works_on_shards() -> None:
+    for name in CONDITIONS:
+        test_filters_are_those_of_the_simple_store(name)
+    test_deletions()
+    store = make_store()
+    assert isinstance(store.client, concord.ShardedIndex)
+
+
 def test_nested_filters() -> None:
     nested = where(
         CONDITIONS["in"],

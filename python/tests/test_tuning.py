@@ -201,16 +201,17 @@ def test_explain_filters_and_refusals(tuned: concord.Index, vectors: Floats) -> 
     assert tuned.explain(vectors[7], 7).reason == "removed"
 
 
-def test_shards_have_none(vectors: Floats) -> None:
+def test_shards_have_no_presets(vectors: Floats) -> None:
     index = concord.ShardedIndex(dim=8, shards=2)
     index.add(vectors[:100])
     uses: list[Callable[[], object]] = [
         index.tune,
         index.presets,
         lambda: index.search(vectors[0], recall=0.9),
-        lambda: index.explain(vectors[0], 0),
     ]
     for use in uses:
         with pytest.raises(concord.UnsupportedError, match="ShardedIndex"):
             use()
-    assert index.shard(0).explain(vectors[0], 0).rank == 1
+    assert index.explain(vectors[7], 7).rank == 1
+    index.remove([7])
+    assert index.explain(vectors[7], 7).reason == "removed"
