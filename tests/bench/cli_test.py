@@ -250,6 +250,11 @@ class Cli(unittest.TestCase):
             with open(f"{together}/{name}", "rb") as a, open(f"{apart}/{name}", "rb") as b:
                 self.assertEqual(a.read(), b.read(), name)
         self.bench("audit", "--index", together + "/shard-0001.concord")
+        audited = self.report("audit", "--index", together)
+        self.assertEqual(audited["index"], {"digest": whole["index"]["digest"], "size": 3000})
+        self.assertIs(audited["audit"]["ok"], True)
+        os.mkdir(self.path("empty"))
+        self.assertIn("manifest", self.bench("audit", "--index", self.path("empty"), code=2).stderr)
         journaled = self.report("build", *DATA, *shards, "--journal", "system", "--out",
                                 self.path("journaled"))
         self.assertEqual(journaled["index"]["digest"], whole["index"]["digest"])

@@ -1,5 +1,7 @@
-// concord-bench audit: checks the invariants of a saved index.
+// concord-bench audit: checks the invariants of a saved index, or of all shards in a folder.
+#include <concord/sharded_index.hpp>
 #include <cstdio>
+#include <filesystem>
 
 #include "bench/tool/command_line.hpp"
 #include "bench/tool/commands/commands.hpp"
@@ -8,9 +10,8 @@
 namespace concord::bench {
 namespace {
 
-int audit(Options& options) {
-  options.apply();
-  const Index index = Index::load(options.index, options.runtime);
+template <class AnyIndex>
+int audit(const Options& options, const AnyIndex& index) {
   const AuditReport result = index.audit();
   const std::string digest = index.digest();
   std::printf("index: %s", options.index.c_str());
@@ -23,14 +24,23 @@ int audit(Options& options) {
   return result.ok ? 0 : 1;
 }
 
+int audit(Options& options) {
+  options.apply();
+  if (std::filesystem::is_directory(options.index)) {
+    return audit(options, ShardedIndex::load(options.index, {options.runtime, {}}));
+  }
+  return audit(options, Index::load(options.index, options.runtime));
+}
+
 }  // namespace
 
 void add_audit_command(CLI::App& app, Options& options, Command& chosen) {
-  CLI::App& command = *app.add_subcommand("audit", "check the graph of a saved index");
+  CLI::App& command =
+      *app.add_subcommand("audit", "check the graph of a saved index, or of a folder of shards");
   add_index_option(command, options);
   add_runtime_options(command, options);
   add_json_option(command, options);
-  add_examples(command, {"audit --index base.concord"});
+  add_examples(command, {"audit --index base.concord", "audit --index FOLDER"});
   command.callback([&options, &chosen] { chosen = [&options] { return audit(options); }; });
 }
 
