@@ -2,10 +2,13 @@
 // Thread-safety: none; one per thread.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "common/base/key.hpp"
+#include "common/graph/overfull_list.hpp"
 #include "common/store/vector_store.hpp"
 #include "cpu/scorer.hpp"
 
@@ -39,5 +42,22 @@ class QueryBlock {
   std::vector<std::uint8_t> bytes_;
   std::vector<Query> queries_;
 };
+
+/// Rows that score_rows scores at once.
+inline constexpr core::NodeId kScoredAtOnce = core::kMaxListCapacity;
+
+/// Calls take(q, key) for each query and each of the rows [first, end), a block of rows at a time
+/// for all queries. `distances` has kScoredAtOnce places.
+template <class Take>
+void score_rows(const Scorer& scorer, const QueryBlock& queries, core::NodeId first,
+                core::NodeId end, float* distances, const Take& take) {
+  for (core::NodeId begin = first; begin < end; begin += kScoredAtOnce) {
+    const core::NodeId rows = std::min(kScoredAtOnce, end - begin);
+    for (std::size_t q = 0; q < queries.size(); ++q) {
+      scorer.score_block(queries[q], 1, begin, rows, distances, rows);
+      for (core::NodeId j = 0; j < rows; ++j) take(q, core::make_key(distances[j], begin + j));
+    }
+  }
+}
 
 }  // namespace concord::cpu

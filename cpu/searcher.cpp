@@ -190,22 +190,15 @@ void Searcher::scan(const Scorer& scorer, const QueryBlock& queries, core::Hole 
 template <class Take>
 void Searcher::scan_slots(const Scorer& scorer, const QueryBlock& queries, NodeId first, NodeId end,
                           NodeId size, const Take& take, Scratch& scratch) const {
-  constexpr NodeId kRows = core::kMaxListCapacity;
-  const bool ask = graph_.tombstones().any() || graph_.copies().any();
+  if (first >= end) return;
+  const bool asks = graph_.tombstones().any() || graph_.copies().any();
   const auto is_found = [&](NodeId id) {
     return !graph_.copies().is_copy(id) && !graph_.is_dead(id, size);
   };
-  for (NodeId begin = first; begin < end; begin += kRows) {
-    const NodeId rows = std::min(kRows, end - begin);
-    for (std::size_t q = 0; q < queries.size(); ++q) {
-      scorer.score_block(queries[q], 1, begin, rows, scratch.distances.data(), rows);
-      for (NodeId j = 0; j < rows; ++j) {
-        if (ask && !is_found(begin + j)) continue;
-        take(q, core::make_key(scratch.distances[j], begin + j));
-      }
-    }
-    scratch.counts.distances += rows * queries.size();
-  }
+  score_rows(scorer, queries, first, end, scratch.distances.data(), [&](std::size_t q, Key key) {
+    if (!asks || is_found(core::key_id(key))) take(q, key);
+  });
+  scratch.counts.distances += (end - first) * queries.size();
 }
 
 std::size_t Searcher::scratch_bytes() const {

@@ -1,6 +1,7 @@
 #include "common/threads/thread_pool.hpp"
 
 #include <algorithm>
+#include <concord/thread_limit.hpp>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -13,7 +14,20 @@
 #include "common/threads/after_fork.hpp"
 #include "common/threads/start_thread.hpp"
 
-namespace concord::core {
+namespace concord {
+namespace {
+
+thread_local unsigned most_threads = 0;  // of the loops that this thread begins; 0: no limit
+
+}  // namespace
+
+ThreadLimit::ThreadLimit(unsigned threads) noexcept : before_(most_threads) {
+  most_threads = threads;
+}
+
+ThreadLimit::~ThreadLimit() { most_threads = before_; }
+
+namespace core {
 namespace {
 
 unsigned hardware_threads() { return std::max(1U, std::thread::hardware_concurrency()); }
@@ -176,11 +190,12 @@ bool ThreadPool::parallel_for(std::size_t n, std::size_t chunk,
                               const std::function<void(unsigned, std::size_t, std::size_t)>& body,
                               const std::function<bool()>& stop) {
   Loop loop(n, chunk, body);
-  const bool shared = workers_ && n > chunk && !busy_.exchange(true);
+  const unsigned most = most_threads == 0 ? size_ : std::min(size_, most_threads);
+  const bool shared = workers_ && most > 1 && n > chunk && !busy_.exchange(true);
   const unsigned forks = AfterFork::count();
   if (shared) {
     const std::size_t others = (n - 1) / chunk;  // chunks beside the caller's first
-    workers_->open(loop, static_cast<unsigned>(std::min<std::size_t>(size_ - 1, others)));
+    workers_->open(loop, static_cast<unsigned>(std::min<std::size_t>(most - 1, others)));
   }
   loop.run(0, stop);
   if (shared && AfterFork::count() == forks) workers_->close(loop);
@@ -212,4 +227,5 @@ void ThreadPool::Loop::run(unsigned worker, const std::function<bool()>& stop) {
   }
 }
 
-}  // namespace concord::core
+}  // namespace core
+}  // namespace concord

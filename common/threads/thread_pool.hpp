@@ -6,7 +6,8 @@
 // parallel_for hands out small chunks of [0, n) to the calling thread (worker 0) and to worker
 // threads that are free. No result may depend on which worker gets an item. A pool runs one loop at
 // a time: a second caller, or a caller inside a loop, runs its loop on its own thread alone.
-// In a forked child a pool goes on with threads of the child.
+// In a forked child a pool goes on with threads of the child. A ThreadLimit of the calling thread
+// (concord/thread_limit.hpp) lowers the number of threads of the loops that it begins.
 // Thread-safety: parallel_for may be called from any thread.
 #pragma once
 

@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <concord/thread_limit.hpp>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -112,6 +114,35 @@ TEST(ThreadPool, StopsBetweenChunksAndSaysSo) {
       EXPECT_EQ(done, 4u);
     }
   }
+}
+
+TEST(ThreadPool, ALimitHoldsForTheLoopsOfItsThreadAndScope) {
+  ThreadPool pool(5);
+  const auto threads_of_a_loop = [&] {
+    std::mutex mutex;
+    std::set<std::thread::id> threads;
+    pool.parallel_for(400, 1, [&](unsigned, std::size_t, std::size_t) {
+      std::this_thread::sleep_for(std::chrono::microseconds(300));
+      const std::lock_guard lock(mutex);
+      threads.insert(std::this_thread::get_id());
+    });
+    return threads.size();
+  };
+  {
+    const ThreadLimit two(2);
+    EXPECT_LE(threads_of_a_loop(), 2u);
+    {
+      const ThreadLimit one(1);
+      EXPECT_EQ(threads_of_a_loop(), 1u);
+      const ThreadLimit none(0);
+      EXPECT_GT(threads_of_a_loop(), 2u);
+    }
+    EXPECT_LE(threads_of_a_loop(), 2u);
+    std::size_t elsewhere = 0;
+    std::thread([&] { elsewhere = threads_of_a_loop(); }).join();
+    EXPECT_GT(elsewhere, 2u);
+  }
+  EXPECT_GT(threads_of_a_loop(), 2u);
 }
 
 TEST(ThreadPool, ALoopInsideALoopRunsAlone) {
