@@ -36,6 +36,8 @@ from concord.filters import Filter
 from concord.groups import Groups
 from concord.index import NO_LABEL, Index, isa, load
 from concord.interchange import load_faiss, load_hnswlib, save_faiss, save_hnswlib
+from concord.knn import KnnGraph, exact_knn, knn_graph, near_duplicates
+from concord.matches import Matches, MatchesWithVectors
 from concord.reports import (
     AuditReport,
     BuildStats,
@@ -80,6 +82,9 @@ __all__ = [
     "IoError",
     "Item",
     "JournalStats",
+    "KnnGraph",
+    "Matches",
+    "MatchesWithVectors",
     "MemoryUse",
     "MissingFileError",
     "NotAFolderError",
@@ -95,10 +100,13 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "built_with_cuda",
+    "exact_knn",
     "isa",
+    "knn_graph",
     "load",
     "load_faiss",
     "load_hnswlib",
+    "near_duplicates",
     "save_faiss",
     "save_hnswlib",
 ]

@@ -10,6 +10,8 @@ PACKAGES = {
     "sklearn": ("sklearn", "scipy", "joblib"),
     "langchain": ("langchain_core",),
     "llama-index": ("llama_index", "fsspec"),
+    "umap": ("umap", "pynndescent"),
+    "opentsne": ("openTSNE",),
 }
 """What each extra brings, by the names that are imported."""
 

@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterator
 from concord import _extras
 
 
+def ends(answer: object) -> bool:
+    """Whether what a callable of the caller returned ends the work: ``False``, also of numpy."""
+    return answer is False or (type(answer).__name__ in ("bool", "bool_") and not answer)
+
+
 @contextlib.contextmanager
 def callback(
-    progress: bool | Callable[[int, int], object] | None,
+    progress: bool | Callable[[int, int], object] | None, unit: str = " vectors"
 ) -> Iterator[Callable[[int, int], object] | None]:
-    """``None`` for no report, the callable of the caller, or a tqdm bar that shows vectors per second."""
+    """``None`` for no report, the callable of the caller, or a tqdm bar that shows so many units per second."""
     if progress is None or progress is False:
         yield None
     elif progress is not True:
@@ -23,7 +28,7 @@ def callback(
         with _extras.needed("progress", "progress=True"):
             from tqdm.auto import tqdm
 
-        with tqdm(unit=" vectors", unit_scale=True) as bar:
+        with tqdm(unit=unit, unit_scale=True) as bar:
 
             def show(done: int, total: int) -> None:
                 bar.total = total

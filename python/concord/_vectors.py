@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,15 @@ def count(vectors: object) -> int | None:
     """The number of vectors of an array that :func:`readable` gave; none if it does not say."""
     shape = getattr(vectors, "shape", None)
     return None if not shape else int(shape[0]) if len(shape) > 1 else 1
+
+
+def width(vectors: object) -> int:
+    """The number of elements of a vector of an array that :func:`readable` gave; 1 if it does not say."""
+    try:
+        shape: Any = getattr(vectors, "shape", None) or memoryview(cast(bytes, vectors)).shape
+        return int(shape[-1])
+    except (TypeError, IndexError):  # the extension module refuses it in words
+        return 1
 
 
 def _as_array(vectors: Any, name: str) -> npt.NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from concord import _concord
 
 if TYPE_CHECKING:
-    from concord.index import Answers
+    from concord.matches import Matches
 
 
 class Cursor:
@@ -25,7 +25,7 @@ class Cursor:
         self._core = core
         self._k = k
 
-    def next(self, k: int | None = None) -> Answers:
+    def next(self, k: int | None = None) -> Matches:
         """The next page.
 
         Args:
@@ -42,10 +42,10 @@ class Cursor:
         """The number of vectors given so far."""
         return self._core.given
 
-    def __iter__(self) -> Iterator[Answers]:
+    def __iter__(self) -> Iterator[Matches]:
         return self
 
-    def __next__(self) -> Answers:
+    def __next__(self) -> Matches:
         page = self.next()
         if len(page[0]) == 0:
             raise StopIteration

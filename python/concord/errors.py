@@ -126,7 +126,9 @@ class CudaError(Error, RuntimeError):
 
 
 class BusyError(Error, RuntimeError):
-    """A callback or signal handler used the index that was waiting for it."""
+    """A callback or signal handler used the index that was waiting for it, or an index changed during a call
+    that needs it at rest.
+    """
 
     code = "busy"
 

@@ -10,13 +10,26 @@ import operator
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, SupportsIndex, TypeAlias, cast
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    Protocol,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    cast,
+    overload,
+)
 
 import numpy as np
 import numpy.typing as npt
 
 from concord import _concord, _progress, _vectors
+from concord._awaitable import AwaitableIndex
 from concord._labels import MOST_LABEL, labels_of
+from concord._limits import Distance, limited
 from concord.cursor import Cursor
 from concord.errors import (
     InvalidParameterError,
@@ -26,6 +39,7 @@ from concord.errors import (
 )
 from concord.filters import Filter, Which, filter_of, filters_of
 from concord.groups import Grouping, Groups, groups_of
+from concord.matches import Matches, MatchesWithVectors
 from concord.reports import (
     AuditReport,
     Explanation,
@@ -38,6 +52,8 @@ from concord.reports import (
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from concord.knn import KnnGraph
 
 NO_LABEL = -1
 """The label that pads results with fewer than ``k`` neighbors. In uint64 it is 2**64 - 1.
@@ -101,13 +117,12 @@ Device: TypeAlias = 'Literal["auto", "cpu", "cuda"] | str'
 Durability: TypeAlias = 'Literal["synced", "system"] | str'
 """What survives: see :meth:`Index.open`."""
 
-Answers: TypeAlias = "tuple[npt.NDArray[np.int64 | np.uint64], npt.NDArray[np.float32]]"
-"""Labels and distances; see :data:`NO_LABEL` for the type of labels."""
-
 RangeAnswers: TypeAlias = (
     "tuple[npt.NDArray[np.int64], npt.NDArray[np.int64 | np.uint64], npt.NDArray[np.float32]]"
 )
 """Where the hits of each query begin, labels and distances: see :meth:`Index.range_search`."""
+
+Default = TypeVar("Default")
 
 Out: TypeAlias = "tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.float32]]"
 """Arrays that an answer is written to: labels of int64 or uint64, and distances."""
@@ -124,7 +139,7 @@ def warn_of_cut(path: Path, stats: Stats) -> None:
     warnings.warn(text + ", as a crash leaves it", RuntimeWarning, stacklevel=3)
 
 
-class Index:
+class Index(AwaitableIndex):
     """A vector index whose bytes do not depend on who builds it.
 
     The parameters up to ``storage``, the vectors and their order define the graph. ``threads`` and
@@ -194,10 +209,60 @@ class Index:
         index._core = core
         return index
 
+    @classmethod
+    def from_vectors(
+        cls,
+        vectors: Vectors,
+        labels: Labels | None = None,
+        metric: Metric = "l2sq",
+        M: int = 16,
+        ef_construction: int = 200,
+        *,
+        seed: int = 42,
+        epoch_limit: int = 1024,
+        codes: Codes = "none",
+        storage: Storage = "automatic",
+        threads: int = 0,
+        device: Device = "auto",
+        progress: Progress = None,
+    ) -> Self:
+        """Make an index of vectors ``[n, dim]``, whose dimension is theirs; arguments are as for the class and
+        for :meth:`add`.
+
+        >>> import concord
+        >>> index = concord.Index.from_vectors([[0, 0], [3, 4]], labels=[10, 20])
+        >>> len(index), index.dim, index[20].tolist()
+        (2, 2, [3.0, 4.0])
+        """
+        if hasattr(cls, "shard"):
+            raise UnsupportedError(
+                "from_vectors: a ShardedIndex is made with the number of its shards, and then add is called"
+            )
+        rows = _vectors.readable(vectors, "vectors", 1)
+        index = cls(
+            _vectors.width(rows),
+            metric,
+            M,
+            ef_construction,
+            seed=seed,
+            epoch_limit=epoch_limit,
+            codes=codes,
+            storage=storage,
+            threads=threads,
+            device=device,
+        )
+        index.add(cast("SupportsArray", rows), labels, progress=progress)
+        return index
+
     # ------------------------------------------------------------------------------------- content
 
     def add(
-        self, vectors: Vectors, labels: Labels | None = None, *, progress: Progress = None
+        self,
+        vectors: Vectors,
+        labels: Labels | None = None,
+        *,
+        threads: int | None = None,
+        progress: Progress = None,
     ) -> int:
         """Insert vectors, in order.
 
@@ -205,6 +270,7 @@ class Index:
             vectors: ``[n, dim]``, or ``[dim]`` for one vector.
             labels: ``[n]`` integers from 0 to 2**64 - 2 that are not in the index yet. Without them,
                 numbers count the vectors ever inserted, from 0 on; a label that is taken is refused.
+            threads: at most so many threads for this call; never more than the index has.
             progress: see :data:`Progress`.
 
         Returns:
@@ -220,7 +286,7 @@ class Index:
         >>> index.search([0, 1], k=1)[0].tolist()
         [10]
         """
-        with _progress.callback(progress) as callback:
+        with limited(threads), _progress.callback(progress) as callback:
             rows = _vectors.readable(vectors, "vectors", self.dim)
             given = None if labels is None else labels_of(labels, _vectors.count(rows))
             return self._core.add(rows, given, callback)
@@ -248,9 +314,25 @@ class Index:
         """
         return self._core.remove(labels_of(labels, None))
 
-    def __delitem__(self, label: SupportsIndex) -> None:
-        """Remove the vector of a label; see :meth:`remove`."""
-        self.remove(self._number(label))
+    def __delitem__(self, label: Labels) -> None:
+        """Remove the vector of a label, or of several; see :meth:`remove`."""
+        one = _one(label)
+        self.remove(label if one is None else self._number(one))
+
+    def clear(self) -> int:
+        """Remove all vectors, and give their memory back; returns how many there were.
+
+        They count as removals: the parameters, and the history that labels count, stay. A mapped index raises
+        :exc:`UnsupportedError`.
+
+        >>> import concord
+        >>> index = concord.Index.from_vectors([[0, 0], [3, 4]])
+        >>> index.clear(), len(index)
+        (2, 0)
+        """
+        removed = self.remove(self.labels())
+        self.flush()
+        return removed
 
     def update(self, vectors: Vectors, labels: Labels, *, progress: Progress = None) -> int:
         """Replace the vectors of these labels, in order.
@@ -304,8 +386,10 @@ class Index:
         number = operator.index(cast(SupportsIndex, label))
         return 0 <= number <= MOST_LABEL and self._core.contains(number)
 
-    def __getitem__(self, label: SupportsIndex) -> npt.NDArray[np.float32]:
-        """The stored vector ``[dim]`` of a label, normalised for cosine.
+    def __getitem__(self, label: Labels) -> npt.NDArray[np.float32]:
+        """The stored vector ``[dim]`` of a label, or those ``[n, dim]`` of several; normalised for cosine.
+
+        Several are a list, a range or an array. A label without a vector raises :exc:`UnknownLabelError`.
 
         >>> import concord
         >>> index = concord.Index(dim=2, metric="cosine")
@@ -313,8 +397,43 @@ class Index:
         1
         >>> index[7].round(2).tolist()
         [0.6000000238418579, 0.800000011920929]
+        >>> index[[7, 7]].shape
+        (2, 2)
         """
-        return self._core.vector(self._number(label))
+        one = _one(label)
+        if one is None:
+            return self._core.vectors(labels_of(label, None), False)
+        return self._core.vector(self._number(one))
+
+    @overload
+    def get(self, label: SupportsIndex) -> npt.NDArray[np.float32] | None: ...
+    @overload
+    def get(self, label: SupportsIndex, default: Default) -> npt.NDArray[np.float32] | Default: ...
+    @overload
+    def get(
+        self, label: SupportsArray | Sequence[SupportsIndex], default: float | None = None
+    ) -> npt.NDArray[np.float32]: ...
+    def get(self, label: Labels, default: Any = None) -> Any:
+        """The stored vector ``[dim]`` of a label, or ``default`` if it has none.
+
+        Of several labels it is ``[n, dim]``, in which the rows of labels without a vector are filled with
+        ``default``, or with NaN.
+
+        >>> import concord
+        >>> index = concord.Index.from_vectors([[0, 0], [3, 4]])
+        >>> index.get(1).tolist(), index.get(7), index.get([1, 7], default=-1).tolist()
+        ([3.0, 4.0], None, [[3.0, 4.0], [-1.0, -1.0]])
+        """
+        one = _one(label)
+        if one is not None:
+            try:
+                return self[one]
+            except UnknownLabelError:
+                return default
+        rows = self._core.vectors(labels_of(label, None), True)
+        if default is not None:
+            rows[np.isnan(rows[:, 0])] = default
+        return rows
 
     @staticmethod
     def _number(label: SupportsIndex) -> int:
@@ -334,6 +453,7 @@ class Index:
 
     # -------------------------------------------------------------------------------------- search
 
+    @overload
     def search(
         self,
         queries: Vectors,
@@ -348,7 +468,47 @@ class Index:
         groups: Grouping | None = None,
         group_hits: int = 1,
         out: Out | None = None,
-    ) -> Answers:
+        return_vectors: Literal[False] = False,
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> Matches: ...
+    @overload
+    def search(
+        self,
+        queries: Vectors,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        slack: float = math.inf,
+        recall: float | None = None,
+        rescore: int | None = None,
+        use_codes: bool = True,
+        filter: Which | Sequence[Which | None] | None = None,
+        groups: Grouping | None = None,
+        group_hits: int = 1,
+        out: Out | None = None,
+        return_vectors: Literal[True],
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> MatchesWithVectors: ...
+    def search(
+        self,
+        queries: Vectors,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        slack: float = math.inf,
+        recall: float | None = None,
+        rescore: int | None = None,
+        use_codes: bool = True,
+        filter: Which | Sequence[Which | None] | None = None,
+        groups: Grouping | None = None,
+        group_hits: int = 1,
+        out: Out | None = None,
+        return_vectors: bool = False,
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> Matches | MatchesWithVectors:
         """Find the (approximate) ``k`` nearest vectors of each query.
 
         Args:
@@ -378,11 +538,18 @@ class Index:
             group_hits: vectors of a group, 1 to 65,536.
             out: arrays to write the answer to, ``labels`` of uint64 or int64 and ``distances`` of
                 float32.
+            return_vectors: whether the stored vectors of what was found are returned as well. They are read
+                after the search: one that was removed meanwhile is NaN, and of one that was replaced it is the
+                new one.
+            threads: at most so many threads for this call; never more than the index has.
+            progress: see :data:`Progress`. It counts queries in host memory. If it stops the work, the queries
+                that are left find nothing.
 
         Returns:
-            ``(labels, distances)``, int64 and float32, ``[q, k]``, or ``[k]`` for one query; nearest
-            first, ties in the order of insertion. If fewer than ``k`` are found, the rest is
-            :data:`NO_LABEL` and infinity.
+            :class:`Matches`, that is ``(labels, distances)``, int64 and float32, ``[q, k]``, or ``[k]`` for one
+            query; nearest first, ties in the order of insertion. If fewer than ``k`` are found, the rest is
+            :data:`NO_LABEL` and infinity. With ``return_vectors`` :class:`MatchesWithVectors`, whose third is
+            ``[q, k, dim]``.
 
         The answer does not depend on the number of threads, the device, or the size of batches.
 
@@ -410,13 +577,25 @@ class Index:
                     "recall is given, whose presets never use codes; allowed is recall, or rescore"
                 )
             ef, slack, use_codes = self._tunable().preset(recall, k)
-        if filter is None and groups is None:
-            return self._core.search(rows, k, ef, slack, rescore, use_codes, out)
-        filters = None if filter is None else filters_of(self._core, filter)
-        grouping = None if groups is None else groups_of(self._core, groups)._core
-        return self._core.search_among(
-            rows, k, ef, slack, rescore, use_codes, filters, grouping, group_hits, out
-        )
+        how = (k, ef, slack, rescore, use_codes)
+        if filter is None and groups is None and threads is None and progress is None:
+            found = self._core.search(rows, *how, out, None)
+        else:
+            with limited(threads), _progress.callback(progress, " queries") as callback:
+                if filter is None and groups is None:
+                    found = self._core.search(rows, *how, out, callback)
+                else:
+                    filters = None if filter is None else filters_of(self._core, filter)
+                    grouping = None if groups is None else groups_of(self._core, groups)._core
+                    found = self._core.search_among(
+                        rows, *how, filters, grouping, group_hits, out, callback
+                    )
+        return self._with_vectors(found) if return_vectors else found
+
+    def _with_vectors(self, found: Matches) -> MatchesWithVectors:
+        labels = np.ascontiguousarray(found.labels).view(np.uint64)
+        vectors = self._core.vectors(labels.reshape(-1), True)
+        return MatchesWithVectors(*found, vectors.reshape(*labels.shape, self.dim))
 
     def exact_search(
         self,
@@ -425,13 +604,16 @@ class Index:
         *,
         filter: Which | Sequence[Which | None] | None = None,
         out: Out | None = None,
-    ) -> Answers:
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> Matches:
         """The true ``k`` nearest, found by scanning every vector; otherwise like :meth:`search`."""
         rows = _vectors.readable(queries, "queries", self.dim)
-        if filter is None:
-            return self._core.exact_search(rows, k, out)
-        filters = filters_of(self._core, filter)
-        return self._core.exact_search_among(rows, k, filters, out)
+        with limited(threads), _progress.callback(progress, " queries") as callback:
+            if filter is None:
+                return self._core.exact_search(rows, k, out, callback)
+            filters = filters_of(self._core, filter)
+            return self._core.exact_search_among(rows, k, filters, out, callback)
 
     def cursor(
         self,
@@ -479,6 +661,8 @@ class Index:
         limit: int | None = None,
         *,
         filter: Which | Sequence[Which | None] | None = None,
+        threads: int | None = None,
+        progress: Progress = None,
     ) -> RangeAnswers:
         """Find (approximately) all vectors within a distance of each query.
 
@@ -492,6 +676,8 @@ class Index:
                 Euclidean distance. More slack finds more and takes longer.
             limit: the nearest so many of each query at most, 0 to 65,536.
             filter: as for :meth:`search`.
+            threads: as for :meth:`search`.
+            progress: as for :meth:`search`.
 
         Returns:
             ``(lims, labels, distances)``, int64, int64 and float32. The hits of query ``i`` are
@@ -512,7 +698,49 @@ class Index:
         """
         rows = _vectors.readable(queries, "queries", self.dim)
         filters = None if filter is None else filters_of(self._core, filter)
-        return self._core.range_search(rows, radius, ef, slack, limit, filters)
+        with limited(threads), _progress.callback(progress, " queries") as callback:
+            return self._core.range_search(rows, radius, ef, slack, limit, filters, callback)
+
+    def knn_graph(
+        self,
+        k: int,
+        *,
+        include_self: bool = True,
+        recall: float = 0.98,
+        squared: bool = False,
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> KnnGraph:
+        """Find the ``k`` nearest neighbors of each vector of the index, as :func:`concord.knn_graph` does for
+        vectors that are in none.
+
+        Args:
+            k: neighbors of a vector, 1 to ``len(index)``. With ``include_self`` it is one of them.
+            include_self: whether each row begins with the vector itself, at distance 0, also among its copies.
+            recall: the mean share of the true neighbors that are found, with a confidence of 95 %. If the index
+                has no preset for it and for the number of other neighbors, :meth:`tune` makes one.
+            squared: for ``"l2sq"``, whether distances are squares. Otherwise they are roots.
+            threads: as for :meth:`search`.
+            progress: as for :func:`concord.knn_graph`.
+
+        Returns:
+            ``(indices, distances)``: int64 and float32, ``[len(index), k]``. Number ``i`` is the vector of
+            label ``labels()[i]``, as a row and as an index.
+
+        It follows from the index, its presets and the arguments alone. Nobody may change the index meanwhile: a
+        change that is noticed raises :exc:`BusyError` or :exc:`UnknownLabelError`. For ``"ip"`` there is none:
+        :exc:`UnsupportedError`.
+
+        >>> import concord
+        >>> index = concord.Index.from_vectors([[0, 0], [3, 4], [6, 9]])
+        >>> indices, distances = index.knn_graph(2, include_self=False)
+        >>> indices.tolist(), distances[0].round(2).tolist()
+        ([[1, 2], [0, 2], [1, 0]], [5.0, 10.819999694824219])
+        """
+        from concord.knn import graph_of  # it has functions over this class
+
+        distance = Distance(self.metric, self.metric == "l2sq" and not squared)
+        return graph_of(self, k, include_self, recall, distance, progress, threads)
 
     def groups(self, keys: Grouping) -> Groups:
         """Put the vectors into groups for many searches: those with equal keys belong together.
@@ -643,8 +871,10 @@ class Index:
         among = None if filter is None else filter_of(self._core, filter)._core
         return Explanation(**self._core.explain(row, self._number(label), k, among))
 
-    def _tunable(self) -> _concord.Index:
+    def _tunable(self, member: str = "") -> _concord.Index:
         if not hasattr(self._core, "tune"):
+            if member:
+                raise UnsupportedError(f"{member}: a ShardedIndex has none yet; concord.Index does")
             raise UnsupportedError(
                 "a ShardedIndex has no presets, so it takes no recall; give ef and slack"
             )
@@ -790,6 +1020,17 @@ class Index:
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         """A pickle is the saved file, the presets, and what a subclass adds; threads and device stay here."""
         return _unpickled, (type(self), self.to_bytes(), self.presets()), self._own_state()
+
+    def copy(self) -> Self:
+        """An equal index with the threads, the device and the presets of this one, and no journal.
+
+        >>> import concord
+        >>> index = concord.Index.from_vectors([[0, 0], [3, 4]])
+        >>> twin = index.copy()
+        >>> twin.remove([0]), len(twin), len(index)
+        (1, 1, 2)
+        """
+        return copy.copy(self)
 
     def __copy__(self) -> Self:
         """An equal index with the threads, the device and the attributes of this one."""
@@ -973,6 +1214,14 @@ def isa() -> str:
     scalar; avx2 or avx512 on x86-64; neon or neon-dotprod on aarch64.
     """
     return Index(1, threads=1, device="cpu").stats().isa
+
+
+def _one(label: Labels) -> int | None:
+    """The label of one vector; none if several are given."""
+    try:
+        return operator.index(cast(SupportsIndex, label))
+    except TypeError:
+        return None
 
 
 def _path(path: Path) -> bytes:

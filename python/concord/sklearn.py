@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from concord import _extras
+from concord._limits import Distance
 from concord.index import Index
+from concord.knn import without_self
 
 with _extras.needed("sklearn", "concord.sklearn"):
     import joblib  # type: ignore[import-untyped]
@@ -32,16 +34,64 @@ with _extras.needed("sklearn", "concord.sklearn"):
 MODES = ("distance", "connectivity")
 
 METRICS = {
-    "euclidean": "l2sq",
-    "sqeuclidean": "l2sq",
-    "l2sq": "l2sq",
-    "cosine": "cosine",
-    "cos": "cosine",
+    "euclidean": Distance("l2sq", True),
+    "sqeuclidean": Distance("l2sq", False),
+    "l2sq": Distance("l2sq", False),
+    "cosine": Distance("cosine", False),
+    "cos": Distance("cosine", False),
 }
-"""The metric of an index for each name. ``"l2"`` is none: it is squared in Concord, a root in scikit-learn."""
+"""The distance of each name. ``"l2"`` is none: it is squared in an index, a root in scikit-learn."""
 
 
-_MOST = float(np.finfo(np.float32).max)
+def sparse_graph(
+    indices: npt.NDArray[Any],
+    distances: npt.NDArray[Any],
+    *,
+    symmetric: bool = False,
+    columns: int | None = None,
+) -> csr_matrix:
+    """The sparse matrix of a graph, such as :func:`concord.knn_graph` gives, for ``metric="precomputed"``.
+
+    Args:
+        indices: ``[n, k]``, numbers of rows.
+        distances: ``[n, k]``.
+        symmetric: whether an edge of one direction is made one of both. HDBSCAN, and UMAP with
+            ``metric="precomputed"``, want that.
+        columns: columns of the matrix; n if it is not given.
+
+    In each row entries are ordered by distance, then by column, or as they are given if not ``symmetric``. A
+    distance of 0 is an entry.
+
+    >>> import concord
+    >>> from concord.sklearn import sparse_graph
+    >>> graph = concord.knn_graph([[0, 0], [3, 4], [6, 9]], k=2)
+    >>> sparse_graph(*graph).nnz, sparse_graph(*graph, symmetric=True).nnz
+    (6, 7)
+    """
+    rows, k = indices.shape
+    starts = np.arange(0, rows * k + 1, k)
+    graph = csr_matrix(
+        (distances.ravel(), indices.ravel(), starts),
+        shape=(rows, rows if columns is None else columns),
+    )
+    return _symmetric(graph) if symmetric else graph
+
+
+def _symmetric(graph: csr_matrix) -> csr_matrix:
+    """Each edge in both directions, with the smaller distance if there are two; zeros stay entries."""
+    n = graph.shape[0]
+    a = np.repeat(np.arange(n), np.diff(graph.indptr))
+    b = graph.indices.astype(np.int64)
+    rows, columns = np.concatenate([a, b]), np.concatenate([b, a])
+    values = np.concatenate([graph.data, graph.data])
+    order = np.lexsort((values, columns, rows))
+    rows, columns, values = rows[order], columns[order], values[order]
+    first = np.ones(len(rows), bool)
+    first[1:] = (np.diff(rows) != 0) | (np.diff(columns) != 0)
+    rows, columns, values = rows[first], columns[first], values[first]
+    order = np.lexsort((columns, values, rows))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
+    return csr_matrix((values[order], columns[order], starts), shape=(n, n))
 
 
 def _array_of_arrays(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -72,6 +122,9 @@ class ConcordTransformer(
         ef: candidates of a search, as for :meth:`concord.Index.search`.
         n_jobs: threads; ``None`` means 1 outside a joblib context, -1 all. It changes no result.
         device: as for :class:`concord.Index`.
+        symmetric: whether the graph of the fitted samples has each edge in both directions, as HDBSCAN and
+            UMAP with ``metric="precomputed"`` want it. Rows then differ in length, and depend on the samples
+            as a whole. The graph of other samples is not square, and stays as it is.
 
     Attributes:
         index_: the :class:`concord.Index`.
@@ -107,6 +160,7 @@ class ConcordTransformer(
         radius: float = 1.0,
         n_jobs: int | None = None,
         device: str = "auto",
+        symmetric: bool = False,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.mode = mode
@@ -120,6 +174,7 @@ class ConcordTransformer(
         self.radius = radius
         self.n_jobs = n_jobs
         self.device = device
+        self.symmetric = symmetric
 
     def fit(self, X: npt.ArrayLike, y: object = None) -> ConcordTransformer:
         """Build the index of the samples ``[n, features]``."""
@@ -127,7 +182,7 @@ class ConcordTransformer(
         samples = validate_data(self, X, dtype=[np.float64, np.float32])
         index = Index(
             samples.shape[1],
-            METRICS[self.metric.lower()],
+            self._distance().metric,
             self.M,
             self.ef_construction,
             seed=self.seed,
@@ -139,6 +194,7 @@ class ConcordTransformer(
         index.add(samples)
         self.index_ = index
         self.n_samples_fit_ = len(index)
+        self._fitted_hash = joblib.hash(samples)
         return self
 
     def transform(self, X: npt.ArrayLike) -> csr_matrix:
@@ -147,7 +203,9 @@ class ConcordTransformer(
         self._check_parameters()
         samples = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         distances, indices = self._search(samples, self.n_neighbors + (self.mode == "distance"))
-        return self._graph(distances.astype(samples.dtype), indices, self.mode)
+        graph = self._graph(distances.astype(samples.dtype), indices, self.mode)
+        is_fitted = self.symmetric and joblib.hash(samples) == self._fitted_hash
+        return _symmetric(graph) if is_fitted else graph
 
     def kneighbors(
         self,
@@ -169,7 +227,8 @@ class ConcordTransformer(
         mode: str = "connectivity",
     ) -> csr_matrix:
         """As :meth:`kneighbors`, as a sparse matrix of ones or, in mode ``"distance"``, of distances."""
-        return self._graph(*self._neighbors(X, n_neighbors), mode)
+        graph = self._graph(*self._neighbors(X, n_neighbors), mode)
+        return _symmetric(graph) if self.symmetric and X is None else graph
 
     def radius_neighbors(
         self,
@@ -213,13 +272,12 @@ class ConcordTransformer(
         else:
             samples = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         self._use_threads()
-        stored = float(wanted) ** 2 if self._is_euclidean() else float(wanted)
-        # Rounded up, because what is at the radius counts.
-        reach = np.nextafter(np.float32(min(stored, _MOST)), np.float32(np.inf))
+        distance = self._distance()
+        reach = distance.reach(float(wanted))
         lims, indices, squares = self.index_.range_search(samples, reach, self.ef)
-        distances = self._values(squares)
+        distances = distance.values(squares)
         rows = np.repeat(np.arange(len(samples)), np.diff(lims))
-        near = distances <= np.float32(min(float(wanted), _MOST))
+        near = distance.within(distances, float(wanted))
         if X is None:
             near &= indices != rows
         counts = np.bincount(rows[near], minlength=len(samples))
@@ -239,9 +297,8 @@ class ConcordTransformer(
             return distances.astype(samples.dtype), indices
         samples = self._fitted()
         distances, indices = self._search(samples, k + 1)
-        others = indices != np.arange(len(samples))[:, None]
-        others[others.all(axis=1), -1] = False  # among copies of it, a sample may not be there
-        return distances[others].reshape(-1, k), indices[others].reshape(-1, k)
+        indices, distances = without_self(indices, distances, slice(0, len(samples)))
+        return distances, indices
 
     def _search(
         self, samples: npt.NDArray[Any], k: int
@@ -254,10 +311,10 @@ class ConcordTransformer(
         self._use_threads()
         # Every vector can be reached, so each row has k labels.
         labels, distances = self.index_.search(samples, k, max(self.ef, k))
-        return self._values(distances), labels
+        return self._distance().values(distances), labels
 
     def _fitted(self) -> npt.NDArray[np.float32]:
-        return np.stack([self.index_[label] for label in range(self.n_samples_fit_)])
+        return self.index_[np.arange(self.n_samples_fit_)]
 
     def _use_threads(self) -> None:
         threads = joblib.effective_n_jobs(self.n_jobs)
@@ -283,13 +340,8 @@ class ConcordTransformer(
         values = np.ones_like(distances) if mode == "connectivity" else distances
         return csr_matrix((values, indices, rows), shape=(len(rows) - 1, self.n_samples_fit_))
 
-    def _is_euclidean(self) -> bool:
-        return self.metric.lower() == "euclidean"
-
-    def _values(self, distances: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        # 1 - cosine may be rounded to just below zero, which precomputed distances must not be.
-        distances = np.maximum(distances, 0)
-        return np.sqrt(distances) if self._is_euclidean() else distances
+    def _distance(self) -> Distance:
+        return METRICS[self.metric.lower()]
 
     def _check_parameters(self) -> None:
         if not isinstance(self.n_neighbors, numbers.Integral) or self.n_neighbors < 1:

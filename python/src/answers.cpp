@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <concord/error.hpp>
+#include <limits>
 #include <string>
 
 #include "errors.hpp"
@@ -15,6 +16,19 @@ namespace {
 nb::object empty_array(std::size_t queries, std::size_t k, bool flat, const char* type) {
   static const nb::handle empty = nb::object(nb::module_::import_("numpy").attr("empty")).release();
   return flat ? empty(k, type) : empty(nb::make_tuple(queries, k), type);
+}
+
+// A tuple of a class that adds methods, made as tuple itself makes it: for those who unpack it
+// there is no call of Python in it.
+nb::object matches_of(nb::object labels, nb::object distances) {
+  static const nb::handle type =
+      nb::object(nb::module_::import_("concord.matches").attr("Matches")).release();
+  const nb::object pair =
+      nb::steal(PyType_GenericAlloc(reinterpret_cast<PyTypeObject*>(type.ptr()), 2));
+  if (!pair.is_valid()) nb::raise_python_error();
+  PyTuple_SetItem(pair.ptr(), 0, labels.release().ptr());
+  PyTuple_SetItem(pair.ptr(), 1, distances.release().ptr());
+  return pair;
 }
 
 }  // namespace
@@ -61,8 +75,15 @@ MatrixView<float> Answers::distances() const noexcept {
 }
 
 nb::object Answers::arrays(bool labels_fit) const {
-  if (labels_fit || !are_new_) return pair_;
-  return nb::make_tuple(pair_[0].attr("view")("u8"), pair_[1]);
+  if (labels_fit || !are_new_) return matches_of(pair_[0], pair_[1]);
+  return matches_of(pair_[0].attr("view")("u8"), pair_[1]);
+}
+
+void Answers::leave_empty(std::size_t first) const noexcept {
+  for (std::size_t q = first; q < queries_; ++q) {
+    std::fill_n(labels().row(q), k_, kNoLabel);
+    std::fill_n(distances().row(q), k_, std::numeric_limits<float>::infinity());
+  }
 }
 
 void Answers::put(const SearchResult& result, std::size_t first) const noexcept {

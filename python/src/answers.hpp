@@ -37,7 +37,9 @@ class Answers {
   [[nodiscard]] MatrixView<float> distances() const noexcept;
   /// Writes `result` to rows from `first` on.
   void put(const SearchResult& result, std::size_t first) const noexcept;
-  /// The caller's arrays, or new ones; `labels_fit` int64.
+  /// Rows from `first` on have no neighbors.
+  void leave_empty(std::size_t first) const noexcept;
+  /// The caller's arrays, or new ones; `labels_fit` int64. A pair of the class Matches.
   [[nodiscard]] nanobind::object arrays(bool labels_fit) const;
 
  private:

@@ -30,7 +30,7 @@ PythonCursor* PythonIndexOf<Core>::cursor(nb::handle query, nb::handle ef, nb::h
   use_first(used_links_, [&] { (void)index_->search({}, {}); });
   std::optional<Cursor> made;
   in_pieces(
-      rows, [] { return std::size_t{1}; },
+      rows, nb::none(), [] { return std::size_t{1}; },
       [&](std::size_t /*first*/, MatrixView<const float> row) {
         made = index_->cursor(row[0], how, among);
       });

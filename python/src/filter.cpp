@@ -55,7 +55,7 @@ class Filters {
 template <class Core>
 template <class Search>
 nb::object PythonIndexOf<Core>::among(const Array& queries, std::uint32_t k, nb::handle filters,
-                                      nb::handle out, std::size_t piece,
+                                      nb::handle out, nb::handle progress, std::size_t piece,
                                       const Search& search) const {
   if (queries.on_device()) {
     throw Error(ErrorCode::unsupported,
@@ -67,11 +67,12 @@ nb::object PythonIndexOf<Core>::among(const Array& queries, std::uint32_t k, nb:
   use_first(used_links_, [&] { (void)index_->search({}, {}); });
   search(MatrixView<const float>(), SearchOptions());  // refuses k before memory is taken
   const Answers answers(queries.rows(), k, queries.ndim() == 1, out);
-  in_pieces(
-      queries, [&] { return piece; },
+  const std::size_t done = in_pieces(
+      queries, progress, [&] { return piece; },
       [&](std::size_t first, MatrixView<const float> rows) {
         answers.put(search(rows, given.of(first, rows.rows)), first);
       });
+  answers.leave_empty(done);
   return answers.arrays(labels_fit());
 }
 
@@ -79,12 +80,13 @@ template <class Core>
 nb::object PythonIndexOf<Core>::search_among(nb::handle queries, nb::handle k, nb::handle ef,
                                              nb::handle slack, nb::handle rescore, bool use_codes,
                                              nb::handle filters, nb::handle groups,
-                                             nb::handle group_hits, nb::handle out) const {
+                                             nb::handle group_hits, nb::handle out,
+                                             nb::handle progress) const {
   const Array rows(queries, "queries");
   const SearchParams how = search_params(k, ef, slack, rescore, use_codes);
   const Groups* const of = groups.is_none() ? nullptr : nb::cast<const Groups*>(groups);
   const std::uint32_t hits = number32(group_hits, "group_hits");
-  return among(rows, of == nullptr ? how.k : how.k * hits, filters, out,
+  return among(rows, of == nullptr ? how.k : how.k * hits, filters, out, progress,
                queries_per_piece(std::max(how.ef, how.k)),
                [&](MatrixView<const float> piece, SearchOptions options) {
                  options.groups = of;
@@ -95,10 +97,11 @@ nb::object PythonIndexOf<Core>::search_among(nb::handle queries, nb::handle k, n
 
 template <class Core>
 nb::object PythonIndexOf<Core>::exact_search_among(nb::handle queries, nb::handle k,
-                                                   nb::handle filters, nb::handle out) const {
+                                                   nb::handle filters, nb::handle out,
+                                                   nb::handle progress) const {
   const Array rows(queries, "queries");
   const std::uint32_t width = number32(k, "k");
-  return among(rows, width, filters, out, 4 * workers(),
+  return among(rows, width, filters, out, progress, 4 * workers(),
                [&](MatrixView<const float> piece, const SearchOptions& options) {
                  return index_->exact_search(piece, width, options);
                });
@@ -107,7 +110,7 @@ nb::object PythonIndexOf<Core>::exact_search_among(nb::handle queries, nb::handl
 template <class Core>
 nb::object PythonIndexOf<Core>::range_search(nb::handle queries, nb::handle radius, nb::handle ef,
                                              nb::handle slack, nb::handle limit,
-                                             nb::handle filters) const {
+                                             nb::handle filters, nb::handle progress) const {
   const Array rows(queries, "queries");
   if (rows.on_device()) {
     throw Error(ErrorCode::unsupported, "range_search reads queries from host memory only");
@@ -122,7 +125,7 @@ nb::object PythonIndexOf<Core>::range_search(nb::handle queries, nb::handle radi
   RangeResult all = index_->range_search({}, within, how);  // refuses what is not allowed
   Pace pace(workers());
   in_pieces(
-      rows, [&] { return pace.queries(); },
+      rows, progress, [&] { return pace.queries(); },
       [&](std::size_t first, MatrixView<const float> piece) {
         const auto start = std::chrono::steady_clock::now();
         const RangeResult found =
@@ -133,6 +136,7 @@ nb::object PythonIndexOf<Core>::range_search(nb::handle queries, nb::handle radi
         all.distances.insert(all.distances.end(), found.distances.begin(), found.distances.end());
         pace.took(piece.rows, std::chrono::steady_clock::now() - start);
       });
+  all.lims.resize(rows.rows() + 1, all.lims.back());  // queries that were not run have no hits
   return nb::make_tuple(to_numpy(all.lims, "i8"), to_numpy(all.labels, labels_fit() ? "i8" : "u8"),
                         to_numpy(all.distances, "f4"));
 }
@@ -179,19 +183,22 @@ Groups PythonIndexOf<Core>::groups_of_keys(nb::handle keys) const {
 
 template nb::object PythonIndexOf<Index>::search_among(nb::handle, nb::handle, nb::handle,
                                                        nb::handle, nb::handle, bool, nb::handle,
-                                                       nb::handle, nb::handle, nb::handle) const;
+                                                       nb::handle, nb::handle, nb::handle,
+                                                       nb::handle) const;
 template nb::object PythonIndexOf<ShardedIndex>::search_among(nb::handle, nb::handle, nb::handle,
                                                               nb::handle, nb::handle, bool,
                                                               nb::handle, nb::handle, nb::handle,
-                                                              nb::handle) const;
+                                                              nb::handle, nb::handle) const;
 template nb::object PythonIndexOf<Index>::exact_search_among(nb::handle, nb::handle, nb::handle,
-                                                             nb::handle) const;
+                                                             nb::handle, nb::handle) const;
 template nb::object PythonIndexOf<ShardedIndex>::exact_search_among(nb::handle, nb::handle,
-                                                                    nb::handle, nb::handle) const;
+                                                                    nb::handle, nb::handle,
+                                                                    nb::handle) const;
 template nb::object PythonIndexOf<Index>::range_search(nb::handle, nb::handle, nb::handle,
-                                                       nb::handle, nb::handle, nb::handle) const;
+                                                       nb::handle, nb::handle, nb::handle,
+                                                       nb::handle) const;
 template nb::object PythonIndexOf<ShardedIndex>::range_search(nb::handle, nb::handle, nb::handle,
-                                                              nb::handle, nb::handle,
+                                                              nb::handle, nb::handle, nb::handle,
                                                               nb::handle) const;
 template Filter PythonIndexOf<Index>::filter_of_mask(nb::handle) const;
 template Filter PythonIndexOf<ShardedIndex>::filter_of_mask(nb::handle) const;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <concord/cuda.hpp>
 #include <filesystem>
+#include <limits>
 #include <new>
 #include <span>
 #include <thread>
@@ -296,7 +297,7 @@ std::size_t PythonIndexOf<Core>::queries_per_piece(std::uint32_t ef) const {
 template <class Core>
 nb::object PythonIndexOf<Core>::search(nb::handle queries, nb::handle k, nb::handle ef,
                                        nb::handle slack, nb::handle rescore, bool use_codes,
-                                       nb::handle out) const {
+                                       nb::handle out, nb::handle progress) const {
   const Array rows(queries, "queries");
   const SearchParams how = search_params(k, ef, slack, rescore, use_codes);
   const Reading reading(*lock_);
@@ -312,19 +313,20 @@ nb::object PythonIndexOf<Core>::search(nb::handle queries, nb::handle k, nb::han
   }
   std::vector<std::uint32_t> counts;
   const std::size_t most = queries_per_piece(std::max(how.ef, how.k));
-  in_pieces(
-      rows, [&] { return most; },
+  const std::size_t done = in_pieces(
+      rows, progress, [&] { return most; },
       [&](std::size_t first, MatrixView<const float> piece) {
         counts.resize(piece.rows);
         index_->search(piece, how, answers.labels().rows_from(first, piece.rows),
                        answers.distances().rows_from(first, piece.rows), counts);
       });
+  answers.leave_empty(done);
   return answers.arrays(labels_fit());
 }
 
 template <class Core>
-nb::object PythonIndexOf<Core>::exact_search(nb::handle queries, nb::handle k,
-                                             nb::handle out) const {
+nb::object PythonIndexOf<Core>::exact_search(nb::handle queries, nb::handle k, nb::handle out,
+                                             nb::handle progress) const {
   const Array rows(queries, "queries");
   if (rows.on_device()) {
     throw Error(ErrorCode::unsupported, "exact_search reads queries from host memory only");
@@ -335,13 +337,14 @@ nb::object PythonIndexOf<Core>::exact_search(nb::handle queries, nb::handle k,
   (void)index_->exact_search({}, width);
   const Answers answers(rows.rows(), width, rows.ndim() == 1, out);
   Pace pace(4 * workers());
-  in_pieces(
-      rows, [&] { return pace.queries(); },
+  const std::size_t done = in_pieces(
+      rows, progress, [&] { return pace.queries(); },
       [&](std::size_t first, MatrixView<const float> piece) {
         const auto start = std::chrono::steady_clock::now();
         answers.put(index_->exact_search(piece, width), first);
         pace.took(piece.rows, std::chrono::steady_clock::now() - start);
       });
+  answers.leave_empty(done);
   return answers.arrays(labels_fit());
 }
 
@@ -365,6 +368,49 @@ nb::object PythonIndexOf<Core>::vector(std::uint64_t label) const {
   const Reading reading(*lock_);
   use_first(used_vectors_, [&] { (void)index_->exact_search({}, 0); });
   return to_numpy(index_->vector(label), "f4");
+}
+
+namespace {
+
+/// False if the vector was removed meanwhile.
+template <class Copy>
+bool is_copied(const Copy& copy, std::uint64_t label) {
+  try {
+    copy(label);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unknown_label) throw;
+    return false;
+  }
+}
+
+}  // namespace
+
+template <class Core>
+nb::object PythonIndexOf<Core>::vectors(nb::handle labels, bool or_nan) const {
+  const Array array(labels, "labels");
+  const std::span<const std::uint64_t> wanted = labels_of(array);
+  const std::size_t width = params().dimension;
+  const Reading reading(*lock_);
+  use_first(used_vectors_, [&] { (void)index_->exact_search({}, 0); });
+  const nb::object rows =
+      nb::module_::import_("numpy").attr("empty")(nb::make_tuple(wanted.size(), width), "f4");
+  const Array memory(rows, "new array", true);
+  auto* next = reinterpret_cast<float*>(memory.data());
+  const WithoutGil released;
+  const auto copy = [&](std::uint64_t label) {
+    const std::vector<float> vector = index_->vector(label);
+    std::copy_n(vector.data(), width, next);
+  };
+  for (const std::uint64_t label : wanted) {
+    if (!or_nan) {
+      copy(label);
+    } else if (!index_->contains(label) || !is_copied(copy, label)) {
+      std::fill_n(next, width, std::numeric_limits<float>::quiet_NaN());
+    }
+    next += width;
+  }
+  return rows;
 }
 
 template <class Core>

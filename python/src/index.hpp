@@ -63,24 +63,27 @@ class PythonIndexOf {
                       Replacement member);
   std::size_t remove(nanobind::handle labels);
   void flush();
-  /// `rescore` is None for the library's choice.
+  /// `rescore` is None for the library's choice. If `progress` ends the work, the queries that were
+  /// not run have no neighbors.
   nanobind::object search(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
                           nanobind::handle slack, nanobind::handle rescore, bool use_codes,
-                          nanobind::handle out) const;
-  nanobind::object exact_search(nanobind::handle queries, nanobind::handle k,
-                                nanobind::handle out) const;
+                          nanobind::handle out, nanobind::handle progress) const;
+  nanobind::object exact_search(nanobind::handle queries, nanobind::handle k, nanobind::handle out,
+                                nanobind::handle progress) const;
   /// As search and exact_search, among the vectors that filters let match: None, a Filter for all
   /// queries, or a list with a Filter or None for each. `groups` is Groups or None.
   nanobind::object search_among(nanobind::handle queries, nanobind::handle k, nanobind::handle ef,
                                 nanobind::handle slack, nanobind::handle rescore, bool use_codes,
                                 nanobind::handle filters, nanobind::handle groups,
-                                nanobind::handle group_hits, nanobind::handle out) const;
+                                nanobind::handle group_hits, nanobind::handle out,
+                                nanobind::handle progress) const;
   nanobind::object exact_search_among(nanobind::handle queries, nanobind::handle k,
-                                      nanobind::handle filters, nanobind::handle out) const;
+                                      nanobind::handle filters, nanobind::handle out,
+                                      nanobind::handle progress) const;
   /// A tuple (lims, labels, distances); `filters` is None as well.
   nanobind::object range_search(nanobind::handle queries, nanobind::handle radius,
                                 nanobind::handle ef, nanobind::handle slack, nanobind::handle limit,
-                                nanobind::handle filters) const;
+                                nanobind::handle filters, nanobind::handle progress) const;
   /// Filters of arrays with one dimension: a byte a vector, bits from number `offset` on, labels.
   Filter filter_of_mask(nanobind::handle mask) const;
   Filter filter_of_bits(nanobind::handle bits, std::size_t count, std::size_t offset) const;
@@ -118,6 +121,9 @@ class PythonIndexOf {
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] bool contains(std::uint64_t label) const;
   [[nodiscard]] nanobind::object vector(std::uint64_t label) const;
+  /// Vectors [n, dim] of labels, an array of uint64 with one dimension. Where a label has none, the
+  /// row is NaN if `or_nan`, else Error(unknown_label) is thrown.
+  [[nodiscard]] nanobind::object vectors(nanobind::handle labels, bool or_nan) const;
   [[nodiscard]] nanobind::object labels() const;
   [[nodiscard]] std::string digest() const;
   [[nodiscard]] nanobind::dict audit() const;
@@ -161,12 +167,14 @@ class PythonIndexOf {
   template <class Work>
   std::size_t change(std::span<const std::uint64_t> labels, const Work& work);
   template <class Piece, class Run>
-  void in_pieces(const Array& queries, const Piece& piece, const Run& run) const;
+  std::size_t in_pieces(const Array& queries, nanobind::handle progress, const Piece& piece,
+                        const Run& run) const;
   [[nodiscard]] std::size_t workers() const;
   [[nodiscard]] std::size_t queries_per_piece(std::uint32_t ef) const;
   template <class Search>
   nanobind::object among(const Array& queries, std::uint32_t k, nanobind::handle filters,
-                         nanobind::handle out, std::size_t piece, const Search& search) const;
+                         nanobind::handle out, nanobind::handle progress, std::size_t piece,
+                         const Search& search) const;
   template <class Work>
   auto read(const Work& work) const;
   /// Whether all labels are, and were, below 2^63; for members that hold the lock. One that is

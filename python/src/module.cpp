@@ -7,6 +7,7 @@
 
 #include "cursor.hpp"
 #include "errors.hpp"
+#include "exact.hpp"
 #include "index.hpp"
 #include "interchange.hpp"
 #include "number.hpp"
@@ -159,23 +160,25 @@ void define_members(nb::class_<PythonIndexOf<Core>>& index) {
       .def("compact", &Self::compact)
       .def("add", &Self::add, "vectors"_a.none(), "labels"_a.none(), "progress"_a.none())
       .def("search", &Self::search, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
-           "slack"_a.none(), "rescore"_a.none(), "use_codes"_a, "out"_a.none())
-      .def("exact_search", &Self::exact_search, "queries"_a.none(), "k"_a.none(), "out"_a.none())
+           "slack"_a.none(), "rescore"_a.none(), "use_codes"_a, "out"_a.none(), "progress"_a.none())
+      .def("exact_search", &Self::exact_search, "queries"_a.none(), "k"_a.none(), "out"_a.none(),
+           "progress"_a.none())
       .def("remove", &Self::remove, "labels"_a)
       .def("update", replace<Core, &Core::update>, "vectors"_a, "labels"_a, "progress"_a.none())
       .def("upsert", replace<Core, &Core::upsert>, "vectors"_a, "labels"_a, "progress"_a.none())
       .def("flush", &Self::flush)
       .def("search_among", &Self::search_among, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
            "slack"_a.none(), "rescore"_a.none(), "use_codes"_a, "filters"_a.none(),
-           "groups"_a.none(), "group_hits"_a.none(), "out"_a.none())
+           "groups"_a.none(), "group_hits"_a.none(), "out"_a.none(), "progress"_a.none())
       .def("groups_of_keys", &Self::groups_of_keys, "keys"_a)
       .def("exact_search_among", &Self::exact_search_among, "queries"_a.none(), "k"_a.none(),
-           "filters"_a, "out"_a.none())
+           "filters"_a, "out"_a.none(), "progress"_a.none())
       .def("cursor", &Self::cursor, "query"_a.none(), "ef"_a.none(), "slack"_a.none(),
            "filter"_a.none(), nb::keep_alive<0, 1>())
       .def("explain", &Self::explain, "query"_a.none(), "label"_a, "k"_a.none(), "filter"_a.none())
       .def("range_search", &Self::range_search, "queries"_a.none(), "radius"_a.none(),
-           "ef"_a.none(), "slack"_a.none(), "limit"_a.none(), "filters"_a.none())
+           "ef"_a.none(), "slack"_a.none(), "limit"_a.none(), "filters"_a.none(),
+           "progress"_a.none())
       .def("filter_of_mask", &Self::filter_of_mask, "mask"_a)
       .def("filter_of_bits", &Self::filter_of_bits, "bits"_a, "count"_a, "offset"_a)
       .def("filter_of_labels", &Self::filter_of_labels, "labels"_a)
@@ -183,6 +186,7 @@ void define_members(nb::class_<PythonIndexOf<Core>>& index) {
       .def("size", &Self::size)
       .def("contains", &Self::contains, "label"_a)
       .def("vector", &Self::vector, "label"_a)
+      .def("vectors", &Self::vectors, "labels"_a, "or_nan"_a)
       .def("labels", &Self::labels)
       .def("digest", &Self::digest)
       .def("audit", &Self::audit)
@@ -274,6 +278,7 @@ NB_MODULE(_concord, m) {
       .def_prop_ro("resume_at",
                    [](const PythonShardedIndex& self) { return self.core().resume_at(); });
   add_interchange(m);
+  add_exact(m);
 }
 
 }  // namespace concord::python

@@ -42,16 +42,18 @@ void PythonIndexOf<Core>::use_first(bool& was_used, const Use& use) const {
   was_used = true;
 }
 
-/// Calls run(first, rows) for pieces of `queries`, of piece() each, one after the other.
+/// Calls run(first, rows) for pieces of `queries`, of piece() each, one after the other. Returns
+/// how many queries were run: all of them, or fewer if `progress` ended the work.
 template <class Core>
 template <class Piece, class Run>
-void PythonIndexOf<Core>::in_pieces(const Array& queries, const Piece& piece,
-                                    const Run& run) const {
+std::size_t PythonIndexOf<Core>::in_pieces(const Array& queries, nanobind::handle progress,
+                                           const Piece& piece, const Run& run) const {
   RowReader reader(queries);
-  Watch watch{nanobind::none()};
+  Watch watch{nanobind::borrow(progress)};
+  std::size_t first = 0;
   {
     const WithoutGil released;
-    std::size_t first = 0;
+    bool go_on = true;
     do {
       const MatrixView<const float> rows = reader.read(first, piece());
       try {
@@ -62,9 +64,12 @@ void PythonIndexOf<Core>::in_pieces(const Array& queries, const Piece& piece,
                     "counted from query " + std::to_string(first) + ": " + error.what());
       }
       first += rows.rows;
-    } while (first < queries.rows() && watch.go_on());
+      const bool reports = first < queries.rows() || !progress.is_none();
+      go_on = !reports || watch.go_on(first, queries.rows());
+    } while (first < queries.rows() && go_on);
   }
   watch.rethrow();
+  return first;
 }
 
 }  // namespace concord::python

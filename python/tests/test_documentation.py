@@ -17,9 +17,12 @@ MODULES = [
     "concord",
     "concord.index",
     "concord.errors",
+    "concord._awaitable",
     "concord.interchange",
+    "concord.knn",
     "concord.langchain",
     "concord.llama_index",
+    "concord.matches",
     "concord.reports",
     "concord.sklearn",
     "concord.store",
@@ -82,6 +85,23 @@ store = concord.Store()
 store.add(["a"], [[1, 0]], ["text"], [{"year": 2020}])
 hits = store.search([1, 0], k=1, filter={"year": {"$gt": 2000}})
 key: str = hits[0].key
+row: npt.NDArray[np.float32] = index[1]
+rows: npt.NDArray[np.float32] = index[[1, 2]]
+maybe: npt.NDArray[np.float32] | None = index.get(1)
+filled: npt.NDArray[np.float32] = index.get([1, 2], default=0)
+own: concord.Index = concord.Index.from_vectors([[1, 2]], metric="cosine").copy()
+found = index.search([1, 2], return_vectors=True, threads=1, progress=True)
+third: npt.NDArray[np.float32] = found.vectors
+pairs = index.search([1, 2]).to_list()
+graph, lengths = concord.knn_graph([[1, 2], [3, 4]], 2)
+places: npt.NDArray[np.int64] = graph
+groups: list[npt.NDArray[np.int64]] = concord.near_duplicates([[1, 2]], 0.5)
+nearest, _ = concord.exact_knn([[1, 2]], [[1, 2]], 1)
+
+
+async def search() -> npt.NDArray[np.float32]:
+    labels, distances = await index.asearch([1, 2], k=1)
+    return distances
 store.search([1, 0], filter=lambda item: item.metadata["year"] > 2000)
 """
 WRONG = """
@@ -93,6 +113,12 @@ text: str = labels  # wrong
 store.add([1], [[1, 0]])  # wrong
 store.search([1, 0], filter=3)  # wrong
 number: int = hits[0].key  # wrong
+index.search([1, 2]).vectors  # wrong
+index.search([1, 2], threads="1")  # wrong
+a, b, c = index.search([1, 2])  # wrong
+whole: int = index[[1, 2]]  # wrong
+concord.knn_graph([[1, 2]], "2")  # wrong
+index.asearch([1, 2], thread=1)  # wrong
 """
 
 
@@ -115,7 +141,7 @@ def test_the_stub_says_what_the_module_has(tmp_path: pathlib.Path) -> None:
     allowed = tmp_path / "allowed"
     allowed.write_text(
         "concord\\._concord\\.((Cursor|Filter|Groups)(\\.__init__)?|Index|ShardedIndex)\n"
-        "concord\\._concord\\.(open\\w*|map\\w*|load\\w*|save_\\w*|from_bytes)\n"
+        "concord\\._concord\\.(open\\w*|map\\w*|load\\w*|save_\\w*|from_bytes|exact_knn|ThreadLimit)\n"
     )  # of nanobind's own types
     result = subprocess.run(
         [sys.executable, "-m", "mypy.stubtest", "concord._concord", "--allowlist", str(allowed)],

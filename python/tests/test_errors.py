@@ -310,6 +310,8 @@ def test_a_clash_of_automatic_labels_says_which_to_give(vectors: Floats) -> None
         ("concord.langchain", "langchain_core", "langchain"),
         ("concord.llama_index", "fsspec", "llama-index"),
         ("concord.llama_index", "llama_index", "llama-index"),
+        ("concord.umap", "pynndescent", "umap"),
+        ("concord.opentsne", "openTSNE", "opentsne"),
         ("progress=True", "tqdm", "progress"),
     ],
 )

@@ -18,7 +18,8 @@ from sklearn.neighbors import (  # type: ignore[import-untyped]
 from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
 from sklearn.utils.estimator_checks import parametrize_with_checks  # type: ignore[import-untyped]
 
-from concord.sklearn import ConcordTransformer
+import concord
+from concord.sklearn import ConcordTransformer, sparse_graph
 
 
 def digits() -> tuple[Any, Any]:
@@ -135,6 +136,35 @@ def test_no_sample_is_its_own_neighbor_even_among_copies() -> None:
     assert indices.shape == (80, 5)
     assert (indices != np.arange(80)[:, None]).all()
     assert all(len(set(row)) == 5 for row in indices.tolist())
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_a_symmetric_graph_has_each_edge_twice_and_loses_none(metric: str) -> None:
+    X = np.vstack([digits()[0][:300], digits()[0][:5]])  # with copies, whose distance is 0
+    indices, distances = concord.knn_graph(X, 6, metric)
+    one_way = sparse_graph(indices, distances)
+    both = sparse_graph(indices, distances, symmetric=True)
+    edges = {(i, int(j)) for i, row in enumerate(indices) for j in row}
+    rows = np.repeat(np.arange(305), np.diff(both.indptr))
+    assert sorted(zip(rows.tolist(), both.indices.tolist(), strict=True)) == sorted(
+        edges | {(j, i) for i, j in edges}
+    )
+    dense, mirrored = both.toarray(), both.T.toarray()
+    np.testing.assert_array_equal(dense, mirrored)
+    where = one_way.toarray() > 0
+    # The smaller of both: a stored vector of length 1 that is normalised again may change its last bit.
+    np.testing.assert_allclose(dense[where], one_way.toarray()[where], rtol=1e-5, atol=1e-6)
+    for i in range(305):
+        assert (np.diff(both.data[both.indptr[i] : both.indptr[i + 1]]) >= 0).all()
+    ours = ConcordTransformer(n_neighbors=5, metric=metric, symmetric=True, ef=300)
+    fitted = ours.fit_transform(X)
+    assert (fitted != fitted.T).nnz == 0
+    assert (
+        ours.kneighbors_graph(mode="distance") != ours.kneighbors_graph(mode="distance").T
+    ).nnz == 0
+    assert ours.transform(X[:7]).shape == (7, 305) and ours.transform(X[:7]).nnz == 42
+    wider = sparse_graph(indices[:4], distances[:4], columns=305)
+    assert wider.shape == (4, 305)
 
 
 def test_each_fitted_sample_is_its_own_neighbor() -> None:

@@ -1,0 +1,74 @@
+"""Threads of one call, and distances as people name them: rules that several modules share."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from concord import _concord
+from concord.errors import InvalidParameterError, UnsupportedError
+
+MOST = float(np.finfo(np.float32).max)
+
+
+def limited(threads: int | None) -> contextlib.AbstractContextManager[object]:
+    """Calls of this thread within it run on at most so many threads; ``None`` sets no limit."""
+    return contextlib.nullcontext() if threads is None else _concord.ThreadLimit(threads)
+
+
+class Distance(NamedTuple):
+    """What a caller calls a distance: an index has a metric, and ``is_root`` if it is that one's root."""
+
+    metric: str
+    is_root: bool
+
+    def values(self, distances: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Of what an index gives. 1 - cosine may be rounded to just below zero, which no distance is."""
+        distances = np.maximum(distances, np.float32(0))
+        return np.sqrt(distances) if self.is_root else distances
+
+    def reach(self, radius: float) -> float:
+        """The radius of an index that has all within ``radius``: rounded up, since what is at it counts."""
+        stored = float(radius) ** 2 if self.is_root else float(radius)
+        if stored >= MOST:
+            return math.inf
+        return float(np.nextafter(np.float32(stored), np.float32(np.inf)))
+
+    def within(self, values: npt.NDArray[np.float32], radius: float) -> npt.NDArray[np.bool_]:
+        """Which of the distances that :meth:`values` gave are within the radius."""
+        return values <= np.float32(min(float(radius), MOST))
+
+
+DISTANCES = {
+    "l2": Distance("l2sq", True),
+    "euclidean": Distance("l2sq", True),
+    "l2sq": Distance("l2sq", False),
+    "sqeuclidean": Distance("l2sq", False),
+    "cosine": Distance("cosine", False),
+    "cos": Distance("cosine", False),
+    "angular": Distance("cosine", False),
+}
+"""The distances of graphs, by their names in lower case."""
+
+
+def distance_of(metric: object) -> Distance:
+    """The distance that a caller names. Raises InvalidParameterError."""
+    found = DISTANCES.get(metric.lower()) if isinstance(metric, str) else None
+    if found is None:
+        raise InvalidParameterError(
+            f"metric is {metric!r}; allowed are {', '.join(map(repr, DISTANCES))}. Inner product has no graph, "
+            "because a vector need not be its own nearest"
+        )
+    return found
+
+
+def expect_distance(metric: str, what: str) -> None:
+    """Raises UnsupportedError for an index of inner products."""
+    if metric == "inner_product":
+        raise UnsupportedError(
+            f"{what} needs a distance, and inner_product is none; allowed are l2sq and cosine"
+        )
