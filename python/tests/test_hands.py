@@ -46,7 +46,7 @@ def test_get_has_defaults(index: concord.Index, vectors: Floats) -> None:
     assert np.isnan(rows[1]).all()
     assert (index.get([500], default=0) == 0).all()
     with pytest.raises(TypeError):
-        index.get("a")  # type: ignore[call-overload]
+        index.get("a")  # type: ignore[arg-type]
 
 
 def test_shards_and_maps_give_many_vectors(vectors: Floats, tmp_path: Any) -> None:
@@ -75,7 +75,7 @@ def test_an_index_of_vectors(vectors: Floats) -> None:
     expected.add(vectors, np.arange(500) + 9)
     assert index.digest() == expected.digest() and index.threads == 1
     assert concord.Index.from_vectors([1, 2, 3]).dim == 3
-    assert concord.Index.from_vectors(memoryview(vectors[:2])).dim == 16
+    assert concord.Index.from_vectors(vectors[:2].data).dim == 16
 
     class Own(concord.Index):
         pass

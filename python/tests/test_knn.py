@@ -30,7 +30,7 @@ def true_graph(X: Floats, k: int, metric: str = "l2sq") -> npt.NDArray[np.int64]
 
 def share(found: npt.NDArray[Any], true: npt.NDArray[Any]) -> float:
     hits = [len(np.intersect1d(a, b)) for a, b in zip(found, true, strict=True)]
-    return float(np.mean(hits)) / true.shape[1]
+    return float(np.mean(hits) / true.shape[1])
 
 
 # ------------------------------------------------------------------------------------------ knn_graph
