@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from concord.matches import Matches
 
-Progress = Callable[[int, int], object] | None
+_Progress = Callable[[int, int], object] | None
 
 built_with_cuda: bool
 
@@ -54,7 +54,7 @@ def save_hnswlib(index: Index, path: bytes) -> None: ...
 def load_faiss(path: bytes, adopt: str, threads: int, device: str) -> Index: ...
 def save_faiss(index: Index, path: bytes) -> None: ...
 def exact_knn(
-    vectors: object, queries: object, k: int, metric: str, threads: int, progress: Progress
+    vectors: object, queries: object, k: int, metric: str, threads: int, progress: _Progress
 ) -> Matches: ...
 
 class ThreadLimit:
@@ -110,13 +110,13 @@ class Index:
         self,
         vectors: object,
         labels: npt.NDArray[np.uint64],
-        progress: Progress,
+        progress: _Progress,
     ) -> int: ...
     def upsert(
         self,
         vectors: object,
         labels: npt.NDArray[np.uint64],
-        progress: Progress,
+        progress: _Progress,
     ) -> int: ...
     def flush(self) -> None: ...
     def search_among(
@@ -131,7 +131,7 @@ class Index:
         groups: Groups | None,
         group_hits: int,
         out: tuple[Any, Any] | None,
-        progress: Progress,
+        progress: _Progress,
     ) -> Matches: ...
     def groups_of_keys(self, keys: npt.NDArray[np.uint64]) -> Groups: ...
     def exact_search_among(
@@ -140,7 +140,7 @@ class Index:
         k: int,
         filters: Filter | list[Filter | None],
         out: tuple[Any, Any] | None,
-        progress: Progress,
+        progress: _Progress,
     ) -> Matches: ...
     def cursor(self, query: object, ef: int, slack: float, filter: Filter | None) -> Cursor: ...
     def tune(self, queries: object, recall: float, k: int, sample: int) -> dict[str, Any]: ...
@@ -158,7 +158,7 @@ class Index:
         slack: float,
         limit: int | None,
         filters: Filter | list[Filter | None] | None,
-        progress: Progress,
+        progress: _Progress,
     ) -> tuple[
         npt.NDArray[np.int64], npt.NDArray[np.int64 | np.uint64], npt.NDArray[np.float32]
     ]: ...
@@ -171,7 +171,7 @@ class Index:
         self,
         vectors: object,
         labels: npt.NDArray[np.uint64] | None,
-        progress: Progress,
+        progress: _Progress,
     ) -> int: ...
     def search(
         self,
@@ -182,10 +182,10 @@ class Index:
         rescore: int | None,
         use_codes: bool,
         out: tuple[Any, Any] | None,
-        progress: Progress,
+        progress: _Progress,
     ) -> Matches: ...
     def exact_search(
-        self, queries: object, k: int, out: tuple[Any, Any] | None, progress: Progress
+        self, queries: object, k: int, out: tuple[Any, Any] | None, progress: _Progress
     ) -> Matches: ...
     def size(self) -> int: ...
     def contains(self, label: int) -> bool: ...
@@ -294,7 +294,7 @@ class ShardedIndex:
         self,
         vectors: object,
         labels: npt.NDArray[np.uint64] | None,
-        progress: Progress,
+        progress: _Progress,
     ) -> int: ...
     def search(
         self,
@@ -305,10 +305,10 @@ class ShardedIndex:
         rescore: int | None,
         use_codes: bool,
         out: tuple[Any, Any] | None,
-        progress: Progress,
+        progress: _Progress,
     ) -> Matches: ...
     def exact_search(
-        self, queries: object, k: int, out: tuple[Any, Any] | None, progress: Progress
+        self, queries: object, k: int, out: tuple[Any, Any] | None, progress: _Progress
     ) -> Matches: ...
     def size(self) -> int: ...
     def contains(self, label: int) -> bool: ...
