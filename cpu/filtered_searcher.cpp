@@ -92,7 +92,7 @@ class Searcher::FilteredBlock {
       scan(within, scratch, [&](std::size_t i, std::uint32_t n) { insert(i, n, scratch); });
       for (const std::size_t i : waiting_) {
         if (has_copies_) {
-          expand(within, lists_[i], params_.k, scratch.entries);
+          all_stand_ &= expand(within, lists_[i], params_.k, scratch.entries);
           found(i, core::KeyList(scratch.entries));
         } else {
           found(i, lists_[i]);
@@ -119,10 +119,9 @@ class Searcher::FilteredBlock {
       });
       for (core::RangeHits& of_query : hits) {
         if (!has_copies_) break;
-        of_query.expand(
-            [&](std::span<const Key> nodes, std::size_t most, std::vector<Key>& out) {
-              expand(within, core::KeyList(nodes), most, out);
-            });
+        of_query.expand([&](std::span<const Key> nodes, std::size_t most, std::vector<Key>& out) {
+          expand(within, core::KeyList(nodes), most, out);
+        });
       }
     });
   }
@@ -176,9 +175,19 @@ class Searcher::FilteredBlock {
     const Scorer& scorer;
   };
 
-  /// Calls search(within), again where a seal came between.
+  /// Calls search(within), again where a seal came between, or where all that a node of a scan
+  /// stands for was removed after it was found.
   template <class Search>
   void in_view(const Search& search) {
+    std::uint64_t removals;
+    do {
+      removals = searcher_.graph_.removals();
+      all_stand_ = true;
+      in_one_view(search);
+    } while (!all_stand_ && searcher_.graph_.removals() != removals);
+  }
+  template <class Search>
+  void in_one_view(const Search& search) {
     fill_beside_seals(searcher_.graph_, [&](auto live) {
       const Scorer scorer(searcher_.vectors_, searcher_.kernels_);  // after the view
       queries_.prepare(scorer);
@@ -279,8 +288,7 @@ class Searcher::FilteredBlock {
       }
       return then(over, rule, is_match);
     };
-    return all_live(set) ? run(MatchingIds(set.bits()))
-                         : run(LivingMatches(graph, live, set));
+    return all_live(set) ? run(MatchingIds(set.bits())) : run(LivingMatches(graph, live, set));
   }
 
   /// Whether none of the nodes of the set needs to be asked about.
@@ -336,6 +344,7 @@ class Searcher::FilteredBlock {
   std::vector<std::size_t> waiting_;  ///< for the scan
   NodeId living_ = 0;                 ///< nodes of the view that stand for a living match
   bool has_copies_ = false;           ///< the graph, so that nodes stand for several vectors
+  bool all_stand_ = true;             ///< nodes that were scanned, for a match
 };
 
 // So that of several bad queries the first is named, whatever filters they have.
@@ -386,9 +395,8 @@ SearchCounts Searcher::filtered(MatrixView<const float> queries, const SearchPar
   };
   const auto with = [&](FilteredBlock& together, std::span<const std::size_t> numbers,
                         Scratch& scratch) {
-    together.answer(is_exact, scratch, [&](std::size_t i, const auto& list) {
-      results.collect(numbers[i], list);
-    });
+    together.answer(is_exact, scratch,
+                    [&](std::size_t i, const auto& list) { results.collect(numbers[i], list); });
   };
   return in_blocks(queries, params, filters, pool, without, with);
 }

@@ -46,7 +46,8 @@ bool pick_groups(const SearchParams& params, const Search& search, const Vectors
 template <class View>
 auto results_in(const core::Graph& graph, const View& view) {
   return [&graph, view](core::NodeId node, const auto& take) {
-    core::for_each_result(graph, view, node, [](core::NodeId /*id*/) { return true; }, take);
+    core::for_each_result(
+        graph, view, node, [](core::NodeId /*id*/) { return true; }, take);
   };
 }
 

@@ -153,10 +153,10 @@ class Names {
 /// What the search has met, under the ids between two slides.
 struct PagedSearch::Walk {
   std::uint64_t slides = 0;
-  Ids seen;               ///< exactly
-  Ids given;              ///< before this walk began
-  Queue frontier;         ///< not expanded
-  Queue results;          ///< nodes of which not all was given
+  Ids seen;        ///< exactly
+  Ids given;       ///< before this walk began
+  Queue frontier;  ///< not expanded
+  Queue results;   ///< nodes of which not all was given
   /// What nodes that were taken from these stand for, not given: a heap, the next first.
   std::vector<core::RankedResult> open;
   Nearest by_width;       ///< results, given ones too
@@ -220,10 +220,9 @@ class PagedSearch::Page {
     search_.end_ = names_.number(view_.size);
     search_.living_ = graph_.nodes_of(view_.living);
     if (matches_) {
-      search_.matches_ =
-          matches_->living(view_.size - view_.living, [&](NodeId node) {
-            return !core::stands_for_match(graph_, view_, *matches_, node);
-          });
+      search_.matches_ = matches_->living(view_.size - view_.living, [&](NodeId node) {
+        return !core::stands_for_match(graph_, view_, *matches_, node);
+      });
     }
   }
 
@@ -244,7 +243,7 @@ class PagedSearch::Page {
   }
   /// Whether a node stands for a result, given or not.
   [[nodiscard]] bool is_result(NodeId node) const {
-    if (graph_.copies().next(node) == core::kNoNode) return node < end_ && lives(node);
+    if (graph_.copies().next(node) == core::kNoNode) return is_seen(node) && lives(node);
     bool is_one = false;
     core::for_each_entry(graph_, view_, node, [&](NodeId id) {
       is_one = is_seen(id);

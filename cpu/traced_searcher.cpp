@@ -206,8 +206,8 @@ Searcher::Meeting Searcher::meeting(const float* query, const SearchParams& para
   };
   const bool none_died = matches == set->nodes().size();
   const core::Matches placed(*set);
-  const bool ended = none_died ? walk(MatchingIds(set->bits()))
-                               : walk(LivingMatches(graph_, live, placed));
+  const bool ended =
+      none_died ? walk(MatchingIds(set->bits())) : walk(LivingMatches(graph_, live, placed));
   const bool is_scanned = !ended || scratch.list.size() < std::min(params.k, matches);
   return is_scanned ? Meeting{} : trace.found();
 }

@@ -95,8 +95,8 @@ MirrorView DeviceSearcher::view() const noexcept {
 
 Counters DeviceSearcher::search(const QuerySource& queries, const SearchParams& params, Key* out,
                                 std::uint32_t* counts) {
-  const Counters work = search_pieces(
-      queries, params, [&](std::size_t first, std::uint32_t count, Counters& total) {
+  const Counters work =
+      search_pieces(queries, params, [&](std::size_t first, std::uint32_t count, Counters& total) {
         finish_piece(count, {params.k, out + first * params.k, counts + first}, total);
       });
   expand(queries.rows(), {params.k, out, counts});

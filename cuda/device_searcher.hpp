@@ -66,7 +66,8 @@ class DeviceSearcher {
   [[nodiscard]] bool make_filters_ready(const FilteredBatch& batch, std::uint32_t k);
   /// As cpu::Searcher::filtered, by the rule.
   Counters filtered(MatrixView<const float> queries, const SearchParams& params,
-                    const core::QueryFilters& filters, const FilteredBatch& batch, Key* out, std::uint32_t* counts);
+                    const core::QueryFilters& filters, const FilteredBatch& batch, Key* out,
+                    std::uint32_t* counts);
 
   /// Brings the labels to the device. REQUIRED before search_there(). Returns false if they find no
   /// room; the host must translate results then.
@@ -113,8 +114,7 @@ class DeviceSearcher {
   void expand_matches(std::size_t queries, const core::QueryFilters& filters,
                       const core::KNearest& results) const;
   template <class IsMatch>
-  void expand_one(std::size_t query, const core::KNearest& results,
-                  const IsMatch& is_match) const {
+  void expand_one(std::size_t query, const core::KNearest& results, const IsMatch& is_match) const {
     const core::KeyList nodes({results.out + query * results.k, results.counts[query]});
     std::vector<Key> entries;
     core::expand(graph_, graph_.live(), nodes, results.k, is_match, entries);

@@ -66,8 +66,8 @@ CONCORD_TEAM_INLINE std::uint32_t count_found(const Key* keys, std::uint32_t n) 
   return first;
 }
 
-/// Merges the living nodes of the stretch into the nearest so far of one of its queries. `shared` has
-/// merge_layout(k).bytes.
+/// Merges the living nodes of the stretch into the nearest so far of one of its queries. `shared`
+/// has merge_layout(k).bytes.
 template <bool kSomeDied, class Team>
 CONCORD_HD void exact_merge(Team& team, const MirrorView& view, const ExactTask& task,
                             const ExactStretch& stretch, std::uint32_t index, unsigned char* shared,
@@ -79,10 +79,9 @@ CONCORD_HD void exact_merge(Team& team, const MirrorView& view, const ExactTask&
   batch.clear(team);
   team.sync();
   const auto lives = living_ids<kSomeDied>(view, view.n, 0);
-  merge_distances(team, list, batch,
-                  task.scratch + static_cast<std::size_t>(index) * stretch.out_stride,
-                  stretch.count, stretch.first,
-                  [&](NodeId id) { return !view.is_copy(id) && lives(id); });
+  merge_distances(
+      team, list, batch, task.scratch + static_cast<std::size_t>(index) * stretch.out_stride,
+      stretch.count, stretch.first, [&](NodeId id) { return !view.is_copy(id) && lives(id); });
   for (std::uint32_t j = team.rank(); j < task.k; j += Team::kThreads) {
     out[j] = j < list.size() ? list.key(j) : kWorstKey;
   }

@@ -33,11 +33,11 @@ CONCORD_TEAM_INLINE void merge_tail(Team& team, const MirrorView& view, const Pr
                                     BeamStorage& storage) {
   const float* const distances = task.tail_distances + static_cast<std::size_t>(node - task.begin) *
                                                            tail_stride(task.sealed_end, task.end);
-  merge_distances(
-      team, storage.list, storage.batch, distances, node - task.sealed_end, task.sealed_end,
-      [&](NodeId id) {
-        return !view.is_copy(id) && (layer == 0 || view.levels[id] >= layer) && accept(id);
-      });
+  merge_distances(team, storage.list, storage.batch, distances, node - task.sealed_end,
+                  task.sealed_end, [&](NodeId id) {
+                    return !view.is_copy(id) && (layer == 0 || view.levels[id] >= layer) &&
+                           accept(id);
+                  });
 }
 
 /// Writes the empty lists of a copy.

@@ -102,10 +102,10 @@ void CopyFinder::add(Work& work, NodeId id, std::uint32_t hash) {
   for (; table_[at].node != kNoNode && equal == kNoNode; at = (at + 1) & mask) {
     const Slot& slot = table_[at];
     if (slot.hash != hash || slot.node >= id) continue;  // the vector of a later one was dropped
-    if (!graph.is_linked(slot.node) || !work.vectors.are_equal(slot.node, id)) continue;
-    if (graph.is_dead(slot.node, id)) {
+    if (graph.copies().is_copy(slot.node)) continue;
+    if (graph.tombstones().is_unlinked(slot.node) || graph.is_dead(slot.node, id)) {
       one_died = true;
-    } else {
+    } else if (work.vectors.are_equal(slot.node, id)) {
       equal = slot.node;
     }
   }
@@ -125,19 +125,23 @@ void CopyFinder::make_room(const Graph& graph, std::size_t more) {
     return used + more > slots / 4 * 3;
   };
   if (!is_full(used_, table_.size())) return;
-  std::vector<Slot> old = std::move(table_);
-  std::erase_if(old, [&](const Slot& slot) {
-    return slot.node >= graph.announced() || !graph.is_linked(slot.node) ||
-           graph.is_dead(slot.node, graph.size());
-  });
-  used_ = old.size();
-  table_.assign(std::bit_ceil(std::max<std::size_t>(64, (used_ + more) * 3 / 2)), Slot{});
-  const std::size_t mask = table_.size() - 1;
-  for (const Slot& slot : old) {
+  // Where equal nodes are left out, a dead one in the table says that there may be others.
+  const auto is_of_use = [&](const Slot& slot) {
+    if (slot.node >= graph.announced() || graph.copies().is_copy(slot.node)) return false;
+    return has_equals_ ||
+           (!graph.tombstones().is_unlinked(slot.node) && !graph.is_dead(slot.node, graph.size()));
+  };
+  const auto left = static_cast<std::size_t>(std::ranges::count_if(table_, is_of_use));
+  std::vector<Slot> table(std::bit_ceil(std::max<std::size_t>(64, (left + more) * 3 / 2)));
+  const std::size_t mask = table.size() - 1;
+  for (const Slot& slot : table_) {
+    if (!is_of_use(slot)) continue;
     std::size_t at = slot.hash & mask;
-    while (table_[at].node != kNoNode) at = (at + 1) & mask;
-    table_[at] = slot;
+    while (table[at].node != kNoNode) at = (at + 1) & mask;
+    table[at] = slot;
   }
+  table_ = std::move(table);
+  used_ = left;
 }
 
 void audit_copies(const Graph& graph, const VectorStore& vectors, AuditReport& report) {

@@ -5,10 +5,10 @@
 // becomes a node itself.
 //
 // A hash table of all nodes finds it. It is built by the first addition, and anew when the store
-// keeps another element, and behind a slide, which gives nodes other ids. Nodes that died stay in it, passed over, until it grows. An index of
-// a version that made nodes of copies may have equal nodes; the table has the earliest.
-// Memory: 8 bytes a slot, of which at most three quarters are used.
-// Thread-safety: the writer of the index.
+// keeps another element, and behind a slide, which gives nodes other ids. Nodes that died stay in
+// it, passed over, until it grows. An index of a version that made nodes of copies may have equal
+// nodes; the table has the earliest. Memory: 8 bytes a slot, of which at most three quarters are
+// used. Thread-safety: the writer of the index.
 #pragma once
 
 #include <concord/stats.hpp>

@@ -229,7 +229,7 @@ class Writer {
   Ranks ranks_;
   NodeId n_;
   std::optional<Digester> digester_;
-  std::vector<NodeId> dead_;        ///< as ranks, like the next
+  std::vector<NodeId> dead_;  ///< as ranks, like the next
   std::vector<CopyPlace> copies_;
   Header header_{};
   SectionRecord sections_[kMostSections] = {};

@@ -5,7 +5,7 @@ namespace concord::core {
 void Copies::append(NodeId id, NodeId first) noexcept {
   const NodeId last = load(places_[first].previous);
   const NodeId before = last == kNoNode ? first : last;
-  places_[id] = {};
+  clear(id);
   store(places_[id].first, first);
   store(places_[id].previous, before);
   store(places_[first].previous, id);
@@ -23,14 +23,18 @@ void Copies::remove(NodeId id) noexcept {
 
 void Copies::move(NodeId from, NodeId to) noexcept {
   const Place place = places_[from];
-  places_[to].first = place.first;
-  places_[to].next = place.next;
-  places_[to].previous = place.previous;
+  store(places_[to].first, load(place.first));
+  store(places_[to].next, load(place.next));
+  store(places_[to].previous, load(place.previous));
+  store(places_[to].life, load(place.life));
   if (place.first != 0) {
+    Place& first = places_[load(place.first)];
+    if (load(first.life) == from) store(first.life, to);
     store(places_[load(place.previous)].next, to);
     set_previous_of_next(to, load(place.first), to);
     return;
   }
+  if (load(place.life) == from) store(places_[to].life, to);
   for (NodeId copy = load(place.next); copy != kNoNode; copy = load(places_[copy].next)) {
     if (load(places_[copy].previous) == from) store(places_[copy].previous, to);
     store(places_[copy].first, to);

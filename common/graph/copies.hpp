@@ -8,7 +8,7 @@
 // Invariants: a chain begins with a node, ascends, and holds nodes of equal vectors; each copy is
 // in one chain until it is unlinked. Ids of a chain may be announced ones, which a view of fewer
 // nodes passes over.
-// Memory: none until the first copy, then 12 bytes a node.
+// Memory: none until the first copy, then 16 bytes a node.
 // Thread-safety: one writer; any number of readers beside it, who may call first() and next().
 #pragma once
 
@@ -47,11 +47,25 @@ class Copies {
     return places == nullptr ? kNoNode : load(places[id].next);
   }
 
-  /// What comes before a copy in its chain. REQUIRES no writer, here and below.
-  [[nodiscard]] NodeId previous(NodeId copy) const noexcept {
-    return load(places_[copy].previous);
+  /// What comes before a copy in its chain; for a first, the last of the chain, or kNoNode.
+  [[nodiscard]] NodeId previous(NodeId id) const noexcept {
+    const Place* const places = shown_.load();
+    return places == nullptr ? kNoNode : load(places[id].previous);
   }
-  /// Whether the chain leads to a copy from the one before it.
+  /// What of a node lives, as the writer has noted it.
+  struct Life {
+    NodeId earliest = kNoNode;  ///< of what it stands for, the first that lived then
+    bool has_ended = false;     ///< nothing lives; for views of more nodes than `gone`
+    NodeId gone = kNoNode;
+  };
+  /// REQUIRES any().
+  [[nodiscard]] Life life(NodeId node) const noexcept {
+    const std::uint32_t word = std::atomic_ref(const_cast<std::uint32_t&>(shown_.load()[node].life))
+                                   .load(std::memory_order_acquire);
+    if ((word & kEnded) != 0) return {kNoNode, true, (word & ~kEnded) - 1};
+    return {word == 0 ? node : word - 1, false, kNoNode};
+  }
+  /// Whether the chain leads to a copy from the one before it. REQUIRES no writer.
   [[nodiscard]] bool is_next(NodeId copy) const noexcept {
     const NodeId before = previous(copy);
     return before < copy && load(places_[before].next) == copy &&
@@ -72,7 +86,13 @@ class Copies {
   /// Takes a copy out that nobody has seen; it is a node again.
   void take_back(NodeId id) noexcept {
     remove(id);
-    places_[id] = {};
+    clear(id);
+  }
+  /// Of what a node stands for, `earliest` is the first that lives. It only comes later.
+  void note_life(NodeId node, NodeId earliest) noexcept { store(places_[node].life, earliest); }
+  /// Nothing lives any more, for views of more nodes than `gone`.
+  void note_end(NodeId node, NodeId gone) noexcept {
+    std::atomic_ref(places_[node].life).store(kEnded | (gone + 1), std::memory_order_release);
   }
   /// Gives the slot `to` what `from` has; who names `from` in a chain names `to` from now on. What
   /// is at `from` stays as it is. O(length of the chain) for its first.
@@ -93,13 +113,22 @@ class Copies {
     std::uint32_t first;     ///< of a copy
     std::uint32_t next;      ///< in the chain
     std::uint32_t previous;  ///< in the chain; of a first, the chain's last
+    std::uint32_t life;      ///< of a first: life().earliest, or kEnded and when
   };
+  static constexpr std::uint32_t kEnded = 0x80000000u;
+  static_assert(kMaxNodes < kEnded);
 
   static NodeId load(const std::uint32_t& word) noexcept {
     return std::atomic_ref(const_cast<std::uint32_t&>(word)).load(std::memory_order_acquire) - 1;
   }
   static void store(std::uint32_t& word, NodeId id) noexcept {
     std::atomic_ref(word).store(id + 1, std::memory_order_release);
+  }
+  void clear(NodeId id) noexcept {
+    Place& place = places_[id];
+    for (std::uint32_t* const word : {&place.first, &place.next, &place.previous, &place.life}) {
+      store(*word, kNoNode);
+    }
   }
   /// Makes `id` the one before the successor of `of`, or the last of the chain of `first`.
   void set_previous_of_next(NodeId of, NodeId first, NodeId id) noexcept {

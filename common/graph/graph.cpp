@@ -121,11 +121,45 @@ void Graph::forget_announced_copies() noexcept {
 
 NodeId Graph::gone(NodeId node) const noexcept {
   NodeId last = tombstones_.gone(node);
+  if (last == kNoNode || copies_.next(node) == kNoNode) return last;
+  const Copies::Life life = copies_.life(node);
+  if (life.has_ended) return life.gone;
+  if (tombstones_.gone(life.earliest) == kNoNode) return kNoNode;
   for (NodeId copy = copies_.next(node); copy != kNoNode && last != kNoNode;
        copy = copies_.next(copy)) {
     last = std::max(last, tombstones_.gone(copy));
   }
   return last;
+}
+
+// The earliest that lived when it was noted, and then the latest first, since copies that die
+// together mostly die in order.
+bool Graph::has_living_copy(NodeId node, NodeId view_size) const noexcept {
+  const auto lives = [&](NodeId id) {
+    return id < view_size && !tombstones_.is_dead(id, view_size);
+  };
+  const Copies::Life life = copies_.life(node);
+  if (life.has_ended) return life.gone >= view_size;
+  if (lives(life.earliest)) return true;
+  for (NodeId id = copies_.previous(node); id != node && id != kNoNode; id = copies_.previous(id)) {
+    if (lives(id)) return true;
+  }
+  return false;
+}
+
+// Goes on in the chain from where the last call has ended, so all calls take O(chain).
+bool Graph::ends(NodeId node, NodeId id, NodeId view_size) noexcept {
+  if (copies_.next(node) == kNoNode && node == id) return true;
+  NodeId earliest = copies_.life(node).earliest;
+  while (earliest < view_size && tombstones_.is_dead(earliest, view_size)) {
+    earliest = copies_.next(earliest);
+  }
+  if (earliest < view_size) {
+    copies_.note_life(node, earliest);
+    return false;
+  }
+  copies_.note_end(node, tombstones_.gone(id));
+  return true;
 }
 
 void Graph::note_death(NodeId id, NodeId view_size) noexcept {
@@ -135,7 +169,7 @@ void Graph::note_death(NodeId id, NodeId view_size) noexcept {
     pending_.push_back(id);
     copies_without_node_ = copies_without_node_ - 1;
   }
-  if (!is_dead(node, view_size)) {
+  if (!ends(node, id, view_size)) {
     if (is_copy) return;
     kept_ = kept_ + 1;
     copies_without_node_ = copies_without_node_ - 1;

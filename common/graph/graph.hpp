@@ -255,7 +255,7 @@ class Graph {
   /// Whether nothing that the node stands for lives in a view. REQUIRES a node.
   [[nodiscard]] bool is_dead(NodeId node, NodeId view_size) const noexcept {
     if (!tombstones_.any() || !tombstones_.is_dead(node, view_size)) return false;
-    return !copies_.any() || gone(node) < view_size;
+    return copies_.next(node) == kNoNode || !has_living_copy(node, view_size);
   }
 
   // --- tombstones, of nodes and of copies ---
@@ -425,6 +425,9 @@ class Graph {
   /// Frees what growing has left, unless a reader is inside. REQUIRES that nobody else reads lists.
   void free_left() noexcept;
   [[nodiscard]] Extent extent() const noexcept { return extent_.load(); }  // as ReaderGate asks
+  [[nodiscard]] bool has_living_copy(NodeId node, NodeId view_size) const noexcept;
+  /// Whether the vector's death, for views of `view_size` nodes, ends all that the node stands for.
+  [[nodiscard]] bool ends(NodeId node, NodeId id, NodeId view_size) noexcept;
   /// The vector is dead for views of `view_size` nodes: what ends with it is pending.
   void note_death(NodeId id, NodeId view_size) noexcept;
   void move_upper_lists(NodeId from, NodeId to) noexcept;

@@ -100,7 +100,10 @@ void Graph::end_slide(const CurrentRanks& ranks) noexcept {
   shown_numbering_ = numbering_.get();  // before the size: who finds that finds this
   ranks.to_ranks(pending_);
   // What has replaced one of them has another id now, and every view has it.
-  for (const NodeId node : pending_) tombstones_.set(node, 0);
+  for (const NodeId node : pending_) {
+    tombstones_.set(node, 0);
+    if (copies_.any()) copies_.note_end(node, 0);
+  }
   for (NodeId id = 0; kept() > 0 && id < left; ++id) {
     if (tombstones_.gone(id) != kNoNode) tombstones_.set(id, 0);
   }

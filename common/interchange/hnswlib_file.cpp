@@ -73,7 +73,8 @@ class Writer {
       file_.write(label);
     }
     for (NodeId node = 0; node < graph.size(); ++node) {
-      file_.write(static_cast<std::uint32_t>(exported_level(graph, node) * row_bytes(upper_width_)));
+      file_.write(
+          static_cast<std::uint32_t>(exported_level(graph, node) * row_bytes(upper_width_)));
       for (std::uint32_t layer = 1; layer <= exported_level(graph, node); ++layer)
         write_list(node, layer, upper_width_);
     }
@@ -106,8 +107,7 @@ class Writer {
 
   void write_list(NodeId node, std::uint32_t layer, std::uint32_t width) {
     LinkBuffer ids{};
-    const std::uint32_t degree =
-        exported_links(still_.contents.graph, node, layer, width, ids);
+    const std::uint32_t degree = exported_links(still_.contents.graph, node, layer, width, ids);
     std::fill(ids.begin() + degree, ids.end(), 0);
     file_.write(RowHead{static_cast<std::uint16_t>(degree)});
     file_.write(std::span<const NodeId>(ids.data(), width));

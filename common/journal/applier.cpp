@@ -189,8 +189,8 @@ void Applier::read_list(NodeId node, std::uint32_t layer) {
   const std::size_t count = batch_.neighbors(node, layer).size();
   for (NodeId* id = ids; id != ids + count; ++id) {
     *id = ranks_.node(*id);
-    if (*id < node && graph.level(*id) >= layer && graph.is_linked(*id) &&
-        graph.gone(*id) > node && std::find(ids, id, *id) == id)
+    if (*id < node && graph.level(*id) >= layer && graph.is_linked(*id) && graph.gone(*id) > node &&
+        std::find(ids, id, *id) == id)
       continue;
     refuse_journal("a proposal for vector " + std::to_string(graph.insertion(node)) +
                    " names itself, a later one, one of a lower layer, a removed one, a copy, or "

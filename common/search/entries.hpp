@@ -120,17 +120,18 @@ bool expand(const Graph& graph, const View& view, const List& list, std::size_t 
 template <class View, class List>
 bool expand(const Graph& graph, const View& view, const List& list, std::size_t most,
             std::vector<Key>& out) {
-  return expand(graph, view, list, most, [](NodeId /*id*/) { return true; }, out);
+  return expand(
+      graph, view, list, most, [](NodeId /*id*/) { return true; }, out);
 }
 
 /// Whether a node of a view stands for a vector that lives and is in a set. REQUIRES that it is one
 /// of the set's nodes.
 template <class View, class Set>
-bool stands_for_match(const Graph& graph, const View& live, const Set& set,
-                      NodeId node) {
+bool stands_for_match(const Graph& graph, const View& live, const Set& set, NodeId node) {
   const Tombstones& tombstones = graph.tombstones();
-  if (graph.copies().next(node) == kNoNode) {
-    return !tombstones.any() || !tombstones.is_dead(node, live.size);
+  if (graph.copies().next(node) == kNoNode) {  // its copies that matched may be gone
+    const bool lives = !tombstones.any() || !tombstones.is_dead(node, live.size);
+    return lives && (!set.has_copies() || set.contains(node));
   }
   bool stands = false;
   for_each_entry(graph, live, node, [&](NodeId id) {

@@ -128,9 +128,9 @@ class GroupPicker {
     all_.clear();
     room_ = kRoom;
   }
-  /// Picks from a list of nodes in order, of the view that it began with. for_each(node, take) calls
-  /// take(rank, id) for the results that a node stands for. Whether those of its first `half` are of
-  /// k groups, or of all there are.
+  /// Picks from a list of nodes in order, of the view that it began with. for_each(node, take)
+  /// calls take(rank, id) for the results that a node stands for. Whether those of its first `half`
+  /// are of k groups, or of all there are.
   template <class List, class ForEach>
   bool pick(const List& list, std::size_t half, const ForEach& for_each) {
     std::unordered_set<std::uint32_t> in_half;

@@ -48,8 +48,8 @@ struct FilterSnapshot {
 /// A set under one numbering of the nodes: less what was unlinked before that began.
 class PlacedSet {
  public:
-  /// Tells which nodes stand for a match: 1 or 0. Without a branch, because which do is unpredictable. A copy of
-  /// where the bits are, for loops.
+  /// Tells which nodes stand for a match: 1 or 0. Without a branch, because which do is
+  /// unpredictable. A copy of where the bits are, for loops.
   class Bits {
    public:
     [[nodiscard]] std::uint32_t operator[](NodeId id) const noexcept {
@@ -80,6 +80,7 @@ class PlacedSet {
 
   [[nodiscard]] std::span<const NodeId> ids() const noexcept { return members_.ids; }
   [[nodiscard]] std::span<const NodeId> nodes() const noexcept { return members_.nodes; }
+  [[nodiscard]] bool has_copies() const noexcept { return members_.have_copies(); }
   [[nodiscard]] bool has_bits() const noexcept { return !bits_.empty(); }
   /// Ids from here on do not match.
   [[nodiscard]] NodeId end() const noexcept { return end_; }
@@ -198,6 +199,8 @@ class Matches {
   [[nodiscard]] std::array<std::span<const NodeId>, 2> nodes() const noexcept {
     return {set_->nodes(), {}};
   }
+  /// Whether some of the ids are copies, so that the nodes are others.
+  [[nodiscard]] bool has_copies() const noexcept { return set_->has_copies(); }
   /// O(log matches)
   [[nodiscard]] bool contains(NodeId id) const noexcept {
     return std::ranges::binary_search(set_->ids(), id);
@@ -243,6 +246,7 @@ class SlidingMatches {
   [[nodiscard]] std::array<std::span<const NodeId>, 2> nodes() const noexcept {
     return beside_hole(after_->nodes(), before_->nodes());
   }
+  [[nodiscard]] bool has_copies() const noexcept { return after_->has_copies(); }
   [[nodiscard]] bool contains(NodeId id) const noexcept {
     return std::ranges::binary_search((id < hole_.begin ? after_ : before_)->ids(), id);
   }

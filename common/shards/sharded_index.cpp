@@ -227,11 +227,11 @@ AuditReport ShardedIndex::audit() const {
   for (std::size_t s = 0; s < impl_->shards.size(); ++s) {
     const AuditReport report = impl_->shards[s].audit();
     all.ok = all.ok && report.ok;
-    for (const auto count : {&AuditReport::nodes, &AuditReport::edges, &AuditReport::unreachable,
-                             &AuditReport::asymmetric_edges, &AuditReport::broken_anchors,
-                             &AuditReport::over_degree, &AuditReport::invalid_links,
-                             &AuditReport::entry_point_errors, &AuditReport::level_errors,
-                             &AuditReport::copy_errors}) {
+    for (const auto count :
+         {&AuditReport::nodes, &AuditReport::edges, &AuditReport::unreachable,
+          &AuditReport::asymmetric_edges, &AuditReport::broken_anchors, &AuditReport::over_degree,
+          &AuditReport::invalid_links, &AuditReport::entry_point_errors, &AuditReport::level_errors,
+          &AuditReport::copy_errors}) {
       all.*count += report.*count;
     }
     for (const std::string& message : report.messages) {

@@ -109,8 +109,8 @@ nb::object PythonIndexOf<Core>::exact_search_among(nb::handle queries, nb::handl
 
 template <class Core>
 nb::object PythonIndexOf<Core>::range_search(nb::handle queries, nb::handle radius, nb::handle ef,
-                                             nb::handle slack, nb::handle limit,
-                                             nb::handle filters, nb::handle progress) const {
+                                             nb::handle slack, nb::handle limit, nb::handle filters,
+                                             nb::handle progress) const {
   const Array rows(queries, "queries");
   if (rows.on_device()) {
     throw Error(ErrorCode::unsupported, "range_search reads queries from host memory only");

@@ -112,6 +112,29 @@ TEST(AllocationFailure, AtEveryAllocationOfAnAddition) {
   }
 }
 
+// What finds copies knows all nodes again, whichever of its tables could not grow.
+TEST(AllocationFailure, OfCopiesChangesNoIndex) {
+  const Matrix distinct = make_data(Shape::random, 250, 3);
+  Matrix data(700, 3);
+  for (std::size_t r = 0; r < data.rows; ++r) {
+    const std::size_t like = r % 3 == 2 ? hash(1, r) % r : r;  // one in three repeats another
+    std::copy_n(distinct.row(like % distinct.rows), 3, data.row(r));
+  }
+  const IndexParams params = make_params(3, 3, 12, 32, Metric::l2sq);
+  Index all(params, one_thread());
+  all.add(data.view());
+  EXPECT_GT(all.stats().copies, 100u);
+  bool done = false;
+  for (std::int64_t n = 0; !done; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n));
+    Index index(params, one_thread());
+    index.add(data.slice(0, 100));
+    done = ends_before(n, [&] { index.add(data.slice(100, 400)); });
+    if (index.size() < data.rows) index.add(data.slice(index.size(), data.rows - index.size()));
+    ASSERT_EQ(index.digest(), all.digest());
+  }
+}
+
 // Vectors of so many dimensions have codes, where the processor has instructions for them.
 TEST(AllocationFailure, OfCodesChangesNoIndex) {
   constexpr std::size_t kHalf = 120;

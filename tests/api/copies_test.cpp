@@ -2,13 +2,17 @@
 // be, and the vectors beside them as well.
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <concord/cursor.hpp>
 #include <concord/filter.hpp>
 #include <concord/groups.hpp>
 #include <concord/index.hpp>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "tests/support/data_sets.hpp"
@@ -23,7 +27,9 @@ constexpr std::uint32_t kDimension = 3;
 using Labels = std::vector<std::uint64_t>;
 using Vector = std::vector<float>;
 
-IndexParams params(std::uint32_t epoch_limit) { return make_params(kDimension, 4, 40, epoch_limit); }
+IndexParams params(std::uint32_t epoch_limit) {
+  return make_params(kDimension, 4, 40, epoch_limit);
+}
 
 /// One of few vectors, or one of many.
 Vector drawn(std::uint64_t seed, std::uint64_t i) {
@@ -144,8 +150,8 @@ void expect_all_found(const Index& index, const Model& model, std::uint64_t seed
         model.expect(queries.row(q), paged, distances, paged.size(), may);
 
         const float radius = distances.empty() ? 1.0f : distances[distances.size() / 2];
-        const RangeResult range = index.range_search(
-            queries.view().rows_from(q, 1), radius, {.ef = std::max(n, 1u)}, {.filter = among});
+        const RangeResult range = index.range_search(queries.view().rows_from(q, 1), radius,
+                                                     {.ef = std::max(n, 1u)}, {.filter = among});
         std::size_t within = 0;
         for (const auto& [label, vector] : model.vectors) {
           within += may(label) && distance(vector, queries.row(q)) <= radius ? 1 : 0;
@@ -207,9 +213,11 @@ class History {
   void step(std::uint64_t i) {
     const std::uint64_t kind = draw(10);
     if (kind < 4) {
-      put(draw(12), [](Index& index, auto rows, auto labels) { index.add(rows, labels); }, true);
+      put(
+          draw(12), [](Index& index, auto rows, auto labels) { index.add(rows, labels); }, true);
     } else if (kind < 6) {
-      put(draw(6), [](Index& index, auto rows, auto labels) { index.upsert(rows, labels); }, false);
+      put(
+          draw(6), [](Index& index, auto rows, auto labels) { index.upsert(rows, labels); }, false);
     } else if (kind < 8) {
       remove(draw(6));
     } else if (kind < 9) {
@@ -217,7 +225,6 @@ class History {
     }
     if (i % 7 == 3) saved_ = restored(saved_, 2);
     ASSERT_EQ(whole_.digest(), split_.digest()) << "seed " << seed_ << ", step " << i;
-    if (whole_.digest() != saved_.digest()) { whole_.save("/tmp/wt/w.idx"); saved_.save("/tmp/wt/s.idx"); }
     ASSERT_EQ(whole_.digest(), saved_.digest()) << "seed " << seed_ << ", step " << i;
   }
   void expect_all_found() {
@@ -291,6 +298,108 @@ TEST(Copies, AreFoundInEveryWayAfterAnyHistory) {
     }
   }
   EXPECT_GT(most, 20u);
+}
+
+// A node whose vector does not match is no match any more when the copies that did are gone.
+TEST(Copies, ThatMatchedAndDiedLeaveNoMatch) {
+  Matrix data(4, 2);
+  std::fill_n(data.row(2), 2, 5.0f);
+  std::fill_n(data.row(3), 2, 9.0f);
+  for (const bool flushed : {false, true}) {
+    Index index(make_params(2, 4, 20, 64), on_threads(1));
+    index.add(data.view());
+    const Filter filter =
+        Filter::of_predicate(index, [](std::uint64_t label) { return label == 1 || label == 2; });
+    index.remove(Labels{1});
+    if (flushed) index.flush();
+    const SearchOptions options{.filter = &filter};
+    for (const SearchResult& found : {index.search(data.slice(0, 1), {.k = 2, .ef = 16}, options),
+                                      index.exact_search(data.slice(0, 1), 2, options)}) {
+      EXPECT_EQ(found.counts[0], 1u);
+      EXPECT_EQ(found.labels[0], 2u);
+    }
+    Cursor cursor = index.cursor({data.row(0), 2}, {.k = 2, .ef = 16}, options);
+    const SearchResult page = cursor.next(2);
+    EXPECT_EQ(page.counts[0], 1u);
+    EXPECT_EQ(page.labels[0], 2u);
+  }
+}
+
+// A search that has found a node finds another in its place if all that it stands for is removed
+// meanwhile.
+TEST(Copies, OfWhichAllAreRemovedBesideASearchLeaveNoGap) {
+  Matrix far = make_data(Shape::random, 1500, 8);
+  for (float& value : far.values) value += 100;
+  Index index(make_params(8, 4, 40, 64), on_threads(1));
+  index.add(far.view());
+  const Matrix near(3, 8);
+  std::vector<std::uint8_t> mask(1503, 1);
+  mask[1499] = 0;
+  std::atomic<bool> done{false};
+  std::atomic<int> wrong{0};
+  std::atomic<std::shared_ptr<const Filter>> shown;
+  std::thread reader([&] {
+    while (!done) {
+      const std::shared_ptr<const Filter> filter = shown.load();
+      if (!filter) continue;
+      const SearchOptions options{.filter = filter.get()};
+      for (const SearchResult& found : {index.search(near.slice(0, 1), {.k = 1, .ef = 16}, options),
+                                        index.exact_search(near.slice(0, 1), 1, options),
+                                        index.search(near.slice(0, 1), {.k = 1, .ef = 16}),
+                                        index.exact_search(near.slice(0, 1), 1)}) {
+        if (found.counts[0] != 1) ++wrong;
+      }
+    }
+  });
+  for (std::uint64_t round = 0; round < scaled(400, 40); ++round) {
+    const Labels labels = {10000 + 3 * round, 10001 + 3 * round, 10002 + 3 * round};
+    index.add(near.view(), labels);
+    shown = std::make_shared<const Filter>(Filter::of_mask(index, mask));
+    std::this_thread::sleep_for(std::chrono::microseconds(hash(1, round) % 300));
+    index.remove(labels);
+    if (round % 50 == 49) index.flush();
+  }
+  done = true;
+  reader.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+// In one call and one epoch: each death asks what of the node lives, and all of that must not take
+// the square of the copies.
+TEST(Copies, ManyAreReplacedAndRemovedInOneCall) {
+  const std::size_t n = scaled(60000, 3000);
+  Matrix equal(n, 4);
+  Matrix others = make_data(Shape::random, n, 4);
+  Labels labels(n);
+  std::iota(labels.begin(), labels.end(), 0u);
+  Index index(make_params(4, 4, 10, 65536), on_threads(2));
+  index.add(equal.view());
+  EXPECT_EQ(index.stats().copies, n - 1);
+  std::fill(equal.values.begin(), equal.values.end(), 1.0f);
+  index.update(equal.view(), labels);
+  EXPECT_EQ(index.stats().copies, n - 1);
+  index.remove(std::span(labels).first(n - 1));
+  EXPECT_EQ(index.size(), 1u);
+  EXPECT_EQ(index.search(equal.slice(0, 1), {.k = 2, .ef = 8}).labels[0], n - 1);
+  expect_sound(index.audit());
+  index.flush();
+  index.update(others.slice(0, 1), Labels{n - 1});
+  EXPECT_EQ(index.stats().copies, 0u);
+}
+
+// More rows in one call than are hashed at once, with copies of each piece in every other.
+TEST(Copies, OfOneCallAreFoundHoweverLongItIs) {
+  constexpr std::size_t kDistinct = 2000;
+  const Matrix distinct = make_data(Shape::random, kDistinct, 2);
+  Matrix data(140000, 2);
+  std::set<Vector> vectors;
+  for (std::size_t r = 0; r < data.rows; ++r) {
+    std::copy_n(distinct.row(hash(3, r) % kDistinct), 2, data.row(r));
+    vectors.insert(Vector(data.row(r), data.row(r) + 2));
+  }
+  Index index(make_params(2, 2, 4, 1024), on_threads(2));
+  index.add(data.view());
+  EXPECT_EQ(index.stats().copies, data.rows - vectors.size());
 }
 
 TEST(Copies, OneAmongFiveThousandEqualIsFound) {

@@ -88,10 +88,10 @@ TEST_P(CrowdedData, KeepsEveryInvariantAndFindsEveryVector) {
   EXPECT_EQ(index.search(data.slice(0, 1), search).counts[0], n);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Data, CrowdedData,
-    testing::Combine(testing::Values("hubs", "constant", "duplicate"),
-                     testing::Values(2u, 4u), testing::Values(64u, 1024u, 4096u)));
+INSTANTIATE_TEST_SUITE_P(Data, CrowdedData,
+                         testing::Combine(testing::Values("hubs", "constant", "duplicate"),
+                                          testing::Values(2u, 4u),
+                                          testing::Values(64u, 1024u, 4096u)));
 
 TEST(Invariants, EveryVectorOfDistinctDataFindsItself) {
   for (const Metric metric : {Metric::l2sq, Metric::cosine}) {

@@ -20,7 +20,9 @@ using core::file::RecordKind;
 class DamagedJournal : public testing::Test {
  protected:
   // Additions of 9, 1, 8 (in pieces: an epoch ends), 1 and 6 vectors, each acknowledged.
-  DamagedJournal() : reference_(make_params(3, 2, 8, 8), 40, 6, Reference::Elements::floats, true, 0, Shape::random) {
+  DamagedJournal()
+      : reference_(make_params(3, 2, 8, 8), 40, 6, Reference::Elements::floats, true, 0,
+                   Shape::random) {
     const ScopedFileSystem in_place(disk_);
     {
       Index index = reference_.open(kIndexPath);

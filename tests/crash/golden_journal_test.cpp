@@ -40,7 +40,11 @@ constexpr std::size_t kRecorded = 60;  ///< in the index file and the journal
 
 // These journals were written when a vector equal to another was a node of its own.
 Reference reference_of(const Case& c) {
-  return {make_params(3, c.M, 8, c.epoch_limit, c.metric), kRows,    17, c.elements, c.labelled,
+  return {make_params(3, c.M, 8, c.epoch_limit, c.metric),
+          kRows,
+          17,
+          c.elements,
+          c.labelled,
           kRecorded};
 }
 

@@ -83,11 +83,9 @@ class Reference {
       digests_.push_back(core::to_hex(core::Digester(built.contents).finish()));
     }
     std::vector<std::byte> bytes;
-    core::write_index(
-        [&](std::span<const std::byte> some, std::uint64_t) {
-          bytes.insert(bytes.end(), some.begin(), some.end());
-        },
-        built.contents);
+    core::write_index([&](std::span<const std::byte> some,
+                          std::uint64_t) { bytes.insert(bytes.end(), some.begin(), some.end()); },
+                      built.contents);
     return Index::from_bytes(bytes, one_thread());
   }
 

@@ -234,8 +234,8 @@ class NaiveFilter {
     const std::uint64_t M = graph_.params().M;
     if (c >= M) return {matching, 1};
     const std::uint64_t wanted = std::max<std::uint64_t>(2 * M, 16);
-    const std::uint64_t share = std::max<std::uint64_t>(
-        {c * n_, static_cast<std::uint64_t>(matches()) * row.size(), 1});
+    const std::uint64_t share =
+        std::max<std::uint64_t>({c * n_, static_cast<std::uint64_t>(matches()) * row.size(), 1});
     const std::uint64_t lists =
         std::min<std::uint64_t>(512, ((wanted - c) * n_ + share - 1) / share);
     for (std::size_t i = 0; i < queue.size() && i < lists; ++i) {

@@ -1,6 +1,6 @@
 // Lets a test look at what it is at after every instruction: the processor's trap flag.
-// Only x86-64 lets a process do that to itself. Elsewhere, and where a sanitizer's runtime is in the
-// way, nothing is called.
+// Only x86-64 lets a process do that to itself. Elsewhere, and where a sanitizer's runtime is in
+// the way, nothing is called.
 #pragma once
 
 #include <csignal>

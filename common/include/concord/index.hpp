@@ -2,7 +2,8 @@
 // byte, whichever device or thread computed it.
 //
 // The same parameters and the same vectors in the same order give the same bytes. That holds on
-// CUDA, AVX-512, AVX2, NEON and scalar code, for any number of threads and any split of calls to add.
+// CUDA, AVX-512, AVX2, NEON and scalar code, for any number of threads and any split of calls to
+// add.
 #pragma once
 
 #include <concord/cursor.hpp>
