@@ -40,7 +40,9 @@ def repeated(distinct: Floats, times: int, order: str, near: bool) -> Floats:
 
 def labels_of_concord(vectors: Floats, queries: Floats) -> npt.NDArray[np.int64]:
     concord = importlib.import_module("concord")
-    index = concord.Index(vectors.shape[1], M=M, ef_construction=EF_CONSTRUCTION, threads=1, device="cpu")
+    index = concord.Index(
+        vectors.shape[1], M=M, ef_construction=EF_CONSTRUCTION, threads=1, device="cpu"
+    )
     index.add(vectors)
     return np.asarray(index.search(queries, k=K, ef=EF)[0], dtype=np.int64)
 
@@ -104,7 +106,9 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
     return {
         **environment(arguments),
         "command": " ".join(["python -m peers.copies", *map(without_folders, arguments)]),
-        "libraries": {name: importlib.import_module(name).__version__ for name in ("concord", "faiss")},
+        "libraries": {
+            name: importlib.import_module(name).__version__ for name in ("concord", "faiss")
+        },
         "M": M,
         "ef_construction": EF_CONSTRUCTION,
         "ef": EF,
@@ -119,7 +123,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--times", type=int, nargs="+", default=[1, 2, 10, 20, 100, 1000])
-    parser.add_argument("--order", nargs="+", default=["shuffled", "runs"], choices=["shuffled", "runs"])
+    parser.add_argument(
+        "--order", nargs="+", default=["shuffled", "runs"], choices=["shuffled", "runs"]
+    )
     parser.add_argument("--out", type=pathlib.Path)
     options = parser.parse_args()
     document = json.dumps(run(options, sys.argv[1:]), indent=2)

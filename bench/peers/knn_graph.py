@@ -37,9 +37,7 @@ GOAL = 0.95
 SAMPLE = 2000
 WARM_ROWS = 5000  # for fewer PyNNDescent leaves some of its functions uncompiled
 EFFORTS = [
-    {"n_neighbors": neighbors, "delta": delta}
-    for neighbors in (15, 20)
-    for delta in (0.02, 0.001)
+    {"n_neighbors": neighbors, "delta": delta} for neighbors in (15, 20) for delta in (0.02, 0.001)
 ]
 """PyNNDescent's own default is 30 and 0.001; a graph of more neighbors is cut at 15."""
 
