@@ -119,15 +119,15 @@ def compare(name: str, threads: int, rounds: int) -> dict[str, Any]:
     result: dict[str, Any] = {"data": name, "rows": len(vectors), "dim": vectors.shape[1]}
     result |= {"metric": metric, "tried": tried}
     ours, theirs = [], []
-    effort = {key: best[key] for key in EFFORTS[0]} if best else None
+    chosen = {key: best[key] for key in EFFORTS[0]} if best else None
     for _ in range(rounds):
         ours.append(measured(lambda: of_concord(vectors, metric, threads), sample))
-        if effort is not None:
-            run = measured(lambda: of_pynndescent(vectors, metric, threads, effort), sample)
+        if chosen is not None:
+            run = measured(lambda: of_pynndescent(vectors, metric, threads, chosen), sample)
             theirs.append(run)
     result["concord"] = median(ours)
-    if effort is not None:
-        result["pynndescent"] = {"effort": effort, **median(theirs)}
+    if chosen is not None:
+        result["pynndescent"] = {"effort": chosen, **median(theirs)}
         for what in ("seconds", "processor_seconds"):
             result[f"share of {what}"] = result["concord"][what] / result["pynndescent"][what]
     return result
