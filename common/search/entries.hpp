@@ -68,6 +68,7 @@ struct RankedResult {
   Key order;
   NodeId id;
   [[nodiscard]] Key key() const noexcept { return make_key(key_distance(order), id); }
+  // NOLINTNEXTLINE(modernize-use-nullptr): it takes the 0 of the comparison for a pointer
   auto operator<=>(const RankedResult&) const = default;
 };
 

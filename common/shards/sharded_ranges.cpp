@@ -76,7 +76,7 @@ void write_row(const GroupHits& hits, std::uint32_t k, std::uint32_t most, std::
 
 // --------------------------------------------------------------------------------------- ranges
 
-RangeResult ShardedIndex::range_search(MatrixView<const float> rows, float radius,
+RangeResult ShardedIndex::range_search(MatrixView<const float> queries, float radius,
                                        const RangeParams& params,
                                        const SearchOptions& options) const {
   const Impl& impl = *impl_;
@@ -84,42 +84,42 @@ RangeResult ShardedIndex::range_search(MatrixView<const float> rows, float radiu
   if (options.groups != nullptr) {
     throw Error(ErrorCode::invalid_parameter, "a range search takes no groups; a search does");
   }
-  IndexAccess::contents(impl.shards.front()).vectors.check_shape(rows, "queries");
+  IndexAccess::contents(impl.shards.front()).vectors.check_shape(queries, "queries");
   RangeResult result;
   result.lims.push_back(0);
   impl.deliver_after([&] {
     const auto reading = impl.readers.enter();
-    const Impl::ShardFilters filters(impl, options, rows.rows);
+    const Impl::ShardFilters filters(impl, options, queries.rows);
     const std::size_t most = params.limit ? *params.limit : core::RangeRule::kNoLimit;
     const core::RangeRule rule(radius, params.ef, params.slack, most);
     const std::uint64_t before = impl.changes;
-    const std::size_t chunks = std::max<std::size_t>(1, (rows.rows + kQueries - 1) / kQueries);
-    std::vector<std::vector<core::Hit>> hits(impl.shards.size() * rows.rows);
+    const std::size_t chunks = std::max<std::size_t>(1, (queries.rows + kQueries - 1) / kQueries);
+    std::vector<std::vector<core::Hit>> hits(impl.shards.size() * queries.rows);
     const auto search_one = [&](std::size_t s, std::size_t first, std::size_t n) {
       const auto shard_reading = IndexAccess::readers(impl.shards[s]).enter();
       std::vector<std::vector<core::Key>> found(n);
-      IndexAccess::range_keys(impl.shards[s], rows.rows_from(first, n), rule,
+      IndexAccess::range_keys(impl.shards[s], queries.rows_from(first, n), rule,
                               filters.of(s, first, n), found, impl.alone);
       for (std::size_t q = 0; q < n; ++q) {
-        auto& own = hits[s * rows.rows + first + q];
+        auto& own = hits[s * queries.rows + first + q];
         own.reserve(found[q].size());
         for (const core::Key key : found[q]) own.push_back(impl.hit_of(s, key));
       }
     };
-    impl.name_bad_query(rows, [&] {
+    impl.name_bad_query(queries, [&] {
       const std::size_t tasks = impl.shards.size() * chunks;
       impl.pool->parallel_for(tasks, 1, [&](unsigned, std::size_t begin, std::size_t end) {
         for (std::size_t t = begin; t < end; ++t) {
           const std::size_t first = t % chunks * kQueries;
-          search_one(t / chunks, first, std::min(kQueries, rows.rows - first));
+          search_one(t / chunks, first, std::min(kQueries, queries.rows - first));
         }
       });
     });
     const bool labels_may_repeat = before % 2 != 0 || impl.changes != before;
-    for (std::size_t q = 0; q < rows.rows; ++q) {
+    for (std::size_t q = 0; q < queries.rows; ++q) {
       std::vector<std::span<const core::Hit>> lists;
       for (std::size_t s = 0; s < impl.shards.size(); ++s) {
-        lists.emplace_back(hits[s * rows.rows + q]);
+        lists.emplace_back(hits[s * queries.rows + q]);
       }
       std::unordered_set<std::uint64_t> taken;
       core::merge_nearest(lists, most, [&](const core::Hit& hit) {
@@ -130,7 +130,7 @@ RangeResult ShardedIndex::range_search(MatrixView<const float> rows, float radiu
       });
       result.lims.push_back(result.labels.size());
     }
-    impl.queries += rows.rows;
+    impl.queries += queries.rows;
   });
   return result;
 }
@@ -232,6 +232,7 @@ class ShardedIndex::Impl::GroupSearch {
       sets.push_back(filter == nullptr ? std::move(set) : core::both(*set, *filter));
     }
     std::vector<const core::MatchSet*> pointers;
+    pointers.reserve(sets.size());
     for (const auto& set : sets) pointers.push_back(set.get());
     return ask(s, first, chosen.size(), most_, true, {pointers});
   }
