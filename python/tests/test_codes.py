@@ -38,12 +38,12 @@ def index(request: pytest.FixtureRequest) -> concord.Index:
     return coded(request.param)
 
 
-def bits(answers: concord.index.Answers) -> tuple[Any, bytes]:
+def bits(answers: concord.Matches) -> tuple[Any, bytes]:
     """Labels and distances, where equal means the same bits."""
     return answers[0].tolist(), answers[1].tobytes()
 
 
-def expect_exact(index: concord.Index, answers: concord.index.Answers, queries: Floats) -> None:
+def expect_exact(index: concord.Index, answers: concord.Matches, queries: Floats) -> None:
     """Distances have the bits of exact_search, and are in its order."""
     all_labels, all_distances = index.exact_search(queries, len(index))
     for q, (labels, distances) in enumerate(zip(*answers, strict=True)):
@@ -106,10 +106,10 @@ def test_how_to_search_is_checked(filter: slice | None) -> None:
             index.search(QUERIES, rescore=rescore, filter=filter)
     for wrong in (1.0, "3", [1]):
         with pytest.raises(TypeError, match="rescore must be an integer"):
-            index.search(QUERIES, rescore=wrong, filter=filter)  # type: ignore[arg-type]
+            index.search(QUERIES, rescore=wrong, filter=filter)  # type: ignore[call-overload]
     for unsure in (None, 1, "yes"):
         with pytest.raises(TypeError, match="use_codes is .*; allowed are True and False"):
-            index.search(QUERIES, use_codes=unsure, filter=filter)  # type: ignore[arg-type]
+            index.search(QUERIES, use_codes=unsure, filter=filter)  # type: ignore[call-overload]
     assert index.search(QUERIES, rescore=65536, filter=filter)[0].shape == (60, 10)
 
 

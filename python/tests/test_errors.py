@@ -92,13 +92,13 @@ def test_search_parameters(index: concord.Index, vectors: Floats) -> None:
             index.search(query, slack=slack)
     for wide in ("wide", None, [0.1]):
         with pytest.raises(TypeError, match="slack must be a number, not"):
-            index.search(query, slack=wide)  # type: ignore[arg-type]
+            index.search(query, slack=wide)  # type: ignore[call-overload]
     similar = concord.Index(16, "inner_product")
     with pytest.raises(concord.InvalidParameterError, match="only infinity"):
         similar.search(query, slack=0.1)
     for wrong in (1.0, None, "3"):
         with pytest.raises(TypeError, match="k must be an integer"):
-            index.search(query, k=wrong)  # type: ignore[arg-type]
+            index.search(query, k=wrong)  # type: ignore[call-overload]
 
 
 def u(*shape: int) -> Any:

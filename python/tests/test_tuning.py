@@ -203,7 +203,7 @@ def test_explain_filters_and_refusals(tuned: concord.Index, vectors: Floats) -> 
 
 def test_shards_have_no_presets(vectors: Floats) -> None:
     index = concord.ShardedIndex(dim=8, shards=2)
-    index.add(vectors[:100])
+    index.add(vectors[:102])
     uses: list[Callable[[], object]] = [
         index.tune,
         index.presets,
