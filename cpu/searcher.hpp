@@ -77,7 +77,7 @@ class Searcher {
   [[nodiscard]] Standing standing(const float* query, const core::PlacedSet* set,
                                   core::NodeId node) const;
 
-  /// Living matches that come before a key.
+  /// Living matches that come before a key, by distance and id.
   [[nodiscard]] std::uint64_t before(const float* query, const core::PlacedSet* set,
                                      core::Key bound) const;
 

@@ -114,7 +114,7 @@ void Searcher::profile(MatrixView<const float> queries, std::span<const core::Sc
                         });
 }
 
-// Keys in the order of results: each vector with its rank in the place of its id.
+// Calls take(key, id) for each vector. Keys are in the order of results: they have ranks, not ids.
 template <class Take>
 void Searcher::score_all(const float* query, const PlacedSet* set, NodeId first,
                          const Take& take) const {
@@ -132,7 +132,7 @@ void Searcher::score_all(const float* query, const PlacedSet* set, NodeId first,
     float distance;
     const NodeId node = graph_.copies().node_of(id);
     scorer.score(stored, &node, 1, &distance);
-    take(core::make_key(distance, core::rank_in(graph_, live, id, is_match)));
+    take(core::make_key(distance, core::rank_in(graph_, live, id, is_match)), id);
   };
   if (first != core::kNoNode) score(first);
   const auto score_living = [&](NodeId id) {
@@ -151,7 +151,7 @@ void Searcher::score_all(const float* query, const PlacedSet* set, NodeId first,
 Searcher::Standing Searcher::standing(const float* query, const PlacedSet* set, NodeId node) const {
   Standing standing;
   bool is_first = true;
-  score_all(query, set, node, [&](Key key) {
+  score_all(query, set, node, [&](Key key, NodeId /*id*/) {
     if (std::exchange(is_first, false)) {
       standing.key = key;
       return;
@@ -164,7 +164,9 @@ Searcher::Standing Searcher::standing(const float* query, const PlacedSet* set, 
 
 std::uint64_t Searcher::before(const float* query, const PlacedSet* set, Key bound) const {
   std::uint64_t before = 0;
-  score_all(query, set, core::kNoNode, [&](Key key) { before += key < bound ? 1 : 0; });
+  score_all(query, set, core::kNoNode, [&](Key key, NodeId id) {
+    before += core::make_key(core::key_distance(key), id) < bound ? 1 : 0;
+  });
   return before;
 }
 

@@ -52,11 +52,15 @@ struct CopyFinder::Work {
 };
 
 void CopyFinder::clear() noexcept {
-  table_ = {};
-  hashes_ = {};
+  std::vector<Slot>().swap(table_);  // an empty list would leave the memory
+  std::vector<std::uint32_t>().swap(hashes_);
   used_ = 0;
   known_ = 0;
   has_equals_ = false;  // until the table is built
+}
+
+void CopyFinder::give_memory_back(const Graph& graph) noexcept {
+  if (table_.size() > 8 * std::max<std::size_t>(64, graph.living())) clear();
 }
 
 void CopyFinder::announce_copies(Graph& graph, const VectorStore& vectors, ThreadPool& pool) {

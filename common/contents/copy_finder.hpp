@@ -31,6 +31,9 @@ class CopyFinder {
   void note_equals() noexcept { has_equals_ = true; }
   /// Forgets all nodes, because they get other ids.
   void clear() noexcept;
+  /// Does so where the table is much larger than the living need, at most four slots each when it
+  /// is built. The next announcement builds it, so that takes O(1) a removal.
+  void give_memory_back(const Graph& graph) noexcept;
   [[nodiscard]] std::size_t bytes() const noexcept {
     return table_.capacity() * sizeof(Slot) + hashes_.capacity() * sizeof(std::uint32_t);
   }

@@ -174,6 +174,7 @@ bool give_memory_back(Contents& contents, EmptySlots share) noexcept {
   if (front > given_back && front - given_back >= in_memory / kFrontShare) {
     give_front_back(contents);
   }
+  contents.copy_finder.give_memory_back(graph);
   return false;
 }
 

@@ -279,7 +279,9 @@ void expect_exact_over_stretches(const std::vector<float>& rows, std::uint32_t k
   }
   std::sort(expected.begin(), expected.end());
   expected.resize(k, kWorstKey);
+  const std::vector<std::uint8_t> levels(rows.size(), 0);
   MirrorView view;
+  view.levels = levels.data();
   view.vectors = &vectors.front().x;
   view.stride = 4;
   view.dimension = 1;
