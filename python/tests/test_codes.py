@@ -38,12 +38,12 @@ def index(request: pytest.FixtureRequest) -> concord.Index:
     return coded(request.param)
 
 
-def bits(answers: concord.Matches) -> tuple[Any, bytes]:
+def bits(answers: tuple[Any, Any]) -> tuple[Any, bytes]:
     """Labels and distances, where equal means the same bits."""
     return answers[0].tolist(), answers[1].tobytes()
 
 
-def expect_exact(index: concord.Index, answers: concord.Matches, queries: Floats) -> None:
+def expect_exact(index: concord.Index, answers: tuple[Any, Any], queries: Floats) -> None:
     """Distances have the bits of exact_search, and are in its order."""
     all_labels, all_distances = index.exact_search(queries, len(index))
     for q, (labels, distances) in enumerate(zip(*answers, strict=True)):
