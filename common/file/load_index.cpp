@@ -261,17 +261,18 @@ class Reader {
       least = copy + 1;
     }
   }
-  // Between two seals at most epoch_limit die that are to be unlinked. Others are kept by copies.
+  // Between two seals at most epoch_limit vectors die. A dead node of which the file has copies
+  // may have died before: it is kept by them, or ended with the last of them.
   void check_pending(const IndexParams& params) const {
     const auto is_dead = [&](NodeId id) {
       return std::binary_search(tombstones_.begin(), tombstones_.end(), id);
     };
-    std::vector<NodeId> kept;
+    std::vector<NodeId> earlier;
     for (const auto& [copy, first] : copies_) {
-      if (!is_dead(copy) && is_dead(first)) kept.push_back(first);
+      if (is_dead(first)) earlier.push_back(first);
     }
-    std::sort(kept.begin(), kept.end());
-    const auto count = std::unique(kept.begin(), kept.end()) - kept.begin();
+    std::sort(earlier.begin(), earlier.end());
+    const auto count = std::unique(earlier.begin(), earlier.end()) - earlier.begin();
     if (tombstones_.size() - static_cast<std::size_t>(count) <= params.epoch_limit) return;
     refuse("its open epoch is in no possible state");
   }
