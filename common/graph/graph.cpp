@@ -133,7 +133,8 @@ NodeId Graph::gone(NodeId node) const noexcept {
 }
 
 // The earliest that lived when it was noted, and then the latest first, since copies that die
-// together mostly die in order.
+// together mostly die in order. An announced copy may leave its chain meanwhile, or stand in
+// another; then the chain is read in its order, which ends at the view.
 bool Graph::has_living_copy(NodeId node, NodeId view_size) const noexcept {
   const auto lives = [&](NodeId id) {
     return id < view_size && !tombstones_.is_dead(id, view_size);
@@ -141,7 +142,12 @@ bool Graph::has_living_copy(NodeId node, NodeId view_size) const noexcept {
   const Copies::Life life = copies_.life(node);
   if (life.has_ended) return life.gone >= view_size;
   if (lives(life.earliest)) return true;
-  for (NodeId id = copies_.previous(node); id != node && id != kNoNode; id = copies_.previous(id)) {
+  NodeId id = copies_.previous(node);
+  for (; id != kNoNode && copies_.first(id) == node; id = copies_.previous(id)) {
+    if (lives(id)) return true;
+  }
+  if (id == node) return false;
+  for (id = copies_.next(node); id < view_size; id = copies_.next(id)) {
     if (lives(id)) return true;
   }
   return false;
@@ -158,7 +164,11 @@ bool Graph::ends(NodeId node, NodeId id, NodeId view_size) noexcept {
     copies_.note_life(node, earliest);
     return false;
   }
-  copies_.note_end(node, tombstones_.gone(id));
+  NodeId gone = tombstones_.gone(node);  // the latest, which may not be that of the last to die
+  for (NodeId copy = copies_.next(node); copy < view_size; copy = copies_.next(copy)) {
+    gone = std::max(gone, tombstones_.gone(copy));
+  }
+  copies_.note_end(node, gone);
   return true;
 }
 

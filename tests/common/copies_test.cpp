@@ -81,6 +81,38 @@ TEST(Copies, AreTheChainsThatWereMade) {
   }
 }
 
+// A view from before the replacement of a copy has that copy, whatever else has died since.
+TEST(Copies, AnOlderViewKeepsTheNodeOfACopyThatWasReplaced) {
+  GraphBuilder built(make_params(2, 2, 10, 64), make_data(Shape::random, 8, 2));
+  core::Graph& graph = built.graph;
+  ArbitraryProposer proposer(graph, Habit::anything, 1);
+  graph.discard_announced();
+  const auto add = [&](NodeId node, NodeId first, NodeId old) {
+    graph.announce(node + 1);
+    graph.reserve_deaths(1);
+    if (old != kNoNode) graph.announce_replacements({&old, 1});
+    graph.reserve_copies();
+    if (first != kNoNode) graph.announce_copy(node, first);
+    proposer.start(graph.epoch(), node, node + 1, {});
+    core::ProposalBatch batch = *proposer.finish({});
+    if (first != kNoNode) std::fill(batch.ids.begin(), batch.ids.end(), kNoNode);
+    built.committer.commit(batch);
+    graph.discard_announced();
+  };
+  add(0, kNoNode, kNoNode);
+  add(1, 0, kNoNode);
+  add(2, 0, kNoNode);
+  add(3, kNoNode, kNoNode);
+  graph.reserve_deaths(1);
+  graph.remove(0);
+  add(4, kNoNode, 1);
+  graph.reserve_deaths(1);
+  graph.remove(2);
+  EXPECT_FALSE(graph.is_dead(0, 4));
+  EXPECT_TRUE(graph.is_dead(0, 5));
+  EXPECT_EQ(graph.gone(0), 4u);
+}
+
 const core::Graph* watched = nullptr;
 const core::LabelMap* labels = nullptr;
 std::uint64_t moments = 0;
