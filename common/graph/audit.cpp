@@ -33,7 +33,8 @@ class Rules {
   }
   [[nodiscard]] bool has_links(NodeId id) const {
     for (std::uint32_t layer = 0; layer <= graph_.level(id); ++layer) {
-      if (graph_.table_of(layer).header(graph_.list(id, layer)).degree > 0) return true;
+      const ListHeader& header = graph_.table_of(layer).header(graph_.list(id, layer));
+      if ((header.degree | header.anchors | header.overflow | header.sealed_copy) != 0) return true;
     }
     return false;
   }

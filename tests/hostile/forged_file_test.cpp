@@ -51,7 +51,9 @@ class ForgedFile : public SmallFile {
   void expect_refused(std::vector<char> forged, const std::string& words) {
     sign_digest(forged);
     sign(forged);
-    EXPECT_THAT(refusal_within_memory(forged), HasSubstr(words));
+    const std::string refused = refusal_within_memory(forged);
+    EXPECT_NE(refused, "");
+    EXPECT_THAT(refused, HasSubstr(words));
   }
 
   [[nodiscard]] std::size_t row(std::size_t node) const {
@@ -485,6 +487,17 @@ TEST_F(ForgedCopies, BehindWhatIsNoNodeOfAnEqualVectorAreRefused) {
     // A node with links in the place of a copy.
     if (copy + 1 < kSize && (i + 1 == copies_.size() || copies_[i + 1].copy > copy + 1)) {
       expect_refused_with(with(i, {copy + 1, first}), "");
+    }
+  }
+}
+
+// Nothing reads the list of a copy, so nothing may stand in its header.
+TEST_F(ForgedCopies, WithAListAreRefused) {
+  for (const auto& [copy, first] : copies_) {
+    for (const std::size_t at : {0u, 2u, 4u, 8u}) {
+      std::vector<char> forged = bytes_;
+      write_at(forged, row(copy) + at, std::uint16_t{1});
+      expect_refused(forged, "");
     }
   }
 }
