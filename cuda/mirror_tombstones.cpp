@@ -40,7 +40,6 @@ void MirrorTombstones::bring(NodeId end) {
 }
 
 void MirrorTombstones::gather(NodeId end) {
-  const core::Tombstones& tombstones = graph_.tombstones();
   const NodeId size = graph_.size();
   const auto dead = graph_.unlinked() + static_cast<NodeId>(graph_.pending().size());
   marks_ = ahead_;  // each may live on after all, or have died for another reason
@@ -50,9 +49,7 @@ void MirrorTombstones::gather(NodeId end) {
     marks_.insert(marks_.end(), pending.end() - (dead - known_), pending.end());
   } else {  // some have died and were unlinked since
     for (NodeId node = 0; node < size; ++node) {
-      if (tombstones.any() && tombstones.is_dead(node, size) && graph_.is_dead(node, size)) {
-        mark(node);
-      }
+      if (!graph_.copies().is_copy(node) && graph_.is_dead(node, size)) mark(node);
     }
   }
   known_ = dead;
@@ -65,6 +62,7 @@ void MirrorTombstones::gather(NodeId end) {
   }
   std::sort(marks_.begin(), marks_.end());
   marks_.erase(std::unique(marks_.begin(), marks_.end()), marks_.end());
+  std::erase_if(marks_, [&](NodeId id) { return graph_.copies().is_copy(id); });
 }
 
 void MirrorTombstones::write(std::size_t first, std::size_t count) {

@@ -250,6 +250,34 @@ TEST(RemovalOnADevice, FilteredSearchesPassTheDeadOver) {
   EXPECT_EQ(twins.device(), "host team");
 }
 
+// A copy that was unlinked between others of its chain, which then die, is no node to ask about.
+TEST(RemovalOnADevice, CopiesThatDieInAnyOrderAreNoNodes) {
+  const HostDevices devices;
+  for (const std::vector<std::uint64_t>& order :
+       {std::vector<std::uint64_t>{1, 0, 2}, {0, 1, 2}, {2, 1, 0}, {0, 2, 1}, {1, 2, 0}}) {
+    Matrix data = make_data(Shape::random, 500, 4);
+    for (const std::size_t r : {1u, 2u}) std::copy_n(data.row(0), 4, data.row(r));
+    Index cpu(make_params(4, 4, 20, 64), on("cpu"));
+    Index there(make_params(4, 4, 20, 64), on("cuda"));
+    Index later(make_params(4, 4, 20, 64), on("cpu"));  // a device comes when all have died
+    const auto both = [&](const auto& use) {
+      for (Index* const index : {&cpu, &there, &later}) use(*index);
+      ASSERT_EQ(there.digest(), cpu.digest());
+    };
+    both([&](Index& index) { index.add(data.view()); });
+    both([&](Index& index) {
+      index.remove(std::vector<std::uint64_t>{order[0]});
+      index.flush();
+    });
+    both([&](Index& index) { index.remove(std::vector<std::uint64_t>{order[1], order[2]}); });
+    later.set_runtime(on("cuda"));
+    expect_same(later.search(data.slice(0, 20), {5, 20}), cpu.search(data.slice(0, 20), {5, 20}));
+    expect_same(there.search(data.slice(0, 20), {5, 20}), cpu.search(data.slice(0, 20), {5, 20}));
+    both([&](Index& index) { index.flush(); });
+    expect_same(there.search(data.slice(0, 20), {5, 20}), cpu.search(data.slice(0, 20), {5, 20}));
+  }
+}
+
 // The kernels run there, and not the CPU in their place.
 TEST(RemovalOnADevice, TheDeviceDoesTheWork) {
   Calls calls;
