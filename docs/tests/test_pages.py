@@ -96,7 +96,9 @@ def test_the_program_of_the_first_page() -> None:
     assert shown == "[0, 1, 2, 3, 4]\n"
 
 
-@pytest.mark.parametrize(("page", "least"), [("quickstart.md", 20), ("store.md", 12), ("knn_graphs.md", 7)])
+@pytest.mark.parametrize(
+    ("page", "least"), [("quickstart.md", 20), ("store.md", 12), ("knn_graphs.md", 7)]
+)
 def test_examples_of_a_page(page: str, least: int) -> None:
     result = doctest.testfile(str(DOCS / page), module_relative=False)
     assert result.failed == 0 and result.attempted > least
