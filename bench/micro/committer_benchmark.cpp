@@ -1,6 +1,7 @@
 // The committer alone: proposals and scores are recorded once and replayed, so that the time
 // is that of the one thread that changes the graph; also with a journal, and then what that costs
 // this thread (journal_ns of its processor time for each vector, of the run that took least).
+// Also with threads that help it with seals, by turns with none, in shares of the time of none.
 
 #include <benchmark/benchmark.h>
 #include <unistd.h>
@@ -14,8 +15,10 @@
 #include <vector>
 
 #include "bench/tool/synthetic.hpp"
+#include "common/base/stopwatch.hpp"
 #include "common/build/builder.hpp"
 #include "common/build/committer.hpp"
+#include "common/build/cutters.hpp"
 #include "common/journal/journal.hpp"
 #include "cpu/isa.hpp"
 #include "cpu/proposer.hpp"
@@ -187,6 +190,65 @@ BENCHMARK(commit_and_seal)
     ->Args({100000, 128, 1})
     ->Unit(benchmark::kMillisecond)
     ->Iterations(5);
+
+/// Seconds that a replay takes: by the clock, of them the seals behind the scores, and processor
+/// time of the committing thread.
+struct Replayed {
+  double clock = 0;
+  double seals = 0;
+  double processor = 0;
+  void take_least(const Replayed& other) {
+    clock = std::min(clock, other.clock);
+    seals = std::min(seals, other.seals);
+    processor = std::min(processor, other.processor);
+  }
+};
+
+Replayed replay(const Recording& recording, core::Cutters* cutters) {
+  core::Graph graph(recording.params);
+  graph.announce(recording.size);
+  BuildStats stats;
+  core::Committer committer(graph, stats, cutters);
+  Replayer replayer(recording.scores);
+  Replayed replayed;
+  const double before = thread_seconds();
+  {
+    const core::Stopwatch watch(replayed.clock);
+    for (const core::ProposalBatch& batch : recording.batches) {
+      committer.commit(batch);
+      if (committer.seal_is_due()) committer.seal(replayer);
+    }
+  }
+  replayed.seals = stats.seal.seconds;
+  replayed.processor = thread_seconds() - before;
+  return replayed;
+}
+
+// The least of all rounds, because other programs make any of them longer.
+void seal_with_threads(benchmark::State& state) {
+  const Recording& recording =
+      recording_of(static_cast<NodeId>(state.range(0)), static_cast<std::uint32_t>(state.range(1)));
+  core::ThreadPool pool(static_cast<unsigned>(state.range(2)));
+  core::PoolCutters cutters(pool);
+  Replayed alone = replay(recording, nullptr);
+  Replayed together = replay(recording, &cutters);
+  for (auto _ : state) {
+    alone.take_least(replay(recording, nullptr));
+    together.take_least(replay(recording, &cutters));
+  }
+  const double n = recording.size;
+  state.counters["alone_us"] = alone.clock / n * 1e6;
+  state.counters["alone_seals_us"] = alone.seals / n * 1e6;
+  state.counters["share_of_clock"] = together.clock / alone.clock;
+  state.counters["share_of_seals"] = together.seals / alone.seals;
+  state.counters["share_of_processor"] = together.processor / alone.processor;
+}
+BENCHMARK(seal_with_threads)
+    ->ArgNames({"vectors", "dimension", "threads"})
+    ->Args({100000, 128, 2})
+    ->Args({400000, 16, 2})
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(6);
 
 }  // namespace
 }  // namespace concord::bench

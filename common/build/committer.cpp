@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "common/base/finally.hpp"
 #include "common/base/stopwatch.hpp"
@@ -111,6 +112,8 @@ void Committer::seal(RepairingProposer& proposer) {
   proposer.drain();
   const bool unlinks = !graph_.pending().empty();
   gather_overfull();
+  keeps_copies_ = !unlinks;
+  prepare_cuts();
   const ListScores* scores = nullptr;
   if (!to_cut_.lists.empty()) {
     const Stopwatch watch(stats_.score_wall_seconds);
@@ -118,16 +121,16 @@ void Committer::seal(RepairingProposer& proposer) {
   }
   {
     const Stopwatch watch(stats_.seal.seconds);
-    for (LinkTable* table : graph_.tables()) {
+    for (std::size_t t = 0; t < room_.size(); ++t) {
+      LinkTable* const table = graph_.tables()[t];
       table->drop_sealed_copies();
       // Each cut changes two lists; a re-anchored child changes two more, and so does each that
       // moves on, all but the first of them lists of this epoch.
       const std::size_t neighbors = to_cut_.ids.size();
       const std::size_t lists = graph_.lists_of_open_epoch(*table);
-      table->reserve_epoch(2 * neighbors + lists, unlinks ? 0 : 4 * neighbors);
+      table->reserve_epoch(2 * neighbors + lists, unlinks ? 0 : 4 * neighbors, room_[t]);
       table->expect_cuts(graph_.first_list_of_open_epoch(*table), lists);
     }
-    keeps_copies_ = !unlinks;
     graph_.begin_seal();
     cut_overfull(scores);
     if (unlinks) graph_.end_seal();
@@ -150,13 +153,29 @@ void Committer::seal(RepairingProposer& proposer) {
   proposer.sealed();
 }
 
+void Committer::prepare_cuts() {
+  is_shared_ = cutters_ != nullptr && cutters_->take(to_cut_.lists.size());
+  room_ = {};
+  if (!is_shared_) return;
+  order_.plan(to_cut_);
+  notes_.clear();
+  std::uint32_t changes = 0;
+  for (const OverfullList& list : to_cut_.lists) {
+    std::uint32_t& copies = room_[list.layer == 0 ? 0 : 1];
+    const std::uint32_t cuts = list.count - cut_target(graph_.table_of(list.layer).max_degree());
+    const std::uint32_t kept = keeps_copies_ ? cuts + 1 : 0;  // of the neighbors and its own
+    notes_.push_back({changes, 0, copies, copies + kept, 0});
+    copies += kept;
+    changes += 2 * cuts;
+  }
+  if (changes_.size() < changes) changes_.resize(changes);
+}
+
 void Committer::cut_overfull(const ListScores* scores) {
-  constexpr std::size_t kListsAhead = 4;
-  std::array<Places, kListsAhead> ahead;
-  for (std::size_t r = 0; r < to_cut_.lists.size() + kListsAhead; ++r) {
-    Places& dominated = ahead[r % kListsAhead];
-    if (r >= kListsAhead) cut_list(to_cut_.lists[r - kListsAhead], *scores, dominated);
-    if (r < to_cut_.lists.size()) dominated = look_ahead(to_cut_.lists[r], *scores);
+  if (is_shared_) {
+    cut_together(*scores);
+  } else {
+    cut_in_order(*scores);
   }
   // Latest first: lists behind the one at hand are within max_degree, as move_on() requires.
   for (auto list = to_cut_.lists.rbegin(); list != to_cut_.lists.rend(); ++list) {
@@ -165,11 +184,54 @@ void Committer::cut_overfull(const ListScores* scores) {
   overfull_.clear();
 }
 
+void Committer::cut_in_order(const ListScores& scores) {
+  constexpr std::size_t kListsAhead = 4;
+  std::array<Places, kListsAhead> ahead;
+  for (std::size_t r = 0; r < to_cut_.lists.size() + kListsAhead; ++r) {
+    Places& dominated = ahead[r % kListsAhead];
+    if (r >= kListsAhead) cut_list(to_cut_.lists[r - kListsAhead], scores, dominated, nullptr);
+    if (r < to_cut_.lists.size()) dominated = look_ahead(to_cut_.lists[r], scores);
+  }
+}
+
+// Notes are entered in the order of the lists, so no order of theirs depends on threads.
+void Committer::cut_together(const ListScores& scores) {
+  std::array<std::uint32_t, 2> first_copy{};
+  for (std::size_t t = 0; t < room_.size(); ++t) {
+    first_copy[t] = graph_.tables()[t]->begin_copies(room_[t]);
+  }
+  const auto cut_group = [&](std::uint32_t group) {
+    const std::size_t first = std::size_t{group} * CutOrder::kGroup;
+    const std::size_t last = std::min(first + CutOrder::kGroup, to_cut_.lists.size());
+    std::array<Places, CutOrder::kGroup> dominated;
+    for (std::size_t i = first; i < last; ++i) {
+      dominated[i - first] = look_ahead(to_cut_.lists[i], scores);
+    }
+    for (std::size_t i = first; i < last; ++i) {
+      const OverfullList& list = to_cut_.lists[i];
+      LinkTable& lists = graph_.table_of(list.layer);
+      Notes& notes = notes_[i];
+      notes.next_copy += first_copy[list.layer == 0 ? 0 : 1];
+      notes.end_of_copies += first_copy[list.layer == 0 ? 0 : 1];
+      cut_list(list, scores, dominated[i - first], &notes);
+      while (notes.next_copy < notes.end_of_copies) lists.leave_copy_empty(notes.next_copy++);
+    }
+  };
+  cutters_->run(order_, std::ref(cut_group));  // a reference takes no memory
+  for (std::size_t i = 0; i < notes_.size(); ++i) {
+    LinkTable& lists = graph_.table_of(to_cut_.lists[i].layer);
+    const Notes& notes = notes_[i];
+    for (std::uint32_t j = 0; j < notes.changes; ++j) lists.note(changes_[notes.first + j]);
+    stats_.seal.count += notes.cuts;
+  }
+}
+
 // First links, then erases: at every moment each node that lives keeps a link to an earlier one.
 void Committer::unlink(RepairingProposer& proposer) {
   const Stopwatch watch(stats_.repair.seconds);
   repair_.plan(proposer);
   to_cut_ = repair_.overfull();
+  prepare_cuts();
   const ListScores* const scores = to_cut_.lists.empty() ? nullptr : &proposer.score(to_cut_);
   const std::size_t lists =
       2 * repair_.links().size() + repair_.lost_links() + 2 * to_cut_.ids.size();
@@ -218,7 +280,8 @@ void Committer::gather_overfull() {
   }
 }
 
-void Committer::cut_list(const OverfullList& list, const ListScores& scores, Places dominated) {
+void Committer::cut_list(const OverfullList& list, const ListScores& scores, Places dominated,
+                         Notes* notes) {
   const LinkTable& lists = graph_.table_of(list.layer);
   const ListIndex index = graph_.list(list.node, list.layer);
   if (lists.degree(index) <= lists.max_degree()) return;  // cuts of earlier lists have made room
@@ -236,7 +299,7 @@ void Committer::cut_list(const OverfullList& list, const ListScores& scores, Pla
       const NodeId neighbor = neighbor_at(list, scores, b);
       if (!is_protected(list.node, neighbor, list.layer) &&
           (untouched || lists.contains(index, neighbor))) {
-        cut(list.node, neighbor, list.layer);
+        cut(list.node, neighbor, list.layer, notes);
       }
       return true;
     });
@@ -291,32 +354,42 @@ void Committer::move_children(const OverfullList& list, const ListScores& scores
   while (lists.degree(index) > lists.max_degree()) move_on(list.node, list.layer);
 }
 
-void Committer::cut(NodeId a, NodeId b, std::uint32_t layer) {
-  preserve(a, layer);
-  preserve(b, layer);
+void Committer::cut(NodeId a, NodeId b, std::uint32_t layer, Notes* notes) {
+  preserve(a, layer, notes);
+  preserve(b, layer, notes);
   LinkTable& lists = graph_.table_of(layer);
   lists.remove(graph_.list(a, layer), b);
   lists.remove(graph_.list(b, layer), a);
   lists.drop_anchor(graph_.list(std::max(a, b), layer));
-  ++stats_.seal.count;
+  ++(notes == nullptr ? stats_.seal.count : notes->cuts);
 }
 
 // Before a seal first changes a list, keeps what the next epoch's proposals must still see of it.
-void Committer::preserve(NodeId node, std::uint32_t layer) {
+void Committer::preserve(NodeId node, std::uint32_t layer, Notes* notes) {
   LinkTable& lists = graph_.table_of(layer);
   const ListIndex list = graph_.list(node, layer);
-  lists.touch(list, graph_.epoch().number);
   const NodeId visible = graph_.epoch().begin;
-  if (node >= visible) return lists.mark_cut(list);
-  if (!keeps_copies_ || lists.has_sealed_copy(list)) return;
-  lists.keep_sealed_copy(list, [&](NodeId id) { return id < visible; });
+  const bool is_young = node >= visible;
+  const bool is_copied = !is_young && keeps_copies_ && !lists.has_sealed_copy(list);
+  const auto is_sealed = [&](NodeId id) { return id < visible; };
+  if (notes == nullptr) {
+    lists.touch(list, graph_.epoch().number);
+    if (is_young) lists.mark_cut(list);
+    if (is_copied) lists.keep_sealed_copy(list, is_sealed);
+    return;
+  }
+  const bool is_touched = lists.mark_touched(list, graph_.epoch().number);
+  if (is_copied) lists.write_sealed_copy(list, notes->next_copy++, is_sealed);
+  if (is_touched || is_copied || is_young) {
+    changes_[notes->first + notes->changes++] = {list, is_touched, is_copied};
+  }
 }
 
 // At every moment the child is linked to `from` or to `to`. So a search beside this finds a whole
 // graph, however long this thread is suspended. The child's list has room, because it comes after
 // `from` and so is within max_degree.
 void Committer::reanchor(NodeId child, NodeId from, NodeId to, std::uint32_t layer) {
-  for (const NodeId node : {to, from, child}) preserve(node, layer);
+  for (const NodeId node : {to, from, child}) preserve(node, layer, nullptr);
   LinkTable& lists = graph_.table_of(layer);
   lists.append(graph_.list(to, layer), child, graph_.epoch().number);
   lists.replace(graph_.list(child, layer), from, to, graph_.epoch().number);
@@ -348,7 +421,7 @@ void Committer::move_on(NodeId node, std::uint32_t layer) {
     NodeId latest = lists.at(list, 0);
     for (std::uint32_t j = 0; j < lists.degree(list); ++j) {
       const NodeId other = lists.at(list, j);
-      if (!is_protected(node, other, layer)) return cut(node, other, layer);
+      if (!is_protected(node, other, layer)) return cut(node, other, layer, nullptr);
       latest = std::max(latest, other);
     }
     const NodeId next = graph_.before_in_layer(latest, layer);

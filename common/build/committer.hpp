@@ -2,6 +2,7 @@
 //
 // It computes no distance. Every edge it writes was proposed; every edge it cuts was scored by the
 // Proposer. After each commit the graph is valid and searchable.
+// A seal lets Cutters help with cutting lists; what comes of it is what the one thread would do.
 // Thread-safety: one thread; readers may run beside it as LinkTable allows.
 #pragma once
 
@@ -12,6 +13,8 @@
 #include <span>
 #include <vector>
 
+#include "common/build/cut_order.hpp"
+#include "common/build/cutters.hpp"
 #include "common/build/proposer.hpp"
 #include "common/build/repair.hpp"
 #include "common/graph/graph.hpp"
@@ -20,7 +23,9 @@ namespace concord::core {
 
 class Committer {
  public:
-  Committer(Graph& graph, BuildStats& stats) : graph_(graph), stats_(stats), repair_(graph) {}
+  /// Borrows all. Without cutters seals are this thread's alone.
+  Committer(Graph& graph, BuildStats& stats, Cutters* cutters = nullptr)
+      : graph_(graph), stats_(stats), cutters_(cutters), repair_(graph) {}
 
   /// Links the batch's nodes, each in all of its layers, in order. REQUIRES that they are the next
   /// announced nodes and all fall in the open epoch. Throws Error(out_of_memory) before any change.
@@ -87,16 +92,29 @@ class Committer {
   [[nodiscard]] Places dominated_places(const OverfullList& list, const ListScores& scores,
                                         const IsThere& is_there) const;
   void gather_overfull();
+  /// What may fail about cutting the lists of to_cut_, so that nothing behind it does.
+  void prepare_cuts();
   /// Cuts the lists of to_cut_.
   void cut_overfull(const ListScores* scores);
+  void cut_in_order(const ListScores& scores);
+  /// The same by the cutters.
+  void cut_together(const ListScores& scores);
   /// Links the neighbors of the pending tombstones, and unlinks these.
   void unlink(RepairingProposer& proposer);
   void erase(NodeId node);
   Places look_ahead(const OverfullList& list, const ListScores& scores) const;
-  /// `dominated` is the result of look_ahead().
-  void cut_list(const OverfullList& list, const ListScores& scores, Places dominated);
-  void cut(NodeId a, NodeId b, std::uint32_t layer);
-  void preserve(NodeId node, std::uint32_t layer);
+  /// What the cut of a list by one of several threads does to tables that they share.
+  struct Notes {
+    std::uint32_t first = 0;  ///< of its places in changes_
+    std::uint32_t changes = 0;
+    std::uint32_t next_copy = 0;  ///< in the room of its table
+    std::uint32_t end_of_copies = 0;
+    std::uint64_t cuts = 0;
+  };
+  /// `dominated` is the result of look_ahead(). `notes` is null if this thread cuts alone.
+  void cut_list(const OverfullList& list, const ListScores& scores, Places dominated, Notes* notes);
+  void cut(NodeId a, NodeId b, std::uint32_t layer, Notes* notes);
+  void preserve(NodeId node, std::uint32_t layer, Notes* notes);
   void move_children(const OverfullList& list, const ListScores& scores);
   /// Gives `child`, whose only anchor is `from`, the earlier node `to` instead.
   void reanchor(NodeId child, NodeId from, NodeId to, std::uint32_t layer);
@@ -110,9 +128,16 @@ class Committer {
 
   Graph& graph_;
   BuildStats& stats_;
+  Cutters* cutters_;
   std::vector<ListName> overfull_;  ///< lists whose degree passed max_degree in the open epoch
   OverfullLists to_cut_;
   bool keeps_copies_ = true;  ///< of lists that the seal changes, for the next epoch's proposals
+  // Of the cuts at hand, if they are made together:
+  bool is_shared_ = false;
+  CutOrder order_;
+  std::vector<Notes> notes_;                ///< of each list
+  std::vector<LinkTable::Change> changes_;  ///< noted by the lists, each in its own places
+  std::array<std::uint32_t, 2> room_{};     ///< for sealed copies, in each table
   Repair repair_;
 };
 

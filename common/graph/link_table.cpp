@@ -45,12 +45,12 @@ std::uint32_t LinkTable::find(ListIndex list, NodeId id) const noexcept {
   return n;
 }
 
-void LinkTable::reserve_epoch(std::size_t appends, std::size_t copies) {
+void LinkTable::reserve_epoch(std::size_t appends, std::size_t copies, std::size_t room) {
   // No list is touched, overflowed or copied twice in an epoch, so the number of lists is a bound.
   appends = std::min(appends, lists_);
   copies = std::min(copies, lists_);
   overflow_.reserve(overflow_.size() + appends * max_degree_);
-  copies_.reserve(copies_.size() + copies * (max_degree_ + 1));
+  copies_.reserve(copies_.size() + (copies + room) * copy_words());
   // Each append touches a list and may overflow it; each copy belongs to a list that a seal
   // touches.
   reserve_more(touched_, appends + copies);

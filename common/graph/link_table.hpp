@@ -151,8 +151,9 @@ class LinkTable {
   }
 
   /// Makes room for `appends` appends and `copies` sealed copies, so that these cannot fail. Counts
-  /// each list once, so memory is bounded by size(), whatever epoch_limit is.
-  void reserve_epoch(std::size_t appends, std::size_t copies);
+  /// each list once, so memory is bounded by size(), whatever epoch_limit is. And for `room` of
+  /// begin_copies().
+  void reserve_epoch(std::size_t appends, std::size_t copies, std::size_t room = 0);
   /// Appends `id`; returns the list's degree. REQUIRES has_room(list).
   std::uint32_t append(ListIndex list, NodeId id, std::uint32_t epoch) {
     ListHeader& h = header(list);
@@ -189,23 +190,8 @@ class LinkTable {
   /// content until drop_sealed_copies().
   template <class IsSealed>
   void keep_sealed_copy(ListIndex list, const IsSealed& is_sealed) {
-    const std::size_t block = copies_.size() / (max_degree_ + 1);
     copied_.push_back(list);
-    copies_.resize(copies_.size() + max_degree_ + 1);
-    NodeId* const copy = &copies_[block * (max_degree_ + 1)];
-    NodeId n = 0;
-    const std::uint32_t degree = header(list).degree;
-    const std::uint32_t in_place = std::min(degree, max_degree_);
-    const NodeId* const ids = &words_[list * stride_ + kHeaderWords];
-    for (std::uint32_t j = 0; j < in_place; ++j) {  // which ids go is unpredictable: no branch
-      copy[1 + n] = ids[j];
-      n += is_sealed(ids[j]) ? 1 : 0;
-    }
-    for (std::uint32_t j = in_place; j < degree; ++j) {
-      if (is_sealed(slot(list, j))) copy[1 + n++] = slot(list, j);
-    }
-    copy[0] = n;
-    header(list).sealed_copy = static_cast<std::uint32_t>(block);
+    write_sealed_copy(list, begin_copies(1), is_sealed);
   }
   /// The last epoch in which the list was changed.
   [[nodiscard]] std::uint32_t touched_epoch(ListIndex list) const noexcept {
@@ -215,10 +201,7 @@ class LinkTable {
   }
   /// Marks the list as changed in this epoch, for touched().
   void touch(ListIndex list, std::uint32_t epoch) {
-    ListHeader& h = header(list);
-    if (h.touched_epoch == epoch) return;
-    touched_.push_back(list);
-    std::atomic_ref(h.touched_epoch).store(epoch, std::memory_order_relaxed);  // see there
+    if (mark_touched(list, epoch)) touched_.push_back(list);
   }
   [[nodiscard]] bool has_sealed_copy(ListIndex list) const noexcept {
     return header(list).sealed_copy != 0;
@@ -249,6 +232,54 @@ class LinkTable {
               static_cast<ListIndex>(std::countr_zero(left)));
       }
     }
+  }
+
+  // --- several threads cut lists at a seal, each list by one at a time ---
+  /// What a thread does to a list for the first time; note() enters it behind all cuts.
+  struct Change {
+    ListIndex list;
+    bool is_touched;  ///< by mark_touched()
+    bool is_copied;   ///< by write_sealed_copy()
+  };
+  /// Takes room for `count` sealed copies; returns the number of the first. Each is to be written,
+  /// or left empty. REQUIRES reserve_epoch().
+  std::uint32_t begin_copies(std::size_t count) {
+    const std::size_t first = copies_.size() / copy_words();
+    copies_.resize(copies_.size() + count * copy_words());
+    return static_cast<std::uint32_t>(first);
+  }
+  /// As keep_sealed_copy(), in the room with this number.
+  template <class IsSealed>
+  void write_sealed_copy(ListIndex list, std::uint32_t number, const IsSealed& is_sealed) {
+    NodeId* const copy = &copies_[std::size_t{number} * copy_words()];
+    NodeId n = 0;
+    const std::uint32_t degree = header(list).degree;
+    const std::uint32_t in_place = std::min(degree, max_degree_);
+    const NodeId* const ids = &words_[list * stride_ + kHeaderWords];
+    for (std::uint32_t j = 0; j < in_place; ++j) {  // which ids go is unpredictable: no branch
+      copy[1 + n] = ids[j];
+      n += is_sealed(ids[j]) ? 1 : 0;
+    }
+    for (std::uint32_t j = in_place; j < degree; ++j) {
+      if (is_sealed(slot(list, j))) copy[1 + n++] = slot(list, j);
+    }
+    copy[0] = n;
+    header(list).sealed_copy = number;
+  }
+  void leave_copy_empty(std::uint32_t number) noexcept {
+    copies_[std::size_t{number} * copy_words()] = 0;
+  }
+  /// Marks the list as changed in this epoch; false if it is marked already.
+  bool mark_touched(ListIndex list, std::uint32_t epoch) noexcept {
+    ListHeader& h = header(list);
+    if (h.touched_epoch == epoch) return false;
+    std::atomic_ref(h.touched_epoch).store(epoch, std::memory_order_relaxed);  // see touched_epoch
+    return true;
+  }
+  void note(const Change& change) {
+    if (change.is_touched) touched_.push_back(change.list);
+    if (change.is_copied) copied_.push_back(change.list);
+    if (change.list >= first_young_) mark_cut(change.list);
   }
 
   // --- used by a slide (common/contents/slide.hpp) ---

@@ -32,7 +32,8 @@ Index::Impl::Impl(const IndexParams& params, RuntimeOptions runtime)
       kernels(&cpu::choose_kernels()),
       pool(std::make_unique<core::ThreadPool>(options.threads)),
       contents(validated(params), &readers),
-      committer(contents.graph, build),
+      cutters(*pool),
+      committer(contents.graph, build, &cutters),
       tail_codes(params.metric, cpu::bounds_beside(*kernels)),
       searcher(contents, metric_kernels()) {
   DeferredLog log(options.log);
@@ -324,6 +325,7 @@ void Index::set_runtime(RuntimeOptions options) {
     impl_->device.reset(checked, *pool, log);  // throws, or nothing below does
     impl_->options = std::move(checked);
     if (!impl_->options.certificates) impl_->tail_codes.clear();
+    impl_->cutters.use(*pool);
     impl_->pool = std::move(pool);  // after the device that borrowed the old one
   });
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/build/committer.hpp"
+#include "common/build/cutters.hpp"
 #include "common/contents/contents.hpp"
 #include "common/contents/slide.hpp"
 #include "common/file/file_format.hpp"
@@ -147,6 +148,7 @@ struct Index::Impl {
   std::unique_ptr<core::ThreadPool> pool;
   core::Contents contents;
   BuildStats build;
+  core::PoolCutters cutters;
   core::Committer committer;
   cpu::TailCodes tail_codes;
   std::unique_ptr<core::Journal> journal;  ///< null unless the index was made by open

@@ -33,10 +33,11 @@ Links all_links(const core::Graph& graph) {
 
 // ---------------------------------------------------------------------------------- GraphBuilder
 
-GraphBuilder::GraphBuilder(const IndexParams& params, const Matrix& data, unsigned threads)
+GraphBuilder::GraphBuilder(const IndexParams& params, const Matrix& data, unsigned threads,
+                           core::Cutters* cutters)
     : pool(threads),
       contents(params),
-      committer(graph, stats),
+      committer(graph, stats, cutters),
       proposer(contents, cpu::for_metric(cpu::choose_kernels(), params.metric), pool, stats) {
   vectors.resize(data.rows);
   vectors.write(0, data.view(), pool);

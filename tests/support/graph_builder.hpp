@@ -26,7 +26,9 @@ Links all_links(const core::Graph& graph);
 /// Vectors and graph of `data`, announced as a whole and committed as asked.
 class GraphBuilder {
  public:
-  GraphBuilder(const IndexParams& params, const Matrix& data, unsigned threads = 1);
+  /// `cutters` help with seals, if it is not null.
+  GraphBuilder(const IndexParams& params, const Matrix& data, unsigned threads = 1,
+               core::Cutters* cutters = nullptr);
 
   /// What the CPU proposes for [begin, end) of `epoch`, from the graph as it is now.
   core::ProposalBatch propose(const core::Epoch& epoch, core::NodeId begin, core::NodeId end);
