@@ -102,7 +102,7 @@ def graph_of(
     threads: int | None = None,
 ) -> KnnGraph:
     """The graph of an index, for :meth:`concord.Index.knn_graph`."""
-    core = index._tunable("knn_graph")
+    core = index._alone("knn_graph")
     expect_distance(index.metric, "knn_graph")
     labels = index.labels()
     n = len(labels)
@@ -145,7 +145,7 @@ def _tuned(core: _concord.Index, recall: float, k: int) -> tuple[int, float]:
 
 def tuned_search(index: Index, queries: Vectors, k: int, recall: float) -> Matches:
     """A search of new rows with this recall, for the adapters."""
-    ef, slack = _tuned(index._tunable("knn_graph"), recall, k)
+    ef, slack = _tuned(index._alone("knn_graph"), recall, k)
     return index.search(queries, k, ef, slack=slack, use_codes=False)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from concord import _files, _filters, _store_file, _vectors
+from concord._limits import count_of
 from concord._removable import RemovableIndex
 from concord.errors import (
     DimensionMismatchError,
@@ -141,9 +142,6 @@ class Store:
             threads=threads,
             device=device,
         )
-        if not 1 <= operator.index(ef) <= _store_file.MOST_CANDIDATES:
-            most = _store_file.MOST_CANDIDATES
-            raise InvalidParameterError(f"ef is {ef}; allowed are 1 to {most}")
         self._parameters: dict[str, Any] = {
             "metric": index.metric,
             "M": M,
@@ -156,7 +154,7 @@ class Store:
         if index.storage != "automatic":
             self._parameters["storage"] = index.storage
         self._runtime: dict[str, Any] = {"threads": threads, "device": device}
-        self._ef = int(ef)
+        self._ef = count_of(ef, "ef")
         self._dim = dim
         self._change = threading.RLock()  # a filter may change the store
         self._moments = 0
