@@ -44,5 +44,4 @@ python -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$root/python}
 
 CONCORD_ECOSYSTEM=all pytest -q -p no:cacheprovider -c "$root/python/pyproject.toml" --rootdir "$root/python" \
   "$@" "$root/python/tests/test_ecosystem.py"
-python -m doctest -o ELLIPSIS "$root/python/concord/umap.py" "$root/python/concord/opentsne.py"
 python -m pip freeze | grep -iE '^(bertopic|hdbscan|imbalanced-learn|opentsne|scanpy|scikit-learn|umap-learn|pynndescent|numba|numpy)=='
