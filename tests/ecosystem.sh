@@ -16,8 +16,8 @@ case ${1:-} in -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_dir=$(realpath -m "${BUILD_DIR:-$root/build/tests}")
 work=$build_dir-ecosystem
-requirements=$root/python/requirements-graphs.txt
-alone=$root/python/requirements-graphs-alone.txt
+requirements=$root/python/requirements-ecosystem.txt
+alone=$root/python/requirements-ecosystem-alone.txt
 mkdir -p "$work"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 

@@ -1,6 +1,6 @@
 """Graphs in the packages that take them: each runs with Concord's neighbors, twice, with equal bits.
 
-`tests/ecosystem.sh` installs the packages of `requirements-graphs.txt` and runs this. A test whose package is
+`tests/ecosystem.sh` installs the packages of `requirements-ecosystem.txt` and runs this. A test whose package is
 missing skips itself by name.
 """
 
