@@ -27,9 +27,17 @@ def limited(threads: int | None) -> contextlib.AbstractContextManager[object]:
     return contextlib.nullcontext() if threads is None else _concord.ThreadLimit(threads)
 
 
+def integer_of(value: object, name: str) -> int:
+    """An integer of any library. Raises TypeError, which names the argument as Python's does not."""
+    try:
+        return operator.index(cast("SupportsIndex", value))
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}") from None
+
+
 def count_of(value: SupportsIndex, name: str) -> int:
     """A ``k`` or an ``ef``, 1 to 65,536. Raises InvalidParameterError."""
-    number = operator.index(value)
+    number = integer_of(value, name)
     if not 1 <= number <= MOST_RESULTS:
         raise InvalidParameterError(f"{name} is {number}; allowed are 1 to {MOST_RESULTS}")
     return number

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from concord import _concord, _progress, _vectors
 from concord._awaitable import AwaitableIndex
 from concord._labels import MOST_LABEL, labels_of
-from concord._limits import Distance, count_of, limited
+from concord._limits import Distance, count_of, integer_of, limited
 from concord.cursor import Cursor
 from concord.errors import (
     InvalidParameterError,
@@ -406,7 +406,7 @@ class Index(AwaitableIndex):
 
     def __contains__(self, label: object) -> bool:
         """Whether a vector has this label."""
-        number = operator.index(cast(SupportsIndex, label))
+        number = integer_of(label, "label")
         return 0 <= number <= MOST_LABEL and self._core.contains(number)
 
     def __getitem__(self, label: Labels) -> npt.NDArray[np.float32]:
@@ -461,7 +461,7 @@ class Index(AwaitableIndex):
     @staticmethod
     def _number(label: SupportsIndex) -> int:
         """A label of one vector; what can be none is unknown."""
-        number = operator.index(label)
+        number = integer_of(label, "label")
         if not 0 <= number <= MOST_LABEL:
             raise UnknownLabelError(f"no vector has label {number}")
         return number

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, SupportsIndex, cast
 
@@ -21,6 +20,7 @@ from concord._limits import (
     count_of,
     distance_of,
     expect_distance,
+    integer_of,
     limited,
     radius_of,
 )
@@ -165,7 +165,7 @@ def graph_of(
 
 def _expect_graph(n: int, k: SupportsIndex, include_self: bool, recall: float) -> int:
     """How many others than itself each of n vectors gets. Raises InvalidParameterError."""
-    number = operator.index(k)
+    number = integer_of(k, "k")
     itself = 1 if include_self else 0
     most = min(n, MOST_RESULTS) - 1 + itself
     if most < 1:

@@ -6,7 +6,6 @@ import contextlib
 import copy
 import io
 import math
-import operator
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from concord import _files, _filters, _store_file, _vectors
-from concord._limits import count_of
+from concord._limits import count_of, integer_of
 from concord._removable import RemovableIndex
 from concord.errors import (
     DimensionMismatchError,
@@ -359,7 +358,7 @@ class Store:
             ef: in place of the store's.
             slack: as for :meth:`Index.search`.
         """
-        wanted = operator.index(k)
+        wanted = integer_of(k, "k")
         if wanted < 0:
             raise InvalidParameterError(f"k is {wanted}; it must not be negative")
         passes = None if filter is None else _condition(filter)

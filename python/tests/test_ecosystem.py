@@ -1,7 +1,7 @@
 """Graphs in the packages that take them: each runs with Concord's neighbors, twice, with equal bits.
 
-`tests/ecosystem.sh` installs the packages of `requirements-ecosystem.txt` and runs this. A test whose package is
-missing skips itself by name.
+`tests/ecosystem.sh` installs the packages of `requirements-ecosystem.txt` and runs this. A test whose package
+is missing skips itself by name.
 """
 
 from __future__ import annotations

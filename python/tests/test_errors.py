@@ -78,6 +78,28 @@ def test_numbers_must_be_integers(name: str, value: Any) -> None:
         concord.Index(**{"dim": 4, name: value})
 
 
+def test_integers_that_are_missing_are_named(index: concord.Index, vectors: Floats) -> None:
+    wrong: Any = "a"
+    store = concord.Store()
+    store.add(["a"], vectors[:1])
+    uses: dict[str, Callable[[], object]] = {
+        "k": lambda: index.cursor(vectors[0], k=wrong),
+        "label": lambda: wrong in index,
+        "ef": lambda: concord.Store(ef=wrong),
+    }
+    for name, use in uses.items():
+        with pytest.raises(TypeError, match=f"^{name} must be an integer, not str$"):
+            use()
+    for other in (
+        lambda: index.explain(vectors[0], wrong),
+        lambda: store.search(vectors[0], k=wrong),
+        lambda: concord.knn_graph(vectors, wrong),
+        lambda: concord.near_duplicates(vectors, 1, ef=wrong),
+    ):
+        with pytest.raises(TypeError, match="(label|k|ef) must be an integer, not str"):
+            other()
+
+
 def test_search_parameters(index: concord.Index, vectors: Floats) -> None:
     query = vectors[:1]
     for k in (-1, 65537, 2**40):

@@ -228,7 +228,7 @@ def test_new_rows_are_searched_as_the_fitted_ones_were() -> None:
 def test_what_has_no_graph() -> None:
     with pytest.raises(concord.InvalidVectorError):
         concord.knn_graph([[0, float("nan")]], 1)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="^k must be an integer, not float$"):
         concord.knn_graph(make_vectors(5), 2.5)  # type: ignore[arg-type]
     with pytest.raises(concord.ArrayTypeError):
         concord.knn_graph("abc", 1)  # type: ignore[arg-type]
