@@ -59,8 +59,11 @@ class Sample:
         self.judge = Judge.of(loaded.metric, loaded.base, loaded.base[self.rows], K)
 
     def recall(self, graph: Graph) -> float:
+        """That of a graph of all vectors."""
+        return self.recall_of(graph[self.rows])
+
+    def recall_of(self, found: Graph) -> float:
         """Of the others: the row itself, which every graph has, is left out of the count."""
-        found = graph[self.rows]
         if not (found == self.rows[:, None]).any(axis=1).all():
             raise ValueError("a row is missing among its own neighbors")
         with_self = self.judge.recall(found)
