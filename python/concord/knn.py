@@ -324,7 +324,7 @@ def near_duplicates(
     distance = distance_of(metric)
     radius, ef = radius_of(radius), count_of(ef, "ef")
     index = Index.from_vectors(
-        X,
+        cast("SupportsArray", _vectors.readable(X, "X", 1)),
         metric=distance.metric,
         M=M,
         ef_construction=ef_construction,
