@@ -39,7 +39,7 @@ class ShardedIndex(Index):
     whose next position comes first by its living vectors. Ties go by position, which is the order of
     insertion while nothing was removed or replaced. Bad input is refused before any shard changes. If a shard
     fails behind that, the error names it, and each label has its old vector or its new one: repeat the call
-    as :meth:`upsert`.
+    as :meth:`Index.upsert`.
 
     Args:
         dim: as for :class:`Index`.

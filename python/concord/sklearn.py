@@ -56,7 +56,7 @@ def sparse_graph(
         columns: columns of the matrix; n if it is not given.
 
     In each row entries are ordered by distance, then by column, or as they are given if not ``symmetric``. A
-    distance of 0 is an entry. Other indices and shapes raise :exc:`concord.InvalidParameterError`. O(n k), and
+    distance of 0 is an entry. Other indices and shapes raise :exc:`InvalidParameterError`. O(n k), and
     O(n k log(n k)) if ``symmetric``.
 
     >>> import concord
