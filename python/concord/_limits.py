@@ -43,6 +43,21 @@ def count_of(value: SupportsIndex, name: str) -> int:
     return number
 
 
+def recall_of(value: object) -> float:
+    """A recall to be reached, above 0 and below 1. Raises InvalidParameterError."""
+    number = cast("float", value)
+    if not isinstance(value, numbers.Real) or not 0 < number < 1:
+        raise InvalidParameterError(f"recall is {value!r}; allowed are numbers above 0 and below 1")
+    return float(number)
+
+
+def expect_names(**given: object) -> None:
+    """Raises TypeError for a metric, a device or the like that is no text, by the name of its argument."""
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+
+
 def radius_of(value: object) -> float:
     """A radius, 0 to infinity; what no float holds is infinity. Raises InvalidParameterError."""
     number = cast("float", value)  # numbers.Real has int and float, which type checkers do not know

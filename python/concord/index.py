@@ -30,7 +30,7 @@ import numpy.typing as npt
 from concord import _concord, _progress, _vectors
 from concord._awaitable import AwaitableIndex
 from concord._labels import MOST_LABEL, labels_of
-from concord._limits import Distance, count_of, integer_of, limited
+from concord._limits import Distance, count_of, expect_names, integer_of, limited, recall_of
 from concord.cursor import Cursor
 from concord.errors import (
     InvalidParameterError,
@@ -201,6 +201,7 @@ class Index(AwaitableIndex):
         threads: int = 0,
         device: Device = "auto",
     ) -> None:
+        expect_names(metric=metric, codes=codes, storage=storage, device=device)
         self._core = _concord.Index(
             dim, metric, M, ef_construction, seed, epoch_limit, codes, storage, threads, device
         )
@@ -597,7 +598,9 @@ class Index(AwaitableIndex):
                 raise InvalidParameterError(
                     "recall is given, whose presets never use codes; allowed is recall, or rescore"
                 )
-            ef, slack, use_codes = self._alone("recall in place of ef and slack").preset(recall, k)
+            ef, slack, use_codes = self._alone("recall in place of ef and slack").preset(
+                recall_of(recall), k
+            )
         how = (rows, k, ef, slack, rescore, use_codes)
         find: Callable[..., Matches]
         if filter is None and groups is None:
@@ -861,7 +864,7 @@ class Index(AwaitableIndex):
         """
         rows = None if queries is None else _vectors.readable(queries, "queries", self.dim)
         with limited(threads):
-            return Preset(**self._alone("tune").tune(rows, recall, k, sample))
+            return Preset(**self._alone("tune").tune(rows, recall_of(recall), k, sample))
 
     def presets(self) -> list[Preset]:
         """All presets, in order of ``k`` and goal."""
@@ -869,6 +872,8 @@ class Index(AwaitableIndex):
 
     def remember(self, preset: Preset) -> None:
         """Take a preset over from an index with the same history, such as one read from bytes."""
+        if not isinstance(preset, Preset):
+            raise TypeError(f"preset must be a concord.Preset, not {type(preset).__name__}")
         self._alone("remember").remember(dataclasses.asdict(preset))
 
     def explain(
@@ -1023,6 +1028,9 @@ class Index(AwaitableIndex):
         ...     len(concord.Index.open(path))
         2
         """
+        expect_names(
+            metric=metric, codes=codes, storage=storage, durability=durability, device=device
+        )
         parameters = (dim, metric, M, ef_construction, seed, epoch_limit, codes, storage)
         index = cls._of(_concord.open(_path(path), *parameters, durability, threads, device))
         warn_of_cut(path, index.stats())
@@ -1181,6 +1189,7 @@ class Index(AwaitableIndex):
 
     @device.setter
     def device(self, value: str) -> None:
+        expect_names(device=value)
         self._core.set_runtime(self.threads, value, self.certificates)
 
     @property
@@ -1206,6 +1215,8 @@ class Index(AwaitableIndex):
         >>> index.threads, index.device
         (2, 'auto')
         """
+        if device is not None:
+            expect_names(device=device)
         before = self.threads, self.device, self.certificates
         self._core.set_runtime(
             before[0] if threads is None else threads,

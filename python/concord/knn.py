@@ -6,7 +6,6 @@ Every result follows from its arguments alone: two runs give equal bits, with an
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, SupportsIndex, cast
 
@@ -20,9 +19,11 @@ from concord._limits import (
     count_of,
     distance_of,
     expect_distance,
+    expect_names,
     integer_of,
     limited,
     radius_of,
+    recall_of,
 )
 from concord.errors import BusyError, InvalidParameterError, UnknownPresetError
 from concord.index import NO_LABEL, Device, Index, Progress, Storage, SupportsArray, Vectors
@@ -177,10 +178,7 @@ def _expect_graph(n: int, k: SupportsIndex, include_self: bool, recall: float) -
         raise InvalidParameterError(
             f"k is {number}; allowed are 1 to {most}, for {n} vectors and include_self={include_self}"
         )
-    if not isinstance(recall, numbers.Real) or not 0 < recall < 1:
-        raise InvalidParameterError(
-            f"recall is {recall!r}; allowed are numbers above 0 and below 1"
-        )
+    recall_of(recall)
     return number - itself
 
 
@@ -418,5 +416,6 @@ def exact_knn(
     """
     vectors = _vectors.readable(X, "X", 1)
     queries = vectors if Q is None else _vectors.readable(Q, "Q", _vectors.width(vectors))
+    expect_names(metric=metric)
     with _progress.callback(progress, " queries") as callback:
         return _concord.exact_knn(vectors, queries, k, metric, threads, callback)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import IO, Any, NoReturn
 
 from concord import _concord
+from concord._limits import expect_names
 from concord.errors import UnsupportedError
 from concord.index import (
     Codes,
@@ -85,6 +86,7 @@ class ShardedIndex(Index):
         threads: int = 0,
         device: Device | Sequence[Device] = "auto",
     ) -> None:
+        expect_names(metric=metric, codes=codes, storage=storage)
         self._core = _concord.ShardedIndex(
             dim,
             metric,
@@ -204,6 +206,7 @@ class ShardedIndex(Index):
         ...     concord.ShardedIndex.open(folder).resume_at
         3
         """
+        expect_names(metric=metric, codes=codes, storage=storage, durability=durability)
         parameters = (
             dim,
             metric,
@@ -254,7 +257,11 @@ class ShardedIndex(Index):
 
 def _names(device: str | Sequence[str]) -> str:
     """Devices as the extension module reads them."""
-    return device if isinstance(device, str) else ",".join(device)
+    if isinstance(device, str):
+        return device
+    if not isinstance(device, Sequence) or not all(isinstance(name, str) for name in device):
+        raise TypeError("device must be a str, or a list of several")
+    return ",".join(device)
 
 
 def _folder(file: Path | IO[Any]) -> bytes:
