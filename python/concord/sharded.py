@@ -53,7 +53,8 @@ class ShardedIndex(Index):
         epoch_limit: as for :class:`Index`.
         codes: as for :class:`Index`.
         storage: as for :class:`Index`.
-        threads: number of threads of all shards together; 0 means one per hardware thread.
+        threads: number of threads of all shards together; 0 means one per hardware thread. ``threads`` of a
+            call limits searches and removals. Additions, updates and upserts take the number of the index.
         device: as for :class:`Index`, or several, of which shard s is on the (s modulo their number)-th.
 
     >>> import concord, numpy as np
