@@ -16,8 +16,8 @@ case ${1:-} in -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_dir=$(realpath -m "${BUILD_DIR:-$root/build/tests}")
 work=$build_dir-ecosystem
-requirements=$root/python/requirements-graphs.txt
-alone=$root/python/requirements-graphs-alone.txt
+requirements=$root/python/requirements-ecosystem.txt
+alone=$root/python/requirements-ecosystem-alone.txt
 mkdir -p "$work"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 
@@ -44,5 +44,4 @@ python -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$root/python}
 
 CONCORD_ECOSYSTEM=all pytest -q -p no:cacheprovider -c "$root/python/pyproject.toml" --rootdir "$root/python" \
   "$@" "$root/python/tests/test_ecosystem.py"
-python -m doctest -o ELLIPSIS "$root/python/concord/umap.py" "$root/python/concord/opentsne.py"
 python -m pip freeze | grep -iE '^(bertopic|hdbscan|imbalanced-learn|opentsne|scanpy|scikit-learn|umap-learn|pynndescent|numba|numpy)=='

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import pathlib
 import sys
 from typing import Any
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import data
-from .suite import environment, without_folders
+from .suite import environment, put, without_folders
 
 Floats = npt.NDArray[np.float32]
 N = 20000
@@ -128,11 +127,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=pathlib.Path)
     options = parser.parse_args()
-    document = json.dumps(run(options, sys.argv[1:]), indent=2)
-    if options.out:
-        options.out.write_text(document + "\n")
-    else:
-        print(document)
+    put(run(options, sys.argv[1:]), options.out)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
-import json
 import os
 import pathlib
 import statistics
@@ -28,7 +27,7 @@ import numpy.typing as npt
 
 from . import data
 from .judge import Judge
-from .suite import environment, without_folders
+from .suite import environment, put, without_folders
 
 Floats = npt.NDArray[np.float32]
 Graph = npt.NDArray[np.int64]
@@ -60,8 +59,11 @@ class Sample:
         self.judge = Judge.of(loaded.metric, loaded.base, loaded.base[self.rows], K)
 
     def recall(self, graph: Graph) -> float:
+        """That of a graph of all vectors."""
+        return self.recall_of(graph[self.rows])
+
+    def recall_of(self, found: Graph) -> float:
         """Of the others: the row itself, which every graph has, is left out of the count."""
-        found = graph[self.rows]
         if not (found == self.rows[:, None]).any(axis=1).all():
             raise ValueError("a row is missing among its own neighbors")
         with_self = self.judge.recall(found)
@@ -168,11 +170,7 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
 def main() -> None:
     """Writes the document, or prints it."""
     options = parse()
-    document = json.dumps(run(options, sys.argv[1:]), indent=2)
-    if options.out:
-        options.out.write_text(document + "\n")
-    else:
-        print(document)
+    put(run(options, sys.argv[1:]), options.out)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,15 @@ def without_folders(word: str) -> str:
     return pathlib.Path(word).name if word.startswith("/") else word
 
 
+def put(document: dict[str, Any], out: pathlib.Path | None) -> None:
+    """Writes the document of a measurement to a file, or prints it."""
+    text = json.dumps(document, indent=2)
+    if out is None:
+        print(text)
+    else:
+        out.write_text(text + "\n")
+
+
 def environment(command: list[str]) -> dict[str, Any]:
     """What the figures depend on besides the data."""
     info = pathlib.Path("/proc/cpuinfo").read_text()

@@ -1,14 +1,13 @@
 """Searches and additions for asyncio: each runs on a thread of the event loop's executor.
 
 The library releases the GIL, so the event loop goes on meanwhile. What is cancelled stops at its next look at
-the caller, within about 30 ms, because it asks as a call with ``progress`` does.
+the caller, because it asks as a call with ``progress`` does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from concord.matches import Matches
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from concord._options import SearchOptions
     from concord.filters import Which
-    from concord.groups import Grouping
     from concord.index import Index, Labels, RangeAnswers, Vectors
 
 T = TypeVar("T")
@@ -44,22 +45,12 @@ class AwaitableIndex:
     __slots__ = ()
 
     async def asearch(
-        self,
-        queries: Vectors,
-        k: int = 10,
-        ef: int = 64,
-        *,
-        slack: float = math.inf,
-        recall: float | None = None,
-        rescore: int | None = None,
-        use_codes: bool = True,
-        filter: Which | Sequence[Which | None] | None = None,
-        groups: Grouping | None = None,
-        group_hits: int = 1,
-        threads: int | None = None,
+        self, queries: Vectors, k: int = 10, ef: int = 64, **options: Unpack[SearchOptions]
     ) -> Matches:
-        """:meth:`search`, awaited: it runs on a thread of the event loop's executor. Cancelled, it stops within
-        about 30 ms.
+        """:meth:`search`, awaited: it runs on a thread of the event loop's executor.
+
+        It takes ``slack``, ``recall``, ``rescore``, ``use_codes``, ``filter``, ``groups``, ``group_hits`` and
+        ``threads`` as :meth:`search` does. Cancelled, it stops at its next look at the caller.
 
         >>> import asyncio, concord
         >>> index = concord.Index(dim=1)
@@ -70,20 +61,7 @@ class AwaitableIndex:
         [1]
         """
         return await run(
-            lambda go_on: cast("Index", self).search(
-                queries,
-                k,
-                ef,
-                slack=slack,
-                recall=recall,
-                rescore=rescore,
-                use_codes=use_codes,
-                filter=filter,
-                groups=groups,
-                group_hits=group_hits,
-                threads=threads,
-                progress=go_on,
-            )
+            lambda go_on: cast("Index", self).search(queries, k, ef, progress=go_on, **options)
         )
 
     async def aexact_search(

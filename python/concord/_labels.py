@@ -24,6 +24,11 @@ def labels_of(labels: Labels, vectors: int | None) -> npt.NDArray[np.uint64]:
     Their number is compared before any is read, because a broadcast array may have any length.
     """
     allowed = "allowed are integers from 0 to 2**64 - 2, in one dimension"
+    if isinstance(labels, slice):
+        raise ArrayTypeError(
+            f"a slice is no label; {allowed}. Those of a part of the order of insertion are "
+            "index.labels()[first:last]"
+        )
     try:
         exact = _exact_labels(labels) if isinstance(labels, (list, tuple)) else labels
     except (TypeError, OverflowError) as error:

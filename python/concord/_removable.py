@@ -19,10 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from concord._limits import MOST_RESULTS
 from concord.index import NO_LABEL, Index
-
-MOST_RESULTS = 65_536
-"""The largest k of a search."""
 
 
 class Near(NamedTuple):

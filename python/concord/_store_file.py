@@ -13,13 +13,13 @@ import zipfile
 import zlib
 from typing import IO, Any, NamedTuple
 
+from concord._limits import MOST_RESULTS
 from concord.errors import CorruptFileError, IoError
 from concord.index import Index
 
 VECTORS = "vectors.concord"
 CONTENT = "content.json"
 VERSION = 2
-MOST_CANDIDATES = 65_536
 PARAMETERS = ("metric", "M", "ef_construction", "seed", "epoch_limit", "codes", "storage")
 
 Record = tuple[int, str, Any, dict[str, Any]]
@@ -114,7 +114,7 @@ def _expect_to_belong(content: Content, index: Index | None) -> None:
             == (empty.metric, empty.codes, empty.storage)
         )
         and type(content.ef) is int
-        and 1 <= content.ef <= MOST_CANDIDATES
+        and 1 <= content.ef <= MOST_RESULTS
     )
     if not sound:
         raise CorruptFileError(

@@ -76,7 +76,7 @@ class Filter:
 
 
 def filters_of(
-    core: _concord.Index, given: Which | Sequence[Which | None]
+    core: _concord._Core, given: Which | Sequence[Which | None]
 ) -> _concord.Filter | list[_concord.Filter | None]:
     """The filter of all queries, or a list of one for each."""
     if isinstance(given, (list, tuple)) and any(map(_is_filter, given)):
@@ -84,7 +84,7 @@ def filters_of(
     return filter_of(core, cast("Which", given))._core
 
 
-def filter_of(core: _concord.Index, which: Which) -> Filter:
+def filter_of(core: _concord._Core, which: Which) -> Filter:
     """The filter that the caller means."""
     if isinstance(which, Filter):
         return which
@@ -113,7 +113,7 @@ def _is_filter(one: object) -> bool:
     )
 
 
-def _of_callable(core: _concord.Index, predicate: Callable[..., Any]) -> Filter:
+def _of_callable(core: _concord._Core, predicate: Callable[..., Any]) -> Filter:
     labels = core.labels()
     shown = labels.view()
     shown.flags.writeable = False  # a callable that changed it would choose other vectors

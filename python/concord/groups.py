@@ -51,7 +51,7 @@ class Groups:
         return f"concord.Groups({self.count} of {self.size} vectors)"
 
 
-def groups_of(core: _concord.Index, given: Grouping) -> Groups:
+def groups_of(core: _concord._Core, given: Grouping) -> Groups:
     """The groups that the caller means."""
     if isinstance(given, Groups):
         return given

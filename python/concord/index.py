@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
 import math
 import operator
 import os
@@ -29,13 +30,12 @@ import numpy.typing as npt
 from concord import _concord, _progress, _vectors
 from concord._awaitable import AwaitableIndex
 from concord._labels import MOST_LABEL, labels_of
-from concord._limits import Distance, limited
+from concord._limits import Distance, count_of, expect_names, integer_of, limited, recall_of
 from concord.cursor import Cursor
 from concord.errors import (
     InvalidParameterError,
     IoError,
     UnknownLabelError,
-    UnsupportedError,
 )
 from concord.filters import Filter, Which, filter_of, filters_of
 from concord.groups import Grouping, Groups, groups_of
@@ -51,8 +51,9 @@ from concord.reports import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from concord._options import SearchOptions
     from concord.knn import KnnGraph
 
 NO_LABEL = -1
@@ -184,6 +185,7 @@ class Index(AwaitableIndex):
     """
 
     __slots__ = ("__weakref__", "_core")
+    _core: _concord._Core
 
     def __init__(
         self,
@@ -199,15 +201,20 @@ class Index(AwaitableIndex):
         threads: int = 0,
         device: Device = "auto",
     ) -> None:
+        expect_names(metric=metric, codes=codes, storage=storage, device=device)
         self._core = _concord.Index(
             dim, metric, M, ef_construction, seed, epoch_limit, codes, storage, threads, device
         )
 
     @classmethod
-    def _of(cls, core: _concord.Index) -> Self:
+    def _of(cls, core: _concord._Core) -> Self:
         index = cls.__new__(cls)
         index._core = core
         return index
+
+    def _alone(self, member: str) -> _concord.Index:
+        """The core of one graph, which alone has some members; a ShardedIndex raises UnsupportedError."""
+        return cast("_concord.Index", self._core)
 
     @classmethod
     def from_vectors(
@@ -234,10 +241,6 @@ class Index(AwaitableIndex):
         >>> len(index), index.dim, index[20].tolist()
         (2, 2, [3.0, 4.0])
         """
-        if hasattr(cls, "shard"):
-            raise UnsupportedError(
-                "from_vectors: a ShardedIndex is made with the number of its shards, and then add is called"
-            )
         rows = _vectors.readable(vectors, "vectors", 1)
         index = cls(
             _vectors.width(rows),
@@ -291,8 +294,12 @@ class Index(AwaitableIndex):
             given = None if labels is None else labels_of(labels, _vectors.count(rows))
             return self._core.add(rows, given, callback)
 
-    def remove(self, labels: Labels) -> int:
+    def remove(self, labels: Labels, *, threads: int | None = None) -> int:
         """Remove the vectors of these labels, in order.
+
+        Args:
+            labels: ``[n]`` integers that have a vector each.
+            threads: as for :meth:`add`.
 
         Returns:
             How many there were, which is all of them.
@@ -312,7 +319,8 @@ class Index(AwaitableIndex):
         >>> len(index), index.search([0, 0], k=1)[0].tolist()
         (1, [1])
         """
-        return self._core.remove(labels_of(labels, None))
+        with limited(threads):
+            return self._core.remove(labels_of(labels, None))
 
     def __delitem__(self, label: Labels) -> None:
         """Remove the vector of a label, or of several; see :meth:`remove`."""
@@ -334,12 +342,20 @@ class Index(AwaitableIndex):
         self.flush()
         return removed
 
-    def update(self, vectors: Vectors, labels: Labels, *, progress: Progress = None) -> int:
+    def update(
+        self,
+        vectors: Vectors,
+        labels: Labels,
+        *,
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> int:
         """Replace the vectors of these labels, in order.
 
         Args:
             vectors: ``[n, dim]``, or ``[dim]`` for one vector, in host memory.
             labels: ``[n]`` integers that have a vector each.
+            threads: as for :meth:`add`.
             progress: see :data:`Progress`.
 
         Returns:
@@ -358,24 +374,32 @@ class Index(AwaitableIndex):
         >>> index[0].tolist(), index.labels().tolist()
         ([6.0, 8.0], [1, 0])
         """
-        with _progress.callback(progress) as callback:
+        with limited(threads), _progress.callback(progress) as callback:
             rows = _vectors.readable(vectors, "vectors", self.dim)
             return self._core.update(rows, labels_of(labels, _vectors.count(rows)), callback)
 
-    def upsert(self, vectors: Vectors, labels: Labels, *, progress: Progress = None) -> int:
+    def upsert(
+        self,
+        vectors: Vectors,
+        labels: Labels,
+        *,
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> int:
         """As :meth:`update`, but a label without a vector is added."""
-        with _progress.callback(progress) as callback:
+        with limited(threads), _progress.callback(progress) as callback:
             rows = _vectors.readable(vectors, "vectors", self.dim)
             return self._core.upsert(rows, labels_of(labels, _vectors.count(rows)), callback)
 
-    def flush(self) -> None:
+    def flush(self, *, threads: int | None = None) -> None:
         """Unlink all removed vectors from the graph now, as the end of the epoch would, and give memory back
-        if unlinked vectors hold a sixteenth of it.
+        if unlinked vectors hold a sixteenth of it. ``threads`` is as for :meth:`add`.
 
         If a vector was removed, it counts as an operation: the same sequence with and without it may end in
         other graphs.
         """
-        self._core.flush()
+        with limited(threads):
+            self._core.flush()
 
     def __len__(self) -> int:
         """The number of vectors."""
@@ -383,7 +407,7 @@ class Index(AwaitableIndex):
 
     def __contains__(self, label: object) -> bool:
         """Whether a vector has this label."""
-        number = operator.index(cast(SupportsIndex, label))
+        number = integer_of(label, "label")
         return 0 <= number <= MOST_LABEL and self._core.contains(number)
 
     def __getitem__(self, label: Labels) -> npt.NDArray[np.float32]:
@@ -438,7 +462,7 @@ class Index(AwaitableIndex):
     @staticmethod
     def _number(label: SupportsIndex) -> int:
         """A label of one vector; what can be none is unknown."""
-        number = operator.index(label)
+        number = integer_of(label, "label")
         if not 0 <= number <= MOST_LABEL:
             raise UnknownLabelError(f"no vector has label {number}")
         return number
@@ -460,17 +484,10 @@ class Index(AwaitableIndex):
         k: int = 10,
         ef: int = 64,
         *,
-        slack: float = math.inf,
-        recall: float | None = None,
-        rescore: int | None = None,
-        use_codes: bool = True,
-        filter: Which | Sequence[Which | None] | None = None,
-        groups: Grouping | None = None,
-        group_hits: int = 1,
         out: Out | None = None,
         return_vectors: Literal[False] = False,
-        threads: int | None = None,
         progress: Progress = None,
+        **options: Unpack[SearchOptions],
     ) -> Matches: ...
     @overload
     def search(
@@ -479,18 +496,23 @@ class Index(AwaitableIndex):
         k: int = 10,
         ef: int = 64,
         *,
-        slack: float = math.inf,
-        recall: float | None = None,
-        rescore: int | None = None,
-        use_codes: bool = True,
-        filter: Which | Sequence[Which | None] | None = None,
-        groups: Grouping | None = None,
-        group_hits: int = 1,
         out: Out | None = None,
         return_vectors: Literal[True],
-        threads: int | None = None,
         progress: Progress = None,
+        **options: Unpack[SearchOptions],
     ) -> MatchesWithVectors: ...
+    @overload
+    def search(
+        self,
+        queries: Vectors,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        out: Out | None = None,
+        return_vectors: bool,
+        progress: Progress = None,
+        **options: Unpack[SearchOptions],
+    ) -> Matches | MatchesWithVectors: ...
     def search(
         self,
         queries: Vectors,
@@ -576,20 +598,24 @@ class Index(AwaitableIndex):
                 raise InvalidParameterError(
                     "recall is given, whose presets never use codes; allowed is recall, or rescore"
                 )
-            ef, slack, use_codes = self._tunable().preset(recall, k)
-        how = (k, ef, slack, rescore, use_codes)
-        if filter is None and groups is None and threads is None and progress is None:
-            found = self._core.search(rows, *how, out, None)
+            ef, slack, use_codes = self._alone("recall in place of ef and slack").preset(
+                recall_of(recall), k
+            )
+        how = (rows, k, ef, slack, rescore, use_codes)
+        find: Callable[..., Matches]
+        if filter is None and groups is None:
+            find = functools.partial(self._core.search, *how, out)
+        else:
+            with limited(threads):
+                filters = None if filter is None else filters_of(self._core, filter)
+                grouping = None if groups is None else groups_of(self._core, groups)._core
+            among = (filters, grouping, group_hits, out)
+            find = functools.partial(self._core.search_among, *how, *among)
+        if threads is None and progress is None:  # contexts take as long as a short search
+            found = find(None)
         else:
             with limited(threads), _progress.callback(progress, " queries") as callback:
-                if filter is None and groups is None:
-                    found = self._core.search(rows, *how, out, callback)
-                else:
-                    filters = None if filter is None else filters_of(self._core, filter)
-                    grouping = None if groups is None else groups_of(self._core, groups)._core
-                    found = self._core.search_among(
-                        rows, *how, filters, grouping, group_hits, out, callback
-                    )
+                found = find(callback)
         return self._with_vectors(found) if return_vectors else found
 
     def _with_vectors(self, found: Matches) -> MatchesWithVectors:
@@ -645,9 +671,7 @@ class Index(AwaitableIndex):
         >>> [labels.tolist() for labels, distances in index.cursor([0], k=2)]
         [[0, 1], [2, 3], [4]]
         """
-        k = operator.index(k)
-        if not 1 <= k <= 65536:
-            raise InvalidParameterError(f"k is {k}; a page has 1 to 65536 vectors")
+        k = count_of(k, "k")
         row = _vectors.readable(query, "query", self.dim)
         among = None if filter is None else filter_of(self._core, filter)._core
         return Cursor(self._core.cursor(row, ef, slack, among), k)
@@ -697,8 +721,8 @@ class Index(AwaitableIndex):
         ([0, 2, 4], [0, 1, 2, 1], [0.0, 25.0, 0.0, 25.0])
         """
         rows = _vectors.readable(queries, "queries", self.dim)
-        filters = None if filter is None else filters_of(self._core, filter)
         with limited(threads), _progress.callback(progress, " queries") as callback:
+            filters = None if filter is None else filters_of(self._core, filter)
             return self._core.range_search(rows, radius, ef, slack, limit, filters, callback)
 
     def knn_graph(
@@ -803,6 +827,7 @@ class Index(AwaitableIndex):
         queries: Vectors | None = None,
         *,
         sample: int = 4000,
+        threads: int | None = None,
     ) -> Preset:
         """Find the cheapest ``ef`` and ``slack`` that reach a recall, and remember them for :meth:`search`.
 
@@ -812,6 +837,7 @@ class Index(AwaitableIndex):
             queries: a sample of queries ``[q, dim]``. Without it, vectors of the index are taken, drawn by a
                 hash, each left out of its own search.
             sample: how many vectors of the index at most.
+            threads: as for :meth:`search`.
 
         The sample is scored exactly, and cost is counted in distances. So the preset follows from the index,
         the queries and the goal alone. It never uses codes. The confidence is that of the one-sided normal
@@ -837,15 +863,18 @@ class Index(AwaitableIndex):
         (1000, 10)
         """
         rows = None if queries is None else _vectors.readable(queries, "queries", self.dim)
-        return Preset(**self._tunable().tune(rows, recall, k, sample))
+        with limited(threads):
+            return Preset(**self._alone("tune").tune(rows, recall_of(recall), k, sample))
 
     def presets(self) -> list[Preset]:
         """All presets, in order of ``k`` and goal."""
-        return [Preset(**preset) for preset in self._tunable().presets()]
+        return [Preset(**preset) for preset in self._alone("presets").presets()]
 
     def remember(self, preset: Preset) -> None:
         """Take a preset over from an index with the same history, such as one read from bytes."""
-        self._tunable().remember(dataclasses.asdict(preset))
+        if not isinstance(preset, Preset):
+            raise TypeError(f"preset must be a concord.Preset, not {type(preset).__name__}")
+        self._alone("remember").remember(dataclasses.asdict(preset))
 
     def explain(
         self, query: Vectors, label: SupportsIndex, k: int = 10, filter: Which | None = None
@@ -871,15 +900,6 @@ class Index(AwaitableIndex):
         among = None if filter is None else filter_of(self._core, filter)._core
         return Explanation(**self._core.explain(row, self._number(label), k, among))
 
-    def _tunable(self, member: str = "") -> _concord.Index:
-        if not hasattr(self._core, "tune"):
-            if member:
-                raise UnsupportedError(f"{member}: a ShardedIndex has none yet; concord.Index does")
-            raise UnsupportedError(
-                "a ShardedIndex has no presets, so it takes no recall; give ef and slack"
-            )
-        return self._core
-
     # --------------------------------------------------------------------------------------- files
 
     def save(self, file: Path | IO[bytes]) -> None:
@@ -903,7 +923,7 @@ class Index(AwaitableIndex):
             self._core.save(_path(file))
             return
         _refuse_unless(file, "write")
-        self._core.write(lambda piece: _write_all(file, piece))
+        self._alone("save").write(lambda piece: _write_all(file, piece))
 
     @classmethod
     def load(cls, file: Path | IO[bytes], *, threads: int = 0, device: Device = "auto") -> Index:
@@ -923,7 +943,7 @@ class Index(AwaitableIndex):
         >>> concord.Index.from_bytes(index.to_bytes()).digest() == index.digest()
         True
         """
-        return self._core.to_bytes()
+        return self._alone("to_bytes").to_bytes()
 
     @classmethod
     def from_bytes(
@@ -1008,6 +1028,9 @@ class Index(AwaitableIndex):
         ...     len(concord.Index.open(path))
         2
         """
+        expect_names(
+            metric=metric, codes=codes, storage=storage, durability=durability, device=device
+        )
         parameters = (dim, metric, M, ef_construction, seed, epoch_limit, codes, storage)
         index = cls._of(_concord.open(_path(path), *parameters, durability, threads, device))
         warn_of_cut(path, index.stats())
@@ -1166,6 +1189,7 @@ class Index(AwaitableIndex):
 
     @device.setter
     def device(self, value: str) -> None:
+        expect_names(device=value)
         self._core.set_runtime(self.threads, value, self.certificates)
 
     @property
@@ -1191,6 +1215,8 @@ class Index(AwaitableIndex):
         >>> index.threads, index.device
         (2, 'auto')
         """
+        if device is not None:
+            expect_names(device=device)
         before = self.threads, self.device, self.certificates
         self._core.set_runtime(
             before[0] if threads is None else threads,

@@ -34,7 +34,7 @@ def save_hnswlib(index: Index, path: Path) -> None:
     >>> loaded.labels().tolist(), loaded.audit().ok
     ([10, 20], True)
     """
-    _concord.save_hnswlib(index._core, _path(path))
+    _concord.save_hnswlib(index._alone("save_hnswlib"), _path(path))
 
 
 def load_hnswlib(
@@ -71,7 +71,7 @@ def save_faiss(index: Index, path: Path) -> None:
     vectors are normalised, and FAISS expects normalised queries. If the labels are not 0, 1, …, an
     ``IndexIDMap`` contains it.
     """
-    _concord.save_faiss(index._core, _path(path))
+    _concord.save_faiss(index._alone("save_faiss"), _path(path))
 
 
 def load_faiss(

@@ -12,13 +12,18 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from concord import _extras, _keywords
-from concord.index import Codes, Device, Metric, Storage
+from concord.index import Device
 from concord.store import Hit, Item, Store, checked_items, checked_keys
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from concord._options import StoreOptions
 
 with _extras.needed("langchain", "concord.langchain"):
     from langchain_core.documents import Document
@@ -37,16 +42,8 @@ class ConcordVectorStore(VectorStore):
 
     Args:
         embedding: turns texts into vectors; the first texts decide the dimension.
-        metric: as for :class:`concord.Index`.
-        ef: candidates of a search, as for :meth:`concord.Index.search`.
-        M: as for :class:`concord.Index`.
-        ef_construction: as for :class:`concord.Index`.
-        seed: as for :class:`concord.Index`.
-        epoch_limit: as for :class:`concord.Index`.
-        codes: as for :class:`concord.Index`.
-        storage: as for :class:`concord.Index`.
-        threads: as for :class:`concord.Index`.
-        device: as for :class:`concord.Index`.
+        options: ``metric``, ``ef``, ``M``, ``ef_construction``, ``seed``, ``epoch_limit``, ``codes``,
+            ``storage``, ``threads`` and ``device``, as for :class:`concord.Store`.
 
     Ids are strings. Scores are distances, nearest first. Adding under an existing id replaces its document.
     An addition happens wholly or not at all. A keyword that no method knows is refused.
@@ -68,31 +65,10 @@ class ConcordVectorStore(VectorStore):
     def __init__(
         self,
         embedding: Embeddings,
-        *,
-        metric: Metric = "cosine",
-        ef: int = 64,
-        M: int = 16,
-        ef_construction: int = 200,
-        seed: int = 42,
-        epoch_limit: int = 1024,
-        codes: Codes = "none",
-        storage: Storage = "automatic",
-        threads: int = 0,
-        device: Device = "auto",
+        **options: Unpack[StoreOptions],
     ) -> None:
         self._embedding = embedding
-        self._store = Store(
-            metric=metric,
-            ef=ef,
-            M=M,
-            ef_construction=ef_construction,
-            seed=seed,
-            epoch_limit=epoch_limit,
-            codes=codes,
-            storage=storage,
-            threads=threads,
-            device=device,
-        )
+        self._store = Store(**options)
 
     @property
     def embeddings(self) -> Embeddings:

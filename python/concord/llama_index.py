@@ -10,11 +10,16 @@ import contextlib
 import io
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from concord import _extras, _files, _keywords
-from concord.index import Codes, Device, Index, Metric, Storage
+from concord.index import Device, Index
 from concord.store import Hit, Item, Store
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from concord._options import StoreOptions
 
 with _extras.needed("llama-index", "concord.llama_index"):
     import fsspec  # type: ignore[import-untyped]
@@ -47,16 +52,8 @@ class ConcordVectorStore(BasePydanticVectorStore):
     """Nodes that are searched by their embeddings.
 
     Args:
-        metric: as for :class:`concord.Index`.
-        ef: candidates of a search, as for :meth:`concord.Index.search`.
-        M: as for :class:`concord.Index`.
-        ef_construction: as for :class:`concord.Index`.
-        seed: as for :class:`concord.Index`.
-        epoch_limit: as for :class:`concord.Index`.
-        codes: as for :class:`concord.Index`.
-        storage: as for :class:`concord.Index`.
-        threads: as for :class:`concord.Index`.
-        device: as for :class:`concord.Index`.
+        options: ``metric``, ``ef``, ``M``, ``ef_construction``, ``seed``, ``epoch_limit``, ``codes``,
+            ``storage``, ``threads`` and ``device``, as for :class:`concord.Store`.
 
     Query modes are ``DEFAULT`` and ``MMR``. Similarities are cosines, inner products, or
     1 / (1 + squared distance). Filters may be nested. A query asks its filters once for each node, and then
@@ -78,31 +75,10 @@ class ConcordVectorStore(BasePydanticVectorStore):
 
     def __init__(
         self,
-        *,
-        metric: Metric = "cosine",
-        ef: int = 64,
-        M: int = 16,
-        ef_construction: int = 200,
-        seed: int = 42,
-        epoch_limit: int = 1024,
-        codes: Codes = "none",
-        storage: Storage = "automatic",
-        threads: int = 0,
-        device: Device = "auto",
+        **options: Unpack[StoreOptions],
     ) -> None:
         super().__init__(stores_text=True)
-        self._store = Store(
-            metric=metric,
-            ef=ef,
-            M=M,
-            ef_construction=ef_construction,
-            seed=seed,
-            epoch_limit=epoch_limit,
-            codes=codes,
-            storage=storage,
-            threads=threads,
-            device=device,
-        )
+        self._store = Store(**options)
 
     @classmethod
     def class_name(cls) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from concord import _extras
 from concord._limits import DISTANCES, distance_of
-from concord.knn import graph_of, index_of, tuned_search
+from concord.knn import indexed_graph, search_as_tuned
 
 with _extras.needed("opentsne", "concord.opentsne"):
     from openTSNE.nearest_neighbors import (  # type: ignore[import-not-found,unused-ignore]
@@ -50,24 +50,20 @@ class ConcordNeighbors(KNNIndex):  # type: ignore[misc,unused-ignore]
         if unknown:
             raise TypeError(f"knn_kwargs has {sorted(unknown)}; allowed are {', '.join(options)}")
         options.update(self.knn_kwargs or {})
-        self._recall = options["recall"]
+        self._recall = options.pop("recall")
         threads = 0 if self.n_jobs is None or self.n_jobs < 1 else self.n_jobs
-        M, ef_construction, seed = options["M"], options["ef_construction"], options["seed"]
-        self.index = index_of(
-            self.data,
-            distance_of(self.metric),
-            M,
-            ef_construction,
-            seed,
-            "automatic",
-            threads,
-            "auto",
+        distance = distance_of(self.metric)
+        self.index, graph = indexed_graph(
+            self.data, self.k, distance, False, self._recall, None, threads=threads, **options
         )
-        return graph_of(self.index, self.k, False, self._recall, distance_of(self.metric), None)
+        return graph
 
     def query(
         self, query: npt.NDArray[Any], k: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Neighbors and distances ``[q, k]`` of new rows among those of the data."""
-        labels, distances = tuned_search(self.index, query, k, self._recall)
+        """Neighbors and distances ``[q, k]`` of new rows among those of the data.
+
+        They are searched as the data were, so only a ``k`` above that of the data is tuned for.
+        """
+        labels, distances = search_as_tuned(self.index, query, k, self.k, self._recall)
         return labels.astype(np.int64), distance_of(self.metric).values(distances)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import IO, Any, NoReturn
 
 from concord import _concord
+from concord._limits import expect_names
+from concord.errors import UnsupportedError
 from concord.index import (
     Codes,
     Device,
@@ -27,14 +29,18 @@ class ShardedIndex(Index):
     byte for byte the :class:`Index` of its operations. :meth:`exact_search` gives what one index gives, to the
     last bit. :meth:`Index.search` finds at least as much at the same ``ef``, for more distances, so a smaller
     ``ef`` does. All members mean what they mean for :class:`Index`; labels that are not given are
-    positions. Filters, groups and cursors are of the whole. There are no presets: ``tune``, ``remember`` and
-    ``search(recall=…)`` raise :exc:`UnsupportedError`.
+    positions. Filters, groups and cursors are of the whole.
+
+    There are no presets and no graphs of neighbors yet: :meth:`Index.tune`, :meth:`Index.presets`,
+    :meth:`Index.remember`, ``search(recall=…)`` and :meth:`Index.knn_graph` raise :exc:`UnsupportedError`. So
+    do :meth:`from_vectors` and the files of other libraries. Pickles, :meth:`Index.copy`, :meth:`to_bytes` and
+    :meth:`from_bytes` raise :exc:`TypeError`.
 
     A vector that replaces another goes to its shard. Once a vector was removed, a new one goes to the shard
     whose next position comes first by its living vectors. Ties go by position, which is the order of
     insertion while nothing was removed or replaced. Bad input is refused before any shard changes. If a shard
     fails behind that, the error names it, and each label has its old vector or its new one: repeat the call
-    as :meth:`upsert`.
+    as :meth:`Index.upsert`.
 
     Args:
         dim: as for :class:`Index`.
@@ -47,7 +53,8 @@ class ShardedIndex(Index):
         epoch_limit: as for :class:`Index`.
         codes: as for :class:`Index`.
         storage: as for :class:`Index`.
-        threads: number of threads of all shards together; 0 means one per hardware thread.
+        threads: number of threads of all shards together; 0 means one per hardware thread. ``threads`` of a
+            call limits searches and removals. Additions, updates and upserts take the number of the index.
         device: as for :class:`Index`, or several, of which shard s is on the (s modulo their number)-th.
 
     >>> import concord, numpy as np
@@ -62,7 +69,7 @@ class ShardedIndex(Index):
     """
 
     __slots__ = ()
-    _core: _concord.ShardedIndex  # type: ignore[assignment]
+    _core: _concord.ShardedIndex
 
     def __init__(
         self,
@@ -80,6 +87,7 @@ class ShardedIndex(Index):
         threads: int = 0,
         device: Device | Sequence[Device] = "auto",
     ) -> None:
+        expect_names(metric=metric, codes=codes, storage=storage)
         self._core = _concord.ShardedIndex(
             dim,
             metric,
@@ -151,7 +159,7 @@ class ShardedIndex(Index):
         cls, file: Path | IO[bytes], *, threads: int = 0, device: Device | Sequence[Device] = "auto"
     ) -> ShardedIndex:
         """Read a folder that :meth:`save` or :meth:`compact` wrote."""
-        return cls._wrap(_concord.load_shards(_folder(file), threads, _names(device)))
+        return cls._of(_concord.load_shards(_folder(file), threads, _names(device)))
 
     @classmethod
     def map(
@@ -165,7 +173,7 @@ class ShardedIndex(Index):
         """Open a folder that :meth:`save` or :meth:`compact` wrote without reading it; see
         :meth:`Index.map`.
         """
-        return cls._wrap(_concord.map_shards(_path(path), check, threads, _names(device)))
+        return cls._of(_concord.map_shards(_path(path), check, threads, _names(device)))
 
     @classmethod
     def open(
@@ -199,6 +207,7 @@ class ShardedIndex(Index):
         ...     concord.ShardedIndex.open(folder).resume_at
         3
         """
+        expect_names(metric=metric, codes=codes, storage=storage, durability=durability)
         parameters = (
             dim,
             metric,
@@ -211,17 +220,21 @@ class ShardedIndex(Index):
             shards,
             block,
         )
-        index = cls._wrap(
+        index = cls._of(
             _concord.open_shards(_path(path), *parameters, durability, threads, _names(device))
         )
         warn_of_cut(path, index.stats())
         return index
 
+    def _alone(self, member: str) -> NoReturn:
+        raise UnsupportedError(f"{member}: a ShardedIndex has none yet; concord.Index does")
+
     @classmethod
-    def _wrap(cls, core: _concord.ShardedIndex) -> ShardedIndex:
-        index = cls.__new__(cls)
-        index._core = core
-        return index
+    def from_vectors(cls, *arguments: object, **options: object) -> NoReturn:
+        """Refused, because the number of shards is to be chosen: make one with it, and add the vectors."""
+        raise UnsupportedError(
+            "from_vectors: a ShardedIndex is made with the number of its shards, and then add is called"
+        )
 
     def to_bytes(self) -> NoReturn:
         """Refused, as pickles and copies are: they would hold all files, and a path does the same."""
@@ -245,7 +258,11 @@ class ShardedIndex(Index):
 
 def _names(device: str | Sequence[str]) -> str:
     """Devices as the extension module reads them."""
-    return device if isinstance(device, str) else ",".join(device)
+    if isinstance(device, str):
+        return device
+    if not isinstance(device, Sequence) or not all(isinstance(name, str) for name in device):
+        raise TypeError("device must be a str, or a list of several")
+    return ",".join(device)
 
 
 def _folder(file: Path | IO[Any]) -> bytes:

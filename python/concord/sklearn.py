@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from concord import _extras
-from concord._limits import Distance
-from concord.index import Index
+from concord._limits import DISTANCES, Distance, radius_of
+from concord.errors import InvalidParameterError
+from concord.index import NO_LABEL, Index
 from concord.knn import without_self
 
 with _extras.needed("sklearn", "concord.sklearn"):
@@ -33,13 +34,7 @@ with _extras.needed("sklearn", "concord.sklearn"):
 
 MODES = ("distance", "connectivity")
 
-METRICS = {
-    "euclidean": Distance("l2sq", True),
-    "sqeuclidean": Distance("l2sq", False),
-    "l2sq": Distance("l2sq", False),
-    "cosine": Distance("cosine", False),
-    "cos": Distance("cosine", False),
-}
+METRICS = {name: DISTANCES[name] for name in ("euclidean", "sqeuclidean", "l2sq", "cosine", "cos")}
 """The distance of each name. ``"l2"`` is none: it is squared in an index, a root in scikit-learn."""
 
 
@@ -53,14 +48,16 @@ def sparse_graph(
     """The sparse matrix of a graph, such as :func:`concord.knn_graph` gives, for ``metric="precomputed"``.
 
     Args:
-        indices: ``[n, k]``, numbers of rows.
+        indices: ``[n, k]``, numbers of rows, from 0 to ``columns`` - 1. -1 is padding, as in a graph whose work
+            was stopped, and makes no entry.
         distances: ``[n, k]``.
         symmetric: whether an edge of one direction is made one of both. HDBSCAN, and UMAP with
-            ``metric="precomputed"``, want that.
+            ``metric="precomputed"``, want that. The matrix is square then.
         columns: columns of the matrix; n if it is not given.
 
     In each row entries are ordered by distance, then by column, or as they are given if not ``symmetric``. A
-    distance of 0 is an entry.
+    distance of 0 is an entry. Other indices and shapes raise :exc:`InvalidParameterError`. O(n k), and
+    O(n k log(n k)) if ``symmetric``.
 
     >>> import concord
     >>> from concord.sklearn import sparse_graph
@@ -68,12 +65,24 @@ def sparse_graph(
     >>> sparse_graph(*graph).nnz, sparse_graph(*graph, symmetric=True).nnz
     (6, 7)
     """
-    rows, k = indices.shape
-    starts = np.arange(0, rows * k + 1, k)
-    graph = csr_matrix(
-        (distances.ravel(), indices.ravel(), starts),
-        shape=(rows, rows if columns is None else columns),
-    )
+    if indices.ndim != 2 or indices.shape != distances.shape:
+        raise InvalidParameterError(
+            f"indices are {list(indices.shape)} and distances {list(distances.shape)}; both are [n, k]"
+        )
+    rows = len(indices)
+    columns = rows if columns is None else columns
+    if symmetric and columns != rows:
+        raise InvalidParameterError(
+            f"columns is {columns}; a symmetric graph of {rows} rows has as many columns"
+        )
+    there = indices != NO_LABEL
+    found = indices[there]
+    if found.size and not 0 <= found.min() <= found.max() < columns:
+        raise InvalidParameterError(
+            f"indices are {found.min()} to {found.max()}; allowed are 0 to {columns - 1}, and -1 for padding"
+        )
+    starts = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    graph = csr_matrix((distances[there], found, starts), shape=(rows, columns))
     return _symmetric(graph) if symmetric else graph
 
 
@@ -124,7 +133,8 @@ class ConcordTransformer(
         device: as for :class:`concord.Index`.
         symmetric: whether the graph of the fitted samples has each edge in both directions, as HDBSCAN and
             UMAP with ``metric="precomputed"`` want it. Rows then differ in length, and depend on the samples
-            as a whole. The graph of other samples is not square, and stays as it is.
+            as a whole. The graph of other samples is not square, and stays as it is. It is set before
+            :meth:`fit`, which keeps a hash of the samples for it.
 
     Attributes:
         index_: the :class:`concord.Index`.
@@ -194,7 +204,7 @@ class ConcordTransformer(
         index.add(samples)
         self.index_ = index
         self.n_samples_fit_ = len(index)
-        self._fitted_hash = joblib.hash(samples)
+        self._fitted_hash = joblib.hash(samples) if self.symmetric else None
         return self
 
     def transform(self, X: npt.ArrayLike) -> csr_matrix:
@@ -204,8 +214,7 @@ class ConcordTransformer(
         samples = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         distances, indices = self._search(samples, self.n_neighbors + (self.mode == "distance"))
         graph = self._graph(distances.astype(samples.dtype), indices, self.mode)
-        is_fitted = self.symmetric and joblib.hash(samples) == self._fitted_hash
-        return _symmetric(graph) if is_fitted else graph
+        return _symmetric(graph) if self.symmetric and self._is_fitted(samples) else graph
 
     def kneighbors(
         self,
@@ -264,20 +273,18 @@ class ConcordTransformer(
         """Distances, indices, and where those of each sample begin."""
         check_is_fitted(self)
         self._check_parameters()
-        wanted = self.radius if radius is None else radius
-        if not isinstance(wanted, numbers.Real) or not wanted >= 0:
-            raise ValueError(f"radius is {wanted!r}; allowed are numbers from 0")
+        wanted = radius_of(self.radius if radius is None else radius)
         if X is None:
             samples = self._fitted()
         else:
             samples = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         self._use_threads()
         distance = self._distance()
-        reach = distance.reach(float(wanted))
+        reach = distance.reach(wanted)
         lims, indices, squares = self.index_.range_search(samples, reach, self.ef)
         distances = distance.values(squares)
         rows = np.repeat(np.arange(len(samples)), np.diff(lims))
-        near = distance.within(distances, float(wanted))
+        near = distance.within(distances, wanted)
         if X is None:
             near &= indices != rows
         counts = np.bincount(rows[near], minlength=len(samples))
@@ -312,6 +319,12 @@ class ConcordTransformer(
         # Every vector can be reached, so each row has k labels.
         labels, distances = self.index_.search(samples, k, max(self.ef, k))
         return self._distance().values(distances), labels
+
+    def _is_fitted(self, samples: npt.NDArray[Any]) -> bool:
+        """Whether these are the samples that ``fit`` got."""
+        if self._fitted_hash is None:
+            raise ValueError("symmetric was set after fit; fit again")
+        return bool(joblib.hash(samples) == self._fitted_hash)
 
     def _fitted(self) -> npt.NDArray[np.float32]:
         return self.index_[np.arange(self.n_samples_fit_)]

@@ -6,7 +6,6 @@ import contextlib
 import copy
 import io
 import math
-import operator
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from concord import _files, _filters, _store_file, _vectors
+from concord._limits import count_of, integer_of
 from concord._removable import RemovableIndex
 from concord.errors import (
     DimensionMismatchError,
@@ -141,9 +141,6 @@ class Store:
             threads=threads,
             device=device,
         )
-        if not 1 <= operator.index(ef) <= _store_file.MOST_CANDIDATES:
-            most = _store_file.MOST_CANDIDATES
-            raise InvalidParameterError(f"ef is {ef}; allowed are 1 to {most}")
         self._parameters: dict[str, Any] = {
             "metric": index.metric,
             "M": M,
@@ -156,7 +153,7 @@ class Store:
         if index.storage != "automatic":
             self._parameters["storage"] = index.storage
         self._runtime: dict[str, Any] = {"threads": threads, "device": device}
-        self._ef = int(ef)
+        self._ef = count_of(ef, "ef")
         self._dim = dim
         self._change = threading.RLock()  # a filter may change the store
         self._moments = 0
@@ -361,7 +358,7 @@ class Store:
             ef: in place of the store's.
             slack: as for :meth:`Index.search`.
         """
-        wanted = operator.index(k)
+        wanted = integer_of(k, "k")
         if wanted < 0:
             raise InvalidParameterError(f"k is {wanted}; it must not be negative")
         passes = None if filter is None else _condition(filter)

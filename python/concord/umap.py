@@ -20,7 +20,7 @@ import numpy.typing as npt
 from concord import _extras
 from concord._limits import distance_of
 from concord.index import Device, Index, Progress, Vectors
-from concord.knn import graph_of, index_of, tuned_search
+from concord.knn import indexed_graph, search_as_tuned
 
 with _extras.needed("umap", "concord.umap"):
     from pynndescent import NNDescent  # type: ignore[import-not-found,unused-ignore]
@@ -35,18 +35,23 @@ class SearchIndex(NNDescent):  # type: ignore[misc,unused-ignore]
 
     _angular_trees = False
 
-    def __init__(self, index: Index, metric: str, recall: float) -> None:
+    def __init__(self, index: Index, metric: str, n_neighbors: int, recall: float) -> None:
         self.index = index
         self.metric = metric
+        self.n_neighbors = n_neighbors
         self.recall = recall
 
     def query(
         self, query_data: Vectors, k: int = 10, epsilon: float = 0.1
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """Indices and distances ``[q, k]`` of the nearest fitted rows. ``epsilon`` changes nothing: the search
-        is tuned to the recall.
+        """Indices and distances ``[q, k]`` of the nearest fitted rows.
+
+        They are searched as the fitted rows were, so only a ``k`` above ``n_neighbors`` is tuned for.
+        ``epsilon`` changes nothing, because the recall decides.
         """
-        labels, distances = tuned_search(self.index, query_data, k, self.recall)
+        labels, distances = search_as_tuned(
+            self.index, query_data, k, self.n_neighbors - 1, self.recall
+        )
         return labels.astype(np.int32), distance_of(self.metric).values(distances)
 
     def prepare(self) -> None:
@@ -81,7 +86,7 @@ def precomputed_knn(
     Args:
         X: ``[n, dim]``, the data that UMAP is fitted to.
         n_neighbors: as UMAP has it, or more; 2 to n.
-        metric: ``"euclidean"`` or ``"cosine"``, as UMAP is told.
+        metric: ``"euclidean"`` or ``"cosine"``, as UMAP is told; ``"l2"`` means roots here.
         recall: as for :func:`concord.knn_graph`.
         M: as for :class:`concord.Index`.
         ef_construction: as for :class:`concord.Index`.
@@ -95,6 +100,17 @@ def precomputed_knn(
         ``transform``. UMAP writes to the arrays.
     """
     distance = distance_of(metric)
-    index = index_of(X, distance, M, ef_construction, seed, "automatic", threads, device)
-    indices, distances = graph_of(index, n_neighbors, True, recall, distance, progress)
-    return indices.astype(np.int32), distances, SearchIndex(index, metric, recall)
+    index, (indices, distances) = indexed_graph(
+        X,
+        n_neighbors,
+        distance,
+        True,
+        recall,
+        progress,
+        M=M,
+        ef_construction=ef_construction,
+        seed=seed,
+        threads=threads,
+        device=device,
+    )
+    return indices.astype(np.int32), distances, SearchIndex(index, metric, n_neighbors, recall)

@@ -6,27 +6,28 @@ import doctest
 import importlib
 import inspect
 import pathlib
+import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 import concord
 
-MODULES = [
-    "concord",
-    "concord.index",
-    "concord.errors",
-    "concord._awaitable",
-    "concord.interchange",
-    "concord.knn",
-    "concord.langchain",
-    "concord.llama_index",
-    "concord.matches",
-    "concord.reports",
-    "concord.sklearn",
-    "concord.store",
-]
+WITH_PACKAGES = {"concord.opentsne", "concord.umap"}
+"""Their packages are not installed here; `test_ecosystem.py` runs their examples."""
+
+MODULES = sorted(
+    {"concord", *(module.name for module in pkgutil.iter_modules(concord.__path__, "concord."))}
+    - WITH_PACKAGES
+)
+
+
+def test_every_module_is_looked_at() -> None:
+    files = {path.stem for path in pathlib.Path(concord.__path__[0]).glob("*.py")} - {"__init__"}
+    names = {name.removeprefix("concord.") for name in {*MODULES, *WITH_PACKAGES}}
+    assert files <= names and "sharded" in names
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -36,15 +37,57 @@ def test_examples(name: str) -> None:
     assert result.attempted > 10 or name != "concord.index"
 
 
-def test_everything_public_is_documented() -> None:
-    for name in concord.__all__:
-        value = getattr(concord, name)
-        if not inspect.isclass(value):
+def undocumented(name: str, value: object) -> Iterator[str]:
+    """What lacks a docstring: a function, or a class and its public members, those of its bases among them."""
+    if not inspect.isclass(value):
+        if callable(value) and not inspect.getdoc(value):
+            yield name
+        return
+    if not value.__dict__.get("__doc__"):
+        yield name
+    for base in value.__mro__:
+        if base.__module__.partition(".")[0] != "concord":
             continue
-        assert value.__doc__, name
-        for member, what in vars(value).items():
-            if not member.startswith("_") and (callable(what) or isinstance(what, property)):
-                assert what.__doc__, f"{name}.{member}"
+        for member, what in vars(base).items():
+            what = getattr(what, "__func__", what)  # of a classmethod or a staticmethod
+            is_code = callable(what) or isinstance(what, property)
+            if not member.startswith("_") and is_code and not what.__doc__:
+                yield f"{name}.{member}"
+
+
+def test_everything_public_is_documented() -> None:
+    public = {name: getattr(concord, name) for name in concord.__all__}
+    for module in ("concord.sklearn", "concord.langchain", "concord.llama_index"):
+        for name, value in vars(importlib.import_module(module)).items():
+            if not name.startswith("_") and getattr(value, "__module__", "") == module:
+                public[f"{module}.{name}"] = value
+    assert {"knn_graph", "concord.sklearn.sparse_graph", "ShardedIndex"} <= set(public)
+    assert not [missing for name, value in public.items() for missing in undocumented(name, value)]
+
+
+def test_what_lacks_a_docstring_is_found() -> None:
+    class Base:
+        """Documented."""
+
+        def inherited(self) -> None: ...
+
+        @classmethod
+        def made(cls) -> None: ...
+
+        @property
+        def part(self) -> int:
+            """Documented."""
+            return 1
+
+    class Derived(Base):
+        pass
+
+    def function() -> None: ...
+
+    Base.__module__ = Derived.__module__ = "concord.x"
+    assert list(undocumented("f", function)) == ["f"]
+    assert list(undocumented("D", Derived)) == ["D", "D.inherited", "D.made"]
+    assert not list(undocumented("B", concord.Index)) and not list(undocumented("v", "0.2"))
 
 
 def mypy(*arguments: str | pathlib.Path) -> None:
@@ -91,6 +134,11 @@ maybe: npt.NDArray[np.float32] | None = index.get(1)
 filled: npt.NDArray[np.float32] = index.get([1, 2], default=0)
 own: concord.Index = concord.Index.from_vectors([[1, 2]], metric="cosine").copy()
 found = index.search([1, 2], return_vectors=True, threads=1, progress=True)
+triples = found.to_list()
+flag: bool = len(index) > 1
+either: concord.Matches | concord.MatchesWithVectors = index.search([1, 2], return_vectors=flag)
+index.update([[1, 2]], [1], threads=1)
+index.remove([2], threads=1)
 third: npt.NDArray[np.float32] = found.vectors
 pairs = index.search([1, 2]).to_list()
 graph, lengths = concord.knn_graph([[1, 2], [3, 4]], 2)
@@ -100,7 +148,7 @@ nearest, _ = concord.exact_knn([[1, 2]], [[1, 2]], 1)
 
 
 async def search() -> npt.NDArray[np.float32]:
-    labels, distances = await index.asearch([1, 2], k=1)
+    labels, distances = await index.asearch([1, 2], k=1, slack=0.1, threads=None)
     return distances
 store.search([1, 0], filter=lambda item: item.metadata["year"] > 2000)
 """
@@ -119,6 +167,10 @@ a, b, c = index.search([1, 2])  # wrong
 whole: int = index[[1, 2]]  # wrong
 concord.knn_graph([[1, 2]], "2")  # wrong
 index.asearch([1, 2], thread=1)  # wrong
+index.asearch([1, 2], slack="a")  # wrong
+index.search([1, 2], rescor=3)  # wrong
+certain: concord.Matches = index.search([1, 2], return_vectors=flag)  # wrong
+concord.knn_graph([[1, 2]], 1, "l2", False)  # wrong
 """
 
 

@@ -1,12 +1,14 @@
 """Graphs in the packages that take them: each runs with Concord's neighbors, twice, with equal bits.
 
-`tests/ecosystem.sh` installs the packages of `requirements-graphs.txt` and runs this. A test whose package is
-missing skips itself by name.
+`tests/ecosystem.sh` installs the packages of `requirements-ecosystem.txt` and runs this. A test whose package
+is missing skips itself by name.
 """
 
 from __future__ import annotations
 
+import doctest
 import functools
+import importlib
 import os
 import pickle
 import sys
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def package(name: str) -> Any:
     """The package, or a skipped test; `tests/ecosystem.sh` wants all of them."""
     if os.environ.get("CONCORD_ECOSYSTEM") == "all":
-        return __import__("importlib").import_module(name)
+        return importlib.import_module(name)
     return pytest.importorskip(name)
 
 
@@ -51,6 +53,14 @@ def agreement(labels: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
     return float(
         sum(np.bincount(y[labels == label]).max() for label in set(labels) - {-1}) / len(y)
     )
+
+
+@pytest.mark.parametrize("name", ["umap", "openTSNE"])
+def test_examples_of_an_adapter(name: str) -> None:
+    package(name)
+    module = importlib.import_module(f"concord.{name.lower()}")
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0 < result.attempted
 
 
 # ----------------------------------------------------------------------------------------------- UMAP
@@ -99,7 +109,10 @@ def test_what_umap_gets_for_new_rows_are_their_neighbors() -> None:
 
     X, _ = digits()
     index = precomputed_knn(X[:800], 10)[2]
+    presets = index.index.presets()
+    index.query(X[800:], 10)
     indices, distances = index.query(X[800:], 5, epsilon=0.12)
+    assert index.index.presets() == presets  # nothing was tuned again
     true = concord.exact_knn(X[:800], X[800:], 5)
     both = [len(np.intersect1d(a, b)) for a, b in zip(indices, true.labels, strict=True)]
     assert sum(both) >= 0.97 * true.labels.size
@@ -121,8 +134,22 @@ def test_umap_takes_a_symmetric_precomputed_graph() -> None:
 # -------------------------------------------------------------------------------------------- clusters
 
 
+def test_dbscan_takes_the_graph_of_a_radius() -> None:
+    from sklearn.cluster import DBSCAN  # type: ignore[import-untyped]
+
+    X, _ = digits()
+
+    def run() -> Any:
+        graph = ConcordTransformer(radius=22.0).fit(X).radius_neighbors_graph(X, mode="distance")
+        return DBSCAN(eps=22.0, min_samples=5, metric="precomputed").fit_predict(graph)
+
+    labels = twice(run)
+    expected = DBSCAN(eps=22.0, min_samples=5).fit_predict(X)
+    assert len(set(expected)) > 5 and (labels == expected).mean() > 0.99
+
+
 def test_hdbscan_of_scikit_learn_takes_a_symmetric_graph() -> None:
-    from sklearn.cluster import HDBSCAN  # type: ignore[import-untyped]
+    from sklearn.cluster import HDBSCAN
     from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
 
     X, y = digits()

@@ -78,6 +78,59 @@ def test_numbers_must_be_integers(name: str, value: Any) -> None:
         concord.Index(**{"dim": 4, name: value})
 
 
+def test_integers_that_are_missing_are_named(index: concord.Index, vectors: Floats) -> None:
+    wrong: Any = "a"
+    store = concord.Store()
+    store.add(["a"], vectors[:1])
+    uses: dict[str, Callable[[], object]] = {
+        "k": lambda: index.cursor(vectors[0], k=wrong),
+        "label": lambda: wrong in index,
+        "ef": lambda: concord.Store(ef=wrong),
+    }
+    for name, use in uses.items():
+        with pytest.raises(TypeError, match=f"^{name} must be an integer, not str$"):
+            use()
+    for other in (
+        lambda: index.explain(vectors[0], wrong),
+        lambda: store.search(vectors[0], k=wrong),
+        lambda: concord.knn_graph(vectors, wrong),
+        lambda: concord.near_duplicates(vectors, 1, ef=wrong),
+    ):
+        with pytest.raises(TypeError, match="(label|k|ef) must be an integer, not str"):
+            other()
+
+
+def test_names_that_are_no_text_are_refused_by_argument(
+    index: concord.Index, vectors: Floats
+) -> None:
+    wrong: Any = 5
+    sharded = concord.ShardedIndex
+    uses: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("metric", lambda: concord.Index(4, metric=wrong)),
+        ("device", lambda: concord.Index(4, device=wrong)),
+        ("codes", lambda: concord.Store(codes=wrong)),
+        ("storage", lambda: concord.near_duplicates(vectors, 1, storage=wrong)),
+        ("metric", lambda: concord.exact_knn(vectors, metric=wrong)),
+        ("durability", lambda: concord.Index.open("x", 4, durability=wrong)),
+        ("device", lambda: setattr(index, "device", wrong)),
+        ("device", lambda: index.using(device=wrong).__enter__()),
+        ("device", lambda: sharded(4, device=wrong)),
+        ("device", lambda: sharded(4, device=["cpu", wrong])),
+        ("metric", lambda: sharded(4, metric=wrong)),
+        ("durability", lambda: sharded.open("x", 4, durability=wrong)),
+        ("preset", lambda: index.remember(wrong)),
+    )
+    for name, use in uses:
+        with pytest.raises(TypeError, match=f"^{name} must be a (str|concord)"):
+            use()
+    for recall in ("0.9", None, float("nan"), 1):
+        for goal in (index.tune, lambda r: index.search(vectors, recall=r) if r else index.tune(r)):
+            with pytest.raises(
+                concord.InvalidParameterError, match=f"^recall is {recall!r}; allow"
+            ):
+                goal(recall)  # type: ignore[arg-type]
+
+
 def test_search_parameters(index: concord.Index, vectors: Floats) -> None:
     query = vectors[:1]
     for k in (-1, 65537, 2**40):

@@ -34,6 +34,11 @@ def test_many_labels_give_many_vectors(index: concord.Index, vectors: Floats) ->
     for label in wrong:
         with pytest.raises(TypeError):
             index[label]
+    part: Any = slice(1, 3)
+    np.testing.assert_array_equal(index[index.labels()[part]], vectors[1:3])
+    for use in (index.__getitem__, index.get, index.__delitem__, index.remove):
+        with pytest.raises(concord.ArrayTypeError, match=r"slice is no label.*index\.labels\(\)\["):
+            use(part)
 
 
 def test_get_has_defaults(index: concord.Index, vectors: Floats) -> None:
@@ -80,7 +85,11 @@ def test_an_index_of_vectors(vectors: Floats) -> None:
     class Own(concord.Index):
         pass
 
+    class Named(concord.Index):
+        shard = "of a user, whose class may have that name"
+
     assert type(Own.from_vectors(vectors)) is Own
+    assert type(Named.from_vectors(vectors)) is Named
     with pytest.raises(concord.DimensionMismatchError):
         concord.Index.from_vectors(vectors, [1, 2])
     with pytest.raises(concord.ArrayTypeError):
@@ -91,8 +100,10 @@ def test_an_index_of_vectors(vectors: Floats) -> None:
 
 def test_a_copy_is_another_index(index: concord.Index) -> None:
     index.threads = 1
+    index.tune(0.9, 3)
     twin = index.copy()
     assert (twin.digest(), twin.threads) == (index.digest(), 1)
+    assert twin.presets() == index.presets() != []
     twin.remove([1])
     assert 1 in index and 1 not in twin
 
@@ -154,6 +165,23 @@ def test_matches_can_be_listed(index: concord.Index, vectors: Floats) -> None:
     assert len(huge.search(vectors[1], k=3).to_list()) == 2
 
 
+def test_matches_with_vectors_can_be_listed(vectors: Floats) -> None:
+    small = make_index(vectors[:3])
+    one = small.search(vectors[0], k=5, return_vectors=True)
+    assert [(label, distance) for label, distance, _ in one.to_list()] == small.search(
+        vectors[0], k=5
+    ).to_list()
+    for label, _, vector in one.to_list():
+        np.testing.assert_array_equal(vector, vectors[label])
+    many = small.search(vectors[:2], k=5, return_vectors=True)
+    for found, query in zip(many.each(), vectors[:2], strict=True):
+        expected = small.search(query, k=5, return_vectors=True)
+        assert all(map(np.array_equal, found[:2], expected[:2]))
+        np.testing.assert_array_equal(found.vectors, expected.vectors)
+    assert [len(pairs) for pairs in many.to_list()] == [3, 3]
+    assert [found.labels is one.labels for found in one.each()] == [True]
+
+
 def test_matches_do_not_leak() -> None:
     import gc
     import sys
@@ -209,6 +237,35 @@ def test_threads_of_a_call_change_no_answer(vectors: Floats) -> None:
     assert plain.threads == 3
 
 
+def test_threads_of_changes_leave_the_same_index(vectors: Floats) -> None:
+    def changed(**limit: Any) -> concord.Index:
+        index = make_index(vectors, threads=3)
+        index.update(vectors[:50] + 1, np.arange(50), **limit)
+        index.upsert(vectors[:9], np.arange(495, 504), **limit)
+        index.remove(np.arange(60, 200), **limit)
+        index.flush(**limit)
+        index.tune(0.9, 3, **limit)
+        return index
+
+    expected = changed()
+    for threads in (None, 0, 1, 2):
+        index = changed(threads=threads)
+        assert index.digest() == expected.digest() and index.threads == 3
+        assert index.presets() == expected.presets()
+    wrong: Any
+    for wrong in (-1, 1025, "1"):
+        for change in (
+            lambda: expected.update(vectors[:1], [1], threads=wrong),  # noqa: B023
+            lambda: expected.upsert(vectors[:1], [1], threads=wrong),  # noqa: B023
+            lambda: expected.remove([1], threads=wrong),  # noqa: B023
+            lambda: expected.flush(threads=wrong),  # noqa: B023
+            lambda: expected.tune(threads=wrong),  # noqa: B023
+        ):
+            with pytest.raises((concord.InvalidParameterError, TypeError)):
+                change()
+    assert expected.digest() == index.digest()
+
+
 def processor_share(work: Any) -> float:
     wall, processor = time.perf_counter(), time.process_time()
     work()
@@ -247,15 +304,19 @@ def test_long_searches_report_and_stop(name: str) -> None:
     calls: list[tuple[int, int]] = []
     whole = search(index, X, lambda done, total: calls.append((done, total)))
     assert calls == sorted(calls) and calls[-1] == (6000, 6000) and len(calls) > 1
-    stopped = search(index, X, lambda done, total: False)
-    done = calls[0][0]
+    reached: list[int] = []
+
+    def stop(done: int, total: int) -> bool:
+        reached.append(done)
+        return False
+
+    stopped = search(index, X, stop)
     left = stopped.labels[:, 0] == concord.NO_LABEL
     first_left = int(np.argmax(left))
-    assert 0 < first_left < 6000 and left[first_left:].all()
+    assert len(reached) == 1 and 0 < reached[0] <= first_left < 6000 and left[first_left:].all()
     assert (stopped.labels[first_left:] == concord.NO_LABEL).all()
     assert np.isinf(stopped.distances[first_left:]).all()
     np.testing.assert_array_equal(stopped.labels[:first_left], whole.labels[:first_left])
-    assert done > 0
     with pytest.raises(ZeroDivisionError):
         search(index, X, lambda done, total: 1 / 0)
     with pytest.raises(TypeError, match="progress"):
@@ -269,9 +330,10 @@ def test_range_searches_report_and_stop() -> None:
     whole = index.range_search(X, 60.0, progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (6000, 6000) and len(calls) > 1
     lims, labels, _ = index.range_search(X, 60.0, progress=lambda done, total: False)
-    assert lims.shape == (6001,) and lims[-1] == len(labels)
+    assert lims.shape == (6001,) and 0 < lims[-1] == len(labels) < len(whole[1])
     done = int(np.argmax(lims == lims[-1]))
-    assert done < 6000
+    assert 0 < done < 6000
+    np.testing.assert_array_equal(lims[: done + 1], whole[0][: done + 1])
     np.testing.assert_array_equal(labels, whole[1][: len(labels)])
 
 
@@ -349,12 +411,14 @@ async def test_what_is_cancelled_stops() -> None:
 def test_awaited_searches_of_many_threads() -> None:
     vectors = make_vectors(500)
     index = make_index(vectors)
+    expected = index.search(vectors[:5], 3)
     failures: list[BaseException] = []
 
     def work() -> None:
         async def several() -> None:
             answers = await asyncio.gather(*(index.asearch(vectors[:5], 3) for _ in range(20)))
-            assert all(np.array_equal(answer.labels, answers[0].labels) for answer in answers)
+            for answer in answers:
+                assert all(map(np.array_equal, answer, expected))
 
         try:
             asyncio.run(several())
@@ -378,4 +442,5 @@ def test_reports_and_indexes_show_themselves(index: concord.Index) -> None:
     ):
         page = shown._repr_html_()
         assert page.startswith("<table>") and all(word in page for word in words)
-    assert "size " in str(index.stats()) and len(str(index.stats()).splitlines()) > 20
+    lines = dict(line.split(maxsplit=1) for line in str(index.stats()).splitlines())
+    assert lines["size"] == "500" and lines["insertions"] == "500" and "search.queries" in lines

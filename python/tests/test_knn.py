@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 from conftest import Floats, make_vectors
 
 import concord
+from concord import knn
+from concord._limits import distance_of
 
 
 def clustered(n: int, dim: int = 16, seed: int = 1) -> Floats:
@@ -150,6 +154,22 @@ def test_the_smallest_graphs() -> None:
     assert all(sorted(row) == list(range(20)) for row in everything.indices.tolist())
 
 
+def test_a_goal_near_one_gets_a_sample_that_shows_it() -> None:
+    X = make_vectors(7500, 3)
+    indices, _ = concord.knn_graph(X, 3, include_self=False, recall=0.9995)  # wants 6,529 of them
+    assert share(indices, true_graph(X, 3)) >= 0.9995
+    with pytest.raises(concord.InvalidParameterError, match=r"at least 65\d\d are needed"):
+        concord.knn_graph(X[:5000], 3, recall=0.9995)
+
+
+@pytest.fixture
+def nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("an index was built")
+
+    monkeypatch.setattr(concord.Index, "add", refuse)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -158,20 +178,57 @@ def test_the_smallest_graphs() -> None:
         ({"k": 20, "include_self": False}, "k is 20; allowed are 1 to 19"),
         ({"k": 3, "recall": 1}, "recall is 1"),
         ({"k": 3, "recall": 0}, "recall is 0"),
+        ({"k": 3, "recall": float("nan")}, "recall is nan"),
+        ({"k": 3, "recall": "0.9"}, "recall is '0.9'"),
         ({"k": 3, "metric": "ip"}, "metric is 'ip'"),
         ({"k": 3, "metric": 7}, "metric is 7"),
         ({"k": 3, "M": 1}, "M is 1"),
     ],
 )
+@pytest.mark.usefixtures("nothing_is_built")
 def test_bad_arguments_of_a_graph(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(concord.InvalidParameterError, match=words):
         concord.knn_graph(make_vectors(20), **arguments)
 
 
+@pytest.mark.parametrize(
+    ("n", "k", "include_self", "words"),
+    [
+        (0, 1, True, "there are 0 vectors; a graph with include_self=True needs 1 or more"),
+        (0, 1, False, "there are 0 vectors; a graph with include_self=False needs 2 or more"),
+        (1, 1, False, "there are 1 vectors; a graph with include_self=False needs 2 or more"),
+        (1, 2, True, "k is 2; allowed are 1 to 1"),
+        (70_000, 65_537, True, "k is 65537; allowed are 1 to 65536"),
+        (70_000, 65_536, False, "k is 65536; allowed are 1 to 65535"),
+    ],
+)
+@pytest.mark.usefixtures("nothing_is_built")
+def test_what_is_allowed_is_what_there_is(n: int, k: int, include_self: bool, words: str) -> None:
+    with pytest.raises(concord.InvalidParameterError, match=words):
+        concord.knn_graph(np.zeros((n, 1), np.float32), k, include_self=include_self)
+
+
+def test_new_rows_are_searched_as_the_fitted_ones_were() -> None:
+    X, new = np.split(clustered(6300), [6000])
+    distance = distance_of("l2")
+    index, graph = knn.indexed_graph(X, 12, distance, True, 0.95, None, M=8, ef_construction=40)
+    assert graph.indices.shape == (6000, 12)
+    presets = index.presets()
+    assert [preset.k for preset in presets] == [11]
+    for k in (12, 5, 1):
+        found = knn.search_as_tuned(index, new, k, 11, 0.95)
+        assert found.labels.shape == found.distances.shape == (300, k)
+        assert share(found.labels, concord.exact_knn(X, new, k).labels) > 0.94
+    assert index.presets() == presets
+    wider = knn.search_as_tuned(index, new, 20, 11, 0.95)
+    assert share(wider.labels, concord.exact_knn(X, new, 20).labels) > 0.94
+    assert [preset.k for preset in index.presets()] == [11, 19]
+
+
 def test_what_has_no_graph() -> None:
     with pytest.raises(concord.InvalidVectorError):
         concord.knn_graph([[0, float("nan")]], 1)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="^k must be an integer, not float$"):
         concord.knn_graph(make_vectors(5), 2.5)  # type: ignore[arg-type]
     with pytest.raises(concord.ArrayTypeError):
         concord.knn_graph("abc", 1)  # type: ignore[arg-type]
@@ -181,6 +238,8 @@ def test_what_has_no_graph() -> None:
         concord.ShardedIndex(4, shards=2).knn_graph(1)
     with pytest.raises(concord.InvalidParameterError, match="0 vectors"):
         concord.Index(3).knn_graph(1)
+    with pytest.raises(concord.InvalidParameterError, match="recall is 2"):
+        concord.Index.from_vectors(make_vectors(5)).knn_graph(2, recall=2)
 
 
 def test_a_graph_can_be_stopped() -> None:
@@ -259,14 +318,60 @@ def test_chains_copies_and_strangers() -> None:
     ]
     assert concord.near_duplicates(np.empty((0, 3), np.float32), 1) == []
     assert concord.near_duplicates([[1, 2]], np.inf) == []
+    huge: Any
+    for huge in (1e200, 10**400, math.inf, np.float32(3e38)):
+        for metric in ("l2", "l2sq", "cosine"):
+            assert [len(group) for group in concord.near_duplicates(chain[1:], huge, metric)] == [
+                299
+            ]
 
 
+def test_groups_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = clustered(600, 3)
+    chain = np.arange(400, dtype=np.float32)[:, None]
+    shuffled = chain[np.random.default_rng(4).permutation(400)]
+    inward = chain[np.argsort(np.abs(np.arange(400) - 199.7))]  # each block joins what is before
+    expected = [concord.near_duplicates(X, 0.25)]
+    monkeypatch.setattr(knn, "BLOCK_BYTES", 64 * 3 * 7)
+    assert [group.tolist() for group in concord.near_duplicates(X, 0.25)] == [
+        group.tolist() for group in expected[0]
+    ]
+    for rows in (chain, chain[::-1].copy(), shuffled, inward):
+        assert [len(group) for group in concord.near_duplicates(rows, 1)] == [400]
+
+
+def test_joining_takes_the_work_of_the_pairs() -> None:
+    root = np.arange(1_000_000)
+    random = np.random.default_rng(1)
+    start = time.process_time()
+    for _ in range(1000):
+        pairs = random.integers(len(root), size=(2, 10))
+        knn._join(root, pairs[0], pairs[1])
+    assert time.process_time() - start < 2  # 0.1 s; looking at all rows takes 10 s
+
+
+def test_storage_and_device_of_near_duplicates() -> None:
+    X = np.array([[1, 0], [1 + 2**-13, 0], [9, 9]], np.float32)
+    assert concord.near_duplicates(X, 0) == []
+    halves = concord.near_duplicates(X, 0, storage="f16", device="cpu")
+    assert [group.tolist() for group in halves] == [[0, 1]]
+    with pytest.raises(concord.InvalidParameterError, match="device"):
+        concord.near_duplicates(X, 0, device="tpu")
+
+
+@pytest.mark.usefixtures("nothing_is_built")
 def test_bad_arguments_of_near_duplicates() -> None:
     for radius in (-1, float("nan"), "1", None):
         with pytest.raises(concord.InvalidParameterError, match="radius"):
             concord.near_duplicates(make_vectors(5), radius)  # type: ignore[arg-type]
     with pytest.raises(concord.InvalidParameterError, match="Inner product"):
         concord.near_duplicates(make_vectors(5), 1, "ip")
+    for ef in (0, -1, 65_537):
+        with pytest.raises(concord.InvalidParameterError, match=f"ef is {ef}; allowed are 1 to"):
+            concord.near_duplicates(make_vectors(5), 1, ef=ef)
+
+
+def test_near_duplicates_report_progress() -> None:
     calls = []
     concord.near_duplicates(make_vectors(50), 1, progress=lambda *done: calls.append(done))
     assert calls[-1] == (50, 50)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,29 @@ def test_groups_are_of_the_whole(hits: int) -> None:
         assert [label for label in found[q].tolist() if label != concord.NO_LABEL] == expected
 
 
+def test_what_shards_do_not_have_is_refused_by_name(tmp_path: Any) -> None:
+    index = make()
+    index.add(VECTORS[:30])
+    preset = concord.Index.from_vectors(VECTORS).tune(0.9)
+    uses: dict[str, Callable[[], object]] = {
+        "tune": index.tune,
+        "presets": index.presets,
+        "remember": lambda: index.remember(preset),
+        "recall": lambda: index.search(VECTORS[:1], recall=0.9),
+        "knn_graph": lambda: index.knn_graph(3),
+        "from_vectors": lambda: concord.ShardedIndex.from_vectors(VECTORS),
+        "save_hnswlib": lambda: concord.save_hnswlib(index, tmp_path / "x"),
+        "save_faiss": lambda: concord.save_faiss(index, tmp_path / "x"),
+    }
+    for name, use in uses.items():
+        with pytest.raises(concord.UnsupportedError, match=f"^{name}.*ShardedIndex"):
+            use()
+    for copied in (index.copy, index.to_bytes, lambda: pickle.dumps(index)):
+        with pytest.raises(TypeError, match="folder"):
+            copied()
+    assert not list(tmp_path.iterdir())
+
+
 def test_changes_are_refused_as_a_whole() -> None:
     index = make()
     index.add(VECTORS[:30])
@@ -330,11 +354,6 @@ def test_changes_are_refused_as_a_whole() -> None:
         index.update(VECTORS[:3], [0, 1, 1])
     with pytest.raises(concord.InvalidVectorError, match="vector 2"):
         index.upsert(bad, [0, 1, 2])
-    with pytest.raises(concord.UnsupportedError, match="presets"):
-        index.search(VECTORS[:1], recall=0.9)
-    for refused in (index.tune, index.presets):
-        with pytest.raises(concord.UnsupportedError, match="presets"):
-            refused()
     shard = index.shard(0)
     with pytest.raises(concord.UnsupportedError, match="shard"):
         shard.remove([0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pathlib
 import re
@@ -11,7 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from peers import data, graph, libraries, link_files, registry, suite, worker
+from peers import (
+    data,
+    graph,
+    knn_graph,
+    knn_stages,
+    libraries,
+    link_files,
+    registry,
+    suite,
+    worker,
+)
 from peers.judge import Judge
 
 SMALL = data.Mixture(2000, 24, intrinsic=3, clusters=5)
@@ -184,6 +195,26 @@ def test_links_in_a_file_are_read_as_they_are(
         (tmp_path / "damaged").write_bytes(damaged)
         with pytest.raises((ValueError, struct.error, IndexError)):
             read(tmp_path / "damaged")
+
+
+# ------------------------------------------------------------------------------- graphs of neighbors
+
+
+def test_the_stages_of_a_graph_reach_the_goal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("concord")
+    monkeypatch.setattr(knn_stages, "SETTINGS", [(6, 20, 400)])
+    options = argparse.Namespace(data="small", threads=1)
+    document = knn_stages.run(options, ["--data", "small", "--out", "/tmp/x.json"])
+    assert document["command"] == "python -m peers.knn_stages --data small --out x.json"
+    (row,) = document["knn_stages"]
+    assert document["distinct"] == document["rows"] == 2000
+    assert row["all"] == pytest.approx(row["build"] + row["tune"] + row["graph"])
+    for reached in (row, row["tuned"], row["enough"]):
+        assert knn_graph.GOAL <= reached["recall"] <= 1
+    suite.put(document, None)
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(document))
 
 
 # ------------------------------------------------------------------------------------------- suite

@@ -17,7 +17,9 @@ cd "$work"
 # explore MODEL [WEAKNESS]: prints how many errors there are; all states, or up to the first error.
 explore() {
   spin -a ${2:+"-D$2"} "$here/$1.pml" >spin.log || { cat spin.log >&2; return 1; }
-  cc -O1 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=4096 -o pan pan.c
+  rm -f pan
+  : >pan.log  # so that nothing of another model is left if this one does not compile
+  cc -O1 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=4096 -o pan pan.c || return 1  # set -e does not reach into $(…)
   ./pan -m1000000 >pan.log
   if ! grep -q 'errors: [01]$' pan.log || grep -q 'search not completed\|max search depth too small' pan.log; then
     cat pan.log >&2
