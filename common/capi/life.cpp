@@ -83,6 +83,7 @@ concord_status concord_index_write(const concord_index* index, concord_byte_sink
     const Index& of = expect_single(index);
     expect(sink, "sink");
     of.write([&](std::span<const std::byte> piece, std::uint64_t left) {
+      if (piece.empty()) return;  // whose pointer is NULL
       if (sink(context, piece.data(), piece.size(), left) != 0) throw Cancelled("sink");
     });
   });

@@ -218,6 +218,7 @@ struct memory {
 
 static int append(void *context, const void *bytes, size_t count, uint64_t left) {
   struct memory *memory = context;
+  CHECK(count > 0 && bytes != NULL);
   if (memory->bytes == NULL) memory->bytes = malloc(count + (size_t)left);
   memcpy(memory->bytes + memory->size, bytes, count);
   memory->size += count;

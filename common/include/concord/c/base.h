@@ -94,8 +94,8 @@ typedef void (*concord_log)(void* context, int32_t level, const char* message, s
 /// ends with CONCORD_ERROR_CANCELLED, before it has inserted anything.
 typedef int (*concord_row_source)(void* context, size_t first, concord_matrix* rows);
 
-/// Takes the next `count` bytes of an index file, after which `left` more come. Return 0, or
-/// another number if it cannot: the call then ends with CONCORD_ERROR_CANCELLED.
+/// Takes the next `count` bytes of an index file, at least one, after which `left` more come.
+/// Return 0, or another number if it cannot: the call then ends with CONCORD_ERROR_CANCELLED.
 typedef int (*concord_byte_sink)(void* context, const void* bytes, size_t count, uint64_t left);
 
 /// Whether the vector of a label matches: 1 or 0. A negative number ends the call with

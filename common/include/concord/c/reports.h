@@ -91,7 +91,6 @@ CONCORD_C_API concord_status concord_index_memory(const concord_index* index,
 /// Findings of an audit. Each count but nodes and edges is a number of faults.
 typedef struct concord_audit {
   int32_t ok;                   ///< 1 if and only if there is no fault
-  int32_t zero;                 ///< 0
   uint64_t nodes;               ///< nodes of the graph, tombstones and copies included
   uint64_t edges;               ///< undirected edges of all layers
   uint64_t unreachable;         ///< (layer, node) pairs not reached from the entry point
