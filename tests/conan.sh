@@ -38,6 +38,8 @@ RECIPE
 
 [ -e "$CONAN_HOME/profiles/default" ] || conan profile detect
 conan create "$work/xxhash" --no-remote
+mkdir -p "$work/tests"  # Conan builds beside the test package
+cp -r "$root/tests/conan" "$root/tests/install" "$work/tests/"
 for shared in False True; do
-  conan create "$root" --no-remote --test-folder="$root/tests/conan" -s compiler.cppstd=20 -o "concord/*:shared=$shared"
+  conan create "$root" --no-remote --test-folder="$work/tests/conan" -s compiler.cppstd=20 -o "concord/*:shared=$shared"
 done

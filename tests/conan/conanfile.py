@@ -1,6 +1,6 @@
 """The test package of conanfile.py: the consumers of tests/install against Concord's package."""
 
-from pathlib import Path
+import os
 
 from conan import ConanFile
 from conan.tools.build import can_run
@@ -26,4 +26,4 @@ class ConcordTest(ConanFile):
     def test(self):
         if can_run(self):
             for program in ("consumer", "consumer_c"):
-                self.run(str(Path(self.cpp.build.bindir) / program), env="conanrun")
+                self.run(os.path.join(self.cpp.build.bindir, program), env="conanrun")
