@@ -14,7 +14,8 @@ namespace concord::capi {
 /// A callback of the caller that returned a number which ends the call.
 class Cancelled : public std::exception {
  public:
-  explicit Cancelled(std::string callback) : message_("the " + callback + " ended the call") {}
+  explicit Cancelled(const char* callback)
+      : message_(std::string("the ") + callback + " ended the call") {}
   [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
 
  private:
