@@ -45,7 +45,7 @@ TEST(presets) {
   const concord_matrix queries = matrix_of(data(), ROWS);
   concord_tune_params goal;
   concord_preset preset;
-  concord_presets *presets = NULL;
+  concord_presets *presets = NULL, *taken_over = NULL;
   concord_search_params params;
   int calls = 1000000;
   preset.struct_size = sizeof preset;
@@ -68,8 +68,14 @@ TEST(presets) {
   OK(concord_index_preset(index, 0.9, 5, &params));
   CHECK(params.k == 5 && params.ef == presets->items[0]->ef && params.group_hits == 1);
   REFUSED(CONCORD_ERROR_UNKNOWN_PRESET, "", concord_index_preset(index, 0.9, 6, &params));
+  CHECK(presets->items[0]->insertions == ROWS && presets->items[0]->size == ROWS);
+  CHECK(presets->items[0]->removals == 0 && presets->items[0]->distances > 0);
   OK(concord_index_remember(other, presets->items[0]));
   OK(concord_index_preset(other, 0.9, 5, &params));
+  OK(concord_index_presets(other, &taken_over));
+  CHECK(taken_over->count == 1);
+  CHECK(memcmp(taken_over->items[0], presets->items[0], sizeof preset) == 0);
+  concord_presets_free(taken_over);
   concord_presets_free(presets);
   concord_presets_free(NULL);
   preset.recall = 2;
