@@ -27,7 +27,7 @@ install(TARGETS concord EXPORT ConcordSharedTargets
 install(TARGETS concord_static EXPORT ConcordStaticTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/common/include/concord" TYPE INCLUDE
-  FILES_MATCHING PATTERN "*.hpp")
+  FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" TYPE DOC)
 foreach(kind Shared Static)
   install(EXPORT Concord${kind}Targets NAMESPACE Concord:: DESTINATION ${concord_package_dir})

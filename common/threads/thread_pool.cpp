@@ -21,9 +21,11 @@ thread_local unsigned most_threads = 0;  // of the loops that this thread begins
 
 }  // namespace
 
-ThreadLimit::ThreadLimit(unsigned threads) noexcept : before_(most_threads) {
-  most_threads = threads;
+unsigned core::limit_threads(unsigned threads) noexcept {
+  return std::exchange(most_threads, threads);
 }
+
+ThreadLimit::ThreadLimit(unsigned threads) noexcept : before_(core::limit_threads(threads)) {}
 
 ThreadLimit::~ThreadLimit() { most_threads = before_; }
 

@@ -18,6 +18,9 @@
 
 namespace concord::core {
 
+/// Sets the limit that a ThreadLimit sets, of the calling thread, and returns the one before.
+unsigned limit_threads(unsigned threads) noexcept;
+
 class ThreadPool {
  public:
   /// `threads` in all, the caller included; 0 = one per hardware thread.

@@ -8,7 +8,7 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-HEADERS = sorted((ROOT / "common/include/concord").glob("*.hpp"))
+HEADERS = sorted((ROOT / "common/include/concord").rglob("*.h*"))
 MOST_WORDS = 30
 
 

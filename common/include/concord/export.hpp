@@ -2,11 +2,13 @@
 // have in common with the library, which is checked when it is compiled or linked.
 #pragma once
 
-#include <cstddef>  // defines the macros of the standard library
-
 #if __cplusplus < 202002L
 #error "Concord needs C++20: compile with -std=c++20 or newer"
 #endif
+
+#include <concord/version.h>
+
+#include <cstddef>  // defines the macros of the standard library
 
 #if defined(CONCORD_STATIC)
 #define CONCORD_API

@@ -6,6 +6,7 @@
 // add.
 #pragma once
 
+#include <concepts>
 #include <concord/cursor.hpp>
 #include <concord/durability.hpp>
 #include <concord/error.hpp>
@@ -196,6 +197,17 @@ class CONCORD_API Index {
   std::size_t add(MatrixView<const float> vectors, const ProgressCallback& progress = {});
   std::size_t add(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
                   const ProgressCallback& progress = {});
+  /// The same for vectors that stand one behind the other. Throws Error(dimension_mismatch) unless
+  /// the number of elements is a multiple of the dimension.
+  template <FloatArray Array>
+  std::size_t add(const Array& vectors, const ProgressCallback& progress = {}) {
+    return add(rows_of(vectors, params().dimension), progress);
+  }
+  template <FloatArray Array>
+  std::size_t add(const Array& vectors, std::span<const std::uint64_t> labels,
+                  const ProgressCallback& progress = {}) {
+    return add(rows_of(vectors, params().dimension), labels, progress);
+  }
   /// The same for `count` vectors in pieces, or in another form than rows of floats. All calls of
   /// `source` come from the calling thread, before the first vector is inserted. Labels are
   /// those of add if `labels` is empty.
@@ -241,6 +253,18 @@ class CONCORD_API Index {
   /// Source: Malkov & Yashunin, arXiv 1603.09320, algorithms 2 and 5.
   [[nodiscard]] SearchResult search(MatrixView<const float> queries,
                                     const SearchParams& params = {}) const;
+  /// The same for k and ef alone.
+  template <std::integral K>
+  [[nodiscard]] SearchResult search(MatrixView<const float> queries, K k,
+                                    std::uint32_t ef = 64) const {
+    return search(queries, SearchParams::of(k, ef));
+  }
+  /// The same for queries that stand one behind the other. Throws Error(dimension_mismatch) unless
+  /// the number of elements is a multiple of the dimension.
+  template <FloatArray Array, std::integral K>
+  [[nodiscard]] SearchResult search(const Array& queries, K k, std::uint32_t ef = 64) const {
+    return search(rows_of(queries, params().dimension), SearchParams::of(k, ef));
+  }
   /// The same into the caller's arrays: `labels` and `distances` [q × params.k], `counts` [q].
   /// After an exception their content is unspecified.
   void search(MatrixView<const float> queries, const SearchParams& params,

@@ -1,6 +1,8 @@
 // A borrowed row-major matrix. Vectors enter and results leave through it, without a copy.
 #pragma once
 
+#include <concepts>
+#include <concord/export.hpp>
 #include <cstddef>
 #include <span>
 #include <type_traits>
@@ -34,5 +36,13 @@ struct MatrixView {
     return {data, rows, cols, stride};
   }
 };
+
+/// Arrays of floats: std::vector, std::array, std::span and their like.
+template <class Array>
+concept FloatArray = std::convertible_to<const Array&, std::span<const float>>;
+
+/// Vectors of `dimension` elements that stand one behind the other, as rows. Throws
+/// Error(dimension_mismatch) unless their number of elements is a multiple of `dimension`. O(1).
+CONCORD_API MatrixView<const float> rows_of(std::span<const float> elements, std::size_t dimension);
 
 }  // namespace concord

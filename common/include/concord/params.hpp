@@ -2,6 +2,7 @@
 // done (RuntimeOptions), and the parameters of one search (SearchParams, RangeParams).
 #pragma once
 
+#include <concepts>
 #include <concord/export.hpp>
 #include <cstdint>
 #include <functional>
@@ -9,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace concord {
 
@@ -126,6 +128,17 @@ struct SearchParams {
   /// Whether the walk uses the codes of an index that has them. Otherwise its distances are exact.
   /// Ranges, groups, cursors, explain and presets never use codes.
   bool use_codes = true;
+
+  /// These parameters for k, of any type of integer, and ef. A k that does not fit becomes the
+  /// largest number, which every search refuses.
+  template <std::integral K>
+  static SearchParams of(K k, std::uint32_t ef = 64) noexcept {
+    constexpr std::uint32_t kLargest = std::numeric_limits<std::uint32_t>::max();
+    SearchParams params;
+    params.k = std::in_range<std::uint32_t>(k) ? static_cast<std::uint32_t>(k) : kLargest;
+    params.ef = ef;
+    return params;
+  }
 };
 
 /// How a batch of queries is searched for all vectors within a radius. The graph never depends on

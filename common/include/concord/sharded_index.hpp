@@ -6,6 +6,7 @@
 // search finds at least as much of it, for more distances.
 #pragma once
 
+#include <concepts>
 #include <concord/index.hpp>
 #include <cstdint>
 #include <filesystem>
@@ -137,6 +138,17 @@ class CONCORD_API ShardedIndex {
   std::size_t add(MatrixView<const float> vectors, const ProgressCallback& progress = {});
   std::size_t add(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
                   const ProgressCallback& progress = {});
+  /// The same for vectors that stand one behind the other. Throws Error(dimension_mismatch) unless
+  /// the number of elements is a multiple of the dimension.
+  template <FloatArray Array>
+  std::size_t add(const Array& vectors, const ProgressCallback& progress = {}) {
+    return add(rows_of(vectors, params().dimension), progress);
+  }
+  template <FloatArray Array>
+  std::size_t add(const Array& vectors, std::span<const std::uint64_t> labels,
+                  const ProgressCallback& progress = {}) {
+    return add(rows_of(vectors, params().dimension), labels, progress);
+  }
   std::size_t add_from(const RowSource& source, std::size_t count,
                        std::span<const std::uint64_t> labels = {},
                        const ProgressCallback& progress = {});
@@ -158,6 +170,18 @@ class CONCORD_API ShardedIndex {
   /// (distance, position). Complexity: a search of each shard; k · shards comparisons.
   [[nodiscard]] SearchResult search(MatrixView<const float> queries,
                                     const SearchParams& params = {}) const;
+  /// The same for k and ef alone.
+  template <std::integral K>
+  [[nodiscard]] SearchResult search(MatrixView<const float> queries, K k,
+                                    std::uint32_t ef = 64) const {
+    return search(queries, SearchParams::of(k, ef));
+  }
+  /// The same for queries that stand one behind the other. Throws Error(dimension_mismatch) unless
+  /// the number of elements is a multiple of the dimension.
+  template <FloatArray Array, std::integral K>
+  [[nodiscard]] SearchResult search(const Array& queries, K k, std::uint32_t ef = 64) const {
+    return search(rows_of(queries, params().dimension), SearchParams::of(k, ef));
+  }
   /// The same with filters or groups that were made of this index. Each shard decides for itself
   /// whether to scan the matches of a filter. Groups are the k nearest of those that some shard
   /// finds among its k nearest. With group_hits above 1 the members of these are scanned in all
