@@ -195,6 +195,34 @@ TEST_F(Memory, OfAWindowIsBounded) {
   EXPECT_LE(IndexAccess::contents(index).graph.slides(), kTurnovers / 2);
 }
 
+TEST_F(Memory, OfCopiesAtTheFrontComesBack) {
+  constexpr std::size_t kSize = 20000;
+  constexpr std::uint64_t kEqual = 200;
+  Matrix data(kSize, 4);
+  for (std::size_t i = 0; i < kSize; ++i) data.row(i)[0] = static_cast<float>(i / kEqual);
+  const std::size_t nothing = resident();
+  Index index(make_params(4, 2, 8, 256), on_threads(1));
+  index.add(data.view());
+  const core::Graph& graph = IndexAccess::contents(index).graph;
+  const std::size_t full = resident() - nothing;
+  const std::size_t of_copies = graph.copies().bytes();
+  index.remove(range(0, kSize / 2));
+  index.flush();
+  EXPECT_EQ(graph.slides(), 0u);
+  EXPECT_LE(resident() - nothing, full * 9 / 16);
+  EXPECT_LE(graph.copies().bytes(), of_copies * 9 / 16);
+  index.remove(range(kSize / 2, kSize / 10 * 9));  // so much that what is left slides to the front
+  index.flush();
+  EXPECT_EQ(graph.slides(), 1u);
+  EXPECT_LE(resident() - nothing, full / 6);
+  EXPECT_EQ(graph.copies().bytes(), of_copies * graph.size() / kSize);
+  expect_sound(index.audit());
+  for (std::uint64_t first = kSize / 10 * 9; first < kSize; first += kEqual) {
+    EXPECT_EQ(index.search(data.slice(first, 1), {kEqual, kEqual}).labels,
+              range(first, first + kEqual));
+  }
+}
+
 // --------------------------------------------------------------------------------------- readers
 
 // Vectors 0 … n − 1 stay; others, far from all queries, come and go between them, so that those
