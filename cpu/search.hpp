@@ -157,7 +157,7 @@ template <class Results>
       const bool enough = fill_with_living(graph, live, vectors, kernels, vector, params, scratch);
       has_copies = graph.copies().any();
       if (has_copies) {
-        all_stand = core::expand(graph, live, scratch.list, params.k, scratch.entries);
+        all_stand = core::expand(graph, live, scratch.list, params.k, scratch.tie, scratch.entries);
       }
       return enough;
     });

@@ -80,7 +80,7 @@ void Searcher::exact_block(MatrixView<const float> queries, std::span<const std:
     expands = kind == Results::entries && graph_.copies().any();
     all_stand = true;
     for (std::size_t i = 0; expands && i < lists.size(); ++i) {
-      all_stand &= core::expand(graph_, live, lists[i], results.k, entries[i]);
+      all_stand &= core::expand(graph_, live, lists[i], results.k, scratch.tie, entries[i]);
     }
     return true;
   };
@@ -118,7 +118,7 @@ void Searcher::range_block(MatrixView<const float> queries, std::span<const std:
     of_query.add(node);
   };
   const auto end = [&](core::RangeHits& of_query, const auto& live) {
-    expand_hits(graph_, live, of_query);
+    expand_hits(graph_, live, of_query, scratch.tie);
   };
   scan_together(queries, waiting, std::span(of_waiting), begin, add, end, scratch);
   for (std::size_t i = 0; i < waiting.size(); ++i) found[waiting[i]] = of_waiting[i].take();

@@ -32,4 +32,13 @@ bool ends_before(std::int64_t n, const Action& action) {
   return !reached;
 }
 
+/// How many allocations an action makes.
+template <class Action>
+std::int64_t allocations_of(const Action& action) {
+  constexpr std::int64_t kEnough = std::int64_t{1} << 40;
+  allocations_left = kEnough;
+  action();
+  return kEnough - allocations_left.exchange(-1);
+}
+
 }  // namespace concord::test
