@@ -179,12 +179,11 @@ class Searcher::FilteredBlock {
   /// stands for was removed after it was found.
   template <class Search>
   void in_view(const Search& search) {
-    std::uint64_t removals;
-    do {
-      removals = searcher_.graph_.removals();
+    search_beside_removals(searcher_.graph_, [&] {
       all_stand_ = true;
       in_one_view(search);
-    } while (!all_stand_ && searcher_.graph_.removals() != removals);
+      return all_stand_;
+    });
   }
   template <class Search>
   void in_one_view(const Search& search) {

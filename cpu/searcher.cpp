@@ -69,7 +69,6 @@ void Searcher::exact_block(MatrixView<const float> queries, std::span<const std:
     vectors_.prepare(queries.row(numbers[i]), block.vector(i), "query", numbers[i]);
   }
   bool all_stand = true;
-  std::uint64_t removals;
   const auto scan_once = [&](auto live) {
     const Scorer scorer(vectors_, kernels_);  // after the view, so that it has all of it
     block.prepare(scorer);
@@ -84,10 +83,10 @@ void Searcher::exact_block(MatrixView<const float> queries, std::span<const std:
     }
     return true;
   };
-  do {  // where all that a node stands for was removed after it was found
-    removals = graph_.removals();
+  search_beside_removals(graph_, [&] {
     fill_beside_seals(graph_, scan_once);
-  } while (!all_stand && graph_.removals() != removals);
+    return all_stand;
+  });
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     if (expands) {
       results.collect(numbers[i], core::KeyList(entries[i]));

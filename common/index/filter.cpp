@@ -101,15 +101,18 @@ class IndexAccess::Moment {
  public:
   /// REQUIRES that the caller is among the readers, and stays there.
   explicit Moment(const Index::Impl& impl) : graph_(impl.contents.graph) {
-    std::uint64_t unlinkings;
-    do {  // a seal may unlink what is replaced by a node that the view lacks
-      unlinkings = graph_.unlinkings();
+    core::Patience::Tries tries(graph_.patience());
+    for (;; tries.again()) {  // a seal may unlink what is replaced by a node that the view lacks
+      unlinkings_ = graph_.unlinkings();
       view_ = graph_.is_sliding() ? graph_.sliding_view()
                                   : core::SlidingView{graph_.live(), {}, nullptr};
       read(impl);
-    } while (graph_.unlinkings() != unlinkings);
+      if (!has_passed()) return;
+    }
   }
 
+  /// Whether a look-up may miss what lived at the moment, and was replaced and unlinked since.
+  [[nodiscard]] bool has_passed() const noexcept { return graph_.unlinkings() != unlinkings_; }
   [[nodiscard]] const FilterSnapshot& snapshot() const noexcept { return snapshot_; }
   /// Nodes of the view: their slots come before this one.
   [[nodiscard]] NodeId end_of_slots() const noexcept { return view_.size; }
@@ -169,6 +172,7 @@ class IndexAccess::Moment {
   }
 
   const core::Graph& graph_;
+  std::uint64_t unlinkings_ = 0;
   core::SlidingView view_;
   FilterSnapshot snapshot_;
 };
@@ -210,15 +214,19 @@ Filter Filter::of_labels(const Index& index, std::span<const std::uint64_t> labe
   const auto& impl = IndexAccess::impl(index);
   const auto reading = impl.readers.enter();
   impl.mapped.expect_sound({core::FilePart::labels});
-  const IndexAccess::Moment now(impl);
-  Ids ids(labels.size());
   constexpr std::size_t kLabels = 8192;  // fewer are found before another thread has begun
-  impl.pool->for_each(labels.size(), kLabels, [&](std::size_t i) {
-    ids[i] = now.id_at(impl.contents.labels.find(labels[i], now.end_of_slots()));
-  });
-  const std::size_t unknown = std::erase(ids, core::kNoNode);
-  ids = sorted_set(std::move(ids), now.snapshot().end);
-  return Filter(std::make_shared<const MatchSet>(now.snapshot(), std::move(ids)), unknown);
+  core::Patience::Tries tries(impl.contents.graph.patience());
+  for (;; tries.again()) {
+    const IndexAccess::Moment now(impl);
+    Ids ids(labels.size());
+    impl.pool->for_each(labels.size(), kLabels, [&](std::size_t i) {
+      ids[i] = now.id_at(impl.contents.labels.find(labels[i], now.end_of_slots()));
+    });
+    const std::size_t unknown = std::erase(ids, core::kNoNode);
+    if (unknown > 0 && now.has_passed()) continue;
+    ids = sorted_set(std::move(ids), now.snapshot().end);
+    return Filter(std::make_shared<const MatchSet>(now.snapshot(), std::move(ids)), unknown);
+  }
 }
 
 Filter Filter::of_range(const Index& index, std::size_t first, std::size_t last) {
