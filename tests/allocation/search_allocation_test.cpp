@@ -6,6 +6,7 @@
 #include <optional>
 #include <tuple>
 
+#include "common/store/vector_store.hpp"
 #include "tests/allocation/failing_allocations.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
@@ -110,6 +111,28 @@ TEST_F(SearchAllocations, OfGroupsAndTheirSearch) {
       return answer(is_exact ? index.exact_search(queries(), 4, options)
                              : index.search(queries(), {4, 6}, options));
     });
+  }
+}
+
+TEST(CopyMemory, IsNotTakenByComparing) {
+  for (const Storage storage : {Storage::automatic, Storage::f32, Storage::f16, Storage::bf16}) {
+    IndexParams params = make_params(4, 6, 20, 64);
+    params.storage = storage;
+    core::VectorStore store(params);
+    core::ThreadPool pool(1);
+    Matrix rows(3, 4);
+    rows.row(1)[2] = -0.0f;
+    rows.row(2)[3] = 0.5f;
+    store.resize(3);
+    store.write(0, rows.view(), pool);
+    bool are_equal[2];
+    const std::int64_t allocations = allocations_of([&] {
+      are_equal[0] = store.are_equal(0, 1);
+      are_equal[1] = store.are_equal(0, 2);
+    });
+    EXPECT_TRUE(are_equal[0]);
+    EXPECT_FALSE(are_equal[1]);
+    EXPECT_EQ(allocations, 0);
   }
 }
 
