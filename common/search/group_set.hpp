@@ -172,7 +172,7 @@ class GroupPicker {
     std::erase_if(all_, [&](const Noted& noted) { return best[noted.group] >= bound; });
     std::ranges::sort(all_, {}, &Noted::result);
     for (const auto& [result, group] : all_) take(result, group);
-    all_ = {};
+    all_.clear();
   }
 
  private:

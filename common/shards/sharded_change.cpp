@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/finally.hpp"
@@ -161,13 +162,12 @@ std::size_t ShardedIndex::Impl::replace(MatrixView<const float> rows,
     const core::WriterLock::Writing writing(writer_lock);
     expect_changeable();
     if (rows.rows == 0) return;
-    const std::vector<Owner> owners = owners_of(new_labels);
-    const std::vector<Asked> asked = asked_of(owners, new_labels);
-    expect_each_once(asked, true);
+    std::vector<Owner> owners = owners_of(new_labels);
+    expect_each_once(asked_of(owners, new_labels), true);
     if (unknown == Unknown::are_refused) expect_all_known(owners, new_labels);
-    expect_each_once(asked, false);
+    expect_each_once(asked_of(owners, new_labels), false);
     const Changing changing(*this);
-    Addition addition(*this, new_labels, owners);
+    Addition addition(*this, new_labels, std::move(owners));
     addition.write(0, rows);
     addition.label();
     addition.insert(progress);
