@@ -1,6 +1,7 @@
 #include "cpu/searcher.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <vector>
 
@@ -190,14 +191,21 @@ template <class Take>
 void Searcher::scan_slots(const Scorer& scorer, const QueryBlock& queries, NodeId first, NodeId end,
                           NodeId size, const Take& take, Scratch& scratch) const {
   if (first >= end) return;
-  const bool asks = graph_.tombstones().any() || graph_.copies().any();
-  const auto is_found = [&](NodeId id) {
-    return !graph_.copies().is_copy(id) && !graph_.is_dead(id, size);
-  };
-  score_rows(scorer, queries, first, end, scratch.distances.data(), [&](std::size_t q, Key key) {
-    if (!asks || is_found(core::key_id(key))) take(q, key);
-  });
   scratch.counts.distances += (end - first) * queries.size();
+  float* const distances = scratch.distances.data();
+  if (!graph_.tombstones().any() && !graph_.copies().any()) {
+    return score_rows(scorer, queries, first, end, distances, take);
+  }
+  std::array<bool, kScoredAtOnce> is_found;  // asked once for all queries
+  for (NodeId begin = first; begin < end; begin += kScoredAtOnce) {
+    const NodeId rows = std::min(kScoredAtOnce, end - begin);
+    for (NodeId j = 0; j < rows; ++j) {
+      is_found[j] = !graph_.copies().is_copy(begin + j) && !graph_.is_dead(begin + j, size);
+    }
+    score_rows(scorer, queries, begin, begin + rows, distances, [&](std::size_t q, Key key) {
+      if (is_found[core::key_id(key) - begin]) take(q, key);
+    });
+  }
 }
 
 std::size_t Searcher::scratch_bytes() const {
