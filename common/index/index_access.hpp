@@ -100,13 +100,10 @@ struct IndexAccess {
   class Moment;
   template <class Take>
   static Filter filter_of(const Index& index, const Take& take);
-  /// The vectors of one moment, in the order of Index::labels().
-  struct Living {
-    core::FilterSnapshot snapshot;
-    std::vector<std::uint64_t> labels;
-    std::vector<std::uint64_t> numbers;  ///< of insertion; they ascend
-  };
-  static Living living_of(const Index& index);
+  /// What a filter that is made now can match. Of its vectors, in the order of Index::labels(),
+  /// `labels` gets the labels and `numbers` the numbers of insertion, which ascend, if not null.
+  static core::FilterSnapshot living_of(const Index& index, std::vector<std::uint64_t>* labels,
+                                        std::vector<std::uint64_t>* numbers);
   /// The filter of the living at whose places the mask is not 0.
   static Filter filter_at(core::FilterSnapshot snapshot, std::span<const std::uint8_t> mask);
   /// The groups of the living, by numbers before `count`, one for each.
