@@ -195,6 +195,30 @@ TEST_F(Memory, OfAWindowIsBounded) {
   EXPECT_LE(IndexAccess::contents(index).graph.slides(), kTurnovers / 2);
 }
 
+// The table that finds copies is forgotten with most of the vectors, and copies are found as
+// before.
+TEST(CopyTable, GivesItsMemoryBack) {
+  constexpr std::size_t kSize = 3000;
+  const Matrix data = make_data(Shape::random, kSize, 4);
+  for (const bool at_the_front : {false, true}) {
+    SCOPED_TRACE(at_the_front);
+    Index index(make_params(4, 4, 8, 64), on_threads(1));
+    index.add(data.view());
+    const core::Contents& contents = IndexAccess::contents(index);
+    EXPECT_GE(contents.copy_finder.bytes(), 8 * kSize);
+    index.remove(at_the_front ? range(0, kSize / 10 * 7) : range(0, kSize, 2));
+    index.flush();
+    EXPECT_EQ(contents.graph.slides(), at_the_front ? 0u : 1u);
+    EXPECT_EQ(contents.copy_finder.bytes(), 0u);
+    const std::uint64_t copies = index.stats().copies;
+    index.add(data.slice(kSize - 1, 1));
+    EXPECT_EQ(index.stats().copies, copies + 1);
+    index.add(data.slice(0, 1));  // the vector itself is gone
+    EXPECT_EQ(index.stats().copies, copies + 1);
+    expect_sound(index.audit());
+  }
+}
+
 TEST_F(Memory, OfCopiesAtTheFrontComesBack) {
   constexpr std::size_t kSize = 20000;
   constexpr std::uint64_t kEqual = 200;
