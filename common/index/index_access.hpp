@@ -126,8 +126,8 @@ struct IndexAccess {
   using CursorImpl = Cursor::Impl;
   struct IndexPages;
   static Cursor cursor_of(std::unique_ptr<CursorImpl> impl);
-  /// The next page of a cursor that Index::cursor has made, as keys: as many as it finds. REQUIRES a
-  /// reader of its index, as KeyOutput says.
+  /// The next page of a cursor that Index::cursor has made, as keys: as many as it finds. REQUIRES
+  /// a reader of its index, as KeyOutput says.
   static void next_keys(Cursor& cursor, std::uint32_t k, std::vector<core::Key>& keys);
   /// Whether the label's vector is the one with this number of insertion.
   static bool lives(const Index& index, std::uint64_t label, std::uint64_t number);
