@@ -16,6 +16,7 @@
 
 #include "common/build/proposer.hpp"
 #include "common/search/accept.hpp"
+#include "common/search/entries.hpp"
 #include "common/search/filter_rule.hpp"
 #include "common/search/reach.hpp"
 #include "cpu/candidate_list.hpp"
@@ -51,6 +52,7 @@ struct Scratch {
   std::vector<std::uint8_t> query_code;  ///< unused without codes
   std::vector<core::Key> keys;           ///< unused but by rescore()
   std::vector<core::Key> entries;        ///< what the list stands for; unused without copies
+  core::Tie tie;                         ///< likewise
   SearchCounts counts;
   CandidateList others;  ///< of ids that may not be results; unused where all may
   std::unique_ptr<FilterScratch> filtered;  ///< null before the first filtered walk
@@ -61,7 +63,8 @@ struct Scratch {
     return list.bytes() + others.bytes() + visited.bytes() + query.capacity() * sizeof(float) +
            query_bytes.capacity() + query_code.capacity() +
            (keys.capacity() + entries.capacity()) * sizeof(core::Key) +
-           (filtered ? filtered->bytes() : 0) + reached.bytes();
+           tie.capacity() * sizeof(core::RankedResult) + (filtered ? filtered->bytes() : 0) +
+           reached.bytes();
   }
 };
 

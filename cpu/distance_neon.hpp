@@ -108,7 +108,7 @@ void add_eight(float32x4_t (&a)[8], float32x4_t (&b)[8], std::size_t c, const fl
 }
 
 // Distances of the query to rows x and y.
-template <class Metric, class Element, class Bytes>
+template <class Metric, class Element, class Sum>
 float32x2_t score_two(const float* query, const typename Element::type* x,
                       const typename Element::type* y, std::size_t stride) {
   float32x4_t a[8] = {};
@@ -136,23 +136,43 @@ inline uint8x16_t load_eight(const std::uint8_t* p) {
 }
 inline int8x16_t load_eight(const std::int8_t* p) { return vcombine_s8(vld1_s8(p), vdup_n_s8(0)); }
 
+// Adds what sixteen bytes of two rows are to their distance. The magnitude of a difference of
+// signed bytes is below 256.
+template <class Metric, class Sum>
+void add_sixteen(Sum& sum, uint8x16_t x, uint8x16_t y) {
+  if constexpr (std::is_same_v<Metric, L2sq>) {
+    const uint8x16_t difference = vabdq_u8(x, y);
+    sum.add_products(difference, difference);
+  } else {
+    sum.add_products(x, y);
+  }
+}
+template <class Metric, class Sum>
+void add_sixteen(Sum& sum, int8x16_t x, int8x16_t y) {
+  if constexpr (std::is_same_v<Metric, L2sq>) {
+    const uint8x16_t difference = vreinterpretq_u8_s8(vabdq_s8(x, y));
+    sum.add_products(difference, difference);
+  } else {
+    sum.add_products(x, y);
+  }
+}
+
 // The same of bytes to a query of bytes. Lane i of the sums is R_i.
-template <class Metric, Byte Element, class Bytes>
+template <class Metric, Byte Element, class Sum>
 float32x2_t score_two(const typename Element::type* query, const typename Element::type* x,
                       const typename Element::type* y, std::size_t stride) {
-  using Sum = typename Bytes::template Sum<Metric>;
   Sum a;
   Sum b;
   std::size_t e = 0;
   for (; e + 16 <= stride; e += 16) {
     const auto q = load_sixteen(query + e);
-    a.add(q, load_sixteen(x + e));
-    b.add(q, load_sixteen(y + e));
+    add_sixteen<Metric>(a, q, load_sixteen(x + e));
+    add_sixteen<Metric>(b, q, load_sixteen(y + e));
   }
   if (e < stride) {  // 8 elements are left
     const auto q = load_eight(query + e);
-    a.add(q, load_eight(x + e));
-    b.add(q, load_eight(y + e));
+    add_sixteen<Metric>(a, q, load_eight(x + e));
+    add_sixteen<Metric>(b, q, load_eight(y + e));
   }
   return float32x2_t{finish<Metric>(a.sums()), finish<Metric>(b.sums())};
 }
@@ -193,29 +213,29 @@ void score_tile(const float* queries, const typename Element::type* rows, std::s
   }
 }
 
-template <class Metric, class Element, class Bytes, class Query, class Row>
+template <class Metric, class Element, class Sum, class Query, class Row>
 void score(const Query* query, Row row, std::size_t stride, std::size_t n, float* out) {
   std::size_t j = 0;
   for (; j + 2 <= n; j += 2) {
-    const auto two = score_two<Metric, Element, Bytes>(query, row(j), row(j + 1), stride);
+    const auto two = score_two<Metric, Element, Sum>(query, row(j), row(j + 1), stride);
     vst1_f32(out + j, two);
   }
   if (j < n) {
-    const auto twice = score_two<Metric, Element, Bytes>(query, row(j), row(j), stride);
+    const auto twice = score_two<Metric, Element, Sum>(query, row(j), row(j), stride);
     out[j] = vget_lane_f32(twice, 0);
   }
 }
 
-template <class Metric, class Query, class Element, class Bytes>
+template <class Metric, class Query, class Element, class Sum>
 void score_ids(const void* query, const void* base, std::size_t stride, const std::uint32_t* ids,
                std::size_t n, float* out) {
   const auto* first = static_cast<const typename Element::type*>(base);
-  score<Metric, Element, Bytes>(
+  score<Metric, Element, Sum>(
       static_cast<const Query*>(query), [=](std::size_t j) { return first + ids[j] * stride; },
       stride, n, out);
 }
 
-template <class Metric, class Query, class Element, class Bytes>
+template <class Metric, class Query, class Element, class Sum>
 void score_block(const void* queries, std::size_t count, const void* base, std::size_t stride,
                  std::size_t n, float* out, std::size_t out_stride) {
   const auto* query = static_cast<const Query*>(queries);
@@ -233,22 +253,22 @@ void score_block(const void* queries, std::size_t count, const void* base, std::
   }
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t done = i < tiled_queries ? tiled_rows : 0;
-    score<Metric, Element, Bytes>(
+    score<Metric, Element, Sum>(
         query + i * stride, [=](std::size_t j) { return first + (done + j) * stride; }, stride,
         n - done, out + i * out_stride + done);
   }
 }
 
-template <class Metric, class Query, class Element, class Bytes>
-constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element, Bytes>,
-                                    score_block<Metric, Query, Element, Bytes>};
-/// `Bytes::Sum<Metric>` sums bytes; `estimates` is a ScoreIds of codes.
-template <class Metric, class Bytes, ScoreIds estimates>
+template <class Metric, class Query, class Element, class Sum>
+constexpr RowKernels kRowKernels = {score_ids<Metric, Query, Element, Sum>,
+                                    score_block<Metric, Query, Element, Sum>};
+/// A `Sum` adds products of sixteen bytes; `estimates` is a ScoreIds of codes.
+template <class Metric, class Sum, ScoreIds estimates>
 constexpr MetricKernels kMetricKernels = {
-    kRowKernels<Metric, float, F32, Bytes>,      kRowKernels<Metric, float, U8, Bytes>,
-    kRowKernels<Metric, float, I8, Bytes>,       kRowKernels<Metric, float, F16, Bytes>,
-    kRowKernels<Metric, float, BF16, Bytes>,     kRowKernels<Metric, std::uint8_t, U8, Bytes>,
-    kRowKernels<Metric, std::int8_t, I8, Bytes>, {estimates, nullptr}};
+    kRowKernels<Metric, float, F32, Sum>,      kRowKernels<Metric, float, U8, Sum>,
+    kRowKernels<Metric, float, I8, Sum>,       kRowKernels<Metric, float, F16, Sum>,
+    kRowKernels<Metric, float, BF16, Sum>,     kRowKernels<Metric, std::uint8_t, U8, Sum>,
+    kRowKernels<Metric, std::int8_t, I8, Sum>, {estimates, nullptr}};
 
 }  // namespace
 }  // namespace concord::cpu

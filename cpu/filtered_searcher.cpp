@@ -92,7 +92,7 @@ class Searcher::FilteredBlock {
       scan(within, scratch, [&](std::size_t i, std::uint32_t n) { insert(i, n, scratch); });
       for (const std::size_t i : waiting_) {
         if (has_copies_) {
-          all_stand_ &= expand(within, lists_[i], params_.k, scratch.entries);
+          all_stand_ &= expand(within, lists_[i], params_.k, scratch.tie, scratch.entries);
           found(i, core::KeyList(scratch.entries));
         } else {
           found(i, lists_[i]);
@@ -120,7 +120,7 @@ class Searcher::FilteredBlock {
       for (core::RangeHits& of_query : hits) {
         if (!has_copies_) break;
         of_query.expand([&](std::span<const Key> nodes, std::size_t most, std::vector<Key>& out) {
-          expand(within, core::KeyList(nodes), most, out);
+          expand(within, core::KeyList(nodes), most, scratch.tie, out);
         });
       }
     });
@@ -179,12 +179,11 @@ class Searcher::FilteredBlock {
   /// stands for was removed after it was found.
   template <class Search>
   void in_view(const Search& search) {
-    std::uint64_t removals;
-    do {
-      removals = searcher_.graph_.removals();
+    search_beside_removals(searcher_.graph_, [&] {
       all_stand_ = true;
       in_one_view(search);
-    } while (!all_stand_ && searcher_.graph_.removals() != removals);
+      return all_stand_;
+    });
   }
   template <class Search>
   void in_one_view(const Search& search) {
@@ -207,18 +206,18 @@ class Searcher::FilteredBlock {
 
   /// Writes the first `most` results of a list of nodes. False if a node stands for none.
   template <class Within, class List>
-  bool expand(const Within& within, const List& list, std::size_t most,
+  bool expand(const Within& within, const List& list, std::size_t most, core::Tie& tie,
               std::vector<Key>& out) const {
     return core::expand(
         searcher_.graph_, within.live, list, most,
-        [&](NodeId id) { return within.set.contains(id); }, out);
+        [&](NodeId id) { return within.set.contains(id); }, tie, out);
   }
   /// Whether scratch.list has as many matches as are wanted. Where there are copies, what they
   /// stand for is in scratch.entries then.
   template <class Within>
   [[nodiscard]] bool fill_entries(const Within& within, Scratch& scratch) const {
     if (scratch.list.size() < wanted()) return false;
-    return !has_copies_ || expand(within, scratch.list, params_.k, scratch.entries);
+    return !has_copies_ || expand(within, scratch.list, params_.k, scratch.tie, scratch.entries);
   }
 
   /// Collects the hits of a query whose list was found in the graph. False beside a seal.

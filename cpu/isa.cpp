@@ -17,8 +17,6 @@ constexpr const DistanceKernels* kCompiled[] = {&kScalarKernels, &kAvx2Kernels, 
 #elif defined(__aarch64__)
 constexpr const DistanceKernels* kCompiled[] = {&kScalarKernels, &kNeonKernels,
                                                 &kNeonDotprodKernels};
-#else
-constexpr const DistanceKernels* kCompiled[] = {&kScalarKernels};
 #endif
 
 // Names that are known on every machine, those of other processors included.

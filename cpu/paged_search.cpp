@@ -484,15 +484,16 @@ PagedSearch::PagedSearch(const core::Contents& contents, const MetricKernels& ke
       scratch_(std::make_unique<Scratch>()) {
   scratch_->query = std::move(query);
   scratch_->query_bytes.resize(vectors_.stride());
-  std::uint64_t unlinkings;
-  do {  // a seal may unlink what is replaced by a node that the view lacks
-    unlinkings = graph_.unlinkings();
+  core::Patience::Tries tries(graph_.patience());
+  for (;; tries.again()) {  // a seal may unlink what is replaced by a node that the view lacks
+    const std::uint64_t unlinkings = graph_.unlinkings();
     if (graph_.is_sliding()) {
       Page(*this, graph_.sliding_view()).look();
     } else {
       Page(*this, graph_.live()).look();
     }
-  } while (graph_.unlinkings() != unlinkings);
+    if (graph_.unlinkings() == unlinkings) return;
+  }
 }
 
 PagedSearch::~PagedSearch() = default;

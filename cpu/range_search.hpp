@@ -35,10 +35,11 @@ bool collect_range(const core::RangeRule& rule, core::NodeId vectors, const IsHi
 
 /// Turns the nodes of a view among the hits into what they stand for.
 template <class View>
-void expand_hits(const core::Graph& graph, const View& live, core::RangeHits& hits) {
+void expand_hits(const core::Graph& graph, const View& live, core::RangeHits& hits,
+                 core::Tie& tie) {
   if (!graph.copies().any()) return;
   hits.expand([&](std::span<const core::Key> nodes, std::size_t most, std::vector<core::Key>& out) {
-    core::expand(graph, live, core::KeyList(nodes), most, out);
+    core::expand(graph, live, core::KeyList(nodes), most, tie, out);
   });
 }
 
@@ -76,7 +77,7 @@ bool collect_range_in_graph(const core::Graph& graph, View live, const Scorer& s
     const Scorer scorer(vectors, kernels);  // after the view, so that it has all vectors of it
     const Query query = scorer.as_query(vector, scratch.query_bytes.data());
     is_found = collect_range_in_graph(graph, live, scorer, query, rule, hits, scratch);
-    if (is_found) expand_hits(graph, live, hits);
+    if (is_found) expand_hits(graph, live, hits, scratch.tie);
     return enough;
   });
   return is_found;

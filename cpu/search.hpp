@@ -100,17 +100,28 @@ bool fill_list(const core::Graph& graph, View live, const core::VectorStore& vec
 /// while a seal moves links between them may miss what it would have found before and after. Where
 /// that left it with too little, it is repeated; and where a seal began to unlink nodes, since the
 /// view may lack what has replaced them. It never waits for the seal to go on: the graph is whole
-/// at every moment.
+/// at every moment. After a few tries the next seal waits for it (Patience).
 template <class Fill>
 void fill_beside_seals(const core::Graph& graph, const Fill& fill) {
-  std::uint64_t seals;
-  std::uint64_t unlinkings;
-  bool enough;
-  do {
-    seals = graph.seals();
-    unlinkings = graph.unlinkings();
-    enough = graph.is_sliding() ? fill(graph.sliding_view()) : fill(graph.live());
-  } while (graph.unlinkings() != unlinkings || (!enough && graph.was_sealing_since(seals)));
+  core::Patience::Tries tries(graph.patience());
+  for (;; tries.again()) {
+    const std::uint64_t seals = graph.seals();
+    const std::uint64_t unlinkings = graph.unlinkings();
+    const bool enough = graph.is_sliding() ? fill(graph.sliding_view()) : fill(graph.live());
+    if (graph.unlinkings() != unlinkings) continue;
+    if (enough || !graph.was_sealing_since(seals)) return;
+  }
+}
+
+/// Calls search() until it returns that each node it has found stands for something, which may have
+/// been removed meanwhile. After a few tries the next removal waits for it (Patience).
+template <class Search>
+void search_beside_removals(const core::Graph& graph, const Search& search) {
+  core::Patience::Tries tries(graph.patience());
+  for (;; tries.again()) {
+    const std::uint64_t removals = graph.removals();
+    if (search() || graph.removals() == removals) return;
+  }
 }
 
 /// Collects the results of query number `index`, a vector in its stored form, among the ids that
@@ -149,19 +160,18 @@ template <class Results>
                                      const SearchParams& params, const Results& results,
                                      std::size_t index, Scratch& scratch) {
   bool has_copies = false;
-  bool all_stand = true;
-  std::uint64_t removals;
-  do {  // where all that a node stands for was removed after it was found
-    removals = graph.removals();
+  search_beside_removals(graph, [&] {
+    bool all_stand = true;
     fill_beside_seals(graph, [&](auto live) {
       const bool enough = fill_with_living(graph, live, vectors, kernels, vector, params, scratch);
       has_copies = graph.copies().any();
       if (has_copies) {
-        all_stand = core::expand(graph, live, scratch.list, params.k, scratch.entries);
+        all_stand = core::expand(graph, live, scratch.list, params.k, scratch.tie, scratch.entries);
       }
       return enough;
     });
-  } while (!all_stand && graph.removals() != removals);
+    return all_stand;
+  });
   if (has_copies) return results.collect(index, core::KeyList(scratch.entries));
   results.collect(index, scratch.list);
 }

@@ -1,6 +1,7 @@
 #include "cpu/searcher.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <vector>
 
@@ -69,7 +70,6 @@ void Searcher::exact_block(MatrixView<const float> queries, std::span<const std:
     vectors_.prepare(queries.row(numbers[i]), block.vector(i), "query", numbers[i]);
   }
   bool all_stand = true;
-  std::uint64_t removals;
   const auto scan_once = [&](auto live) {
     const Scorer scorer(vectors_, kernels_);  // after the view, so that it has all of it
     block.prepare(scorer);
@@ -80,14 +80,14 @@ void Searcher::exact_block(MatrixView<const float> queries, std::span<const std:
     expands = kind == Results::entries && graph_.copies().any();
     all_stand = true;
     for (std::size_t i = 0; expands && i < lists.size(); ++i) {
-      all_stand &= core::expand(graph_, live, lists[i], results.k, entries[i]);
+      all_stand &= core::expand(graph_, live, lists[i], results.k, scratch.tie, entries[i]);
     }
     return true;
   };
-  do {  // where all that a node stands for was removed after it was found
-    removals = graph_.removals();
+  search_beside_removals(graph_, [&] {
     fill_beside_seals(graph_, scan_once);
-  } while (!all_stand && graph_.removals() != removals);
+    return all_stand;
+  });
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     if (expands) {
       results.collect(numbers[i], core::KeyList(entries[i]));
@@ -118,7 +118,7 @@ void Searcher::range_block(MatrixView<const float> queries, std::span<const std:
     of_query.add(node);
   };
   const auto end = [&](core::RangeHits& of_query, const auto& live) {
-    expand_hits(graph_, live, of_query);
+    expand_hits(graph_, live, of_query, scratch.tie);
   };
   scan_together(queries, waiting, std::span(of_waiting), begin, add, end, scratch);
   for (std::size_t i = 0; i < waiting.size(); ++i) found[waiting[i]] = of_waiting[i].take();
@@ -191,14 +191,21 @@ template <class Take>
 void Searcher::scan_slots(const Scorer& scorer, const QueryBlock& queries, NodeId first, NodeId end,
                           NodeId size, const Take& take, Scratch& scratch) const {
   if (first >= end) return;
-  const bool asks = graph_.tombstones().any() || graph_.copies().any();
-  const auto is_found = [&](NodeId id) {
-    return !graph_.copies().is_copy(id) && !graph_.is_dead(id, size);
-  };
-  score_rows(scorer, queries, first, end, scratch.distances.data(), [&](std::size_t q, Key key) {
-    if (!asks || is_found(core::key_id(key))) take(q, key);
-  });
   scratch.counts.distances += (end - first) * queries.size();
+  float* const distances = scratch.distances.data();
+  if (!graph_.tombstones().any() && !graph_.copies().any()) {
+    return score_rows(scorer, queries, first, end, distances, take);
+  }
+  std::array<bool, kScoredAtOnce> is_found;  // asked once for all queries
+  for (NodeId begin = first; begin < end; begin += kScoredAtOnce) {
+    const NodeId rows = std::min(kScoredAtOnce, end - begin);
+    for (NodeId j = 0; j < rows; ++j) {
+      is_found[j] = !graph_.copies().is_copy(begin + j) && !graph_.is_dead(begin + j, size);
+    }
+    score_rows(scorer, queries, begin, begin + rows, distances, [&](std::size_t q, Key key) {
+      if (is_found[core::key_id(key) - begin]) take(q, key);
+    });
+  }
 }
 
 std::size_t Searcher::scratch_bytes() const {

@@ -107,7 +107,8 @@ class Searcher {
   class FilteredBlock;
 
   void expect_valid(MatrixView<const float> queries, core::ThreadPool& pool) const;
-  /// Calls take(key) for `first`, unless it is kNoNode, and then for all living matches.
+  /// Calls take(key, id) for `first`, unless it is kNoNode, and then for all living matches. The
+  /// key has the rank of the vector among the results, and not its id.
   template <class Take>
   void score_all(const float* query, const core::PlacedSet* set, core::NodeId first,
                  const Take& take) const;

@@ -231,7 +231,7 @@ bool Searcher::returns_from(const float* query, const SearchParams& params, Key 
   } else {
     walk(LivingIds(graph_, live.size));
   }
-  core::expand(graph_, live, scratch.list, params.k, scratch.entries);
+  core::expand(graph_, live, scratch.list, params.k, scratch.tie, scratch.entries);
   return std::any_of(scratch.entries.begin(), scratch.entries.end(),
                      [&](Key key) { return core::key_id(key) == node; });
 }

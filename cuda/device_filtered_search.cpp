@@ -78,7 +78,7 @@ Counters DeviceSearcher::filtered(MatrixView<const float> queries, const SearchP
 }
 
 void DeviceSearcher::expand_matches(std::size_t queries, const core::QueryFilters& filters,
-                                    const core::KNearest& results) const {
+                                    const core::KNearest& results) {
   if (!graph_.copies().any()) return;
   std::unique_ptr<core::PlacedSet> own;
   for (std::size_t q = 0; q < queries; ++q) {

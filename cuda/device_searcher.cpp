@@ -104,7 +104,7 @@ Counters DeviceSearcher::search(const QuerySource& queries, const SearchParams& 
 }
 
 // A device finds nodes. It has its turn, so no vector dies meanwhile.
-void DeviceSearcher::expand(std::size_t queries, const core::KNearest& results) const {
+void DeviceSearcher::expand(std::size_t queries, const core::KNearest& results) {
   for (std::size_t q = 0; graph_.copies().any() && q < queries; ++q) {
     expand_one(q, results, [](NodeId /*id*/) { return true; });
   }

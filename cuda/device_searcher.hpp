@@ -7,6 +7,7 @@
 #include <concord/cuda.hpp>
 #include <concord/matrix_view.hpp>
 
+#include "common/search/entries.hpp"
 #include "common/search/results.hpp"
 #include "common/threads/thread_pool.hpp"
 #include "cuda/device_filters.hpp"
@@ -108,18 +109,17 @@ class DeviceSearcher {
   template <class Finish>
   Counters search_pieces(const QuerySource& queries, const SearchParams& params,
                          const Finish& finish);
-  /// Copies the results of the kernel's `count` queries to `results`, and adds its work to `total`.
   /// Turns the nodes that were found into what they stand for.
-  void expand(std::size_t queries, const core::KNearest& results) const;
+  void expand(std::size_t queries, const core::KNearest& results);
   void expand_matches(std::size_t queries, const core::QueryFilters& filters,
-                      const core::KNearest& results) const;
+                      const core::KNearest& results);
   template <class IsMatch>
-  void expand_one(std::size_t query, const core::KNearest& results, const IsMatch& is_match) const {
+  void expand_one(std::size_t query, const core::KNearest& results, const IsMatch& is_match) {
     const core::KeyList nodes({results.out + query * results.k, results.counts[query]});
-    std::vector<Key> entries;
-    core::expand(graph_, graph_.live(), nodes, results.k, is_match, entries);
-    results.collect(query, core::KeyList(entries));
+    core::expand(graph_, graph_.live(), nodes, results.k, is_match, tie_, entries_);
+    results.collect(query, core::KeyList(entries_));
   }
+  /// Copies the results of the kernel's `count` queries to `results`, and adds its work to `total`.
   void finish_piece(std::size_t count, const core::KNearest& results, Counters& total);
   /// Copies them to keys_ and counts_.
   void fetch_piece(std::size_t count, std::uint32_t k, Counters& total);
@@ -152,6 +152,8 @@ class DeviceSearcher {
   DeviceBuffer<std::uint32_t> d_largest_;  ///< of the queries of a piece, as LargestTask finds it
   DeviceBuffer<float> d_scratch_;
   DeviceFilters filters_;
+  core::Tie tie_;  ///< of a query's expansion, as the next
+  std::vector<Key> entries_;
   PinnedBuffer<std::uint32_t> filter_of_;  ///< of each query of a piece, as FilteredTask has it
   DeviceBuffer<std::uint32_t> d_filter_of_;
 };

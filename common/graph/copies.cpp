@@ -5,7 +5,7 @@ namespace concord::core {
 void Copies::append(NodeId id, NodeId first) noexcept {
   const NodeId last = load(places_[first].previous);
   const NodeId before = last == kNoNode ? first : last;
-  clear(id);
+  reset(id);
   store(places_[id].first, first);
   store(places_[id].previous, before);
   store(places_[first].previous, id);

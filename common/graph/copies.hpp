@@ -8,8 +8,10 @@
 // Invariants: a chain begins with a node, ascends, and holds nodes of equal vectors; each copy is
 // in one chain until it is unlinked. Ids of a chain may be announced ones, which a view of fewer
 // nodes passes over.
-// Memory: none until the first copy, then 16 bytes a node.
-// Thread-safety: one writer; any number of readers beside it, who may call first() and next().
+// Memory: none until the first copy, then 16 bytes a slot that holds a node.
+// Thread-safety: one writer; any number of readers beside it, who may call all but is_next() and
+// what is for the writer. Who goes back by previous() may find an announced copy that has left its
+// chain or stands in another, and must check first().
 #pragma once
 
 #include <atomic>
@@ -83,10 +85,10 @@ class Copies {
   void append(NodeId id, NodeId first) noexcept;
   /// Takes a copy out of its chain. Who stands on it goes on from there.
   void remove(NodeId id) noexcept;
-  /// Takes a copy out that nobody has seen; it is a node again.
+  /// Takes an announced copy out, which no view has; it is a node again.
   void take_back(NodeId id) noexcept {
     remove(id);
-    clear(id);
+    reset(id);
   }
   /// Of what a node stands for, `earliest` is the first that lives. It only comes later.
   void note_life(NodeId node, NodeId earliest) noexcept { store(places_[node].life, earliest); }
@@ -101,6 +103,12 @@ class Copies {
   void shrink(std::size_t nodes) noexcept {
     if (any()) places_.shrink(nodes);
   }
+  /// As the members of VirtualArray, of slots that hold no node.
+  void clear(NodeId first, NodeId last) noexcept {
+    if (any()) places_.clear(first, last);
+  }
+  void give_front_back(NodeId end) noexcept { places_.give_front_back(end); }
+  void reuse_front() noexcept { places_.reuse_front(); }
 
   [[nodiscard]] std::size_t bytes() const noexcept { return places_.bytes(); }
   /// As those of VirtualArray.
@@ -124,7 +132,7 @@ class Copies {
   static void store(std::uint32_t& word, NodeId id) noexcept {
     std::atomic_ref(word).store(id + 1, std::memory_order_release);
   }
-  void clear(NodeId id) noexcept {
+  void reset(NodeId id) noexcept {
     Place& place = places_[id];
     for (std::uint32_t* const word : {&place.first, &place.next, &place.previous, &place.life}) {
       store(*word, kNoNode);

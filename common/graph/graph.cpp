@@ -212,6 +212,7 @@ void Graph::reserve_deaths(std::size_t count) {
 }
 
 void Graph::remove(NodeId node) noexcept {
+  patience_.wait();
   const Extent now = extent();
   tombstones_.set(node, 0);
   note_death(node, now.size);

@@ -36,6 +36,7 @@
 #include "common/graph/numbering.hpp"
 #include "common/graph/tombstones.hpp"
 #include "common/system/virtual_array.hpp"
+#include "common/threads/patience.hpp"
 #include "common/threads/reader_gate.hpp"
 
 namespace concord::core {
@@ -127,6 +128,10 @@ class Graph {
   [[nodiscard]] std::uint64_t unlinkings() const noexcept {
     return unlinkings_.load(std::memory_order_acquire);
   }
+  /// What readers who begin again ask: that no vector is removed and no seal begins.
+  [[nodiscard]] const Patience& patience() const noexcept { return patience_; }
+  /// In a forked child: no other thread is there.
+  void after_fork() noexcept { patience_.after_fork(); }
   [[nodiscard]] std::uint32_t level(NodeId node) const noexcept { return levels_[node]; }
 
   /// The links of layer 0, and those of all layers above.
@@ -296,8 +301,8 @@ class Graph {
   }
   /// Makes room for `count` deaths, so that these cannot fail. Throws Error(out_of_memory).
   void reserve_deaths(std::size_t count);
-  /// The vector dies now. It counts as one operation of the open epoch. REQUIRES that it lives, and
-  /// reserve_deaths().
+  /// The vector dies now. It counts as one operation of the open epoch. Waits for readers who ask
+  /// for it. REQUIRES that the vector lives, and reserve_deaths().
   void remove(NodeId node) noexcept;
   /// The announced nodes will replace older ones: the i-th of them `old[i]`, or none for kNoNode.
   /// An old one dies in the instant in which its successor is admitted, as one more operation.
@@ -363,7 +368,11 @@ class Graph {
   /// point where its level is higher.
   void admit(NodeId node) noexcept;
   /// Called before a seal changes its first list. Nothing may fail from here to close_epoch().
-  void begin_seal() noexcept { seals_ = seals_ | 1; }
+  /// Waits for readers who ask for it.
+  void begin_seal() noexcept {
+    patience_.wait();
+    seals_ = seals_ | 1;
+  }
   /// Ends what begin_seal() began, the epoch still open.
   void end_seal() noexcept { seals_ = (seals_ | 1) + 1; }
   /// Ends the seal and the open epoch: records its entry point and opens the next.
@@ -442,6 +451,7 @@ class Graph {
   NodeId announced_ = 0;
   Epoch epoch_;
   std::atomic<EntryPoint> entry_{};
+  Patience patience_;
   std::atomic<std::uint64_t> seals_{0};
   std::atomic<std::uint64_t> unlinkings_{0};
   std::atomic<NodeId> met_{0};

@@ -47,6 +47,7 @@ void Graph::reuse_front() noexcept {
   for (LinkTable* table : tables()) table->reuse_front();
   levels_.reuse_front();
   upper_offset_.reuse_front();
+  copies_.reuse_front();
 }
 
 // The lists of a node must not overlap what they leave: readers are there. Those of the first node
@@ -139,6 +140,7 @@ void Graph::clear_hole() noexcept {
   upper_.clear(upper_end_, static_cast<ListIndex>(upper_lists_before(hole.end)));
   levels_.clear(hole.begin, hole.end);
   upper_offset_.clear(hole.begin, hole.end);
+  copies_.clear(hole.begin, hole.end);
 }
 
 void Graph::give_front_back() noexcept {
@@ -147,6 +149,7 @@ void Graph::give_front_back() noexcept {
   upper_.give_front_back(upper_lists_before(end));
   levels_.give_front_back(end);
   upper_offset_.give_front_back(end);
+  copies_.give_front_back(end);
 }
 
 }  // namespace concord::core

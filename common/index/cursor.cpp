@@ -37,14 +37,22 @@ struct IndexAccess::IndexPages final : IndexAccess::CursorImpl {
   SearchResult next(std::uint32_t k) override {
     check_exact(k);
     SearchResult page = result_of(1, k);
-    std::vector<core::Key> keys(k, core::kWorstKey);
+    std::vector<core::Key> keys;
     const core::FloatEnvironment environment;
     const auto reading = index.readers.enter();
-    expect_sound(index);
-    page.counts[0] = search.next(k, keys.data());
+    page.counts[0] = next_keys(k, keys);
     index.write_results(keys, k, output_of(page));
-    index.count(0, search.take_counts());
     return page;
+  }
+  /// Fills `keys` with the next page, and kWorstKey behind it. Returns how many were found.
+  /// REQUIRES that the caller is among the readers.
+  std::uint32_t next_keys(std::uint32_t k, std::vector<core::Key>& keys) {
+    keys.assign(k, core::kWorstKey);
+    const core::FloatEnvironment environment;
+    expect_sound(index);
+    const std::uint32_t found = search.next(k, keys.data());
+    index.count(0, search.take_counts());
+    return found;
   }
   [[nodiscard]] std::size_t given() const noexcept override { return search.given(); }
 
@@ -87,15 +95,8 @@ Cursor Index::cursor(std::span<const float> query, const SearchParams& params,
 
 Cursor IndexAccess::cursor_of(std::unique_ptr<CursorImpl> impl) { return Cursor(std::move(impl)); }
 
-void IndexAccess::next_keys(const Index& index, Cursor& cursor, std::uint32_t k,
-                            std::vector<core::Key>& keys) {
-  auto& pages = static_cast<IndexPages&>(*cursor.impl_);
-  keys.assign(k, core::kWorstKey);
-  const core::FloatEnvironment environment;
-  const auto reading = index.impl_->readers.enter();
-  expect_sound(*index.impl_);
-  keys.resize(pages.search.next(k, keys.data()));
-  index.impl_->count(0, pages.search.take_counts());
+void IndexAccess::next_keys(Cursor& cursor, std::uint32_t k, std::vector<core::Key>& keys) {
+  keys.resize(static_cast<IndexPages&>(*cursor.impl_).next_keys(k, keys));
 }
 
 bool IndexAccess::lives(const Index& index, std::uint64_t label, std::uint64_t number) {

@@ -101,15 +101,18 @@ class IndexAccess::Moment {
  public:
   /// REQUIRES that the caller is among the readers, and stays there.
   explicit Moment(const Index::Impl& impl) : graph_(impl.contents.graph) {
-    std::uint64_t unlinkings;
-    do {  // a seal may unlink what is replaced by a node that the view lacks
-      unlinkings = graph_.unlinkings();
+    core::Patience::Tries tries(graph_.patience());
+    for (;; tries.again()) {  // a seal may unlink what is replaced by a node that the view lacks
+      unlinkings_ = graph_.unlinkings();
       view_ = graph_.is_sliding() ? graph_.sliding_view()
                                   : core::SlidingView{graph_.live(), {}, nullptr};
       read(impl);
-    } while (graph_.unlinkings() != unlinkings);
+      if (!has_passed()) return;
+    }
   }
 
+  /// Whether a look-up may miss what lived at the moment, and was replaced and unlinked since.
+  [[nodiscard]] bool has_passed() const noexcept { return graph_.unlinkings() != unlinkings_; }
   [[nodiscard]] const FilterSnapshot& snapshot() const noexcept { return snapshot_; }
   /// Nodes of the view: their slots come before this one.
   [[nodiscard]] NodeId end_of_slots() const noexcept { return view_.size; }
@@ -169,6 +172,7 @@ class IndexAccess::Moment {
   }
 
   const core::Graph& graph_;
+  std::uint64_t unlinkings_ = 0;
   core::SlidingView view_;
   FilterSnapshot snapshot_;
 };
@@ -210,15 +214,19 @@ Filter Filter::of_labels(const Index& index, std::span<const std::uint64_t> labe
   const auto& impl = IndexAccess::impl(index);
   const auto reading = impl.readers.enter();
   impl.mapped.expect_sound({core::FilePart::labels});
-  const IndexAccess::Moment now(impl);
-  Ids ids(labels.size());
   constexpr std::size_t kLabels = 8192;  // fewer are found before another thread has begun
-  impl.pool->for_each(labels.size(), kLabels, [&](std::size_t i) {
-    ids[i] = now.id_at(impl.contents.labels.find(labels[i], now.end_of_slots()));
-  });
-  const std::size_t unknown = std::erase(ids, core::kNoNode);
-  ids = sorted_set(std::move(ids), now.snapshot().end);
-  return Filter(std::make_shared<const MatchSet>(now.snapshot(), std::move(ids)), unknown);
+  core::Patience::Tries tries(impl.contents.graph.patience());
+  for (;; tries.again()) {
+    const IndexAccess::Moment now(impl);
+    Ids ids(labels.size());
+    impl.pool->for_each(labels.size(), kLabels, [&](std::size_t i) {
+      ids[i] = now.id_at(impl.contents.labels.find(labels[i], now.end_of_slots()));
+    });
+    const std::size_t unknown = std::erase(ids, core::kNoNode);
+    if (unknown > 0 && now.has_passed()) continue;
+    ids = sorted_set(std::move(ids), now.snapshot().end);
+    return Filter(std::make_shared<const MatchSet>(now.snapshot(), std::move(ids)), unknown);
+  }
 }
 
 Filter Filter::of_range(const Index& index, std::size_t first, std::size_t last) {
@@ -235,11 +243,12 @@ Filter Filter::of_range(const Index& index, std::size_t first, std::size_t last)
 
 Filter Filter::of_predicate(const Index& index,
                             const std::function<bool(std::uint64_t label)>& predicate) {
-  const IndexAccess::Living living = IndexAccess::living_of(index);
+  std::vector<std::uint64_t> labels;
+  FilterSnapshot snapshot = IndexAccess::living_of(index, &labels, nullptr);
   // Outside of the gate, because the writer may wait for who is inside.
-  std::vector<std::uint8_t> mask(living.labels.size());
-  for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = predicate(living.labels[i]) ? 1 : 0;
-  return IndexAccess::filter_at(living.snapshot, mask);
+  std::vector<std::uint8_t> mask(labels.size());
+  for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = predicate(labels[i]) ? 1 : 0;
+  return IndexAccess::filter_at(std::move(snapshot), mask);
 }
 
 Filter::Filter(std::vector<Filter> parts, std::size_t unknown)
@@ -253,11 +262,10 @@ const MatchSet& Filter::set() const {
 }
 
 void Filter::expect_like(const Filter& other) const {
-  const bool is_like = parts_ && other.parts_ ? parts_->size() == other.parts_->size()
-                       : parts_ || other.parts_
-                           ? false
-                           : set().snapshot().index == other.set().snapshot().index;
-  if (is_like) return;
+  const bool are_of_shards = parts_ && other.parts_;
+  const bool are_of_indexes = !parts_ && !other.parts_;
+  if (are_of_shards && parts_->size() == other.parts_->size()) return;
+  if (are_of_indexes && set().snapshot().index == other.set().snapshot().index) return;
   throw Error(ErrorCode::invalid_parameter,
               "the filters are of different indexes; only those of one can be combined");
 }
@@ -321,19 +329,22 @@ Filter IndexAccess::filter_at(FilterSnapshot snapshot, std::span<const std::uint
   return Filter(at_positions(std::move(snapshot), [&](std::size_t i) { return mask[i] != 0; }));
 }
 
-IndexAccess::Living IndexAccess::living_of(const Index& index) {
+FilterSnapshot IndexAccess::living_of(const Index& index, std::vector<std::uint64_t>* labels,
+                                      std::vector<std::uint64_t>* numbers) {
   const auto& impl = IndexAccess::impl(index);
   const auto reading = impl.readers.enter();
-  impl.mapped.expect_sound({core::FilePart::labels});
+  if (labels != nullptr) impl.mapped.expect_sound({core::FilePart::labels});
   const Moment now(impl);
-  Living living{now.snapshot(), {}, {}};
-  Dead dead(living.snapshot);
+  for (std::vector<std::uint64_t>* const list : {labels, numbers}) {
+    if (list != nullptr) list->reserve(now.snapshot().living());
+  }
+  Dead dead(now.snapshot());
   now.for_each_node([&](NodeId id, NodeId slot) {
     if (dead.has(id)) return;
-    living.labels.push_back(impl.contents.labels.label(slot));
-    living.numbers.push_back(number_of(index, slot));
+    if (labels != nullptr) labels->push_back(impl.contents.labels.label(slot));
+    if (numbers != nullptr) numbers->push_back(number_of(index, slot));
   });
-  return living;
+  return now.snapshot();
 }
 
 std::shared_ptr<const core::GroupSet> IndexAccess::groups_at(FilterSnapshot snapshot,

@@ -50,6 +50,7 @@ Index::Impl::~Impl() {
 void Index::Impl::after_fork() noexcept {
   writer_lock.after_fork();
   readers.after_fork();
+  contents.graph.after_fork();
   pool->after_fork();
   mapped.after_fork();
   device.after_fork();
@@ -218,9 +219,9 @@ std::vector<std::uint64_t> IndexAccess::labels(const Index& index,
   impl.mapped.expect_sound({core::FilePart::labels});
   const core::Graph& graph = impl.contents.graph;
   std::vector<std::uint64_t> labels;
-  std::uint64_t unlinkings;
-  do {  // a seal may unlink what is replaced by a node that the view lacks
-    unlinkings = graph.unlinkings();
+  core::Patience::Tries tries(graph.patience());
+  for (;; tries.again()) {  // a seal may unlink what is replaced by a node that the view lacks
+    const std::uint64_t unlinkings = graph.unlinkings();
     const core::Hole hole = graph.tombstones().hole();
     const core::NodeId n = graph.size();  // before the address, which has all labels of it
     const std::uint64_t* const first = impl.contents.labels.data();
@@ -234,8 +235,8 @@ std::vector<std::uint64_t> IndexAccess::labels(const Index& index,
       labels.push_back(first[node]);
       if (numbers != nullptr) numbers->push_back(number_of(index, node));
     }
-  } while (graph.unlinkings() != unlinkings);
-  return labels;
+    if (graph.unlinkings() == unlinkings) return labels;
+  }
 }
 
 void Index::Impl::give_memory_back(core::EmptySlots share) noexcept {

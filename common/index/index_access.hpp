@@ -100,13 +100,10 @@ struct IndexAccess {
   class Moment;
   template <class Take>
   static Filter filter_of(const Index& index, const Take& take);
-  /// The vectors of one moment, in the order of Index::labels().
-  struct Living {
-    core::FilterSnapshot snapshot;
-    std::vector<std::uint64_t> labels;
-    std::vector<std::uint64_t> numbers;  ///< of insertion; they ascend
-  };
-  static Living living_of(const Index& index);
+  /// What a filter that is made now can match. Of its vectors, in the order of Index::labels(),
+  /// `labels` gets the labels and `numbers` the numbers of insertion, which ascend, if not null.
+  static core::FilterSnapshot living_of(const Index& index, std::vector<std::uint64_t>* labels,
+                                        std::vector<std::uint64_t>* numbers);
   /// The filter of the living at whose places the mask is not 0.
   static Filter filter_at(core::FilterSnapshot snapshot, std::span<const std::uint8_t> mask);
   /// The groups of the living, by numbers before `count`, one for each.
@@ -129,10 +126,9 @@ struct IndexAccess {
   using CursorImpl = Cursor::Impl;
   struct IndexPages;
   static Cursor cursor_of(std::unique_ptr<CursorImpl> impl);
-  /// The next page of a cursor that Index::cursor has made of `index`, as keys: as many as it
-  /// finds. REQUIRES a reader, as KeyOutput says.
-  static void next_keys(const Index& index, Cursor& cursor, std::uint32_t k,
-                        std::vector<core::Key>& keys);
+  /// The next page of a cursor that Index::cursor has made, as keys: as many as it finds. REQUIRES
+  /// a reader of its index, as KeyOutput says.
+  static void next_keys(Cursor& cursor, std::uint32_t k, std::vector<core::Key>& keys);
   /// Whether the label's vector is the one with this number of insertion.
   static bool lives(const Index& index, std::uint64_t label, std::uint64_t number);
 

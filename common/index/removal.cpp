@@ -3,7 +3,6 @@
 #include "common/index/removal.hpp"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include "common/base/finally.hpp"
@@ -11,6 +10,7 @@
 #include "common/build/hybrid_proposer.hpp"
 #include "common/index/addition.hpp"
 #include "common/index/index_impl.hpp"
+#include "common/index/requests.hpp"
 #include "cpu/proposer.hpp"
 
 namespace concord {
@@ -32,17 +32,14 @@ std::vector<NodeId> find_all(const core::Contents& contents,
   std::sort(sorted.begin(), sorted.end());
   const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
   if (twice == sorted.end()) return nodes;
-  throw Error(ErrorCode::duplicate_label, "label " + std::to_string(contents.labels.label(*twice)) +
-                                              " stands twice in the call; each may stand once");
+  refuse_repeated_label(contents.labels.label(*twice));
 }
 
 void expect_all_known(std::span<const NodeId> nodes, std::span<const std::uint64_t> labels) {
   const auto unknown = std::find(nodes.begin(), nodes.end(), kNoNode);
   if (unknown == nodes.end()) return;
-  const auto i = unknown - nodes.begin();
-  throw Error(ErrorCode::unknown_label, "no vector has label " +
-                                            std::to_string(labels[static_cast<std::size_t>(i)]) +
-                                            ", number " + std::to_string(i) + " of the call");
+  const auto number = static_cast<std::size_t>(unknown - nodes.begin());
+  refuse_unknown_label(labels[number], number);
 }
 
 }  // namespace
@@ -79,11 +76,22 @@ struct IndexAccess::Removal::State {
 IndexAccess::Removal::Removal(Index& index, std::span<const std::uint64_t> labels)
     : state_(std::make_unique<State>(*index.impl_)) {
   expect_changeable(index);
-  core::Contents& contents = state_->impl.contents;
+  std::vector<NodeId> nodes = find_all(state_->impl.contents, labels);
+  expect_all_known(nodes, labels);
+  take(labels, std::move(nodes));
+}
+
+IndexAccess::Removal::Removal(Index& index, std::span<const std::uint64_t> labels,
+                              std::vector<NodeId> nodes)
+    : state_(std::make_unique<State>(*index.impl_)) {
+  expect_changeable(index);
+  take(labels, std::move(nodes));
+}
+
+void IndexAccess::Removal::take(std::span<const std::uint64_t> labels, std::vector<NodeId> nodes) {
   state_->labels = labels;
-  state_->nodes = find_all(contents, labels);
-  expect_all_known(state_->nodes, labels);
-  contents.graph.reserve_deaths(labels.size());
+  state_->nodes = std::move(nodes);
+  state_->impl.contents.graph.reserve_deaths(labels.size());
 }
 
 IndexAccess::Removal::~Removal() = default;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "common/index/deferred_log.hpp"
 #include "common/index/index_access.hpp"
@@ -19,6 +20,9 @@ class IndexAccess::Removal {
  public:
   /// Keeps other writers out until it is destroyed. Borrows `labels`. Throws as Index::remove.
   Removal(Index& index, std::span<const std::uint64_t> labels);
+  /// The same of labels that the caller has looked up. REQUIRES that they are those of `nodes`,
+  /// which live, each once, and no other writer since.
+  Removal(Index& index, std::span<const std::uint64_t> labels, std::vector<core::NodeId> nodes);
   ~Removal();
   Removal(const Removal&) = delete;
   Removal& operator=(const Removal&) = delete;
@@ -31,6 +35,7 @@ class IndexAccess::Removal {
 
  private:
   struct State;
+  void take(std::span<const std::uint64_t> labels, std::vector<core::NodeId> nodes);
   std::unique_ptr<State> state_;
 };
 

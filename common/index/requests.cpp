@@ -91,6 +91,16 @@ void check_label_count(std::size_t labels, std::size_t vectors) {
                                                  " vectors; there must be one each");
 }
 
+void refuse_unknown_label(std::uint64_t label, std::size_t number) {
+  throw Error(ErrorCode::unknown_label, "no vector has label " + std::to_string(label) +
+                                            ", number " + std::to_string(number) + " of the call");
+}
+
+void refuse_repeated_label(std::uint64_t label) {
+  throw Error(ErrorCode::duplicate_label,
+              "label " + std::to_string(label) + " stands twice in the call; each may stand once");
+}
+
 void check_piece(std::size_t vectors, std::size_t first, std::size_t count) {
   if (vectors > 0 && vectors <= count - first) return;
   throw Error(ErrorCode::dimension_mismatch,

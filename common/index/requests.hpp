@@ -22,6 +22,10 @@ void check_range(float radius, const RangeParams& params, Metric metric);
 void check_labels(std::span<const std::uint64_t> labels);
 /// Throws Error(dimension_mismatch) unless there are as many labels as vectors.
 void check_label_count(std::size_t labels, std::size_t vectors);
+/// Throws Error(unknown_label): no vector has the label, number `number` of the call.
+[[noreturn]] void refuse_unknown_label(std::uint64_t label, std::size_t number);
+/// Throws Error(duplicate_label): a call that removes or replaces names the label twice.
+[[noreturn]] void refuse_repeated_label(std::uint64_t label);
 /// Throws Error(dimension_mismatch) unless a RowSource may give so many vectors from number `first`
 /// of `count` on.
 void check_piece(std::size_t vectors, std::size_t first, std::size_t count);

@@ -72,12 +72,15 @@ struct RankedResult {
   auto operator<=>(const RankedResult&) const = default;
 };
 
+/// The results at one distance. The caller keeps it, so that a query need not take memory.
+using Tie = std::vector<RankedResult>;
+
 /// Calls use(results, first, end) for the places [first, end) of a list of nodes that are at one
 /// distance, nearest first, with what they stand for in order, at most `most`; until it returns
 /// false. for_each(node, take) is for_each_result in a view.
 template <class List, class ForEach, class Use>
-void for_each_tie(const List& list, std::size_t most, const ForEach& for_each, const Use& use) {
-  std::vector<RankedResult> results;
+void for_each_tie(const List& list, std::size_t most, const ForEach& for_each, Tie& results,
+                  const Use& use) {
   for (std::size_t first = 0, end = 0; first < list.size(); first = end) {
     results.clear();
     for (; end < list.size() && list.key(end) >> 32 == list.key(first) >> 32; ++end) {
@@ -98,7 +101,7 @@ void for_each_tie(const List& list, std::size_t most, const ForEach& for_each, c
 /// removed since it was found.
 template <class View, class List, class IsMatch>
 bool expand(const Graph& graph, const View& view, const List& list, std::size_t most,
-            const IsMatch& is_match, std::vector<Key>& out) {
+            const IsMatch& is_match, Tie& tie, std::vector<Key>& out) {
   out.clear();
   if (most == 0) return true;
   bool all_stand = true;
@@ -110,7 +113,7 @@ bool expand(const Graph& graph, const View& view, const List& list, std::size_t 
     });
     all_stand &= stands;
   };
-  for_each_tie(list, most, for_each, [&](const auto& results, std::size_t, std::size_t) {
+  for_each_tie(list, most, for_each, tie, [&](const auto& results, std::size_t, std::size_t) {
     for (const RankedResult& result : results) {
       if (out.size() < most) out.push_back(result.key());
     }
@@ -119,10 +122,10 @@ bool expand(const Graph& graph, const View& view, const List& list, std::size_t 
   return all_stand;
 }
 template <class View, class List>
-bool expand(const Graph& graph, const View& view, const List& list, std::size_t most,
+bool expand(const Graph& graph, const View& view, const List& list, std::size_t most, Tie& tie,
             std::vector<Key>& out) {
   return expand(
-      graph, view, list, most, [](NodeId /*id*/) { return true; }, out);
+      graph, view, list, most, [](NodeId /*id*/) { return true; }, tie, out);
 }
 
 /// Whether a node of a view stands for a vector that lives and is in a set. REQUIRES that it is one

@@ -145,10 +145,11 @@ class GroupPicker {
       });
       ++place;
     };
-    for_each_tie(list, ~std::size_t{0}, each, [&](const auto& results, std::size_t, std::size_t) {
-      for (const RankedResult& result : results) take(result, (*groups_)[result.id]);
-      return true;
-    });
+    for_each_tie(list, ~std::size_t{0}, each, tie_,
+                 [&](const auto& results, std::size_t, std::size_t) {
+                   for (const RankedResult& result : results) take(result, (*groups_)[result.id]);
+                   return true;
+                 });
     return in_half.size() >= wanted;
   }
 
@@ -171,7 +172,7 @@ class GroupPicker {
     std::erase_if(all_, [&](const Noted& noted) { return best[noted.group] >= bound; });
     std::ranges::sort(all_, {}, &Noted::result);
     for (const auto& [result, group] : all_) take(result, group);
-    all_ = {};
+    all_.clear();
   }
 
  private:
@@ -208,7 +209,8 @@ class GroupPicker {
   std::vector<Key> picked_;                                 ///< in order
   std::unordered_map<std::uint32_t, std::uint32_t> taken_;  ///< vectors met of the first k groups
   std::vector<Noted> all_;                                  ///< by a scan
-  std::size_t room_ = kRoom;                                ///< at which all_ is cut
+  Tie tie_;
+  std::size_t room_ = kRoom;  ///< at which all_ is cut
 };
 
 }  // namespace concord::core

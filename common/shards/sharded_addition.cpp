@@ -47,7 +47,7 @@ ShardedIndex::Impl::Addition::Addition(Impl& impl, std::size_t count,
 }
 
 ShardedIndex::Impl::Addition::Addition(Impl& impl, std::span<const std::uint64_t> labels,
-                                       const std::vector<Owner>& old)
+                                       std::vector<Owner> old)
     : impl_(impl),
       first_(impl.next),
       count_(labels.size()),
@@ -206,7 +206,8 @@ void ShardedIndex::Impl::Addition::label() {
   for (Part& part : parts_) {
     if (!part.addition) continue;
     part.addition->label(part.labels, part.replaced);
-    part.labels = {};
+    std::vector<std::uint64_t>().swap(part.labels);  // an empty list would leave the memory
+    std::vector<core::NodeId>().swap(part.replaced);
   }
 }
 

@@ -21,8 +21,8 @@ class ShardedIndex::Impl::Addition {
   /// interrupted addition left are skipped.
   Addition(Impl& impl, std::size_t count, std::span<const std::uint64_t> labels);
   /// Of vectors that take the places of those at `old`, one for each label; new where there is
-  /// none.
-  Addition(Impl& impl, std::span<const std::uint64_t> labels, const std::vector<Owner>& old);
+  /// none. What it needs of `old` is kept, and not the list, which would outlive all insertions.
+  Addition(Impl& impl, std::span<const std::uint64_t> labels, std::vector<Owner> old);
 
   /// Takes rows in, which are the call's from number `number` on, or compares them where their
   /// shards have them.

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/finally.hpp"
@@ -21,6 +21,12 @@
 namespace concord {
 namespace {
 
+/// What a removal takes from one shard.
+struct Removed {
+  std::vector<std::uint64_t> labels;
+  std::vector<core::NodeId> nodes;
+};
+
 /// What a label is in the call, and whether a shard has it.
 struct Asked {
   std::uint64_t label;
@@ -31,9 +37,7 @@ void expect_each_once(std::vector<Asked> asked, bool is_known) {
   std::erase_if(asked, [&](const Asked& one) { return one.is_known != is_known; });
   std::ranges::sort(asked, {}, &Asked::label);
   const auto twice = std::ranges::adjacent_find(asked, {}, &Asked::label);
-  if (twice == asked.end()) return;
-  throw Error(ErrorCode::duplicate_label, "label " + std::to_string(twice->label) +
-                                              " stands twice in the call; each may stand once");
+  if (twice != asked.end()) refuse_repeated_label(twice->label);
 }
 
 template <class Owners>
@@ -41,9 +45,8 @@ void expect_all_known(const Owners& owners, std::span<const std::uint64_t> label
   const auto unknown =
       std::ranges::find_if(owners, [](const auto& owner) { return owner.node == core::kNoNode; });
   if (unknown == owners.end()) return;
-  const auto i = static_cast<std::size_t>(unknown - owners.begin());
-  throw Error(ErrorCode::unknown_label, "no vector has label " + std::to_string(labels[i]) +
-                                            ", number " + std::to_string(i) + " of the call");
+  const auto number = static_cast<std::size_t>(unknown - owners.begin());
+  refuse_unknown_label(labels[number], number);
 }
 
 template <class Owners>
@@ -116,13 +119,17 @@ std::size_t ShardedIndex::remove(std::span<const std::uint64_t> labels) {
     const std::vector<Impl::Owner> owners = impl.owners_of(labels);
     expect_each_once(asked_of(owners, labels), true);
     expect_all_known(owners, labels);
-    std::vector<std::vector<std::uint64_t>> parts(impl.shards.size());
-    for (std::size_t i = 0; i < labels.size(); ++i) parts[owners[i].shard].push_back(labels[i]);
+    std::vector<Removed> parts(impl.shards.size());
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      parts[owners[i].shard].labels.push_back(labels[i]);
+      parts[owners[i].shard].nodes.push_back(owners[i].node);
+    }
     const Impl::Changing changing(impl);
     std::vector<std::unique_ptr<IndexAccess::Removal>> removals(parts.size());
     for (std::size_t s = 0; s < parts.size(); ++s) {
-      if (parts[s].empty()) continue;
-      removals[s] = std::make_unique<IndexAccess::Removal>(impl.shards[s], parts[s]);
+      if (parts[s].labels.empty()) continue;
+      removals[s] = std::make_unique<IndexAccess::Removal>(impl.shards[s], parts[s].labels,
+                                                           std::move(parts[s].nodes));
     }
     for (const auto& removal : removals) {
       if (removal) removal->leave();
@@ -161,13 +168,12 @@ std::size_t ShardedIndex::Impl::replace(MatrixView<const float> rows,
     const core::WriterLock::Writing writing(writer_lock);
     expect_changeable();
     if (rows.rows == 0) return;
-    const std::vector<Owner> owners = owners_of(new_labels);
-    const std::vector<Asked> asked = asked_of(owners, new_labels);
-    expect_each_once(asked, true);
+    std::vector<Owner> owners = owners_of(new_labels);
+    expect_each_once(asked_of(owners, new_labels), true);
     if (unknown == Unknown::are_refused) expect_all_known(owners, new_labels);
-    expect_each_once(asked, false);
+    expect_each_once(asked_of(owners, new_labels), false);
     const Changing changing(*this);
-    Addition addition(*this, new_labels, owners);
+    Addition addition(*this, new_labels, std::move(owners));
     addition.write(0, rows);
     addition.label();
     addition.insert(progress);

@@ -71,7 +71,7 @@ class ShardedIndex::Impl::Pages final : public IndexAccess::CursorImpl {
       const auto k = static_cast<std::uint32_t>(std::min(wanted - list.taken, kMostOfPage));
       list.hits.reserve(list.hits.size() + k);
       const auto reading = IndexAccess::readers(index_.shards[s]).enter();
-      IndexAccess::next_keys(index_.shards[s], *list.cursor, k, keys_);
+      IndexAccess::next_keys(*list.cursor, k, keys_);
       for (const core::Key key : keys_) list.hits.push_back(index_.hit_of(s, key));
       list.taken += keys_.size();
       list.is_over = keys_.size() < k;

@@ -20,13 +20,13 @@ namespace {
 /// The vectors of all shards, in order of positions; each shard is of a moment of its own.
 class Moments {
  public:
-  explicit Moments(const ShardedIndex& index) : placement_(index.shard_params()) {
+  enum class Labels { are_unread, are_read };
+  explicit Moments(const ShardedIndex& index, Labels labels = Labels::are_unread)
+      : placement_(index.shard_params()), numbers_(index.shards()), labels_(index.shards()) {
     for (std::uint32_t s = 0; s < index.shards(); ++s) {
-      IndexAccess::Living living = IndexAccess::living_of(index.shard(s));
-      numbers_.push_back(std::move(living.numbers));
-      labels_.push_back(std::move(living.labels));
-      snapshots_.push_back(std::move(living.snapshot));
-      size_ += numbers_.back().size();
+      snapshots_.push_back(IndexAccess::living_of(
+          index.shard(s), labels == Labels::are_read ? &labels_[s] : nullptr, &numbers_[s]));
+      size_ += numbers_[s].size();
     }
   }
 
@@ -37,14 +37,15 @@ class Moments {
                 std::string(what) + " is of " + std::to_string(size) + " vectors; the index has " +
                     std::to_string(size_) + ", and it must have as many");
   }
-  /// What value(place, label) gives for each vector, by shard; places count in order of positions.
+  /// What value(place, label) gives for each vector, by shard. Places count in order of positions;
+  /// labels that are unread are kNoLabel.
   template <class T, class Value>
   [[nodiscard]] std::vector<std::vector<T>> deal(const Value& value) const {
     std::vector<std::vector<T>> values(numbers_.size());
     for (std::size_t s = 0; s < values.size(); ++s) values[s].resize(numbers_[s].size());
     std::size_t place = 0;
     core::for_each_by_position(placement_, numbers_, [&](std::size_t s, std::size_t i) {
-      values[s][i] = value(place++, labels_[s][i]);
+      values[s][i] = value(place++, labels_[s].empty() ? kNoLabel : labels_[s][i]);
     });
     return values;
   }
@@ -66,7 +67,7 @@ class Moments {
  private:
   core::Placement placement_;
   std::vector<core::FilterSnapshot> snapshots_;
-  std::vector<std::vector<std::uint64_t>> numbers_;
+  std::vector<std::vector<std::uint64_t>> numbers_;  ///< of insertion, by shard
   std::vector<std::vector<std::uint64_t>> labels_;
   std::size_t size_ = 0;
 };
@@ -145,7 +146,9 @@ Filter Filter::of_range(const ShardedIndex& index, std::size_t first, std::size_
 
 Filter Filter::of_predicate(const ShardedIndex& index,
                             const std::function<bool(std::uint64_t label)>& predicate) {
-  return Moments(index).filter([&](std::size_t, std::uint64_t label) { return predicate(label); });
+  return Moments(index, Moments::Labels::are_read).filter([&](std::size_t, std::uint64_t label) {
+    return predicate(label);
+  });
 }
 
 // Groups are numbered by their first vectors.

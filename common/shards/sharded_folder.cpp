@@ -88,41 +88,48 @@ void expect_no_further_shard(const std::filesystem::path& folder, const ShardPar
 
 }  // namespace
 
-void ShardedIndex::Impl::expect_distinct_labels() const {
+std::vector<std::uint64_t> ShardedIndex::Impl::doubled_labels() const {
   std::vector<std::uint64_t> all;
   for (const Index& shard : shards) {
     const std::vector<std::uint64_t> labels = shard.labels();
     all.insert(all.end(), labels.begin(), labels.end());
   }
   std::sort(all.begin(), all.end());
-  const auto twice = std::adjacent_find(all.begin(), all.end());
-  if (twice == all.end()) return;
-  throw Error(ErrorCode::duplicate_label,
-              "label " + std::to_string(*twice) + " is in two shards of '" + folder.string() + "'");
+  std::vector<std::uint64_t> doubled;
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    if (all[i] != all[i - 1]) continue;
+    if (doubled.empty() || doubled.back() != all[i]) doubled.push_back(all[i]);
+  }
+  return doubled;
+}
+
+void ShardedIndex::Impl::expect_distinct_labels() const {
+  const std::vector<std::uint64_t> doubled = doubled_labels();
+  if (doubled.empty()) return;
+  throw Error(ErrorCode::duplicate_label, "label " + std::to_string(doubled.front()) +
+                                              " is in two shards of '" + folder.string() + "'");
+}
+
+std::vector<std::size_t> ShardedIndex::Impl::stale_shards(std::uint64_t label) const {
+  std::vector<std::pair<std::uint64_t, std::size_t>> places;  // position, shard
+  for (std::size_t s = 0; s < shards.size(); ++s) {
+    const core::Contents& contents = IndexAccess::contents(shards[s]);
+    const core::NodeId node = contents.labels.find(label, contents.graph.size());
+    if (node == core::kNoNode) continue;
+    places.emplace_back(placement.position(s, IndexAccess::number_of(shards[s], node)), s);
+  }
+  std::sort(places.begin(), places.end());
+  std::vector<std::size_t> stale;
+  for (std::size_t i = 0; i + 1 < places.size(); ++i) stale.push_back(places[i].second);
+  return stale;
 }
 
 void ShardedIndex::Impl::remove_doubled_labels() {
   if (!has_died()) return;
-  struct Place {
-    std::uint64_t label;
-    std::uint64_t position;
-    std::size_t shard;
-  };
-  std::vector<Place> places;
-  for (std::size_t s = 0; s < shards.size(); ++s) {
-    std::vector<std::uint64_t> numbers;
-    const std::vector<std::uint64_t> labels = IndexAccess::labels(shards[s], &numbers);
-    for (std::size_t i = 0; i < labels.size(); ++i) {
-      places.push_back({labels[i], placement.position(s, numbers[i]), s});
-    }
-  }
-  std::ranges::sort(places, {},
-                    [](const Place& place) { return std::pair(place.label, place.position); });
   std::vector<std::vector<std::uint64_t>> stale(shards.size());
   std::size_t count = 0;
-  for (std::size_t i = 0; i + 1 < places.size(); ++i) {
-    if (places[i].label != places[i + 1].label) continue;
-    stale[places[i].shard].push_back(places[i].label);
+  for (const std::uint64_t label : doubled_labels()) {
+    for (const std::size_t s : stale_shards(label)) stale[s].push_back(label);
     ++count;
   }
   if (count == 0) return;

@@ -52,8 +52,12 @@ struct ShardedIndex::Impl {
                                     const ReadShard& read);
   /// What the manifest of the files that are in a folder now must say.
   [[nodiscard]] core::Manifest manifest_of_files(const std::filesystem::path& at) const;
+  /// Labels that are in more than one shard, ascending. O(size · log size), with 8 bytes a vector.
+  [[nodiscard]] std::vector<std::uint64_t> doubled_labels() const;
   /// Throws Error(duplicate_label).
   void expect_distinct_labels() const;
+  /// The shards that have the label, but for the one of the highest position.
+  [[nodiscard]] std::vector<std::size_t> stale_shards(std::uint64_t label) const;
   /// A power cut may have kept a vector and lost that its label had left another shard: removes all
   /// but the one of the highest position.
   void remove_doubled_labels();

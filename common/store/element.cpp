@@ -56,6 +56,24 @@ bool can_narrow(const float* elements, std::size_t count, Element to) noexcept {
   return true;
 }
 
+template <class Bits>
+Bits bits_of(const void* elements, std::size_t e) noexcept {
+  Bits bits;
+  std::memcpy(&bits, static_cast<const std::byte*>(elements) + e * sizeof(Bits), sizeof(Bits));
+  return bits;
+}
+
+// Of numbers that are not NaN two zeros alone are equal with other bits; they differ in the sign.
+template <class Bits>
+bool are_equal_numbers(const void* a, const void* b, std::size_t count) noexcept {
+  for (std::size_t e = 0; e < count; ++e) {
+    const auto one = bits_of<Bits>(a, e);
+    const auto other = bits_of<Bits>(b, e);
+    if (one != other && static_cast<Bits>((one | other) << 1) != 0) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool narrow(const float* from, std::size_t count, Element element, void* to) noexcept {
@@ -76,6 +94,13 @@ void widen(Element element, const void* from, std::size_t count, float* to) noex
   with_type(element, [&]<class T>(std::type_identity<T>) {
     std::copy_n(static_cast<const T*>(from), count, to);
   });
+}
+
+bool are_equal(Element element, const void* a, const void* b, std::size_t count) noexcept {
+  if (std::memcmp(a, b, count * bytes_of(element)) == 0) return true;
+  if (are_bytes(element)) return false;
+  return element == Element::f32 ? are_equal_numbers<std::uint32_t>(a, b, count)
+                                 : are_equal_numbers<std::uint16_t>(a, b, count);
 }
 
 void Narrowest::add(const void* numbers, std::size_t count) noexcept {

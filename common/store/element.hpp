@@ -75,6 +75,9 @@ void round(float* numbers, std::size_t count, Element element) noexcept;
 /// Writes `count` elements as floats to `to`.
 void widen(Element element, const void* from, std::size_t count, float* to) noexcept;
 
+/// Whether `count` elements are the same numbers: −0 is 0. REQUIRES that none is NaN.
+bool are_equal(Element element, const void* a, const void* b, std::size_t count) noexcept;
+
 /// Finds the narrowest element that holds numbers, which are kept as `element`.
 class Narrowest {
  public:

@@ -138,15 +138,9 @@ void VectorStore::turn_to_floats(std::size_t rows) {
 
 // ---------------------------------------------------------------------------------- reading, files
 
-bool VectorStore::are_equal(std::size_t a, std::size_t b) const {
+bool VectorStore::are_equal(std::size_t a, std::size_t b) const noexcept {
   const StoredRows from = rows();
-  if (std::memcmp(row(from, a), row(from, b), row_bytes(from.element)) == 0) return true;
-  if (are_bytes(from.element)) return false;
-  std::vector<float> one(stride());
-  std::vector<float> other(stride());
-  widen(from.element, row(from, a), stride(), one.data());
-  widen(from.element, row(from, b), stride(), other.data());
-  return one == other;
+  return core::are_equal(from.element, row(from, a), row(from, b), stride());
 }
 
 const void* VectorStore::read_as(Element element, std::size_t first, std::size_t n,

@@ -69,7 +69,7 @@ class VectorStore {
     widen(from.element, row(from, first), n * stride(), out);
   }
   /// Whether rows `a` and `b` have the same elements, as numbers: −0 is 0.
-  [[nodiscard]] bool are_equal(std::size_t a, std::size_t b) const;
+  [[nodiscard]] bool are_equal(std::size_t a, std::size_t b) const noexcept;
   /// The narrowest element that holds the first `n` rows exactly. These rows alone decide, even if
   /// other rows, gone since, have turned the store to a wider element.
   [[nodiscard]] Element narrowest(std::size_t n) const noexcept {

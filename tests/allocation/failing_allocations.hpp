@@ -1,4 +1,4 @@
-// Makes one allocation of an action fail: of operator new, which this binary replaces.
+// Makes one allocation of an action fail, and counts: of operator new, which this binary replaces.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,6 +12,9 @@ namespace concord::test {
 
 /// Allocations until the one that fails; all succeed while it is negative.
 extern std::atomic<std::int64_t> allocations_left;
+
+/// Of all that operator new has given and operator delete has not taken back.
+extern std::atomic<std::int64_t> bytes_held;
 
 /// True if `action` ended without the failure of its allocation number `n`.
 template <class Action>
@@ -30,6 +33,15 @@ bool ends_before(std::int64_t n, const Action& action) {
   const bool reached = allocations_left.exchange(-1) < 0;
   EXPECT_TRUE(!failed || reached);
   return !reached;
+}
+
+/// How many allocations an action makes.
+template <class Action>
+std::int64_t allocations_of(const Action& action) {
+  constexpr std::int64_t kEnough = std::int64_t{1} << 40;
+  allocations_left = kEnough;
+  action();
+  return kEnough - allocations_left.exchange(-1);
 }
 
 }  // namespace concord::test

@@ -135,5 +135,17 @@ TEST_F(FilterAllocations, APageThatFailedIsTheNextOne) {
   }
 }
 
+TEST(FilterMemory, IsTakenAsOftenForMoreVectors) {
+  const auto allocations = [](std::size_t n) {
+    const Matrix data = make_data(Shape::random, n, 2);
+    Index index(make_params(2, 2, 4, 256), {1, "cpu", 0, {}});
+    index.add(data.view());
+    return allocations_of([&] {
+      static_cast<void>(Filter::of_predicate(index, [](std::uint64_t l) { return l % 2 == 0; }));
+    });
+  };
+  EXPECT_EQ(allocations(4000), allocations(1000));
+}
+
 }  // namespace
 }  // namespace concord::test

@@ -1,11 +1,12 @@
 // Memory that runs out in a search of any kind, with and without a filter: the search fails whole,
-// and the index answers the next one.
+// and the index answers the next one. How much of it a search takes does not grow with its queries.
 
 #include <concord/index.hpp>
 #include <functional>
 #include <optional>
 #include <tuple>
 
+#include "common/store/vector_store.hpp"
 #include "tests/allocation/failing_allocations.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
@@ -110,6 +111,51 @@ TEST_F(SearchAllocations, OfGroupsAndTheirSearch) {
       return answer(is_exact ? index.exact_search(queries(), 4, options)
                              : index.search(queries(), {4, 6}, options));
     });
+  }
+}
+
+TEST(CopyMemory, IsNotTakenByComparing) {
+  for (const Storage storage : {Storage::automatic, Storage::f32, Storage::f16, Storage::bf16}) {
+    IndexParams params = make_params(4, 6, 20, 64);
+    params.storage = storage;
+    core::VectorStore store(params);
+    core::ThreadPool pool(1);
+    Matrix rows(3, 4);
+    rows.row(1)[2] = -0.0f;
+    rows.row(2)[3] = 0.5f;
+    store.resize(3);
+    store.write(0, rows.view(), pool);
+    bool are_equal[2];
+    const std::int64_t allocations = allocations_of([&] {
+      are_equal[0] = store.are_equal(0, 1);
+      are_equal[1] = store.are_equal(0, 2);
+    });
+    EXPECT_TRUE(are_equal[0]);
+    EXPECT_FALSE(are_equal[1]);
+    EXPECT_EQ(allocations, 0);
+  }
+}
+
+// The results of a call take memory once, and no query of it takes any: also where nodes stand for
+// copies, and where several are equally far.
+TEST(SearchMemory, IsNotTakenByEachQuery) {
+  constexpr std::size_t kDistinct = 50;
+  Matrix data(8 * kDistinct, 4);
+  for (std::size_t i = 0; i < data.view().rows; ++i) {
+    data.row(i)[0] = static_cast<float>(i % kDistinct);
+    data.row(i)[1] = static_cast<float>(i % 2);
+  }
+  Index index(make_params(4, 6, 20, 64), {1, "cpu", 0, {}});
+  index.add(data.view());
+  index.remove(Labels{3, 4, 60});
+  ASSERT_GT(index.stats().copies, 300u);
+  const Filter all = Filter::of_range(index, 0, index.size());
+  for (const Filter* const filter : {static_cast<const Filter*>(nullptr), &all}) {
+    const auto search = [&](std::size_t queries) {
+      static_cast<void>(index.search(data.slice(0, queries), {20, 30}, {.filter = filter}));
+    };
+    search(16);
+    EXPECT_EQ(allocations_of([&] { search(16); }), allocations_of([&] { search(10); }));
   }
 }
 

@@ -137,5 +137,34 @@ TEST_F(ShardedAllocation, ACursorGoesOnWithThePageThatFailed) {
   EXPECT_GT(n, 5);
 }
 
+// While vectors are inserted, which may take hours, a shard has their labels, and the call keeps no
+// list of them.
+TEST(ShardedMemory, ACallKeepsNoListOfLabelsWhileItInserts) {
+  constexpr std::size_t kSmall = 96000;  // fills the tables of labels as twice as many do
+  const auto held_by = [](std::size_t n, bool upserts) {
+    Matrix data(n, 1);
+    std::vector<std::uint64_t> labels(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      data.row(i)[0] = static_cast<float>(i);
+      labels[i] = 2 * i + 1;
+    }
+    ShardedIndex index(make_params(1, 2, 4, 64), {.shards = 2, .block = 1},
+                       {{1, "cpu", 0, {}}, {}});
+    const std::int64_t before = bytes_held;
+    std::int64_t most = 0;
+    const auto look = [&](std::size_t, std::size_t) {
+      most = std::max<std::int64_t>(most, bytes_held - before);
+      return false;
+    };
+    upserts ? index.upsert(data.view(), labels, look) : index.add(data.view(), labels, look);
+    EXPECT_GT(most, 0);
+    return most;
+  };
+  // The tables take 5.5 bytes a vector.
+  EXPECT_LT(held_by(2 * kSmall, false) - held_by(kSmall, false), 8 * std::int64_t{kSmall});
+  // Which rows a shard takes is 8 bytes more, in a list that has grown to up to 16.
+  EXPECT_LT(held_by(2 * kSmall, true) - held_by(kSmall, true), 22 * std::int64_t{kSmall});
+}
+
 }  // namespace
 }  // namespace concord::test

@@ -7,6 +7,7 @@
 
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
+#include "tests/support/process_threads.hpp"
 #include "tests/support/support.hpp"
 
 namespace concord::test {
@@ -110,19 +111,31 @@ TEST(ExactKnn, RefusesWhatAnIndexRefuses) {
   expect_error(ErrorCode::invalid_vector, {"query 7"}, run(data.view(), bad.view(), 1, 3));
 }
 
-TEST(ThreadLimit, ChangesNoResult) {
+// Worker threads start when a loop has work for them, and end with the last pool.
+TEST(ThreadLimit, LowersTheThreadsAndChangesNoResult) {
   const Matrix data = make_data(Shape::random, 1500, 16);
   RuntimeOptions three;
   three.threads = 3;
-  Index plain(make_params(16, 8, 40, 64), three);
-  plain.add(data.view());
-  for (const unsigned most : {1u, 2u, 9u}) {
+  const std::size_t at_rest = threads_at_rest();
+  std::string digest;
+  SearchResult found;
+  SearchResult exact;
+  for (const unsigned most : {0u, 1u, 2u, 9u}) {
+    SCOPED_TRACE(most);
+    ASSERT_EQ(threads_left(at_rest), at_rest);
     const ThreadLimit limit(most);
     Index index(make_params(16, 8, 40, 64), three);
     index.add(data.view());
-    EXPECT_EQ(index.digest(), plain.digest());
-    expect_equal(index.search(data.view()), plain.search(data.view()));
-    expect_equal(index.exact_search(data.view(), 3), plain.exact_search(data.view(), 3));
+    if (most == 0) {  // no limit
+      digest = index.digest();
+      found = index.search(data.view());
+      exact = index.exact_search(data.view(), 3);
+    }
+    EXPECT_EQ(index.digest(), digest);
+    expect_equal(index.search(data.view()), found);
+    expect_equal(index.exact_search(data.view(), 3), exact);
+    const std::size_t others = most == 1 || most == 2 ? most - 1 : 2;
+    EXPECT_EQ(threads_of_process(), at_rest + others);
   }
 }
 

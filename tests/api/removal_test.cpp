@@ -338,6 +338,45 @@ TEST(Removal, NothingIsMissingBesideUpdatesAndRemovals) {
   expect_sound(index.audit());
 }
 
+// Whatever scans all vectors finds all, and no label is unknown to a filter, although vectors are
+// replaced and unlinked in the middle of a scan.
+TEST(Removal, ScansFindAllBesideReplacements) {
+  const std::size_t n = scaled(4000, 2000);
+  Matrix data = make_data(Shape::random, n + 100, 64);
+  for (std::size_t i = 0; i < n / 2; ++i) {  // half are copies
+    std::copy_n(data.row(i), 64, data.row(n / 2 + i));
+  }
+  Index index(make_params(64, 4, 8, 256), on_threads(1));
+  index.add(data.slice(0, n));
+  const Labels labels = range(0, n);
+  const std::vector<std::uint64_t> keys(n, 1);
+  const MatrixView<const float> queries = data.slice(0, 16);
+  const std::vector<std::uint32_t> all_found(16, 10);
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (std::uint64_t i = 0; !done; ++i) {
+      index.update(data.slice(n + i % 100, 1), Labels{i * 37 % n});
+      index.flush();
+    }
+  });
+  std::size_t unknown = 0;
+  for (std::size_t i = 0; i < scaled(100, 20); ++i) {
+    unknown += Filter::of_labels(index, labels).unknown();
+    if (i % 20 != 0) continue;
+    EXPECT_EQ(index.exact_search(queries, 10).counts, all_found);
+    const Filter some = Filter::of_labels(index, range(0, n, 2));
+    EXPECT_EQ(index.exact_search(queries, 10, {.filter = &some}).counts, all_found);
+    EXPECT_EQ(index.range_search(queries, 1e9f).lims.back(), 16 * n);
+    const Groups groups = Groups::of_keys(index, keys);
+    EXPECT_EQ(index.exact_search(queries, 1, {.groups = &groups}).counts.size(), 16u);
+    EXPECT_EQ(index.labels().size(), n);
+  }
+  done = true;
+  writer.join();
+  EXPECT_EQ(unknown, 0u);
+  expect_sound(index.audit());
+}
+
 // churn.md, table "Tombstones": a removed cluster hides nothing, and what is added there gets
 // neighbors.
 TEST(Removal, APendingClusterHidesNothing) {

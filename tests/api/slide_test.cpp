@@ -195,6 +195,58 @@ TEST_F(Memory, OfAWindowIsBounded) {
   EXPECT_LE(IndexAccess::contents(index).graph.slides(), kTurnovers / 2);
 }
 
+// The table that finds copies is forgotten with most of the vectors, and copies are found as
+// before.
+TEST(CopyTable, GivesItsMemoryBack) {
+  constexpr std::size_t kSize = 3000;
+  const Matrix data = make_data(Shape::random, kSize, 4);
+  for (const bool at_the_front : {false, true}) {
+    SCOPED_TRACE(at_the_front);
+    Index index(make_params(4, 4, 8, 64), on_threads(1));
+    index.add(data.view());
+    const core::Contents& contents = IndexAccess::contents(index);
+    EXPECT_GE(contents.copy_finder.bytes(), 8 * kSize);
+    index.remove(at_the_front ? range(0, kSize / 10 * 7) : range(0, kSize, 2));
+    index.flush();
+    EXPECT_EQ(contents.graph.slides(), at_the_front ? 0u : 1u);
+    EXPECT_EQ(contents.copy_finder.bytes(), 0u);
+    const std::uint64_t copies = index.stats().copies;
+    index.add(data.slice(kSize - 1, 1));
+    EXPECT_EQ(index.stats().copies, copies + 1);
+    index.add(data.slice(0, 1));  // the vector itself is gone
+    EXPECT_EQ(index.stats().copies, copies + 1);
+    expect_sound(index.audit());
+  }
+}
+
+TEST_F(Memory, OfCopiesAtTheFrontComesBack) {
+  constexpr std::size_t kSize = 20000;
+  constexpr std::uint64_t kEqual = 200;
+  Matrix data(kSize, 4);
+  for (std::size_t i = 0; i < kSize; ++i) data.row(i)[0] = static_cast<float>(i / kEqual);
+  const std::size_t nothing = resident();
+  Index index(make_params(4, 2, 8, 256), on_threads(1));
+  index.add(data.view());
+  const core::Graph& graph = IndexAccess::contents(index).graph;
+  const std::size_t full = resident() - nothing;
+  const std::size_t of_copies = graph.copies().bytes();
+  index.remove(range(0, kSize / 2));
+  index.flush();
+  EXPECT_EQ(graph.slides(), 0u);
+  EXPECT_LE(resident() - nothing, full * 9 / 16);
+  EXPECT_LE(graph.copies().bytes(), of_copies * 9 / 16);
+  index.remove(range(kSize / 2, kSize / 10 * 9));  // so much that what is left slides to the front
+  index.flush();
+  EXPECT_EQ(graph.slides(), 1u);
+  EXPECT_LE(resident() - nothing, full / 6);
+  EXPECT_EQ(graph.copies().bytes(), of_copies * graph.size() / kSize);
+  expect_sound(index.audit());
+  for (std::uint64_t first = kSize / 10 * 9; first < kSize; first += kEqual) {
+    EXPECT_EQ(index.search(data.slice(first, 1), {kEqual, kEqual}).labels,
+              range(first, first + kEqual));
+  }
+}
+
 // --------------------------------------------------------------------------------------- readers
 
 // Vectors 0 … n − 1 stay; others, far from all queries, come and go between them, so that those

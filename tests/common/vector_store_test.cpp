@@ -199,6 +199,34 @@ TEST(VectorStore, SaysHowNarrowItsRowsCouldBe) {
   EXPECT_EQ(store.element(), Element::u8);
 }
 
+// Each 16-bit number, and as many floats, beside its neighbor, its negative and both zeros.
+template <class Bits, class Number>
+void expect_equal_as_numbers(Element element, Bits step) {
+  const auto number = [](Bits bits) { return static_cast<float>(std::bit_cast<Number>(bits)); };
+  constexpr Bits kSign = Bits{1} << (8 * sizeof(Bits) - 1);
+  for (std::uint32_t i = 0; i < 1U << 16; ++i) {
+    const auto a = static_cast<Bits>(i * step);
+    for (const Bits b :
+         {a, static_cast<Bits>(a + 1), static_cast<Bits>(a ^ kSign), Bits{0}, kSign}) {
+      if (std::isnan(number(a)) || std::isnan(number(b))) continue;
+      const Bits rows[2][3] = {{7, a, kSign}, {7, b, 0}};
+      ASSERT_EQ(are_equal(element, rows[0], rows[1], 3), number(a) == number(b)) << a << " " << b;
+      ASSERT_EQ(are_equal(element, rows[0], rows[1], 1), true);
+    }
+  }
+}
+
+TEST(Elements, AreEqualAsNumbers) {
+  expect_equal_as_numbers<std::uint16_t, Half>(Element::f16, 1);
+  expect_equal_as_numbers<std::uint16_t, BFloat16>(Element::bf16, 1);
+  expect_equal_as_numbers<std::uint32_t, float>(Element::f32, 0xFFFB);
+  const std::uint8_t bytes[2][3] = {{0, 128, 255}, {0, 128, 127}};
+  for (const Element element : {Element::u8, Element::i8}) {
+    EXPECT_TRUE(are_equal(element, bytes[0], bytes[1], 2));
+    EXPECT_FALSE(are_equal(element, bytes[0], bytes[1], 3));
+  }
+}
+
 TEST(VectorStore, NormalisesForCosineWhateverTheScale) {
   VectorStore store(make_params(3, 16, 10, 16, Metric::cosine));
   std::vector<float> out(store.stride());

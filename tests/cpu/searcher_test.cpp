@@ -4,8 +4,10 @@
 #include "cpu/searcher.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
+#include "cpu/search.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/support.hpp"
 
@@ -81,6 +83,67 @@ TEST(Searches, KnowWhetherTheyOverlapASeal) {
   EXPECT_TRUE(graph.was_sealing_since(before));
   EXPECT_TRUE(graph.was_sealing_since(within));
   EXPECT_FALSE(graph.was_sealing_since(graph.seals()));
+}
+
+// How often a reader begins beside a writer that changes something faster than the reader ends.
+// `repeat` calls its argument until the answer stands, and change(i) is what the writer does.
+template <class Repeat, class Change, class Counter>
+int tries_beside(const Change& change, const Counter& changes, const Repeat& repeat) {
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (NodeId i = 0; i < kNodes && !done; ++i) change(i);
+  });
+  int tries = 0;
+  repeat([&] {
+    ++tries;
+    const std::uint64_t before = changes();
+    for (int i = 0; i < 300 && changes() == before; ++i) {
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+  });
+  done = true;
+  writer.join();
+  return tries;
+}
+
+TEST(Searches, EndBesideAWriterThatIsFaster) {
+  constexpr int kFew = 8;
+  const Matrix data = make_data(Shape::random, kNodes, 2);
+  GraphBuilder built(make_params(2, 2, 10, 64), data);
+  core::Graph& graph = built.graph;
+  while (graph.size() < kNodes) built.step();
+  const int beside_seals = tries_beside(
+      [&](NodeId /*i*/) {
+        graph.begin_seal();
+        graph.begin_unlinking();
+        graph.end_unlinking();
+        graph.end_seal();
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
+      },
+      [&] { return graph.unlinkings(); },
+      [&](const auto& look) {
+        cpu::fill_beside_seals(graph, [&](const auto& /*live*/) {
+          look();
+          return true;
+        });
+      });
+  EXPECT_GT(beside_seals, 1);
+  EXPECT_LE(beside_seals, kFew);
+  graph.reserve_deaths(kNodes);
+  const int beside_removals = tries_beside(
+      [&](NodeId i) {
+        graph.remove(i);
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
+      },
+      [&] { return graph.removals(); },
+      [&](const auto& look) {
+        cpu::search_beside_removals(graph, [&] {
+          look();
+          return false;
+        });
+      });
+  EXPECT_GT(beside_removals, 1);
+  EXPECT_LE(beside_removals, kFew);
 }
 
 INSTANTIATE_TEST_SUITE_P(Habits, SearchesBesideSeals,

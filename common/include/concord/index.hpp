@@ -83,7 +83,9 @@ inline constexpr std::uint64_t kNoLabel = ~std::uint64_t{0};
 /// The addition itself waits for running reads when it replaces memory that they may use. That is
 /// once, when vectors turn from bytes into floats, and when the table of labels grows. A change
 /// after which memory of removed vectors is given back (see remove) waits for them up to some 1,000
-/// times, each time for those that have begun by then.
+/// times, each time for those that have begun by then. A read begins again if the vectors that it
+/// looks for were replaced or removed meanwhile. Once it has begun again three times, the next
+/// removal and the next end of an epoch wait for it.
 ///
 /// Callbacks of an addition (progress, RowSource, log) may call const members. add, compact and
 /// set_runtime throw Error(invalid_parameter) there. Do not wait there for a call on another thread
