@@ -174,7 +174,7 @@ struct Replica::Impl {
   std::uint64_t follow();
   void take(const JournalHeader* until);
   void change_journal();
-  void expect_same_digest(const JournalHeader& base);
+  void expect_same_digest(const JournalHeader& header);
   [[noreturn]] void fail();
 
   std::filesystem::path path;
