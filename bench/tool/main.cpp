@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
   add_report_command(app, options, chosen);
   add_serve_mix_command(app, options, chosen);
   add_durability_command(app, options, chosen);
+  add_follow_command(app, options, chosen);
   add_churn_command(app, options, chosen);
   add_filter_command(app, options, chosen);
   add_range_command(app, options, chosen);

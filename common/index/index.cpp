@@ -110,6 +110,12 @@ std::size_t Index::Impl::add(MatrixView<const float> rows,
 }
 
 void Index::Impl::expect_writable() const {
+  if (follows) {
+    throw Error(
+        ErrorCode::unsupported,
+        "the index is that of a replica and can only be read; Replica::promote makes it one "
+        "that takes changes");
+  }
   if (!mapped.is_mapped()) return;
   throw Error(ErrorCode::unsupported,
               "the index is mapped from a file and can only be read; Index::load gives one that "

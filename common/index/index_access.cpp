@@ -41,6 +41,11 @@ std::size_t IndexAccess::add(Index& index, cuda::DeviceMatrixView<const float> v
 
 void IndexAccess::expect_not_its_own(const Index& index, const std::filesystem::path& path) {
   const core::Journal* const journal = index.impl_->journal.get();
+  const std::filesystem::path& followed = index.impl_->followed;
+  if (!followed.empty() && core::is_file_of(followed, path)) {
+    throw Error(ErrorCode::invalid_parameter,
+                "'" + path.string() + "' is a file that this very index follows");
+  }
   if (journal == nullptr || !journal->is_own_file(path)) return;
   throw Error(ErrorCode::invalid_parameter,
               "'" + path.string() + "' is a file of this very index: compact() writes it");

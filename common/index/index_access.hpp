@@ -96,6 +96,8 @@ struct IndexAccess {
   static std::vector<std::uint64_t> labels(const Index& index, std::vector<std::uint64_t>* numbers);
 
   static const Index::Impl& impl(const Index& index) { return *index.impl_; }
+  /// What a replica does with its index (replica.cpp).
+  struct Following;
   /// What a filter that is made now can match (filter.cpp).
   class Moment;
   template <class Take>

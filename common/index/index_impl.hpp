@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <concord/index.hpp>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -56,10 +57,13 @@ struct Index::Impl {
   static Index read(const LoadFile& load, RuntimeOptions options);
   static Index open(const std::filesystem::path& name, const IndexParams* wanted,
                     Durability durability, RuntimeOptions runtime);
+  /// Goes on with the journal, which goes on from the index file, if there is one: does the
+  /// operations that the index lacks, and begins another journal if this one lacks some.
+  void take_journal(std::unique_ptr<core::Journal> from);
   /// Does the operations that the index lacks; returns the counts of the file and the journal.
   core::file::OperationCounts recover(core::Journal& from);
 
-  /// Throws Error(unsupported) for an index that is mapped from a file.
+  /// Throws Error(unsupported) for an index that is mapped from a file, or is a replica's.
   void expect_writable() const;
   std::size_t add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
                   const ProgressCallback& progress);
@@ -150,6 +154,8 @@ struct Index::Impl {
   core::Committer committer;
   cpu::TailCodes tail_codes;
   std::unique_ptr<core::Journal> journal;  ///< null unless the index was made by open
+  std::filesystem::path followed;          ///< the index file of a replica's index; else empty
+  std::atomic<bool> follows{false};        ///< and it takes changes from that file's journal alone
   cpu::Searcher searcher;
   CheckOnUse mapped;
   const std::uint64_t number = next_number();  ///< different for each index of the process

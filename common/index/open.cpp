@@ -3,6 +3,7 @@
 #include "common/base/float_environment.hpp"
 #include "common/contents/digest.hpp"
 #include "common/file/file_format.hpp"
+#include "common/index/file_and_journal.hpp"
 #include "common/index/index_impl.hpp"
 #include "common/system/file.hpp"
 #include "cpu/proposer.hpp"
@@ -39,19 +40,16 @@ core::file::OperationCounts counts_of(const core::Graph& graph) {
 }
 
 // True if the journal goes on from an index with the file's counts and with another digest.
-bool is_of_other_content(const std::filesystem::path& path, const core::file::JournalHeader& header,
-                         const core::Graph& graph) {
-  return header.base.ids() > 0 && is_at(header.base, graph) &&
-         header.base_digest != core::stored_digest(path);
+bool is_of_other_content(const core::file::JournalHeader& header, const core::Graph& graph,
+                         const std::function<core::Digest()>& digest) {
+  return header.base.ids() > 0 && is_at(header.base, graph) && header.base_digest != digest();
 }
 
-// The journal may continue an older index file than the one at `path`, because a crash can come
-// between the two. It may not continue a later or another one. A flush changes no count, so the
-// file behind one cannot be told from another.
-void expect_to_belong(const std::filesystem::path& path, const core::Journal& journal,
-                      const Index& index, bool has_file) {
+}  // namespace
+
+void expect_to_belong(const FileAndJournal& files) {
+  const auto& [path, index, has_file, header, digest, begins_with_flush] = files;
   const core::Graph& graph = IndexAccess::contents(index).graph;
-  const core::file::JournalHeader& header = *journal.header();
   const core::file::OperationCounts& base = header.base;
   if (core::file::params_of(header) != index.params()) {
     refuse(path, "the index has " + to_text(index.params()) + ", the journal " +
@@ -66,13 +64,11 @@ void expect_to_belong(const std::filesystem::path& path, const core::Journal& jo
            "the journal goes on from " + counts(base.ids(), base.removals()) + ", the file " +
                (has_file ? "has " + counts(graph.insertions(), graph.removals()) : "is missing"));
   }
-  if (is_of_other_content(path, header, graph) &&
-      !(graph.removals() > 0 && graph.pending().empty() && journal.begins_with_flush())) {
+  if (is_of_other_content(header, graph, digest) &&
+      !(graph.removals() > 0 && graph.pending().empty() && begins_with_flush())) {
     refuse(path, "the journal goes on from an index with another digest");
   }
 }
-
-}  // namespace
 
 // The journal is beside the file itself, so that all names of the file lead to one journal, even
 // after the working directory changes.
@@ -97,24 +93,33 @@ Index Index::Impl::open(const std::filesystem::path& name, const IndexParams* wa
   Index index = has_file ? load(path, std::move(runtime))
                          : Index(has_journal ? core::file::params_of(*journal->header()) : *wanted,
                                  std::move(runtime));
-  if (has_journal) expect_to_belong(path, *journal, index, has_file);
+  if (has_journal) {
+    expect_to_belong({path, index, has_file, *journal->header(),
+                      [&] { return core::stored_digest(path); },
+                      [&] { return journal->begins_with_flush(); }});
+  }
   if (wanted != nullptr && *wanted != index.params()) {
     throw Error(ErrorCode::invalid_parameter, "the index at '" + path.string() + "' has " +
                                                   to_text(index.params()) + ", asked for were " +
                                                   to_text(*wanted));
   }
-  Impl& impl = *index.impl_;
-  if (!has_file) impl.read_presets(path);  // load() has read them otherwise
-  const core::Graph& graph = impl.contents.graph;
-  core::file::OperationCounts recorded;
-  if (has_journal) recorded = impl.recover(*journal);
-  if (!has_journal || !is_at(recorded, graph) ||
-      is_of_other_content(path, *journal->header(), graph)) {
-    journal->restart(index.params(), counts_of(graph),
-                     has_file ? core::stored_digest(path) : core::Digest{});
-  }
-  impl.journal = std::move(journal);
+  if (!has_file) index.impl_->read_presets(path);  // load() has read them otherwise
+  index.impl_->take_journal(std::move(journal));
   return index;
+}
+
+void Index::Impl::take_journal(std::unique_ptr<core::Journal> from) {
+  const core::Graph& graph = contents.graph;
+  const bool has_journal = from->header() != nullptr;
+  const auto digest = [&] { return core::stored_digest(from->index_path()); };
+  core::file::OperationCounts recorded;
+  if (has_journal) recorded = recover(*from);
+  if (!has_journal || !is_at(recorded, graph) ||
+      is_of_other_content(*from->header(), graph, digest)) {
+    from->restart(graph.params(), counts_of(graph),
+                  from->has_index_file() ? digest() : core::Digest{});
+  }
+  journal = std::move(from);
 }
 
 core::file::OperationCounts Index::Impl::recover(core::Journal& from) {

@@ -20,10 +20,6 @@ namespace {
 
 using namespace file;
 
-std::filesystem::path path_for(const std::filesystem::path& index_path) {
-  return index_path.string() + ".journal";
-}
-
 // A file beside the index file, whose access it has, so that nobody reads in it what the index
 // file's owner keeps from others. The owner may write it even if the index file, which is only
 // replaced, is read-only. A new file is its owner's alone until take_access_of().
@@ -70,7 +66,7 @@ std::string text_of(const std::exception_ptr& failure) {
 
 Journal::Journal(const std::filesystem::path& index_path, Durability durability)
     : index_path_(index_path),
-      path_(path_for(index_path)),
+      path_(journal_path(index_path)),
       durability_(durability),
       file_(open_and_lock(path_, Beside(index_path_))),
       boot_(boot_number()),
@@ -81,7 +77,7 @@ Journal::Journal(const std::filesystem::path& index_path, Durability durability)
 }
 
 bool Journal::exists(const std::filesystem::path& index_path) {
-  return identity_of(path_for(index_path)).exists();
+  return identity_of(journal_path(index_path)).exists();
 }
 
 // A process forked meanwhile shares the lock and keeps it unless it is given back.
@@ -258,12 +254,7 @@ void Journal::check_files() const {
 }
 
 bool Journal::is_own_file(const std::filesystem::path& path) const {
-  const std::filesystem::path name = resolved(path).lexically_normal();
-  const FileIdentity found = identity_of(path);
-  const auto is = [&](const std::filesystem::path& own) {
-    return name == own.lexically_normal() || found.is_same_file(identity_of(own));
-  };
-  return is(index_path_) || is(path_);
+  return is_file_of(index_path_, path);
 }
 
 // ---------------------------------------------------------------------------------------- writing

@@ -129,10 +129,6 @@ std::uint64_t encode_mark(const Mark& mark, const RecordPlace& place, MarkBytes&
 
 void refuse_journal(const std::string& reason) { throw Error(ErrorCode::corrupt_file, reason); }
 
-namespace {
-
-// What an operation of this record adds to the counts. Refuses a record whose header no writer
-// makes.
 OperationCounts counts_after(const RecordHeader& header) {
   OperationCounts counts = header.before;
   switch (header.kind) {
@@ -167,6 +163,8 @@ OperationCounts counts_after(const RecordHeader& header) {
   }
   return counts;
 }
+
+namespace {
 
 // Checks lengths before anything is computed from them.
 void decode_batch(const RecordHeader& header, std::uint32_t stride, Record& record) {

@@ -77,6 +77,9 @@ std::uint64_t encode_mark(const file::Mark& mark, const RecordPlace& place, Mark
 Record decode(const file::RecordHeader& header, std::span<const std::byte> payload,
               std::uint32_t stride);
 
+/// Operations up to the end of a record with this header. Refuses one that no writer makes.
+file::OperationCounts counts_after(const file::RecordHeader& header);
+
 /// Reads the lists of a batch that reset() made for the record's nodes. Refuses kNoNode in a list;
 /// other ids are not checked.
 void decode_proposals(std::span<const std::byte> proposals, ProposalBatch& batch);

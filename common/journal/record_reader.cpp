@@ -1,6 +1,7 @@
 #include "common/journal/record_reader.hpp"
 
 #include <algorithm>
+#include <concord/replica.hpp>
 #include <cstring>
 #include <string>
 
@@ -36,6 +37,8 @@ std::optional<AnyHeader> sound_header(std::span<const std::byte> bytes, std::uin
   return header;
 }
 
+constexpr const char* kWasClosed = "it was whole when the index was last closed";
+
 [[noreturn]] void refuse_hole(std::uint64_t offset, const std::string& reason) {
   refuse_journal("the record at byte " + std::to_string(offset) + " is damaged, though " + reason +
                  "; the journal is left as it is");
@@ -63,16 +66,17 @@ RecordReader::RecordReader(const File& file, const JournalBegin& begin, std::uin
 const Record* RecordReader::next() {
   expect_as_closed(offset_);
   if (left() == 0) return nullptr;
-  const std::optional<RecordHeader> header = read_header();
-  if (!header || !read_payload(*header)) {
+  const std::optional<Head> head = read_head(offset_);
+  if (!head || !read_payload(head->header)) {
     examine_tail();
     return nullptr;
   }
-  record_ = decode(*header, payload_, stride_);
+  const RecordHeader& header = head->header;
+  record_ = decode(header, payload_, stride_);
   expect_to_continue();
-  expect_as_closed(offset_ + header->length);
-  offset_ += header->length;
-  chain_ = chain_after(chain_, header->checksum);
+  expect_as_closed(offset_ + header.length);
+  offset_ += header.length;
+  chain_ = chain_after(chain_, header.checksum);
   counts_ = record_.after;
   return &record_;
 }
@@ -84,12 +88,17 @@ std::optional<RecordHeader> RecordReader::header_at(std::span<const std::byte> b
   return present_form(*old);
 }
 
-std::optional<RecordHeader> RecordReader::read_header() const {
-  std::byte bytes[sizeof(RecordHeader)];
-  const std::size_t read = file_.read(offset_, bytes, sizeof bytes);
+std::optional<RecordReader::Head> RecordReader::read_head(std::uint64_t offset) const {
+  std::array<std::byte, sizeof(RecordHeader) + sizeof(Mark)> bytes{};
+  const std::size_t read = file_.read(offset, bytes.data(), bytes.size());
   const auto header = header_at(std::span(bytes).first(read));
-  if (!header || header->length < header_bytes_ || header->length > left()) return std::nullopt;
-  return header;
+  if (!header || header->length < header_bytes_ || header->length > length_ - offset) {
+    return std::nullopt;
+  }
+  Head head{*header, {}};
+  std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(header_bytes_), head.payload.size(),
+              head.payload.begin());
+  return head;
 }
 
 bool RecordReader::read_payload(const RecordHeader& header) {
@@ -101,11 +110,11 @@ bool RecordReader::read_payload(const RecordHeader& header) {
 
 void RecordReader::expect_to_continue() const {
   if (record_.before != counts_) {
-    refuse_journal("a record holds other operations than those that come next");
+    refuse_other("a record holds other operations than those that come next");
   }
   if (record_.kind != RecordKind::mark) return;
   if (record_.mark.size != counts_.size() || record_.mark.chain != chain_) {
-    refuse_journal("a mark is not one of the records before it");
+    refuse_other("a mark is not one of the records before it");
   }
 }
 
@@ -113,44 +122,109 @@ void RecordReader::expect_to_continue() const {
 void RecordReader::expect_as_closed(std::uint64_t end) const {
   if (offset_ > closed_.length || end < closed_.length) return;
   if (offset_ == closed_.length ? chain_ == closed_.chain : end == closed_.length) return;
-  refuse_journal("it holds other records than when the index was last closed");
+  refuse_other("it holds other records than when the index was last closed");
 }
 
 // A crash may leave any part of the bytes that were not synced, so records may follow a hole.
 void RecordReader::examine_tail() {
-  if (offset_ < closed_.length) refuse_hole(offset_, "it was whole when the index was last closed");
+  if (offset_ < closed_.length) refuse_hole(offset_, kWasClosed);
+  tail_.bytes = left();
+  for_headers_from(offset_, [&](const RecordHeader& header, std::span<const std::byte> payload,
+                                std::uint64_t at) {
+    if (const char* const reason = attests(header, payload, offset_)) refuse_hole(offset_, reason);
+    if (at == offset_ || header.length > length_ - at) return;
+    ++tail_.records;
+    const bool vectors = header.kind == RecordKind::insert || header.kind == RecordKind::update;
+    tail_.vectors += vectors ? header.count : 0;
+  });
+}
+
+template <class Use>
+void RecordReader::for_headers_from(std::uint64_t first, const Use& use) const {
   constexpr std::size_t kBlock = std::size_t{1} << 20;
   constexpr std::size_t kBeyond = sizeof(RecordHeader) + sizeof(Mark);
-  tail_.bytes = left();
   std::vector<std::byte> block(kBlock + kBeyond);
-  for (std::uint64_t first = offset_; first < length_; first += kBlock) {
-    const std::size_t bytes = file_.read(first, block.data(), block.size());
+  for (; first < length_; first += kBlock) {
+    const std::size_t bytes =
+        file_.read(first, block.data(), std::min<std::uint64_t>(block.size(), length_ - first));
     for (std::size_t at = 0; at < kBlock && at < bytes; at += kRecordAlignment) {
       const auto here =
           std::span<const std::byte>(block).subspan(at, std::min(kBeyond, bytes - at));
       const std::optional<RecordHeader> header = header_at(here);
       if (!header) continue;
       if (header->durable > first + at) continue;  // a vector whose bytes look like a header
-      expect_not_attested_by(*header, here.subspan(header_bytes_));
-      if (first + at == offset_ || header->length > length_ - first - at) continue;
-      ++tail_.records;
-      const bool vectors = header->kind == RecordKind::insert || header->kind == RecordKind::update;
-      tail_.vectors += vectors ? header->count : 0;
+      use(*header, here.subspan(header_bytes_), first + at);
     }
   }
 }
 
 // `payload` begins with that of a mark, if it is one.
-void RecordReader::expect_not_attested_by(const RecordHeader& header,
-                                          std::span<const std::byte> payload) const {
-  if (header.durable > offset_) refuse_hole(offset_, "it had been written to disk whole");
+bool RecordReader::is_mark_of_this_start(const RecordHeader& header,
+                                         std::span<const std::byte> payload) const {
   Mark mark;
-  if (header.kind != RecordKind::mark || payload.size() < sizeof mark || boot_ == 0) return;
+  if (header.kind != RecordKind::mark || payload.size() < sizeof mark || boot_ == 0) return false;
   std::memcpy(&mark, payload.data(), sizeof mark);
-  if (mark.boot == boot_ &&
-      XXH3_64bits_withSeed(&mark, sizeof mark, seed_) == header.payload_checksum) {
-    refuse_hole(offset_, "what follows was added, and the machine has not gone down since");
+  return mark.boot == boot_ &&
+         XXH3_64bits_withSeed(&mark, sizeof mark, seed_) == header.payload_checksum;
+}
+
+const char* RecordReader::attests(const RecordHeader& header, std::span<const std::byte> payload,
+                                  std::uint64_t offset) const {
+  if (header.durable > offset) return "it had been written to disk whole";
+  if (!is_mark_of_this_start(header, payload)) return nullptr;
+  return "what follows was added, and the machine has not gone down since";
+}
+
+// ------------------------------------------------------------------------- of a journal that grows
+
+const char* RecordReader::is_attested(std::uint64_t offset) const {
+  if (offset < closed_.length) return kWasClosed;
+  const char* reason = nullptr;
+  for_headers_from(
+      offset, [&](const RecordHeader& header, std::span<const std::byte> payload, std::uint64_t) {
+        if (reason == nullptr) reason = attests(header, payload, offset);
+      });
+  return reason;
+}
+
+// What attests a record was written after it. So a record that was not whole when it was first
+// looked at, and is attested, is whole when it is looked at again, or is damaged.
+std::uint64_t RecordReader::find_lasting(const ClosedAt& closed) {
+  closed_ = closed;
+  length_ = file_.size();
+  if (length_ < std::max(offset_, closed_.length)) {
+    refuse_other("it was shortened to " + std::to_string(length_) + " bytes");
   }
+  std::uint64_t lasting = std::max(offset_, closed_.length);
+  for (std::uint64_t at = offset_; at < length_;) {
+    std::optional<Head> head = read_head(at);
+    if (!head) {
+      const char* const reason = is_attested(at);
+      if (reason == nullptr) break;
+      head = read_head(at);
+      if (!head) refuse_hole(at, reason);
+    }
+    if (head->header.durable <= at) lasting = std::max(lasting, head->header.durable);
+    at += head->header.length;
+    if (is_mark_of_this_start(head->header, head->payload)) lasting = std::max(lasting, at);
+  }
+  return lasting;
+}
+
+OperationCounts RecordReader::counts_at(std::uint64_t end) const {
+  OperationCounts counts = counts_;
+  for (std::uint64_t at = offset_; at < end;) {
+    const std::optional<Head> head = read_head(at);
+    if (!head) break;
+    counts = counts_after(head->header);
+    at += head->header.length;
+  }
+  return counts;
+}
+
+void RecordReader::refuse_other(const std::string& reason) const {
+  if (is_followed_) throw DivergedError(reason);
+  refuse_journal(reason);
 }
 
 }  // namespace concord::core

@@ -5,23 +5,13 @@
 #include <concord/error.hpp>
 #include <string>
 
+#include "common/journal/naming.hpp"
 #include "common/journal/record_reader.hpp"
 
 namespace concord::core {
 namespace {
 
 using namespace file;
-
-// Runs `read`, and adds the journal's path to the message if it refuses the journal.
-template <class Read>
-auto naming(const std::filesystem::path& path, const Read& read) {
-  try {
-    return read();
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::corrupt_file) throw;
-    throw Error(error.code(), "'" + path.string() + "' is not a sound journal: " + error.what());
-  }
-}
 
 template <class T>
 T read_whole(const File& file, std::uint64_t offset) {
@@ -78,6 +68,19 @@ JournalBegin read_begin(const File& file) {
 }
 
 }  // namespace
+
+std::filesystem::path journal_path(const std::filesystem::path& index_path) {
+  return index_path.string() + ".journal";
+}
+
+bool is_file_of(const std::filesystem::path& index_path, const std::filesystem::path& path) {
+  const std::filesystem::path name = resolved(path).lexically_normal();
+  const FileIdentity found = identity_of(path);
+  const auto is = [&](const std::filesystem::path& own) {
+    return name == own.lexically_normal() || found.is_same_file(identity_of(own));
+  };
+  return is(index_path) || is(journal_path(index_path));
+}
 
 JournalBegin read_journal_begin(const File& file, const std::filesystem::path& path) {
   return naming(path, [&] { return read_begin(file); });

@@ -22,6 +22,11 @@ struct Replay {
   JournalTail tail;              ///< after it
 };
 
+/// Where the journal of an index file is.
+std::filesystem::path journal_path(const std::filesystem::path& index_path);
+/// True if `path` leads to the index file or its journal. Throws Error(io).
+bool is_file_of(const std::filesystem::path& index_path, const std::filesystem::path& path);
+
 /// Reads the header; throws Error(corrupt_file) unless it is sound. REQUIRES a file that is not
 /// empty. `path` is for messages, here and below.
 JournalBegin read_journal_begin(const File& file, const std::filesystem::path& path);

@@ -18,6 +18,7 @@ from concord.errors import (
     CorruptFileError,
     CudaError,
     DimensionMismatchError,
+    DivergedError,
     DuplicateLabelError,
     Error,
     ExistsError,
@@ -38,6 +39,7 @@ from concord.index import NO_LABEL, Index, isa, load
 from concord.interchange import load_faiss, load_hnswlib, save_faiss, save_hnswlib
 from concord.knn import KnnGraph, exact_knn, knn_graph, near_duplicates
 from concord.matches import Matches, MatchesWithVectors
+from concord.replica import Replica, ReplicaLag
 from concord.reports import (
     AuditReport,
     BuildStats,
@@ -68,6 +70,7 @@ __all__ = [
     "Cursor",
     "DeviceStats",
     "DimensionMismatchError",
+    "DivergedError",
     "DuplicateLabelError",
     "Error",
     "ExistsError",
@@ -91,6 +94,8 @@ __all__ = [
     "OutOfMemoryError",
     "PhaseStats",
     "Preset",
+    "Replica",
+    "ReplicaLag",
     "SearchStats",
     "ShardedIndex",
     "Stats",

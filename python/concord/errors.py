@@ -113,6 +113,15 @@ class CorruptFileError(Error, ValueError):
     code = "corrupt_file"
 
 
+class DivergedError(CorruptFileError):
+    """The files have another history than the replica that follows them.
+
+    Open another :class:`~concord.Replica` once the files are what you want.
+    """
+
+    code = "diverged"
+
+
 class UnsupportedError(Error, RuntimeError):
     """This machine or build lacks what was asked for, for example a CUDA device."""
 
@@ -147,6 +156,7 @@ BY_CODE: dict[str, type[Error]] = {
         OutOfMemoryError,
         IoError,
         CorruptFileError,
+        DivergedError,
         UnsupportedError,
         CudaError,
         BusyError,

@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 
 #include <concord/error.hpp>
+#include <concord/replica.hpp>
 #include <new>
 
 namespace nb = nanobind;
@@ -37,6 +38,8 @@ void translate_errors() {
       std::rethrow_exception(thrown);
     } catch (const PathError& error) {
       raise_io(error, to_text(error.path));
+    } catch (const DivergedError& error) {
+      raise("diverged", error.what());
     } catch (const Error& error) {
       if (error.code() == ErrorCode::io) return raise_io(error, nb::none());
       raise(to_string(error.code()), error.what());

@@ -103,6 +103,17 @@ SearchResult search_there(const ShardedIndex&, cuda::DeviceMatrixView<const floa
 
 }  // namespace
 
+Durability to_durability(const std::string& name) {
+  if (name == "synced") return Durability::synced;
+  if (name == "system") return Durability::system;
+  throw Error(ErrorCode::invalid_parameter,
+              "durability '" + name + "' is unknown; allowed are synced and system");
+}
+
+RuntimeOptions runtime_of_index(unsigned threads, const std::string& device) {
+  return runtime<Index>(threads, device);
+}
+
 /// `work` beside other readers, without the GIL.
 template <class Core>
 template <class Work>

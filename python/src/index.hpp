@@ -32,6 +32,11 @@ using PythonShardedIndex = PythonIndexOf<ShardedIndex>;
 template <class Core>
 using RuntimeOf = std::conditional_t<std::is_same_v<Core, Index>, RuntimeOptions, ShardRuntime>;
 
+/// With the log of Python's logging.
+RuntimeOptions runtime_of_index(unsigned threads, const std::string& device);
+/// Throws Error(invalid_parameter).
+Durability to_durability(const std::string& name);
+
 /// Whether all labels that an index has had since it was made or read fit int64.
 struct LabelRange {
   bool is_known = false;
@@ -143,6 +148,7 @@ class PythonIndexOf {
   using Writing = std::unique_lock<IndexLock>;
 
   friend PythonIndex* shard_of(const PythonShardedIndex& whole, std::uint32_t number);
+  friend class PythonReplica;
 
   PythonIndexOf(Core index, unsigned threads, std::string device)
       : PythonIndexOf(std::make_shared<Core>(std::move(index)), std::make_shared<IndexLock>(),

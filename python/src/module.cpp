@@ -11,6 +11,7 @@
 #include "index.hpp"
 #include "interchange.hpp"
 #include "number.hpp"
+#include "replica.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -40,13 +41,6 @@ void make_index(PythonIndex* self, nb::handle dim, const std::string& metric, nb
   const IndexParams params =
       make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes, storage);
   new (self) PythonIndex(params, number32(threads, "threads"), device);
-}
-
-Durability to_durability(const std::string& name) {
-  if (name == "synced") return Durability::synced;
-  if (name == "system") return Durability::system;
-  throw Error(ErrorCode::invalid_parameter,
-              "durability '" + name + "' is unknown; allowed are synced and system");
 }
 
 // Without `dim` the parameters are those of the files.
@@ -279,6 +273,7 @@ NB_MODULE(_concord, m) {
                    [](const PythonShardedIndex& self) { return self.core().resume_at(); });
   add_interchange(m);
   add_exact(m);
+  add_replica(m);
 }
 
 }  // namespace concord::python

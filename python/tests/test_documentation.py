@@ -192,7 +192,7 @@ def test_type_checkers_take_what_is_right_and_only_that(tmp_path: pathlib.Path) 
 def test_the_stub_says_what_the_module_has(tmp_path: pathlib.Path) -> None:
     allowed = tmp_path / "allowed"
     allowed.write_text(
-        "concord\\._concord\\.((Cursor|Filter|Groups)(\\.__init__)?|Index|ShardedIndex)\n"
+        "concord\\._concord\\.((Cursor|Filter|Groups)(\\.__init__)?|Index|Replica|ShardedIndex)\n"
         "concord\\._concord\\.(open\\w*|map\\w*|load\\w*|save_\\w*|from_bytes|exact_knn|ThreadLimit)\n"
     )  # of nanobind's own types
     result = subprocess.run(

@@ -66,6 +66,20 @@ class Cli(unittest.TestCase):
         self.assertEqual([point["recall"] for point in searched["search"]],
                          [point["recall"] for point in ran["search"]])
 
+    def test_follow(self):
+        """A build that is followed while it runs, and files that are not there."""
+        index = self.path("index.concord")
+        self.assertIn("index.concord.journal", self.bench("follow", index, code=2).stderr)
+        self.bench("build", *DATA, "--limit", "1", "--journal", "system", "--out", index)
+        build = subprocess.Popen([BENCH, "build", *DATA, "--journal", "system", "--out", index, "--json",
+                                  self.path("build.json")], stdout=subprocess.DEVNULL)
+        followed = self.report("follow", index, "--threads", "1", "--idle", "2")
+        self.assertEqual(build.wait(), 0)
+        with open(self.path("build.json")) as file:
+            self.assertEqual(followed["index"], {"digest": json.load(file)["index"]["digest"], "size": 3000})
+        self.assertLessEqual(followed["follow"]["operations"], 3000)
+        self.assertGreater(followed["follow"]["polls"], 1)
+
     def test_killed_build_is_resumed(self):
         """kill -9 in the middle, again and again, and the same command: the same digest."""
         index = self.path("index.concord")

@@ -6,6 +6,7 @@
 // none yet, in the journal's present version.
 
 #include <cerrno>
+#include <concord/replica.hpp>
 #include <cstdlib>
 
 #include "tests/crash/operations.hpp"
@@ -68,6 +69,23 @@ void make_files(const Case& c, const Reference& reference) {
 }
 
 class GoldenJournal : public testing::TestWithParam<Case> {};
+
+TEST_P(GoldenJournal, IsFollowedBeforeAndBehindItsUpgrade) {
+  const Case& c = GetParam();
+  const Reference reference = reference_of(c);
+  const TempPath path;
+  std::filesystem::copy_file(golden(c, ".journal"), path.path().string() + ".journal");
+  if (c.in_file > 0) std::filesystem::copy_file(golden(c, ".index"), path);
+  Replica replica = Replica::open(path, one_thread());
+  reference.expect_prefix(*replica.index());
+  EXPECT_GE(replica.index()->size(), c.in_file);
+  Index index = reference.open(path);
+  replica.catch_up();
+  reference.expect_prefix(*replica.index());
+  reference.add(index, kRows - index.size());
+  replica.catch_up();
+  EXPECT_EQ(replica.index()->digest(), reference.digest(kRows));
+}
 
 TEST_P(GoldenJournal, OpensAndGoesOnAsItAlwaysDid) {
   const Case& c = GetParam();

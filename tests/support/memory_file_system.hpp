@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/system/file_system.hpp"
@@ -44,6 +45,9 @@ class MemoryFileSystem final : public core::FileSystem {
   void set_oracle(Oracle oracle) { oracle_ = std::move(oracle); }
   /// The machine goes down and comes up again. `seed` decides what survives, where it is chance.
   void crash(Survival survival, std::uint64_t seed);
+  /// Lets who asks which start of the machine this is hear this number, as on another machine.
+  /// Returns the number before.
+  std::uint64_t pretend_start(std::uint64_t number) { return std::exchange(disk_.starts, number); }
 
   [[nodiscard]] bool exists(const std::string& path) const { return disk_.names.contains(path); }
   [[nodiscard]] std::vector<std::string> names() const;

@@ -16,6 +16,7 @@ void add_compare_command(CLI::App& app, Options& options, Command& chosen);
 void add_report_command(CLI::App& app, Options& options, Command& chosen);
 void add_serve_mix_command(CLI::App& app, Options& options, Command& chosen);
 void add_durability_command(CLI::App& app, Options& options, Command& chosen);
+void add_follow_command(CLI::App& app, Options& options, Command& chosen);
 void add_churn_command(CLI::App& app, Options& options, Command& chosen);
 void add_filter_command(CLI::App& app, Options& options, Command& chosen);
 void add_range_command(CLI::App& app, Options& options, Command& chosen);
