@@ -175,7 +175,7 @@ struct Replica::Impl {
   void take(const JournalHeader* until);
   void change_journal();
   void expect_same_digest(const JournalHeader& header);
-  [[noreturn]] void fail();
+  void note_failure();
 
   std::filesystem::path path;
   RuntimeOptions options;
@@ -221,12 +221,9 @@ std::shared_ptr<const Index> Replica::Impl::shown() const {
   return index;
 }
 
-void Replica::Impl::fail() {
-  {
-    const std::lock_guard lock(shown_mutex);
-    failure = std::current_exception();
-  }
-  throw;
+void Replica::Impl::note_failure() {
+  const std::lock_guard lock(shown_mutex);
+  failure = std::current_exception();
 }
 
 std::uint64_t Replica::Impl::catch_up() {
@@ -234,7 +231,8 @@ std::uint64_t Replica::Impl::catch_up() {
   try {
     return follow();
   } catch (const DivergedError&) {
-    fail();
+    note_failure();
+    throw;
   }
 }
 
@@ -250,7 +248,7 @@ void Replica::Impl::take(const JournalHeader* until) {
   try {
     Following::take(*index, *follower, until);
   } catch (...) {
-    if (follower->has_failed()) fail();
+    if (follower->has_failed()) note_failure();
     throw;
   }
 }
@@ -308,7 +306,8 @@ ReplicaLag Replica::Impl::lag() {
     lag.operations = position_of_end - std::min(position_of_end, position());
     return lag;
   } catch (const DivergedError&) {
-    fail();
+    note_failure();
+    throw;
   }
 }
 
@@ -321,7 +320,8 @@ std::shared_ptr<Index> Replica::Impl::promote(Durability durability) {
   try {
     Following::promote(*index, std::move(journal));
   } catch (...) {
-    fail();
+    note_failure();
+    throw;
   }
   const std::lock_guard lock(shown_mutex);
   is_promoted = true;
