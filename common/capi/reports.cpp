@@ -135,7 +135,8 @@ concord_preset of_preset(const Preset& preset) noexcept {
   return result;
 }
 
-Preset preset_of(const concord_preset& given) noexcept {
+Preset preset_of(const concord_preset& given) {
+  expect_zero(given.zero, "zero");
   Preset preset;
   preset.recall = given.recall;
   preset.k = given.k;

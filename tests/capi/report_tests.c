@@ -78,6 +78,9 @@ TEST(presets) {
   concord_presets_free(taken_over);
   concord_presets_free(presets);
   concord_presets_free(NULL);
+  preset.zero = 1;
+  REFUSED(CONCORD_ERROR_INVALID_PARAMETER, "zero", concord_index_remember(other, &preset));
+  preset.zero = 0;
   preset.recall = 2;
   REFUSED(CONCORD_ERROR_INVALID_PARAMETER, "", concord_index_remember(other, &preset));
   concord_index_free(index);
