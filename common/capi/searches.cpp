@@ -30,6 +30,7 @@ void copy_to(const Hits& hits, const SearchResult& result) {
 
 struct OwnedRange : concord_range_result {
   explicit OwnedRange(RangeResult result) : concord_range_result{}, data(std::move(result)) {
+    struct_size = sizeof(concord_range_result);
     queries = data.lims.size() - 1;
     lims = data.lims.data();
     labels = data.labels.data();

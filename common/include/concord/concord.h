@@ -26,8 +26,11 @@
 // default. A later version may add fields at the end, so that programs and libraries of different
 // versions go on to fit. NULL in the place of options means the defaults. A struct with fields that
 // the library does not know is refused unless they are zero. A caller sets struct_size of a struct
-// that a function fills. Structs that the library allocates grow at their end as well.
-// concord_matrix and concord_hits never grow.
+// that a function fills.
+//
+// Structs that the library allocates begin with struct_size as well, and the library sets it. A
+// program that is newer than the library reads a field only if struct_size is above the field's
+// offsetof. concord_matrix, concord_hits and concord_phase never grow.
 //
 // Callbacks get the pointer that the caller gave with them as their first argument. They run on the
 // thread that made the call, and must return: no exception, panic, longjmp, pthread_exit or
