@@ -57,10 +57,9 @@ CONCORD_C_API concord_status concord_sharded_map(const char* folder, int32_t che
 /// give equal files. IO; INVALID_PARAMETER for a path of an opened index, or a folder with an
 /// index.
 CONCORD_C_API concord_status concord_index_save(const concord_index* index, const char* path);
-/// Hands the bytes of such a file to `sink`. There the index stands still: a change of it in
-/// `sink`, and each call of it that waits for a change, would wait for ever. So `sink` must not
-/// call any function with the index. CANCELLED if it ends the call; UNSUPPORTED for a sharded
-/// index.
+/// Hands the bytes of such a file to `sink`, which must not use the index. A change of it there
+/// would wait for ever, and so would concord_index_save, _write, _digest, _audit, _stats, _memory,
+/// _explain and _tune. CANCELLED if it ends the call; UNSUPPORTED for a sharded index.
 CONCORD_C_API concord_status concord_index_write(const concord_index* index, concord_byte_sink sink,
                                                  void* context);
 /// Reads the bytes of such a file. CORRUPT_FILE.
