@@ -471,9 +471,33 @@ static void end_of_a_thread(void *value) {
   fail_again();
 }
 
+static concord_index *kept = NULL;
+static const char *kept_path = NULL;
+
+/* Runs after what the library has in static storage was destroyed, if anything was. */
 static void end_of_the_process(void) {
+  const concord_matrix rows = matrix_of(data(), ROWS);
+  static uint64_t labels[ROWS];
+  static float distances[ROWS];
+  concord_hits hits = {0};
+  concord_search_params params;
+  concord_index *index = NULL;
   fail_again();
-  if (messages_at_the_end != 2) _exit(1);
+  CHECK(messages_at_the_end == 2);
+  hits.labels = labels;
+  hits.distances = distances;
+  hits.queries = ROWS;
+  hits.k = 1;
+  concord_search_params_init(&params, sizeof params);
+  params.k = 1;
+  OK(concord_index_search(kept, &rows, &params, &hits));
+  CHECK(labels[ROWS - 1] == ROWS - 1);
+  OK(concord_index_save(kept, kept_path));
+  concord_index_free(kept);
+  OK(concord_index_load(kept_path, NULL, &index)); /* with threads of its own */
+  OK(concord_index_search(index, &rows, &params, &hits));
+  CHECK(labels[ROWS - 1] == ROWS - 1);
+  concord_index_free(index);
 }
 
 static void *leave_a_message(void *key) {
@@ -488,6 +512,8 @@ TEST(messages_at_the_end) {
   pthread_key_t key;
   pthread_t thread;
   CHECK(atexit(end_of_the_process) == 0);
+  kept_path = path_of("kept.concord");
+  kept = index_of_data(0);
   CHECK(pthread_key_create(&key, end_of_a_thread) == 0);
   CHECK(pthread_create(&thread, NULL, leave_a_message, &key) == 0);
   CHECK(pthread_join(thread, NULL) == 0);
