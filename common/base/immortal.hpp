@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstddef>
-#include <new>
+#include <memory>
 
 namespace concord::core {
 
@@ -12,7 +12,7 @@ namespace concord::core {
 template <class T>
 class Immortal {
  public:
-  Immortal() : object_(new (storage_) T) {}
+  Immortal() : object_(std::construct_at(reinterpret_cast<T*>(storage_))) {}
   Immortal(const Immortal&) = delete;
   Immortal& operator=(const Immortal&) = delete;
   ~Immortal() = default;
