@@ -2,34 +2,29 @@
 
 #include <concord/version.h>
 
+#include <algorithm>
+#include <cstring>
 #include <new>
+#include <stdexcept>
 
 #include "common/threads/thread_pool.hpp"
 
 namespace concord::capi {
 namespace {
 
-/// Of the last call of a thread that failed.
+/// Of the last call of a thread that failed. It has no destructor and takes no memory, so that
+/// calls may fail while a thread or the process ends, and where there is no memory.
 struct LastError {
-  std::string message;
-  const char* text = "";  ///< the message, or a literal where there was no memory for one
-  int system_error = 0;
+  char text[5120];  ///< a path of PATH_MAX bytes, and what is said of it
+  int system_error;
 };
-
-LastError& last_error() noexcept {
-  thread_local LastError error;
-  return error;
-}
+constinit thread_local LastError last = {};
 
 concord_status keep(concord_status status, const char* text, int system_error = 0) noexcept {
-  LastError& last = last_error();
+  const std::size_t length = std::min(std::strlen(text), sizeof last.text - 1);
+  std::memcpy(last.text, text, length);
+  last.text[length] = '\0';
   last.system_error = system_error;
-  try {
-    last.message = text;
-    last.text = last.message.c_str();
-  } catch (const std::exception&) {
-    last.text = "no memory for the message of an error";
-  }
   return status;
 }
 
@@ -76,6 +71,8 @@ concord_status keep_exception() noexcept {
     return keep(CONCORD_ERROR_BUFFER_TOO_SMALL, error.what());
   } catch (const std::bad_alloc&) {
     return keep(CONCORD_ERROR_OUT_OF_MEMORY, "the system refused memory");
+  } catch (const std::length_error&) {  // of a container, for more than any system has
+    return keep(CONCORD_ERROR_OUT_OF_MEMORY, "no system has so much memory");
   } catch (const std::exception& error) {
     return keep(CONCORD_ERROR_INTERNAL, error.what());
   } catch (...) {
@@ -107,7 +104,7 @@ const char* concord_status_name(concord_status status) {
   return "unknown";
 }
 
-const char* concord_last_error() { return capi::last_error().text; }
-int concord_last_system_error() { return capi::last_error().system_error; }
+const char* concord_last_error() { return capi::last.text; }
+int concord_last_system_error() { return capi::last.system_error; }
 uint32_t concord_version() { return CONCORD_VERSION; }
 uint32_t concord_limit_threads(uint32_t threads) { return core::limit_threads(threads); }

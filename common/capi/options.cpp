@@ -26,12 +26,6 @@ bool flag_of(std::int32_t number, const char* name) {
               std::string(name) + " is " + std::to_string(number) + "; allowed are 0 and 1");
 }
 
-void expect_zero(std::int32_t number, const char* name) {
-  if (number == 0) return;
-  throw Error(ErrorCode::invalid_parameter,
-              std::string(name) + " is " + std::to_string(number) + "; it must be 0");
-}
-
 concord_runtime_options default_runtime() noexcept {
   concord_runtime_options options = {};
   options.certificates = 1;
@@ -65,12 +59,26 @@ RuntimeOptions runtime_from(const concord_runtime_options& given) {
   return options;
 }
 
-/// Fills the filters of a request from a C struct that has them.
+/// Refuses an array without a length. Its caller forgot the length, and would get an answer of
+/// which the array is no part.
+void expect_length(const void* array, std::size_t length, const char* name, const char* count) {
+  if (array == nullptr || length > 0) return;
+  throw Error(ErrorCode::invalid_parameter,
+              std::string(name) + " is given, and " + count + " is 0; both or neither must be");
+}
+
+/// Fills the filters of a request of so many queries from a C struct that has them.
 template <class Request, class Params>
-void take_filters(Request& request, const Params& given) {
+void take_filters(Request& request, const Params& given, std::size_t queries) {
   if (given.filter != nullptr) request.options.filter = &given.filter->filter;
+  if (queries > 0) expect_length(given.filters, given.filter_count, "filters", "filter_count");
   if (given.filter_count == 0) return;
   expect(given.filters, "filters");
+  if (given.filter_count != queries) {
+    throw Error(ErrorCode::invalid_parameter,
+                "filter_count is " + std::to_string(given.filter_count) + ", and there are " +
+                    std::to_string(queries) + " queries; both must be equal");
+  }
   request.filters.reserve(given.filter_count);
   for (std::size_t f = 0; f < given.filter_count; ++f) {
     request.filters.push_back(given.filters[f] == nullptr ? nullptr : &given.filters[f]->filter);
@@ -79,6 +87,12 @@ void take_filters(Request& request, const Params& given) {
 }
 
 }  // namespace
+
+void expect_zero(std::int32_t number, const char* name) {
+  if (number == 0) return;
+  throw Error(ErrorCode::invalid_parameter,
+              std::string(name) + " is " + std::to_string(number) + "; it must be 0");
+}
 
 concord_exact_params default_exact_params() noexcept {
   concord_exact_params params = {};
@@ -117,7 +131,7 @@ ShardParams shard_params_of(const concord_shard_params* params) {
 
 RuntimeOptions runtime_of(const concord_runtime_options* options) {
   const auto given = read_options(options, default_runtime(), "concord_runtime_options");
-  if (given.device_count > 0) {
+  if (given.device_count > 0 || given.devices != nullptr) {
     throw Error(ErrorCode::invalid_parameter,
                 "devices are those of a sharded index; give `device` for one graph");
   }
@@ -129,6 +143,7 @@ ShardRuntime shard_runtime_of(const concord_runtime_options* options) {
   ShardRuntime runtime;
   runtime.each = runtime_from(given);
   if (given.device_count > 0) expect(given.devices, "devices");
+  expect_length(given.devices, given.device_count, "devices", "device_count");
   for (std::size_t d = 0; d < given.device_count; ++d) {
     runtime.devices.emplace_back(&expect(given.devices[d], "a device"));
   }
@@ -193,7 +208,7 @@ concord_search_params of_search_params(const SearchParams& params) noexcept {
   return result;
 }
 
-SearchRequest::SearchRequest(const concord_search_params* given_params) {
+SearchRequest::SearchRequest(const concord_search_params* given_params, std::size_t queries) {
   const auto given = read_options(given_params, of_search_params({}), "concord_search_params");
   params.k = given.k;
   params.ef = given.ef;
@@ -202,10 +217,10 @@ SearchRequest::SearchRequest(const concord_search_params* given_params) {
   params.use_codes = flag_of(given.use_codes, "use_codes");
   if (given.groups != nullptr) options.groups = &given.groups->groups;
   options.group_hits = given.group_hits;
-  take_filters(*this, given);
+  take_filters(*this, given, queries);
 }
 
-RangeRequest::RangeRequest(const concord_range_params* given_params) {
+RangeRequest::RangeRequest(const concord_range_params* given_params, std::size_t queries) {
   const auto given = read_options(given_params, default_range(), "concord_range_params");
   params.ef = given.ef;
   params.slack = given.slack;
@@ -214,7 +229,7 @@ RangeRequest::RangeRequest(const concord_range_params* given_params) {
                                                   "; allowed are 0 to 65536, and -1 for all");
   }
   if (given.limit >= 0) params.limit = static_cast<std::uint32_t>(given.limit);
-  take_filters(*this, given);
+  take_filters(*this, given, queries);
 }
 
 }  // namespace concord::capi

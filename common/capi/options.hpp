@@ -15,6 +15,9 @@
 
 namespace concord::capi {
 
+/// For a field that only gives a struct its size. Throws Error(invalid_parameter).
+void expect_zero(std::int32_t number, const char* name);
+
 /// All of them throw Error(invalid_parameter), and Error(unsupported) as read_options.
 IndexParams params_of(const concord_index_params* params);
 ShardParams shard_params_of(const concord_shard_params* params);
@@ -37,9 +40,10 @@ concord_search_params of_search_params(const SearchParams& params) noexcept;
 concord_exact_params default_exact_params() noexcept;
 concord_tune_params default_tune_params() noexcept;
 
-/// A search with the filters and groups that it refers to. Borrows what the C struct leads to.
+/// A search of so many queries, with the filters and groups that it refers to. Borrows what the C
+/// struct leads to. Reads no filter beyond the number of queries.
 struct SearchRequest {
-  explicit SearchRequest(const concord_search_params* params);
+  SearchRequest(const concord_search_params* params, std::size_t queries);
 
   SearchParams params;
   SearchOptions options;
@@ -48,7 +52,7 @@ struct SearchRequest {
 
 /// The same for a range search.
 struct RangeRequest {
-  explicit RangeRequest(const concord_range_params* params);
+  RangeRequest(const concord_range_params* params, std::size_t queries);
 
   RangeParams params;
   SearchOptions options;

@@ -1,7 +1,6 @@
-// Reports of the C interface: figures, memory, audit, presets, explanations. A report is a C struct
-// at the base of one that owns what its pointers lead to.
+// Reports of the C interface: figures, memory, audit, presets, explanations.
 
-#include <concord/c/reports.h>
+#include "common/capi/reports.hpp"
 
 #include "common/capi/guard.hpp"
 #include "common/capi/handles.hpp"
@@ -9,114 +8,119 @@
 #include "common/capi/rows.hpp"
 #include "common/capi/structs.hpp"
 
-using namespace concord;
-using namespace concord::capi;
-
+namespace concord::capi {
 namespace {
 
 concord_phase phase_of(const PhaseStats& phase) noexcept { return {phase.seconds, phase.count}; }
 
-struct OwnedStats : concord_stats {
-  explicit OwnedStats(Stats stats) : concord_stats{}, data(std::move(stats)) {
-    take_graph();
-    take_build();
-    take_work();
-  }
-  void take_graph() {
-    size = data.size;
-    insertions = data.insertions;
-    removals = data.removals;
-    tombstones = data.tombstones;
-    copies = data.copies;
-    max_level = data.max_level;
-    threads = data.threads;
-    isa = data.isa.c_str();
-    level_histogram = data.level_histogram.data();
-    levels = data.level_histogram.size();
-    degree_histogram = data.degree_histogram.data();
-    degrees = data.degree_histogram.size();
-  }
-  void take_build() {
-    const BuildStats& build = data.build;
-    ingest = phase_of(build.ingest);
-    descent = phase_of(build.descent);
-    beam_search = phase_of(build.beam_search);
-    tail = phase_of(build.tail);
-    selection = phase_of(build.selection);
-    commit = phase_of(build.commit);
-    score = phase_of(build.score);
-    seal = phase_of(build.seal);
-    repair = phase_of(build.repair);
-    propose_wall_seconds = build.propose_wall_seconds;
-    score_wall_seconds = build.score_wall_seconds;
-    build_distances = build.distances;
-    build_hops = build.hops;
-    refused_links = build.refused_links;
-    reanchored = build.reanchored;
-  }
-  void take_work() {
-    queries = data.search.queries;
-    distances = data.search.distances;
-    hops = data.search.hops;
-    rescored = data.search.rescored;
-    device = data.device.name.c_str();
-    device_reason = data.device.reason.c_str();
-    kernel_seconds = data.device.kernel_seconds;
-    copy_in_seconds = data.device.copy_in_seconds;
-    copy_out_seconds = data.device.copy_out_seconds;
-    overlap_seconds = data.device.overlap_seconds;
-    bytes_in = data.device.bytes_in;
-    bytes_out = data.device.bytes_out;
-    device_memory = data.device.memory_bytes;
-    journal_bytes = data.journal.bytes;
-    journal_recovered = data.journal.recovered;
-    journal_cut_bytes = data.journal.cut_bytes;
-    journal_dropped = data.journal.dropped;
-    journal_recovery_seconds = data.journal.recovery_seconds;
-    journal_write_seconds = data.journal.write_seconds;
-    journal_sync_seconds = data.journal.sync_seconds;
-    journal_wait_seconds = data.journal.wait_seconds;
-  }
-  Stats data;
-};
+}  // namespace
 
-struct OwnedAudit : concord_audit {
-  explicit OwnedAudit(AuditReport report) : concord_audit{}, data(std::move(report)) {
-    ok = data.ok ? 1 : 0;
-    nodes = data.nodes;
-    edges = data.edges;
-    unreachable = data.unreachable;
-    asymmetric_edges = data.asymmetric_edges;
-    broken_anchors = data.broken_anchors;
-    over_degree = data.over_degree;
-    invalid_links = data.invalid_links;
-    entry_point_errors = data.entry_point_errors;
-    level_errors = data.level_errors;
-    copy_errors = data.copy_errors;
-    for (const std::string& message : data.messages) texts.push_back(message.c_str());
-    messages = texts.data();
-    message_count = texts.size();
-  }
-  AuditReport data;
-  std::vector<const char*> texts;
-};
+OwnedStats::OwnedStats(Stats stats) : concord_stats{}, data(std::move(stats)) {
+  struct_size = sizeof(concord_stats);
+  take_graph();
+  take_build();
+  take_work();
+}
 
-struct OwnedExplanation : concord_explanation {
-  explicit OwnedExplanation(const Explanation& of) : concord_explanation{}, words(of.text()) {
-    label = of.label;
-    k = of.k;
-    reason = static_cast<std::int32_t>(of.reason);
-    rank = of.rank;
-    level = of.level;
-    ef = of.ef;
-    distance = of.distance;
-    slack = of.slack;
-    hop = of.hop;
-    parent = of.parent;
-    text = words.c_str();
-  }
-  std::string words;
-};
+void OwnedStats::take_graph() {
+  size = data.size;
+  insertions = data.insertions;
+  removals = data.removals;
+  tombstones = data.tombstones;
+  copies = data.copies;
+  max_level = data.max_level;
+  threads = data.threads;
+  isa = data.isa.c_str();
+  level_histogram = data.level_histogram.data();
+  levels = data.level_histogram.size();
+  degree_histogram = data.degree_histogram.data();
+  degrees = data.degree_histogram.size();
+}
+
+void OwnedStats::take_build() {
+  const BuildStats& build = data.build;
+  ingest = phase_of(build.ingest);
+  descent = phase_of(build.descent);
+  beam_search = phase_of(build.beam_search);
+  tail = phase_of(build.tail);
+  selection = phase_of(build.selection);
+  commit = phase_of(build.commit);
+  score = phase_of(build.score);
+  seal = phase_of(build.seal);
+  repair = phase_of(build.repair);
+  propose_wall_seconds = build.propose_wall_seconds;
+  score_wall_seconds = build.score_wall_seconds;
+  build_distances = build.distances;
+  build_hops = build.hops;
+  refused_links = build.refused_links;
+  reanchored = build.reanchored;
+}
+
+void OwnedStats::take_work() {
+  queries = data.search.queries;
+  distances = data.search.distances;
+  hops = data.search.hops;
+  rescored = data.search.rescored;
+  device = data.device.name.c_str();
+  device_reason = data.device.reason.c_str();
+  kernel_seconds = data.device.kernel_seconds;
+  copy_in_seconds = data.device.copy_in_seconds;
+  copy_out_seconds = data.device.copy_out_seconds;
+  overlap_seconds = data.device.overlap_seconds;
+  bytes_in = data.device.bytes_in;
+  bytes_out = data.device.bytes_out;
+  device_memory = data.device.memory_bytes;
+  journal_bytes = data.journal.bytes;
+  journal_recovered = data.journal.recovered;
+  journal_cut_bytes = data.journal.cut_bytes;
+  journal_dropped = data.journal.dropped;
+  journal_recovery_seconds = data.journal.recovery_seconds;
+  journal_write_seconds = data.journal.write_seconds;
+  journal_sync_seconds = data.journal.sync_seconds;
+  journal_wait_seconds = data.journal.wait_seconds;
+}
+
+OwnedAudit::OwnedAudit(AuditReport report) : concord_audit{}, data(std::move(report)) {
+  struct_size = sizeof(concord_audit);
+  ok = data.ok ? 1 : 0;
+  nodes = data.nodes;
+  edges = data.edges;
+  unreachable = data.unreachable;
+  asymmetric_edges = data.asymmetric_edges;
+  broken_anchors = data.broken_anchors;
+  over_degree = data.over_degree;
+  invalid_links = data.invalid_links;
+  entry_point_errors = data.entry_point_errors;
+  level_errors = data.level_errors;
+  copy_errors = data.copy_errors;
+  for (const std::string& message : data.messages) texts.push_back(message.c_str());
+  messages = texts.data();
+  message_count = texts.size();
+}
+
+OwnedExplanation::OwnedExplanation(const Explanation& of)
+    : concord_explanation{}, words(of.text()) {
+  struct_size = sizeof(concord_explanation);
+  label = of.label;
+  k = of.k;
+  reason = static_cast<std::int32_t>(of.reason);
+  rank = of.rank;
+  level = of.level;
+  ef = of.ef;
+  distance = of.distance;
+  slack = of.slack;
+  hop = of.hop;
+  parent = of.parent;
+  text = words.c_str();
+}
+
+OwnedPresets::OwnedPresets(const std::vector<Preset>& presets) : concord_presets{} {
+  struct_size = sizeof(concord_presets);
+  for (const Preset& preset : presets) data.push_back(of_preset(preset));
+  for (const concord_preset& preset : data) pointers.push_back(&preset);
+  count = pointers.size();
+  items = pointers.data();
+}
 
 concord_preset of_preset(const Preset& preset) noexcept {
   concord_preset result = {};
@@ -135,7 +139,8 @@ concord_preset of_preset(const Preset& preset) noexcept {
   return result;
 }
 
-Preset preset_of(const concord_preset& given) noexcept {
+Preset preset_of(const concord_preset& given) {
+  expect_zero(given.zero, "zero");
   Preset preset;
   preset.recall = given.recall;
   preset.k = given.k;
@@ -151,18 +156,23 @@ Preset preset_of(const concord_preset& given) noexcept {
   return preset;
 }
 
-struct OwnedPresets : concord_presets {
-  explicit OwnedPresets(const std::vector<Preset>& presets) : concord_presets{} {
-    for (const Preset& preset : presets) data.push_back(of_preset(preset));
-    for (const concord_preset& preset : data) pointers.push_back(&preset);
-    count = pointers.size();
-    items = pointers.data();
-  }
-  std::vector<concord_preset> data;
-  std::vector<const concord_preset*> pointers;
-};
+concord_memory of_memory(const MemoryUse& use) noexcept {
+  concord_memory result = {};
+  result.struct_size = sizeof(concord_memory);
+  result.vectors = use.vectors;
+  result.links = use.links;
+  result.upper = use.upper;
+  result.labels = use.labels;
+  result.nodes = use.nodes;
+  result.epoch = use.epoch;
+  result.scratch = use.scratch;
+  return result;
+}
 
-}  // namespace
+}  // namespace concord::capi
+
+using namespace concord;
+using namespace concord::capi;
 
 concord_status concord_index_stats(const concord_index* index, concord_stats** stats) {
   return guarded([&] {
@@ -174,16 +184,8 @@ void concord_stats_free(concord_stats* stats) { delete static_cast<OwnedStats*>(
 
 concord_status concord_index_memory(const concord_index* index, concord_memory* memory) {
   return guarded([&] {
-    const MemoryUse use = read(index, [](const auto& of) { return of.memory(); });
-    concord_memory result = {};
-    result.vectors = use.vectors;
-    result.links = use.links;
-    result.upper = use.upper;
-    result.labels = use.labels;
-    result.nodes = use.nodes;
-    result.epoch = use.epoch;
-    result.scratch = use.scratch;
-    fill(memory, result, "concord_memory");
+    fill(memory, of_memory(read(index, [](const auto& of) { return of.memory(); })),
+         "concord_memory");
   });
 }
 

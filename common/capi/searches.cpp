@@ -30,6 +30,7 @@ void copy_to(const Hits& hits, const SearchResult& result) {
 
 struct OwnedRange : concord_range_result {
   explicit OwnedRange(RangeResult result) : concord_range_result{}, data(std::move(result)) {
+    struct_size = sizeof(concord_range_result);
     queries = data.lims.size() - 1;
     lims = data.lims.data();
     labels = data.labels.data();
@@ -44,7 +45,7 @@ concord_status concord_index_search(const concord_index* index, const concord_ma
                                     const concord_search_params* params, const concord_hits* hits) {
   return guarded([&] {
     Rows rows(queries, "queries");
-    const SearchRequest request(params);
+    const SearchRequest request(params, rows.count());
     Hits out(hits, rows.count());
     read(index, [&](const auto& of) {
       of.search(rows.floats(), request.params, request.options, out.labels, out.distances,
@@ -58,7 +59,7 @@ concord_status concord_index_exact_search(const concord_index* index, const conc
                                           const concord_hits* hits) {
   return guarded([&] {
     Rows rows(queries, "queries");
-    const SearchRequest request(params);
+    const SearchRequest request(params, rows.count());
     const Hits out(hits, rows.count());
     copy_to(out, read(index, [&](const auto& of) {
               return of.exact_search(rows.floats(), request.params.k, request.options);
@@ -83,7 +84,7 @@ concord_status concord_index_range_search(const concord_index* index, const conc
   return guarded([&] {
     expect(result, "result");
     Rows rows(queries, "queries");
-    const RangeRequest request(params);
+    const RangeRequest request(params, rows.count());
     *result = new OwnedRange(read(index, [&](const auto& of) {
       return of.range_search(rows.floats(), radius, request.params, request.options);
     }));
@@ -103,7 +104,7 @@ concord_status concord_cursor_create(const concord_index* index, const concord_m
       throw Error(ErrorCode::dimension_mismatch,
                   "a cursor takes one query, not " + std::to_string(row.count()) + " rows");
     }
-    const SearchRequest request(params);
+    const SearchRequest request(params, 1);
     const MatrixView<const float> floats = row.floats();
     give(cursor, read(index, [&](const auto& of) {
            return of.cursor(floats[0], request.params, request.options);

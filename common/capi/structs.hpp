@@ -47,9 +47,9 @@ std::size_t checked_size(const T& given, const char* name) {
   static_assert(kFirstSize<T> > 0 && kFirstSize<T> <= sizeof(T));
   const std::size_t size = given.struct_size;
   if (size >= kFirstSize<T> && size <= kLargestStruct) return size;
-  throw Error(ErrorCode::invalid_parameter,
-              std::string(name) + ".struct_size is " + std::to_string(size) +
-                  "; it must be sizeof(" + name + "), which the _init function of the struct sets");
+  throw Error(ErrorCode::invalid_parameter, std::string(name) + ".struct_size is " +
+                                                std::to_string(size) + "; it must be sizeof(" +
+                                                name + ")");
 }
 
 /// Gives `size` bytes the defaults, and zeros behind the fields that this version knows.

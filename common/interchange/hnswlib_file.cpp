@@ -11,6 +11,7 @@
 #include <array>
 #include <cmath>
 #include <concord/interchange.hpp>
+#include <system_error>
 
 #include "common/index/index_access.hpp"
 #include "common/interchange/adopt_graph.hpp"
@@ -305,7 +306,8 @@ Index load_hnswlib(const std::filesystem::path& path, HnswlibSpace space, Adopt 
   params.dimension = space.dimension;
   params.metric = space.metric;
   params.validate();
-  if (std::filesystem::exists(path / "link_lists.bin")) {
+  std::error_code unknown;  // whether there is one; Reader says why
+  if (std::filesystem::exists(path / "link_lists.bin", unknown)) {
     throw Error(ErrorCode::unsupported,
                 "'" + path.string() +
                     "' is a folder in which Chroma persisted an index; write one file with "

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/base/finally.hpp"
+#include "common/base/immortal.hpp"
 
 namespace concord::core {
 namespace {
@@ -90,8 +91,8 @@ int FileSystem::list(const char* directory, std::vector<std::string>& names) {
 }
 
 FileSystem& file_system() noexcept {
-  static FileSystem system;
-  return replacement != nullptr ? *replacement : system;
+  static const Immortal<FileSystem> system;
+  return replacement != nullptr ? *replacement : *system;
 }
 
 FileSystem* replace_file_system(FileSystem* other) noexcept {

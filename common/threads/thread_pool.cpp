@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/base/float_environment.hpp"
+#include "common/base/immortal.hpp"
 #include "common/threads/after_fork.hpp"
 #include "common/threads/start_thread.hpp"
 
@@ -93,16 +94,16 @@ class Workers {
 };
 
 std::shared_ptr<Workers> Workers::shared() {
-  struct Guard {
+  struct Shared {
     std::mutex mutex;
+    std::weak_ptr<Workers> living;
+    AfterFork in_child{*this};
     void after_fork() noexcept { new (&mutex) std::mutex; }
   };
-  static Guard guard;
-  static const AfterFork in_child(guard);
-  static std::weak_ptr<Workers> living;
-  const std::lock_guard lock(guard.mutex);
-  std::shared_ptr<Workers> workers = living.lock();
-  if (!workers) living = workers = std::make_shared<Workers>();
+  static const Immortal<Shared> shared;
+  const std::lock_guard lock(shared->mutex);
+  std::shared_ptr<Workers> workers = shared->living.lock();
+  if (!workers) shared->living = workers = std::make_shared<Workers>();
   return workers;
 }
 

@@ -10,6 +10,7 @@
 #include <new>
 #include <set>
 #include <stdexcept>
+#include <vector>
 
 #include "tests/support/data_sets.hpp"
 
@@ -35,6 +36,8 @@ TEST(Guard, EveryErrorCodeHasAStatusOfTheSameName) {
 
 TEST(Guard, NothingIsThrownIntoTheCaller) {
   EXPECT_EQ(capi::guarded([] { throw std::bad_alloc(); }), CONCORD_ERROR_OUT_OF_MEMORY);
+  EXPECT_EQ(capi::guarded([] { std::vector<float>().reserve(~std::size_t{0}); }),
+            CONCORD_ERROR_OUT_OF_MEMORY);
   EXPECT_EQ(capi::guarded([] { throw std::logic_error("odd"); }), CONCORD_ERROR_INTERNAL);
   EXPECT_STREQ(concord_last_error(), "odd");
   EXPECT_EQ(concord_last_system_error(), 0);

@@ -13,6 +13,7 @@ TEST(figures) {
     uint64_t nodes = 0, lists = 0;
     size_t i;
     OK(concord_index_stats(index, &stats));
+    CHECK(stats->struct_size == sizeof *stats);
     CHECK(stats->size == ROWS && stats->insertions == ROWS && stats->removals == 0);
     CHECK(stats->commit.count == ROWS && stats->build_distances > 0);
     CHECK(strlen(stats->isa) > 0 && strlen(stats->device) > 0 && stats->device_reason != NULL);
@@ -23,6 +24,7 @@ TEST(figures) {
     concord_stats_free(stats);
     concord_stats_free(NULL);
     OK(concord_index_audit(index, &audit));
+    CHECK(audit->struct_size == sizeof *audit);
     CHECK(audit->ok == 1 && audit->nodes == ROWS && audit->edges > ROWS);
     CHECK(audit->message_count == 0 && audit->unreachable == 0);
     concord_audit_free(audit);
@@ -63,6 +65,8 @@ TEST(presets) {
   calls = 1000000;
   OK(concord_index_tune(index, NULL, &goal, NULL));
   OK(concord_index_presets(index, &presets));
+  CHECK(presets->struct_size == sizeof *presets);
+  CHECK(presets->items[0]->struct_size == sizeof preset);
   CHECK(presets->count == 1 && presets->items[0]->k == 5);
   params.struct_size = sizeof params;
   OK(concord_index_preset(index, 0.9, 5, &params));
@@ -78,6 +82,9 @@ TEST(presets) {
   concord_presets_free(taken_over);
   concord_presets_free(presets);
   concord_presets_free(NULL);
+  preset.zero = 1;
+  REFUSED(CONCORD_ERROR_INVALID_PARAMETER, "zero", concord_index_remember(other, &preset));
+  preset.zero = 0;
   preset.recall = 2;
   REFUSED(CONCORD_ERROR_INVALID_PARAMETER, "", concord_index_remember(other, &preset));
   concord_index_free(index);
@@ -91,6 +98,7 @@ TEST(explanations) {
   concord_filter *filter = NULL;
   OK(concord_index_explain(index, &query, 0, 3, NULL, &explanation));
   CHECK(explanation->reason == CONCORD_REASON_RETURNED && explanation->rank == 1);
+  CHECK(explanation->struct_size == sizeof *explanation);
   CHECK(explanation->label == 0 && explanation->distance == 0.0f && strlen(explanation->text) > 0);
   concord_explanation_free(explanation);
   OK(concord_filter_of_range(index, 1, ROWS, &filter));

@@ -204,6 +204,7 @@ TEST(within_a_radius) {
   int calls = 0;
   size_t q, i;
   OK(concord_index_range_search(index, &queries, INFINITY, NULL, &all));
+  CHECK(all->struct_size == sizeof *all);
   CHECK(all->queries == 3 && all->lims[0] == 0 && all->lims[3] == 3 * ROWS);
   for (q = 0; q < 3; ++q) CHECK(all->labels[all->lims[q]] == q);
   concord_range_params_init(&params, sizeof params);

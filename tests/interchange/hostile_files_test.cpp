@@ -1,6 +1,8 @@
 // Foreign files cut short, damaged and forged: refused with a typed error that says why, or loaded
 // as a sound index; never a crash, and never more memory than the file accounts for.
 
+#include <cerrno>
+
 #include "tests/hostile/data_limit.hpp"
 #include "tests/interchange/hostile_file.hpp"
 
@@ -280,6 +282,21 @@ TEST_F(HostileFile, WhatChromaPersistsInFourFilesIsRefusedByName) {
     interchange::load_hnswlib(path_, {kDimension, Metric::l2sq});
   });
   std::filesystem::remove_all(path_.path());
+}
+
+TEST(ForeignFile, WhoseNameTheSystemRefusesIsAnErrorOfFiles) {
+  const std::filesystem::path name(std::string(300, 'n'));
+  const auto expect_too_long = [](const auto& load) {
+    try {
+      load();
+      ADD_FAILURE() << "it was loaded";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::io);
+      EXPECT_EQ(error.system_error(), ENAMETOOLONG);
+    }
+  };
+  expect_too_long([&] { interchange::load_hnswlib(name, {4, Metric::l2sq}); });
+  expect_too_long([&] { interchange::load_faiss(name); });
 }
 
 // As concord/interchange.hpp says.

@@ -11,7 +11,8 @@
 // index; functions that need one kind of them say so.
 //
 // Memory. The library borrows what a pointer leads to until the call returns, and keeps no pointer
-// to it. Results of a known size go to arrays of the caller. Results of a size that only the call
+// to it. What it leads to is aligned as C aligns the type, and the data of a matrix as its elements
+// are. Results of a known size go to arrays of the caller. Results of a size that only the call
 // shows come in a struct that the library allocates. The caller reads it, and gives it to its _free
 // function.
 //
@@ -25,17 +26,23 @@
 // default. A later version may add fields at the end, so that programs and libraries of different
 // versions go on to fit. NULL in the place of options means the defaults. A struct with fields that
 // the library does not know is refused unless they are zero. A caller sets struct_size of a struct
-// that a function fills. Structs that the library allocates grow at their end as well.
-// concord_matrix and concord_hits never grow.
+// that a function fills.
+//
+// Structs that the library allocates begin with struct_size as well, and the library sets it. A
+// program that is newer than the library reads a field only if struct_size is above the field's
+// offsetof. concord_matrix, concord_hits and concord_phase never grow.
 //
 // Callbacks get the pointer that the caller gave with them as their first argument. They run on the
-// thread that made the call, and must return: no exception, no panic and no longjmp may leave them.
-// An int that is not 0 ends the call.
+// thread that made the call, and must return: no exception, panic, longjmp, pthread_exit or
+// pthread_cancel may leave them. An int that is not 0 ends the call; of a predicate, which answers
+// 1 or 0, a negative one does. Callbacks of a change may read the index; another change of it there
+// is CONCORD_ERROR_INVALID_PARAMETER.
 //
 // Threads. One thread changes an index at a time, and any number may read it meanwhile. Functions
 // that take a const concord_index* read, and concord_index_tune may run beside them and beside a
 // change. concord_index_set_runtime and concord_index_free need the index to themselves. Filters
-// and groups never change. A cursor belongs to one thread at a time.
+// and groups never change. A cursor belongs to one thread at a time. A thread that is inside a call
+// must not be cancelled (pthread_cancel).
 //
 // Determinism. The same parameters and the same operations in the same order give the same bytes,
 // in every language, on every device and for any number of threads.

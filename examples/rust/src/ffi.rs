@@ -22,6 +22,7 @@ pub type ConcordStatus = i32;
 pub const CONCORD_OK: ConcordStatus = 0;
 pub const CONCORD_ERROR_INVALID_PARAMETER: ConcordStatus = 1;
 pub const CONCORD_ERROR_DIMENSION_MISMATCH: ConcordStatus = 2;
+pub const CONCORD_ERROR_OUT_OF_MEMORY: ConcordStatus = 7;
 pub const CONCORD_DIGEST_SIZE: usize = 33;
 
 #[repr(C)]

@@ -41,6 +41,17 @@ pub struct Hits {
 }
 
 impl Hits {
+    /// Places for k results of each query.
+    fn new(queries: usize, k: usize) -> Result<Hits, Error> {
+        let places = queries.saturating_mul(k);
+        Ok(Hits {
+            k,
+            labels: zeros(places)?,
+            distances: zeros(places)?,
+            counts: zeros(queries)?,
+        })
+    }
+
     /// Number of queries.
     pub fn queries(&self) -> usize {
         self.counts.len()
@@ -178,24 +189,34 @@ impl Index {
         params: &SearchParams<'_>,
     ) -> Result<Hits, Error> {
         let matrix = self.matrix_of(queries)?;
+        let params = params.to_c();
         let k = params.k as usize;
-        let mut hits = Hits {
-            k,
-            labels: vec![0; matrix.rows * k],
-            distances: vec![0.0; matrix.rows * k],
-            counts: vec![0; matrix.rows],
-        };
+        // The library checks the parameters before there are arrays of a size that they give.
+        self.search_to(
+            &ffi::concord_matrix { rows: 0, ..matrix },
+            &params,
+            &mut Hits::new(0, k)?,
+        )?;
+        let mut hits = Hits::new(matrix.rows, k)?;
+        self.search_to(&matrix, &params, &mut hits)?;
+        Ok(hits)
+    }
+
+    fn search_to(
+        &self,
+        matrix: &ffi::concord_matrix,
+        params: &ffi::concord_search_params,
+        hits: &mut Hits,
+    ) -> Result<(), Error> {
         let places = ffi::concord_hits {
             labels: hits.labels.as_mut_ptr(),
             distances: hits.distances.as_mut_ptr(),
             counts: hits.counts.as_mut_ptr(),
-            queries: matrix.rows,
-            k,
+            queries: hits.counts.len(),
+            k: hits.k,
         };
-        let params = params.to_c();
         // SAFETY: queries, parameters, filter and the three arrays live, and the arrays have the sizes that places says.
-        check(unsafe { ffi::concord_index_search(self.as_ptr(), &matrix, &params, &places) })?;
-        Ok(hits)
+        check(unsafe { ffi::concord_index_search(self.as_ptr(), matrix, params, &places) })
     }
 
     /// Number of vectors.
@@ -295,6 +316,19 @@ impl Drop for Index {
         // SAFETY: nothing else has the handle, and no call is inside.
         unsafe { ffi::concord_index_free(self.handle.as_ptr()) }
     }
+}
+
+/// So many zeros, or an error where there is no memory for them.
+fn zeros<T: Copy + Default>(count: usize) -> Result<Vec<T>, Error> {
+    let mut zeros = Vec::new();
+    if zeros.try_reserve_exact(count).is_err() {
+        return Err(refuse(
+            ffi::CONCORD_ERROR_OUT_OF_MEMORY,
+            format!("no memory for {count} results"),
+        ));
+    }
+    zeros.resize(count, T::default());
+    Ok(zeros)
 }
 
 /// The pointer of labels, if there is one for each vector.

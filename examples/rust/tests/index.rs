@@ -123,7 +123,30 @@ fn errors_are_values() {
         kind_of(index.search(&data()[..DIMENSION], &wide)),
         "invalid_parameter"
     );
+    let absurd = SearchParams {
+        k: u32::MAX,
+        ..Default::default()
+    };
+    assert_eq!(kind_of(index.search(&data(), &absurd)), "invalid_parameter");
     assert_eq!(index.len(), ROWS);
+}
+
+/// The library may be called while a thread ends, after the destructors of C++ in it.
+#[test]
+fn the_end_of_a_thread_may_use_an_index() {
+    struct Last(Index);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            assert_eq!(kind_of(self.0.vector(77_777)), "unknown_label");
+        }
+    }
+    thread_local!(static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) });
+    let thread = std::thread::spawn(|| {
+        LAST.with(|last| *last.borrow_mut() = Some(Last(filled())));
+        let none = IndexParams::new(0, Metric::L2Sq);
+        assert_eq!(kind_of(Index::new(&none)), "invalid_parameter");
+    });
+    thread.join().unwrap();
 }
 
 #[test]

@@ -42,8 +42,9 @@ enum {
 /// The text lives as long as the library. Any thread. O(1).
 CONCORD_C_API const char* concord_status_name(concord_status status);
 /// What was wrong with the last call of this thread that failed, and what is allowed; "" before the
-/// first. UTF-8, except for bytes of paths. Good until the next call of this thread that fails. A
-/// language that moves its tasks between threads reads it before the task can be moved. O(1).
+/// first. UTF-8, except for bytes of paths, and cut after 5,119 bytes. Good until the next call of
+/// this thread that fails. A language that moves its tasks between threads reads it before the task
+/// can be moved. Works in handlers of atexit and at the end of a thread as well. O(1).
 CONCORD_C_API const char* concord_last_error(void);
 /// The errno of the system call behind CONCORD_ERROR_IO, such as ENOENT, for the same call as
 /// concord_last_error; 0 if no system call failed. O(1).
@@ -73,7 +74,7 @@ enum {
 /// Borrowed rows of vectors: row r begins at element r · stride of data. Elements other than float
 /// are copied as floats: an addition does so in pieces of 1 MiB, other calls for all rows at once.
 typedef struct concord_matrix {
-  const void* data;  ///< may be NULL for 0 rows
+  const void* data;  ///< aligned as the elements; may be NULL for 0 rows
   size_t rows;
   size_t cols;      ///< elements of a vector: the dimension of the index
   size_t stride;    ///< elements from one row to the next, at least cols; 0 means cols

@@ -29,8 +29,9 @@ CONCORD_C_API concord_status concord_sharded_create(const concord_index_params* 
                                                     const concord_shard_params* shards,
                                                     const concord_runtime_options* options,
                                                     concord_index** index);
-/// Waits for calls inside, and ends the index. Cursors of it must be freed before; filters and
-/// groups need not be. NULL does nothing.
+/// Ends the index. It waits for calls that are inside; none may begin any more, nor may a callback
+/// of the index call it. Cursors of it must be freed before; filters and groups need not be. NULL
+/// does nothing.
 CONCORD_C_API void concord_index_free(concord_index* index);
 
 /// Reads a file that concord_index_save wrote, and checks all of it. IO, CORRUPT_FILE. O(bytes).
@@ -56,8 +57,9 @@ CONCORD_C_API concord_status concord_sharded_map(const char* folder, int32_t che
 /// give equal files. IO; INVALID_PARAMETER for a path of an opened index, or a folder with an
 /// index.
 CONCORD_C_API concord_status concord_index_save(const concord_index* index, const char* path);
-/// Hands the bytes of such a file to `sink`, which must not use the index. CANCELLED if it ends the
-/// call; UNSUPPORTED for a sharded index.
+/// Hands the bytes of such a file to `sink`, which must not use the index. A change of it there
+/// would wait for ever, and so would concord_index_save, _write, _digest, _audit, _stats, _memory,
+/// _explain and _tune. CANCELLED if it ends the call; UNSUPPORTED for a sharded index.
 CONCORD_C_API concord_status concord_index_write(const concord_index* index, concord_byte_sink sink,
                                                  void* context);
 /// Reads the bytes of such a file. CORRUPT_FILE.

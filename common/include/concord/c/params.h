@@ -67,6 +67,7 @@ typedef struct concord_runtime_options {
                                   ///< freed or its options are replaced
   void* log_context;
   /// Of a sharded index: shard s is on devices[s mod device_count]. Default: all on `device`.
+  /// INVALID_PARAMETER for an array without a number, and the reverse.
   const char* const* devices;
   size_t device_count;
 } concord_runtime_options;
@@ -83,7 +84,8 @@ typedef struct concord_search_params {
   int32_t use_codes;  ///< 1 (default) or 0: whether the walk uses the codes of an index with them
   uint32_t group_hits;           ///< 1 … 65,536 vectors of a group at most; default 1
   const concord_filter* filter;  ///< for all queries; NULL (default): all vectors may be found
-  /// One filter or NULL for each query, in the place of `filter`; default NULL.
+  /// One filter or NULL for each query, in the place of `filter`; default NULL. INVALID_PARAMETER
+  /// unless there are as many as queries.
   const concord_filter* const* filters;
   size_t filter_count;           ///< the number of queries, or 0 (default) without `filters`
   const concord_groups* groups;  ///< NULL (default), or the k nearest groups are found

@@ -3,7 +3,7 @@
 // meaning of the figures in <concord/stats.hpp>.
 //
 // The library allocates reports, and the caller gives them to their _free function, which takes
-// NULL as well. Fields may be added at their end.
+// NULL as well. It sets their struct_size: a program reads the fields in so many bytes.
 #pragma once
 
 #include <concord/c/index.h>
@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/// Seconds, summed over threads, and how many of what the phase does.
+/// Seconds, summed over threads, and how many of what the phase does. Never grows.
 typedef struct concord_phase {
   double seconds;
   uint64_t count;
@@ -20,6 +20,7 @@ typedef struct concord_phase {
 
 /// Figures of the graph, and of all work of this index object.
 typedef struct concord_stats {
+  size_t struct_size;   ///< set by the library
   uint64_t size;        ///< vectors
   uint64_t insertions;  ///< ever, replacements included
   uint64_t removals;    ///< ever, replacements included
@@ -90,6 +91,7 @@ CONCORD_C_API concord_status concord_index_memory(const concord_index* index,
 
 /// Findings of an audit. Each count but nodes and edges is a number of faults.
 typedef struct concord_audit {
+  size_t struct_size;           ///< set by the library
   int32_t ok;                   ///< 1 if and only if there is no fault
   uint64_t nodes;               ///< nodes of the graph, tombstones and copies included
   uint64_t edges;               ///< undirected edges of all layers
@@ -142,6 +144,7 @@ CONCORD_C_API concord_status concord_index_remember(concord_index* index,
                                                     const concord_preset* preset);
 /// Presets in order of k and goal.
 typedef struct concord_presets {
+  size_t struct_size;  ///< set by the library
   size_t count;
   const concord_preset* const* items;  ///< [count]
 } concord_presets;
@@ -160,6 +163,7 @@ enum {
   CONCORD_REASON_REMOVED = 5    ///< it was removed or replaced
 };
 typedef struct concord_explanation {
+  size_t struct_size;  ///< set by the library
   uint64_t label;
   uint32_t k;
   int32_t reason;   ///< CONCORD_REASON_*

@@ -46,8 +46,9 @@ CONCORD_C_API concord_status concord_exact_knn(const concord_matrix* vectors,
                                                const concord_hits* hits);
 
 /// All that is within a radius. Those of query q are in places [lims[q], lims[q + 1]), nearest
-/// first. The library allocates it; fields may be added at its end.
+/// first. The library allocates it.
 typedef struct concord_range_result {
+  size_t struct_size;  ///< set by the library
   size_t queries;
   const size_t* lims;      ///< [queries + 1]: from 0, never falling
   const uint64_t* labels;  ///< [lims[queries]]
