@@ -100,7 +100,8 @@ class CONCORD_API Replica {
   /// Opens the index at `path` as Index::open does, and returns it: locks the journal, reads both
   /// files anew, and takes changes from then on. So nothing in the files is lost, even if the index
   /// file is ahead of the journal. index() gives the opened index from then on; who holds the one
-  /// from before may go on reading it. The replica follows no more: catch_up() and lag() throw
+  /// from before may go on reading it. The replica keeps the index as well, so the lock is given
+  /// back when both are gone. The replica follows no more: catch_up() and lag() throw
   /// Error(unsupported).
   ///
   /// Throws DivergedError unless what it opened has all operations of this replica, with its digest
