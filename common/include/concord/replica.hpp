@@ -44,9 +44,10 @@ struct ReplicaLag {
 /// machine's end is the replica's as well. Elsewhere, what was written with Durability::system
 /// comes when the writer syncs, at the latest when it closes.
 ///
-/// It has one gap. With Durability::system, a replica on another machine that is opened while the
-/// writer compacts may read the new index file before its name is on disk. A power cut of the
-/// writer's machine may then bring the old file back. A compaction shows such a replica all.
+/// It has one gap. With Durability::system, a replica on another machine that is opened, or reads
+/// the index file anew, while the writer compacts may do so before the file's name is on disk. A
+/// power cut of the writer's machine may then bring the old file back. A compaction shows such a
+/// replica all.
 ///
 /// *Compaction.* compact() of the writer begins a new journal. A replica that was at its beginning
 /// compares its digest with the one that the writer noted, and goes on. A replica that is too far
