@@ -76,14 +76,16 @@ class CONCORD_API Replica {
   /// Does all that the writer has recorded and cannot lose. Returns how many insertions and
   /// removals that was; an update is one of each, a flush none. Does not wait for the writer.
   ///
-  /// Throws DivergedError if the files have another history than the replica: others were put in
-  /// their place, an operation that it has done is gone, the running hash of the records or the
-  /// digest of a compaction differs. Throws Error(corrupt_file) for a damaged record. If it has
+  /// Throws DivergedError if the files have another history than the replica. Others were put in
+  /// their place, an operation that it has done is gone, or the running hash of the records or a
+  /// digest differs. Throws Error(corrupt_file) for a damaged record. If it has
   /// diverged, or fails in the middle of an operation (out_of_memory), every later call throws the
   /// same. After other failures, such as Error(io), it has what came before the failure and may try
-  /// again. One failure of the writer ends it as well: if a removal runs out of memory there, and
-  /// the writer then compacts, the file has a part of that removal, which no record tells. A
-  /// replica that has done the whole removal then throws DivergedError.
+  /// again.
+  ///
+  /// One failure of the writer ends it as well. If a removal runs out of memory there, and the
+  /// writer then compacts, the file has a part of that removal. No record tells which part. So a
+  /// replica that has done the whole removal throws DivergedError.
   ///
   /// Complexity: about a twentieth of an insertion for each; O(bytes of the index) once for each
   /// compaction.
@@ -100,7 +102,7 @@ class CONCORD_API Replica {
 
   /// Opens the index at `path` as Index::open does, and returns it: locks the journal, reads both
   /// files anew, and takes changes from then on. So nothing in the files is lost, even if the index
-  /// file is ahead of the journal. index() gives the opened index from then on; who holds the one
+  /// file is ahead of the journal. index() gives the opened index from then on. Who holds the one
   /// from before may go on reading it. The replica keeps the index as well, so the lock is given
   /// back when both are gone. The replica follows no more: catch_up() and lag() throw
   /// Error(unsupported).
