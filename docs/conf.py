@@ -31,7 +31,8 @@ nitpick_ignore_regex = [
 ]
 
 # Included pages have links from the repository's root; tests/test_pages.py checks the links of all pages.
-suppress_warnings = ["myst.xref_missing"]
+# Fields may have the name of a type of Python, as `bytes` has.
+suppress_warnings = ["myst.xref_missing", "ref.python"]
 
 # Documented without being installed.
 autodoc_mock_imports = ["fsspec", "langchain_core", "llama_index"]

@@ -110,11 +110,10 @@ std::size_t Index::Impl::add(MatrixView<const float> rows,
 }
 
 void Index::Impl::expect_writable() const {
-  if (follows) {
-    throw Error(
-        ErrorCode::unsupported,
-        "the index is that of a replica and can only be read; Replica::promote makes it one "
-        "that takes changes");
+  if (!followed.empty()) {
+    throw Error(ErrorCode::unsupported,
+                "the index is that of a replica and can only be read; Replica::promote gives one "
+                "that takes changes");
   }
   if (!mapped.is_mapped()) return;
   throw Error(ErrorCode::unsupported,

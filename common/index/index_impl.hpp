@@ -55,13 +55,17 @@ struct Index::Impl {
   using MakeTarget = std::function<core::LoadTarget(const IndexParams&)>;
   using LoadFile = std::function<void(const MakeTarget&)>;
   static Index read(const LoadFile& load, RuntimeOptions options);
-  static Index open(const std::filesystem::path& name, const IndexParams* wanted,
-                    Durability durability, RuntimeOptions runtime);
+  /// accept(index) is called when the index has all operations of the files. If it throws, they are
+  /// as they were, and the lock is given back.
+  using Accept = std::function<void(const Index&)>;
+  static Index open(
+      const std::filesystem::path& name, const IndexParams* wanted, Durability durability,
+      RuntimeOptions runtime, const Accept& accept = [](const Index&) {});
   /// Goes on with the journal, which goes on from the index file, if there is one: does the
   /// operations that the index lacks, and begins another journal if this one lacks some.
-  void take_journal(std::unique_ptr<core::Journal> from);
+  void take_journal(std::unique_ptr<core::Journal> from, const std::function<void()>& accept);
   /// Does the operations that the index lacks; returns the counts of the file and the journal.
-  core::file::OperationCounts recover(core::Journal& from);
+  core::file::OperationCounts recover(core::Journal& from, const std::function<void()>& accept);
 
   /// Throws Error(unsupported) for an index that is mapped from a file, or is a replica's.
   void expect_writable() const;
@@ -154,8 +158,8 @@ struct Index::Impl {
   core::Committer committer;
   cpu::TailCodes tail_codes;
   std::unique_ptr<core::Journal> journal;  ///< null unless the index was made by open
-  std::filesystem::path followed;          ///< the index file of a replica's index; else empty
-  std::atomic<bool> follows{false};        ///< and it takes changes from that file's journal alone
+  /// Of a replica's index, which takes changes from this file's journal alone; else empty.
+  std::filesystem::path followed;
   cpu::Searcher searcher;
   CheckOnUse mapped;
   const std::uint64_t number = next_number();  ///< different for each index of the process

@@ -73,7 +73,7 @@ void expect_to_belong(const FileAndJournal& files) {
 // The journal is beside the file itself, so that all names of the file lead to one journal, even
 // after the working directory changes.
 Index Index::Impl::open(const std::filesystem::path& name, const IndexParams* wanted,
-                        Durability durability, RuntimeOptions runtime) {
+                        Durability durability, RuntimeOptions runtime, const Accept& accept) {
   const std::filesystem::path path = core::resolved(name);
   if (wanted != nullptr) {
     wanted->validate();
@@ -104,16 +104,21 @@ Index Index::Impl::open(const std::filesystem::path& name, const IndexParams* wa
                                                   to_text(*wanted));
   }
   if (!has_file) index.impl_->read_presets(path);  // load() has read them otherwise
-  index.impl_->take_journal(std::move(journal));
+  index.impl_->take_journal(std::move(journal), [&] { accept(index); });
   return index;
 }
 
-void Index::Impl::take_journal(std::unique_ptr<core::Journal> from) {
+void Index::Impl::take_journal(std::unique_ptr<core::Journal> from,
+                               const std::function<void()>& accept) {
   const core::Graph& graph = contents.graph;
   const bool has_journal = from->header() != nullptr;
   const auto digest = [&] { return core::stored_digest(from->index_path()); };
   core::file::OperationCounts recorded;
-  if (has_journal) recorded = recover(*from);
+  if (has_journal) {
+    recorded = recover(*from, accept);
+  } else {
+    accept();
+  }
   if (!has_journal || !is_at(recorded, graph) ||
       is_of_other_content(*from->header(), graph, digest)) {
     from->restart(graph.params(), counts_of(graph),
@@ -122,10 +127,11 @@ void Index::Impl::take_journal(std::unique_ptr<core::Journal> from) {
   journal = std::move(from);
 }
 
-core::file::OperationCounts Index::Impl::recover(core::Journal& from) {
+core::file::OperationCounts Index::Impl::recover(core::Journal& from,
+                                                 const std::function<void()>& accept) {
   const core::FloatEnvironment environment;
   cpu::CpuProposer scorer(contents, metric_kernels(), *pool, build);
-  const core::Replay replay = from.replay({contents, committer, *pool, scorer});
+  const core::Replay replay = from.replay({contents, committer, *pool, scorer}, accept);
   DeferredLog log(options.log);
   if (replay.recovered > 0) {
     log.write(LogLevel::info,

@@ -1,11 +1,14 @@
 // Replica: an index that follows the files of one that another process changes.
 //
 // Invariant: the index is the one of the journal's base and of the records that the follower has
-// taken, or the index file was ahead of that journal when it was read.
+// taken, or the index file was ahead of that journal when it was read. Whenever another file stands
+// at the path, digest or vectors prove that it goes on from this index (expect_continuation).
 
+#include <algorithm>
 #include <concord/replica.hpp>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -21,6 +24,7 @@
 namespace concord {
 
 using core::file::JournalHeader;
+using core::file::OperationCounts;
 
 DivergedError::DivergedError(const std::string& message)
     : Error(ErrorCode::corrupt_file, message) {}
@@ -31,9 +35,10 @@ DivergedError::~DivergedError() = default;  // here, so that the type's identity
 struct IndexAccess::Following {
   static Index read(const std::filesystem::path& path, const core::Follower& journal,
                     const RuntimeOptions& options);
-  static void take(Index& index, core::Follower& from, const JournalHeader* until);
+  static void take(Index& index, core::Follower& from, const OperationCounts* until);
   static void flush(Index& index);
-  static void promote(Index& index, std::unique_ptr<core::Journal> journal);
+  static Index open(const std::filesystem::path& path, Durability durability,
+                    const RuntimeOptions& options, const std::function<void(const Index&)>& accept);
 
  private:
   template <class Use>
@@ -49,7 +54,6 @@ Index IndexAccess::Following::read(const std::filesystem::path& path, const core
   Index::Impl& impl = *index.impl_;
   if (!has_file) impl.read_presets(path);
   impl.followed = path;
-  impl.follows = true;
   expect_to_belong({path, index, has_file, journal.header(), [&] { return digest(index); },
                     [&] { return journal.begins_with_flush(); }});
   return index;
@@ -67,7 +71,8 @@ void IndexAccess::Following::as_writer(Index& index, const Use& use) {
   use(core::ReplayTarget{impl.contents, impl.committer, *impl.pool, scorer}, writing);
 }
 
-void IndexAccess::Following::take(Index& index, core::Follower& from, const JournalHeader* until) {
+void IndexAccess::Following::take(Index& index, core::Follower& from,
+                                  const OperationCounts* until) {
   if (!from.has_more()) return;
   as_writer(index, [&](const core::ReplayTarget& target, core::WriterLock::Writing& writing) {
     from.take(target, until, [&] {
@@ -82,12 +87,10 @@ void IndexAccess::Following::flush(Index& index) {
   });
 }
 
-void IndexAccess::Following::promote(Index& index, std::unique_ptr<core::Journal> journal) {
-  Index::Impl& impl = *index.impl_;
-  const core::WriterLock::Writing writing(impl.writer_lock);
-  const DeviceSlot::KeptForWriter kept(impl.device);
-  impl.take_journal(std::move(journal));
-  impl.follows = false;
+Index IndexAccess::Following::open(const std::filesystem::path& path, Durability durability,
+                                   const RuntimeOptions& options,
+                                   const std::function<void(const Index&)>& accept) {
+  return Index::Impl::open(path, nullptr, durability, options, accept);
 }
 
 namespace {
@@ -120,7 +123,7 @@ class LinkedNodes {
 };
 
 // Vectors and labels of the same number of insertion must be the same.
-void expect_same_history(const std::filesystem::path& path, const Index& before, const Index& now) {
+void expect_same_vectors(const std::filesystem::path& path, const Index& before, const Index& now) {
   const core::Contents& a = IndexAccess::contents(before);
   const core::Contents& b = IndexAccess::contents(now);
   std::vector<float> of_a(a.vectors.stride()), of_b(b.vectors.stride());
@@ -141,6 +144,26 @@ void expect_same_history(const std::filesystem::path& path, const Index& before,
   }
 }
 
+// What lives now and was inserted before must have lived before, since nothing removed comes back.
+void expect_none_revived(const std::filesystem::path& path, const Index& before, const Index& now) {
+  std::vector<std::uint64_t> before_numbers, now_numbers;
+  IndexAccess::labels(before, &before_numbers);
+  IndexAccess::labels(now, &now_numbers);
+  const auto end = std::lower_bound(now_numbers.begin(), now_numbers.end(),
+                                    IndexAccess::contents(before).graph.insertions());
+  if (std::includes(before_numbers.begin(), before_numbers.end(), now_numbers.begin(), end)) return;
+  refuse(path, "it has vectors that this replica has removed");
+}
+
+OperationCounts counts_of(const Index& index) {
+  const core::Graph& graph = IndexAccess::contents(index).graph;
+  return {.inserts = graph.insertions(), .removes = graph.removals()};
+}
+
+bool are_equal(const OperationCounts& a, const OperationCounts& b) {
+  return !core::is_beyond(a, b) && !core::is_beyond(b, a);
+}
+
 }  // namespace
 
 // ------------------------------------------------------------------------------------ the replica
@@ -148,7 +171,7 @@ void expect_same_history(const std::filesystem::path& path, const Index& before,
 struct Replica::Impl {
   Impl(const std::filesystem::path& index_path, RuntimeOptions runtime)
       : path(core::resolved(index_path)), options(std::move(runtime)) {
-    read_files(nullptr);
+    read_files();
   }
 
   std::uint64_t catch_up();
@@ -165,16 +188,20 @@ struct Replica::Impl {
  private:
   using Following = IndexAccess::Following;
 
-  [[nodiscard]] const core::Contents& contents() const { return IndexAccess::contents(*index); }
   [[nodiscard]] std::uint64_t position() const {
-    return contents().graph.insertions() + contents().graph.removals();
+    const OperationCounts own = counts_of(*index);
+    return own.ids() + own.removals();
   }
-  void read_files(const Index* before);
+  void read_files();
+  void show(std::shared_ptr<Index> other, bool as_promoted);
   void expect_following() const;
   std::uint64_t follow();
-  void take(const JournalHeader* until);
+  void take(const OperationCounts* until);
   void change_journal();
-  void expect_same_digest(const JournalHeader& header);
+  bool leads_here(Index& read, core::Follower& journal);
+  bool expect_continuation(const Index& now);
+  void expect_same_params(const IndexParams& params) const;
+  void expect_same_digest(const core::Digest& of_files);
   void note_failure();
 
   std::filesystem::path path;
@@ -188,23 +215,57 @@ struct Replica::Impl {
 };
 
 // If the writer compacts meanwhile, what was read of the two files may not belong together.
-void Replica::Impl::read_files(const Index* before) {
+void Replica::Impl::read_files() {
   constexpr int kTries = 10;
   for (int tries = 1;; ++tries) {
     auto journal = std::make_unique<core::Follower>(path);
     try {
       auto read = std::make_shared<Index>(Following::read(path, *journal, options));
-      if (before != nullptr) expect_same_history(path, *before, *read);
-      const std::lock_guard lock(shown_mutex);
-      index = std::move(read);
+      const bool is_first = index == nullptr;
+      if (is_first || !leads_here(*read, *journal)) show(std::move(read), false);
+      if (!is_first) journal->expect_history();
       follower = std::move(journal);
       return;
-    } catch (const DivergedError&) {
-      throw;
     } catch (const Error&) {
       if (tries == kTries || journal->look()) throw;
     }
   }
+}
+
+// The files must have every operation that this replica has done. Returns true if they lead to its
+// very state; `read` and `journal` are there then. Otherwise the index file was beyond it.
+bool Replica::Impl::leads_here(Index& read, core::Follower& journal) {
+  const OperationCounts own = counts_of(*index);
+  if (!core::is_beyond(counts_of(read), own)) {
+    journal.look();
+    Following::take(read, journal, &own);
+  }
+  return expect_continuation(read);
+}
+
+// Returns true if `now` is this replica's very state.
+bool Replica::Impl::expect_continuation(const Index& now) {
+  expect_same_params(now.params());
+  const OperationCounts own = counts_of(*index);
+  if (core::is_beyond(own, counts_of(now))) refuse(path, "it lacks operations that were done");
+  if (are_equal(own, counts_of(now))) {
+    expect_same_digest(IndexAccess::digest(now));
+    return true;
+  }
+  expect_same_vectors(path, *index, now);
+  expect_none_revived(path, *index, now);
+  return false;
+}
+
+void Replica::Impl::expect_same_params(const IndexParams& params) const {
+  if (params != index->params()) refuse(path, "its parameters are others");
+}
+
+// The index that was shown is freed behind the lock, since that takes long.
+void Replica::Impl::show(std::shared_ptr<Index> other, bool as_promoted) {
+  const std::lock_guard lock(shown_mutex);  // ends before `other`, the parameter, does
+  index.swap(other);
+  is_promoted = as_promoted;
 }
 
 void Replica::Impl::expect_following() const {
@@ -244,7 +305,7 @@ std::uint64_t Replica::Impl::follow() {
   return position() - before;
 }
 
-void Replica::Impl::take(const JournalHeader* until) {
+void Replica::Impl::take(const OperationCounts* until) {
   try {
     Following::take(*index, *follower, until);
   } catch (...) {
@@ -253,41 +314,30 @@ void Replica::Impl::take(const JournalHeader* until) {
   }
 }
 
-// The new journal goes on from the end of the old one, unless others came between. Or it begins
-// further back, as one of a new version of the format, and has the same operations.
+// The file may be a copy. Or the writer has compacted, and the new journal goes on from the end of
+// the old one. Otherwise the files themselves must lead to where this replica is, or beyond.
 void Replica::Impl::change_journal() {
   auto next = std::make_unique<core::Follower>(path);
+  if (!next->go_to(*follower)) {
+    const JournalHeader& header = next->header();
+    expect_same_params(core::file::params_of(header));
+    take(&header.base);
+    if (!are_equal(header.base, counts_of(*index))) return read_files();
+    if (header.base.ids() > 0) expect_same_digest(header.base_digest);
+  }
   next->expect_history();
-  const JournalHeader& header = next->header();
-  if (core::file::params_of(header) != index->params()) refuse(path, "its parameters are others");
-  take(&header);
-  const core::Graph& graph = contents().graph;
-  const core::file::OperationCounts& base = header.base;
-  if (base.ids() > graph.insertions() || base.removals() > graph.removals()) {
-    return read_files(index.get());
-  }
-  if (base.ids() == graph.insertions() && base.removals() == graph.removals()) {
-    expect_same_digest(header);
-  } else {
-    next->look();
-    const core::file::OperationCounts end = next->lasting_counts();
-    if (end.ids() < graph.insertions() || end.removals() < graph.removals()) {
-      refuse(path, "its journal lacks operations that were done");
-    }
-  }
   follower = std::move(next);
 }
 
 // A flush may stand in a journal between the two; it changes the digest and no count.
-void Replica::Impl::expect_same_digest(const JournalHeader& header) {
-  if (header.base.ids() == 0) return;
-  const auto is_same = [&] { return IndexAccess::digest(*index) == header.base_digest; };
+void Replica::Impl::expect_same_digest(const core::Digest& of_files) {
+  const auto is_same = [&] { return IndexAccess::digest(*index) == of_files; };
   if (is_same()) return;
-  if (!contents().graph.pending().empty()) {
+  if (!IndexAccess::contents(*index).graph.pending().empty()) {
     Following::flush(*index);
     if (is_same()) return;
   }
-  refuse(path, "the index that was compacted has another digest");
+  refuse(path, "at the same operations it has another digest");
 }
 
 ReplicaLag Replica::Impl::lag() {
@@ -295,9 +345,10 @@ ReplicaLag Replica::Impl::lag() {
   try {
     const bool is_current = follower->look();
     ReplicaLag lag{0, follower->bytes_ahead()};
-    core::file::OperationCounts end = follower->lasting_counts();
+    OperationCounts end = follower->lasting_counts();
     if (!is_current) {
       core::Follower next(path);
+      if (next.go_to(*follower)) lag.bytes = 0;
       next.look();
       lag.bytes += next.bytes_ahead();
       end = next.lasting_counts();
@@ -311,20 +362,22 @@ ReplicaLag Replica::Impl::lag() {
   }
 }
 
-// Nobody writes while the journal is locked. So all of it is there once it was followed to its end.
+// Nobody writes while the journal is locked. What is handed out comes from the files alone, as
+// whoever opens them later will have it. The replica only says whether its history is theirs.
 std::shared_ptr<Index> Replica::Impl::promote(Durability durability) {
   expect_following();
-  auto journal = std::make_unique<core::Journal>(path, durability);
-  catch_up();
-  journal->note_index_file();
   try {
-    Following::promote(*index, std::move(journal));
-  } catch (...) {
+    show(std::make_shared<Index>(Following::open(path, durability, options,
+                                                 [&](const Index& opened) {
+                                                   follow();
+                                                   expect_continuation(opened);
+                                                 })),
+         true);
+  } catch (const DivergedError&) {
     note_failure();
     throw;
   }
-  const std::lock_guard lock(shown_mutex);
-  is_promoted = true;
+  follower.reset();
   return index;
 }
 

@@ -19,11 +19,11 @@ File open_begun(const std::filesystem::path& path) {
   throw Error(ErrorCode::io, "the journal '" + path.string() + "' was not begun yet", ENOENT);
 }
 
-bool is_beyond(const file::OperationCounts& counts, const file::OperationCounts& base) {
+}  // namespace
+
+bool is_beyond(const file::OperationCounts& counts, const file::OperationCounts& base) noexcept {
   return counts.ids() > base.ids() || counts.removals() > base.removals();
 }
-
-}  // namespace
 
 Follower::Follower(const std::filesystem::path& index_path)
     : path_(journal_path(index_path)),
@@ -37,9 +37,30 @@ bool Follower::begins_with_flush() const {
   return core::begins_with_flush(file_, path_, begin_, boot_);
 }
 
+bool Follower::go_to(const Follower& other) {
+  if (begin_.header.checksum != other.begin_.header.checksum) return false;
+  const bool is_there = naming(path_, [&] { return reader_.go_to(other.reader_); });
+  lasting_ = reader_.offset();
+  return is_there;
+}
+
+// The server of a network file system forgets a file that has lost its name: ESTALE.
+bool Follower::look() {
+  try {
+    find_lasting();
+    const FileIdentity now = identity_of(path_);
+    if (now.exists()) return now.is_same_file(identity_of(file_.status()));
+  } catch (const Error& error) {
+    if (error.system_error() != ESTALE) throw;
+    lasting_ = reader_.offset();
+    return false;
+  }
+  throw Error(ErrorCode::io, "'" + path_.string() + "' has been removed", ENOENT);
+}
+
 // The writer may be writing the place of its close just now, so it is read once more if it is not
 // sound.
-bool Follower::look() {
+void Follower::find_lasting() {
   JournalBegin begin;
   try {
     begin = read_journal_begin(file_, path_);
@@ -53,20 +74,17 @@ bool Follower::look() {
     }
     lasting_ = reader_.find_lasting(begin.closed);
   });
-  const FileIdentity now = identity_of(path_);
-  if (now.exists()) return now.is_same_file(identity_of(file_.status()));
-  throw Error(ErrorCode::io, "'" + path_.string() + "' has been removed", ENOENT);
 }
 
-void Follower::take(const ReplayTarget& target, const file::JournalHeader* until,
+void Follower::take(const ReplayTarget& target, const file::OperationCounts* until,
                     const std::function<void()>& between) {
   naming(path_, [&] {
     reader_.end_at(lasting_);
     Applier applier(target);
     while (has_more()) {
+      if (until != nullptr && is_beyond(reader_.next_counts(), *until)) break;
       const Record* const record = reader_.next();
       if (record == nullptr) refuse_journal("a record that was written whole is damaged");
-      if (until != nullptr && is_beyond(record->after, until->base)) break;
       has_failed_ = true;
       apply(applier, *record);
       has_failed_ = false;

@@ -22,6 +22,9 @@
 
 namespace concord::core {
 
+/// True if operations were done that those of `base` do not have.
+bool is_beyond(const file::OperationCounts& counts, const file::OperationCounts& base) noexcept;
+
 class Follower {
  public:
   /// Opens the journal of the index file `index_path`, a resolved() path. Throws Error(io), with
@@ -37,6 +40,10 @@ class Follower {
   /// As Journal::begins_with_flush().
   [[nodiscard]] bool begins_with_flush() const;
 
+  /// Goes to where `other` is, if this is a copy of its journal, maybe with more records. Returns
+  /// false, and stays at the beginning, if it is not. REQUIRES that nothing was taken.
+  bool go_to(const Follower& other);
+
   /// Looks up to where the records last. Returns false if the journal at the path is another file
   /// by now. Throws Error(io, corrupt_file) and DivergedError.
   bool look();
@@ -46,14 +53,15 @@ class Follower {
   [[nodiscard]] file::OperationCounts lasting_counts() const { return reader_.counts_at(lasting_); }
   [[nodiscard]] const file::OperationCounts& counts() const noexcept { return reader_.counts(); }
 
-  /// Takes the records that last; with `until`, none that goes beyond the base of that journal.
+  /// Takes the records that last; with `until`, none that goes beyond these operations.
   /// Calls `between` after each. Throws Error(io, corrupt_file, out_of_memory) and DivergedError;
   /// has_failed() tells whether the index must not be used then.
-  void take(const ReplayTarget& target, const file::JournalHeader* until,
+  void take(const ReplayTarget& target, const file::OperationCounts* until,
             const std::function<void()>& between);
   [[nodiscard]] bool has_failed() const noexcept { return has_failed_; }
 
  private:
+  void find_lasting();
   void apply(Applier& applier, const Record& record) const;
 
   std::filesystem::path path_;

@@ -96,9 +96,10 @@ Journal::~Journal() {
 
 // ------------------------------------------------------------------------------- opening, closing
 
-Replay Journal::replay(const ReplayTarget& target) {
+Replay Journal::replay(const ReplayTarget& target, const std::function<void()>& accept) {
   const Stopwatch watch(stats_.recovery_seconds);
   const Replay replay = replay_journal(file_, path_, *begin_, boot_, target);
+  accept();
   if (replay.tail.records > 0) keep(replay.length, replay.tail.bytes);
   if (replay.tail.bytes > 0) file_.truncate(replay.length);
   file_.sync();

@@ -22,6 +22,7 @@
 #include <concord/params.hpp>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <optional>
 
@@ -57,9 +58,10 @@ class Journal {
 
   /// Adds the vectors that the index file lacks to the index, and cuts off what a crash left
   /// incomplete. Whole records behind that are kept in a file at path + ".dropped". A journal of an
-  /// earlier version is replaced by one of the present version. REQUIRES header(), and an index
+  /// earlier version is replaced by one of the present version. Calls accept() when the index has
+  /// all operations: if that throws, the files are as they were. REQUIRES header(), and an index
   /// with the content of the index file. After an exception the index must not be used.
-  Replay replay(const ReplayTarget& target);
+  Replay replay(const ReplayTarget& target, const std::function<void()>& accept);
   /// Replaces the journal by an empty one that goes on from the index file as it is now. Throws
   /// Error(io). Then either the old journal is in place, as usable as before, or the new one is,
   /// and nothing can be appended to it.

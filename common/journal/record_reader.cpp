@@ -195,6 +195,7 @@ std::uint64_t RecordReader::find_lasting(const ClosedAt& closed) {
   if (length_ < std::max(offset_, closed_.length)) {
     refuse_other("it was shortened to " + std::to_string(length_) + " bytes");
   }
+  expect_as_closed(offset_);
   std::uint64_t lasting = std::max(offset_, closed_.length);
   for (std::uint64_t at = offset_; at < length_;) {
     std::optional<Head> head = read_head(at);
@@ -209,6 +210,27 @@ std::uint64_t RecordReader::find_lasting(const ClosedAt& closed) {
     if (is_mark_of_this_start(head->header, head->payload)) lasting = std::max(lasting, at);
   }
   return lasting;
+}
+
+bool RecordReader::go_to(const RecordReader& other) {
+  std::uint64_t at = offset_;
+  std::uint64_t chain = chain_;
+  while (at < other.offset_) {
+    const std::optional<Head> head = read_head(at);
+    if (!head) return false;
+    chain = chain_after(chain, head->header.checksum);
+    at += head->header.length;
+  }
+  if (at != other.offset_ || chain != other.chain_) return false;
+  offset_ = at;
+  chain_ = chain;
+  counts_ = other.counts_;
+  return true;
+}
+
+OperationCounts RecordReader::next_counts() const {
+  const std::optional<Head> head = read_head(offset_);
+  return head ? counts_after(head->header) : counts_;
 }
 
 OperationCounts RecordReader::counts_at(std::uint64_t end) const {

@@ -57,8 +57,14 @@ class RecordReader {
   /// From now on a record that does not continue those before it is another history's, since these
   /// have been acted upon: DivergedError.
   void expect_history() noexcept { is_followed_ = true; }
+  /// Goes to where `other` is, which reads another file with a journal of the same header. Returns
+  /// false, and stays at the beginning, unless the records up to there are the same: by their
+  /// running hash. REQUIRES that nothing was read.
+  bool go_to(const RecordReader& other);
   /// next() ends at `end`, which find_lasting() has returned.
   void end_at(std::uint64_t end) noexcept { length_ = end; }
+  /// counts() behind the next record; as counts() if there is none.
+  [[nodiscard]] file::OperationCounts next_counts() const;
   /// Operations up to `end`, as counts(). REQUIRES the end of a record, no less than offset().
   [[nodiscard]] file::OperationCounts counts_at(std::uint64_t end) const;
 

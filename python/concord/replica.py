@@ -59,7 +59,7 @@ class Replica:
 
         Raises:
             DivergedError: the files have another history than the replica. Then every later call raises it.
-            CorruptFileError: a record is damaged. The replica is as it was and can be searched.
+            CorruptFileError: a record is damaged. The replica has the records before it and can be searched.
             IoError: a file cannot be read. The replica may try again.
         """
         return self._replica.catch_up()
@@ -77,10 +77,16 @@ class Replica:
         return ReplicaLag(*self._replica.lag())
 
     def promote(self, *, durability: Durability = "synced") -> Index:
-        """Take the writer's place: lock the journal, do the rest of it, and return the index.
+        """Take the writer's place: open the files as :meth:`Index.open` does, and return that index.
 
-        The index can be changed from then on, and the replica follows no more. As long as another index is open
-        for the path, :exc:`IoError` is raised and the replica goes on.
+        It can be changed from then on, and the replica follows no more. :meth:`index` gives the opened index
+        from then on; one from before can still be searched. It takes the time of :meth:`Index.open`, and memory
+        for both indexes meanwhile. The replica keeps the index, so the lock is given back when neither is there
+        any more.
+
+        Raises:
+            DivergedError: the files lack what the replica has done, or have it otherwise. They stay as is.
+            IoError: another index is open for the path. The replica goes on.
 
         Args:
             durability: as for :meth:`Index.open`.

@@ -74,8 +74,17 @@ MatrixView<float> Answers::distances() const noexcept {
   return {reinterpret_cast<float*>(distances_->data()), queries_, k_, distances_->matrix_stride()};
 }
 
+bool Answers::fit_int64() const noexcept {
+  constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  for (std::size_t q = 0; q < queries_; ++q) {
+    const auto fits = [](std::uint64_t label) { return label <= kMost || label == kNoLabel; };
+    if (!std::all_of(labels().row(q), labels().row(q) + k_, fits)) return false;
+  }
+  return true;
+}
+
 nb::object Answers::arrays(bool labels_fit) const {
-  if (labels_fit || !are_new_) return matches_of(pair_[0], pair_[1]);
+  if (!are_new_ || (labels_fit && fit_int64())) return matches_of(pair_[0], pair_[1]);
   return matches_of(pair_[0].attr("view")("u8"), pair_[1]);
 }
 

@@ -39,10 +39,12 @@ class Answers {
   void put(const SearchResult& result, std::size_t first) const noexcept;
   /// Rows from `first` on have no neighbors.
   void leave_empty(std::size_t first) const noexcept;
-  /// The caller's arrays, or new ones; `labels_fit` int64. A pair of the class Matches.
+  /// The caller's arrays, or new ones; `labels_fit` int64, if those of the answer do as well. A
+  /// pair of the class Matches.
   [[nodiscard]] nanobind::object arrays(bool labels_fit) const;
 
  private:
+  [[nodiscard]] bool fit_int64() const noexcept;
   void check(const Array& array, bool has_type, const char* types) const;
 
   std::size_t queries_;

@@ -137,7 +137,8 @@ nb::object PythonIndexOf<Core>::range_search(nb::handle queries, nb::handle radi
         pace.took(piece.rows, std::chrono::steady_clock::now() - start);
       });
   all.lims.resize(rows.rows() + 1, all.lims.back());  // queries that were not run have no hits
-  return nb::make_tuple(to_numpy(all.lims, "i8"), to_numpy(all.labels, labels_fit() ? "i8" : "u8"),
+  return nb::make_tuple(to_numpy(all.lims, "i8"),
+                        to_numpy(all.labels, labels_fit(all.labels) ? "i8" : "u8"),
                         to_numpy(all.distances, "f4"));
 }
 

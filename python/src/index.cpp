@@ -226,12 +226,22 @@ template <class Core>
 bool PythonIndexOf<Core>::labels_fit() const {
   if (range_->is_known) return range_->fits;
   bool fits = true;
+  const std::uint64_t ended = range_->ended;
   {
     const WithoutGil released;
     fits = fit_int64(index_->labels());
   }
-  if (!range_->is_known) *range_ = {true, fits};  // else an addition knows better
-  return range_->fits;
+  if (range_->is_known) return range_->fits;  // an addition knows better
+  if (range_->begun == ended) {               // else others may have come behind those seen
+    range_->is_known = true;
+    range_->fits = fits;
+  }
+  return fits;
+}
+
+template <class Core>
+bool PythonIndexOf<Core>::labels_fit(std::span<const std::uint64_t> answer) const {
+  return fit_int64(answer) && labels_fit();
 }
 
 template <class Core>
@@ -432,7 +442,7 @@ nb::object PythonIndexOf<Core>::labels() const {
     const WithoutGil released;
     labels = index_->labels();
   }
-  return to_numpy(labels, labels_fit() ? "i8" : "u8");
+  return to_numpy(labels, labels_fit(labels) ? "i8" : "u8");
 }
 
 template <class Core>

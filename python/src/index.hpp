@@ -41,6 +41,7 @@ Durability to_durability(const std::string& name);
 struct LabelRange {
   bool is_known = false;
   bool fits = true;
+  std::uint64_t begun = 0, ended = 0;  ///< calls of a replica's catch_up(), which bring labels
 };
 
 constexpr std::size_t kPieceBytes = 1 << 20;
@@ -186,6 +187,8 @@ class PythonIndexOf {
   /// Whether all labels are, and were, below 2^63; for members that hold the lock. One that is
   /// removed beside a search may be in its answer.
   [[nodiscard]] bool labels_fit() const;
+  /// Also those of an answer, which the replica may have removed since.
+  [[nodiscard]] bool labels_fit(std::span<const std::uint64_t> answer) const;
   /// Does `use`, without the GIL, unless it was done before: the first use of each part of a mapped
   /// file checks it, which takes long, and members that keep the GIL must not be the first.
   template <class Use>

@@ -21,26 +21,30 @@ PythonReplica::PythonReplica(const std::filesystem::path& path, unsigned threads
   });
 }
 
-// What it brings may have labels of any size, so the next answer looks at them all.
+// What it brings may have labels of any size. So while it runs, and once behind it, each answer
+// looks at them all.
 std::uint64_t PythonReplica::catch_up() {
-  const auto forget = [&] {
-    if (range_) range_->is_known = false;
+  struct Following {
+    explicit Following(PythonReplica& by) : replica(by) {
+      replica.range_->is_known = false;
+      ++replica.range_->begun;
+    }
+    ~Following() { ++replica.range_->ended; }
+    Following(const Following&) = delete;
+    Following& operator=(const Following&) = delete;
+
+    PythonReplica& replica;
   };
-  forget();
-  std::uint64_t done = 0;
-  {
-    const WithoutGil released;
-    done = replica_->catch_up();
-  }
-  forget();
-  return done;
+  const Following following(*this);
+  const WithoutGil released;
+  return replica_->catch_up();
 }
 
 PythonIndex* PythonReplica::wrap(std::shared_ptr<const Index> shown) {
   if (shown != shown_) {
     shown_ = shown;
     lock_ = std::make_shared<IndexLock>();
-    range_ = std::make_shared<LabelRange>();
+    range_ = std::make_shared<LabelRange>(LabelRange{false, true, range_->begun, range_->ended});
   }
   // Its members refuse changes until the replica is promoted.
   return new PythonIndex(std::const_pointer_cast<Index>(shown), lock_, range_, threads_, device_,

@@ -32,7 +32,7 @@ class PythonReplica {
   // Of the index that is shown; guarded by the GIL.
   std::shared_ptr<const Index> shown_;
   std::shared_ptr<IndexLock> lock_;
-  std::shared_ptr<LabelRange> range_;
+  std::shared_ptr<LabelRange> range_ = std::make_shared<LabelRange>();
 };
 
 /// Adds the class to the module.

@@ -48,6 +48,35 @@ def test_each_call_is_seen_once_it_has_returned(path: pathlib.Path, vectors: Flo
     assert np.array_equal(answers[1], expected[1])
 
 
+def test_labels_are_never_negative_beside_catch_up(path: pathlib.Path, vectors: Floats) -> None:
+    index = open_index(path)
+    index.add(vectors[:20])
+    replica = concord.Replica(path, threads=1)
+    shown = replica.index()
+    large = np.arange(2**63, 2**63 + 20, dtype=np.uint64)
+    for start in range(20, 500, 60):
+        index.add(vectors[start : start + 60])
+        index.add(vectors[:20] + 100, labels=large)
+        index.remove(large)
+    index.add(vectors[:20] + 100, labels=large)
+    is_done = threading.Event()
+    wrong: list[int] = []
+
+    def read() -> None:
+        while not is_done.is_set():
+            for labels in (shown.search(vectors[:20] + 100, k=1)[0], shown.labels()):
+                if labels.dtype == np.int64:
+                    wrong.extend(labels[labels < 0])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    replica.catch_up()
+    is_done.set()
+    reader.join()
+    assert not wrong
+    assert shown.labels().dtype == np.uint64
+
+
 WRITER = """
 import concord, numpy as np, sys
 index = concord.Index.open(sys.argv[1], 16, M=8, ef_construction=40, epoch_limit=64, threads=1)

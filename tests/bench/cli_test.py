@@ -6,10 +6,12 @@ import json
 import os
 import pathlib
 import re
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 BENCH = os.path.abspath(sys.argv.pop())
@@ -79,6 +81,18 @@ class Cli(unittest.TestCase):
             self.assertEqual(followed["index"], {"digest": json.load(file)["index"]["digest"], "size": 3000})
         self.assertLessEqual(followed["follow"]["operations"], 3000)
         self.assertGreater(followed["follow"]["polls"], 1)
+
+    def test_follow_is_interrupted(self):
+        """Ctrl-C, in the middle of a long sleep: what it has followed is printed all the same."""
+        index = self.path("index.concord")
+        self.bench("build", *DATA, "--limit", "10", "--journal", "system", "--out", index)
+        process = subprocess.Popen([BENCH, "follow", index, "--interval", "5", "--json", self.path("follow.json")],
+                                   stdout=subprocess.PIPE, text=True)
+        self.assertIn("10 vectors", process.stdout.readline())
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        self.assertIn("digest: ", process.communicate(timeout=30)[0])
+        self.assertEqual(process.returncode, 0)
 
     def test_killed_build_is_resumed(self):
         """kill -9 in the middle, again and again, and the same command: the same digest."""

@@ -207,6 +207,144 @@ TEST_F(OneReplica, OfAnOlderCopyOfTheFilesHasDiverged) {
   expect_diverged(replica, {"lacks operations"});
 }
 
+// The operations are as many, and vectors and labels that both have are the same.
+TEST_F(OneReplica, OfAnOlderCopyThatWentOnOtherwiseHasDiverged) {
+  {
+    Index index = open();
+    add(index, 20);
+  }
+  const std::vector<char> older = disk_.content(kJournalPath);
+  {
+    Index index = open();
+    index.remove(std::vector<std::uint64_t>{3});
+  }
+  Replica replica = follow();
+  disk_.replace(kJournalPath, older);
+  Index index = open();
+  index.remove(std::vector<std::uint64_t>{4});
+  add(index, 3);
+  expect_diverged(replica, {"digest"});
+}
+
+TEST_F(OneReplica, OfTheSameOperationsInAnotherOrderHasDiverged) {
+  {
+    Index index = open();
+    add(index, 20);
+    index.remove(std::vector<std::uint64_t>{3});
+    add(index, 40);
+  }
+  Replica replica = follow();
+  core::file_system().unlink(kJournalPath.c_str());
+  Index index = open();
+  add(index, 60);
+  index.remove(std::vector<std::uint64_t>{3});
+  expect_diverged(replica, {"digest"});
+}
+
+// It stands exactly where the replica stands, which reads no record behind it.
+TEST_F(OneReplica, OfAnotherLastCloseAtItsPlaceHasDiverged) {
+  {
+    Index index = open();
+    add(index, 20);
+  }
+  const std::vector<char> older = disk_.content(kJournalPath);
+  {
+    Index index = open();
+    index.remove(std::vector<std::uint64_t>{3});
+  }
+  Replica replica = follow();
+  write_in_place(kJournalPath, older);
+  {
+    Index index = open();
+    index.remove(std::vector<std::uint64_t>{4});
+  }
+  expect_diverged(replica, {"last closed"});
+}
+
+TEST_F(OneReplica, OfFilesWithFewerRemovalsHasDiverged) {
+  {
+    Index index = open();
+    add(index, 20);
+    index.remove(std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8});
+  }
+  Replica replica = follow();
+  core::file_system().unlink(kJournalPath.c_str());
+  Index index = open();
+  add(index, 25);
+  index.compact();
+  expect_diverged(replica, {"lacks operations"});
+}
+
+TEST_F(OneReplica, OfFilesInWhichItsDeadLiveHasDiverged) {
+  {
+    Index index = open();
+    add(index, 20);
+    index.remove(std::vector<std::uint64_t>{3});
+  }
+  Replica replica = follow();
+  core::file_system().unlink(kJournalPath.c_str());
+  Index index = open();
+  add(index, 25);
+  index.remove(std::vector<std::uint64_t>{4, 5});
+  index.compact();
+  expect_diverged(replica, {"removed"});
+}
+
+// As rsync and restored backups do. The flush changes the digest and no count.
+TEST_F(OneReplica, GoesOnInACopyOfTheJournal) {
+  Index index = open();
+  add(index, 40);
+  index.remove(std::vector<std::uint64_t>{3, 4});
+  index.compact();
+  Replica replica = follow();
+  const std::shared_ptr<const Index> shown = replica.index();
+  index.flush();
+  replica.catch_up();
+  const std::vector<char> copy = disk_.content(kJournalPath);
+  add(index, 20);
+  const std::vector<char> longer = disk_.content(kJournalPath);
+  disk_.replace(kJournalPath, copy);
+  EXPECT_EQ(replica.catch_up(), 0u);
+  disk_.replace(kJournalPath, longer);
+  EXPECT_EQ(replica.lag().operations, 20u);
+  EXPECT_LT(replica.lag().bytes, longer.size() - copy.size() + 1);
+  EXPECT_EQ(replica.catch_up(), 20u);
+  EXPECT_EQ(replica.index()->digest(), index.digest());
+  EXPECT_EQ(replica.index(), shown);
+}
+
+// A copy of the index from before the flush lacks an operation, which no count tells.
+TEST_F(OneReplica, OfACopyWithoutItsFlushHasDiverged) {
+  Index index = open();
+  add(index, 40);
+  index.remove(std::vector<std::uint64_t>{3, 4});
+  index.compact();
+  const std::vector<char> older = disk_.content(kJournalPath);
+  index.flush();
+  Replica replica = follow();
+  disk_.replace(kJournalPath, older);
+  expect_diverged(replica, {"digest"});
+}
+
+// The server of a network file system says so of a file that has lost its name.
+TEST_F(OneReplica, OpensAStaleFileAnew) {
+  Index index = open();
+  add(index, 20);
+  Replica replica = follow();
+  add(index, 20);
+  index.compact();
+  add(index, 20);
+  bool is_stale = true;
+  disk_.set_oracle([&](MemoryFileSystem::Call call) {
+    if (call == MemoryFileSystem::Call::open) is_stale = false;
+    if (!is_stale || call != MemoryFileSystem::Call::read) return MemoryFileSystem::Fate{};
+    return MemoryFileSystem::Fate{ESTALE, false};
+  });
+  EXPECT_EQ(replica.catch_up(), 40u);
+  disk_.set_oracle({});
+  EXPECT_EQ(replica.index()->digest(), index.digest());
+}
+
 TEST_F(OneReplica, OfAJournalThatWasCutHasDiverged) {
   Index index = open();
   add(index, 20);
@@ -292,8 +430,9 @@ TEST_F(OneReplica, IsPromotedOnceTheWriterIsGone) {
   add(*index, 10);
   index.reset();
   const std::shared_ptr<Index> promoted = replica.promote();
-  EXPECT_EQ(promoted, shown);
   EXPECT_EQ(promoted->size(), 49u) << "with what was not followed yet";
+  EXPECT_EQ(replica.index(), promoted);
+  EXPECT_EQ(shown->size(), 49u) << "whoever holds it may use it on";
   expect_error(ErrorCode::unsupported, {"promoted"}, [&] { replica.catch_up(); });
   expect_error(ErrorCode::unsupported, {"promoted"}, [&] { static_cast<void>(replica.lag()); });
   expect_error(ErrorCode::unsupported, {"promoted"}, [&] { replica.promote(); });
@@ -327,6 +466,71 @@ TEST_F(OneReplica, IsPromotedBehindACompactionThatItHasNotSeen) {
   const std::string digest = index->digest();
   index.reset();
   EXPECT_EQ(replica.promote()->digest(), digest);
+}
+
+// A writer whose disk is full can leave them so: compact() has saved what the journal lacks.
+TEST_F(OneReplica, IsPromotedWithAnIndexFileThatIsAheadOfTheJournal) {
+  std::optional<Index> index = open();
+  add(*index, 30);
+  Replica replica = follow();
+  const std::vector<char> journal = disk_.content(kJournalPath);
+  add(*index, 20);
+  index->compact();
+  index.reset();
+  disk_.replace(kJournalPath, journal);
+  replica.catch_up();
+  ASSERT_EQ(replica.index()->size(), 30u);
+  std::shared_ptr<Index> promoted = replica.promote();
+  EXPECT_EQ(promoted->size(), 50u) << "as whoever opens the files";
+  add(*promoted, 5);
+  const std::string digest = promoted->digest();
+  { const Replica gone = std::move(replica); }
+  promoted.reset();
+  EXPECT_EQ(open().digest(), digest);
+}
+
+TEST_F(OneReplica, OfAnotherHistoryLeavesTheFilesAndTheLock) {
+  {
+    Index index = open();
+    add(index, 20);
+  }
+  const std::vector<char> older = disk_.content(kJournalPath);
+  {
+    Index index = open();
+    index.remove(std::vector<std::uint64_t>{3});
+  }
+  Replica replica = follow();
+  disk_.replace(kJournalPath, older);
+  {
+    Index index = open();
+    index.remove(std::vector<std::uint64_t>{4});
+  }
+  std::vector<char> torn = disk_.content(kJournalPath);
+  torn.push_back(1);  // which an opening would cut off
+  disk_.replace(kJournalPath, torn);
+  EXPECT_THROW(replica.promote(), DivergedError);
+  EXPECT_EQ(disk_.content(kJournalPath), torn);
+  EXPECT_EQ(open().size(), 19u);
+}
+
+TEST_F(OneReplica, HoldsNoFileOnceItWasPromoted) {
+  {
+    Index index = open();
+    add(index, 5);
+  }
+  int files = 0;
+  disk_.set_oracle([&](MemoryFileSystem::Call call) {
+    files += call == MemoryFileSystem::Call::open ? 1 : 0;
+    files -= call == MemoryFileSystem::Call::close ? 1 : 0;
+    return MemoryFileSystem::Fate{};
+  });
+  { const Index index = open(); }
+  const int of_an_opening = std::exchange(files, 0);  // it tries to open some that are not there
+  Replica replica = follow();
+  const int of_the_replica = files;
+  replica.promote();
+  EXPECT_EQ(files - of_the_replica, of_an_opening) << "the journal of the index, for the replica's";
+  disk_.set_oracle({});
 }
 
 TEST_F(OneReplica, ShowsAnIndexThatCanOnlyBeRead) {

@@ -1,12 +1,14 @@
 // concord-bench follow: a replica of an index that another process changes, and what it costs.
 //
 // It polls: each interval it catches up, and prints a line if something came. The cost is the
-// processor time of this process behind the opening, polls included.
+// processor time of this process behind the opening, polls included. Ctrl-C ends it as --idle does;
+// the second one ends the process.
 #include <algorithm>
 #include <concord/replica.hpp>
+#include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <limits>
-#include <thread>
 
 #include "bench/tool/command_line.hpp"
 #include "bench/tool/commands/commands.hpp"
@@ -36,13 +38,29 @@ void print_step(double seconds, std::uint64_t came, const Index& index) {
   std::fflush(stdout);
 }
 
+volatile std::sig_atomic_t is_interrupted = 0;
+
+void end_when_interrupted() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { is_interrupted = 1; };
+  action.sa_flags = SA_RESETHAND;
+  ::sigaction(SIGINT, &action, nullptr);
+}
+
+// A signal ends it.
+void sleep_for(double seconds) {
+  const auto whole = static_cast<std::time_t>(seconds);
+  const timespec time{whole, static_cast<long>(1e9 * (seconds - static_cast<double>(whole)))};
+  ::nanosleep(&time, nullptr);
+}
+
 Followed follow(Replica& replica, const FollowOptions& own) {
   Followed followed;
   const double cpu = cpu_seconds();
   const Clock::time_point begin = Clock::now();
   Clock::time_point last = begin;
-  while (seconds_since(last) < own.idle) {
-    std::this_thread::sleep_for(std::chrono::duration<double>(own.interval));
+  while (is_interrupted == 0 && seconds_since(last) < own.idle) {
+    sleep_for(own.interval);
     const Clock::time_point start = Clock::now();
     const std::uint64_t came = replica.catch_up();
     ++followed.polls;
@@ -72,6 +90,7 @@ int follow(Options& options, const FollowOptions& own) {
   const Clock::time_point start = Clock::now();
   Replica replica = Replica::open(own.path, options.runtime);
   const double open_seconds = seconds_since(start);
+  end_when_interrupted();
   std::printf("%s: %s vectors, read in %.3f s\n", own.path.c_str(),
               grouped(replica.index()->size()).c_str(), open_seconds);
   std::fflush(stdout);

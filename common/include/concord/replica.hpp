@@ -44,10 +44,19 @@ struct ReplicaLag {
 /// machine's end is the replica's as well. Elsewhere, what was written with Durability::system
 /// comes when the writer syncs, at the latest when it closes.
 ///
+/// It has one gap. With Durability::system, a replica on another machine that is opened, or reads
+/// the index file anew, while the writer compacts may do so before the file's name is on disk. A
+/// power cut of the writer's machine may then bring the old file back. A compaction shows such a
+/// replica all.
+///
 /// *Compaction.* compact() of the writer begins a new journal. A replica that was at its beginning
 /// compares its digest with the one that the writer noted, and goes on. A replica that is too far
-/// behind reads the index file anew, compares the vectors and labels that both have, and shows
-/// another Index from then on.
+/// behind reads the index file anew and shows another Index from then on. It compares the vectors
+/// and labels that both have, and refuses files in which lives what it has removed.
+///
+/// *Other files.* It goes on in a copy of the journal if the running hash of the records is the
+/// same up to where it is. Other files are read anew. If they lead to its operations, the digest
+/// there must be its own; if the index file is beyond them, it compares as behind a compaction.
 ///
 /// Thread-safety: all members from any thread. catch_up(), lag() and promote() take turns. Searches
 /// of index() run beside catch_up() as beside a writer, and never wait for it. In a forked child it
@@ -67,11 +76,16 @@ class CONCORD_API Replica {
   /// Does all that the writer has recorded and cannot lose. Returns how many insertions and
   /// removals that was; an update is one of each, a flush none. Does not wait for the writer.
   ///
-  /// Throws DivergedError if the files have another history than the replica: others were put in
-  /// their place, an operation that it has done is gone, the running hash of the records or the
-  /// digest of a compaction differs. Throws Error(corrupt_file) for a damaged record. If it has
+  /// Throws DivergedError if the files have another history than the replica. Others were put in
+  /// their place, an operation that it has done is gone, or the running hash of the records or a
+  /// digest differs. Throws Error(corrupt_file) for a damaged record. If it has
   /// diverged, or fails in the middle of an operation (out_of_memory), every later call throws the
-  /// same. After other failures, such as Error(io), it is as it was and may try again.
+  /// same. After other failures, such as Error(io), it has what came before the failure and may try
+  /// again.
+  ///
+  /// One failure of the writer ends it as well. If a removal runs out of memory there, and the
+  /// writer then compacts, the file has a part of that removal. No record tells which part. So a
+  /// replica that has done the whole removal throws DivergedError.
   ///
   /// Complexity: about a twentieth of an insertion for each; O(bytes of the index) once for each
   /// compaction.
@@ -86,11 +100,18 @@ class CONCORD_API Replica {
   /// catch_up().
   [[nodiscard]] ReplicaLag lag() const;
 
-  /// Makes the index the one that is open at `path`, as Index::open would: locks the journal, does
-  /// the rest of it, and takes changes from then on. index() stays the same index. The replica
-  /// follows no more: catch_up() and lag() throw Error(unsupported). Throws Error(io) if an index
-  /// is open for the path, and as catch_up() and Index::open; then it goes on as a replica if it
-  /// can.
+  /// Opens the index at `path` as Index::open does, and returns it: locks the journal, reads both
+  /// files anew, and takes changes from then on. So nothing in the files is lost, even if the index
+  /// file is ahead of the journal. index() gives the opened index from then on. Who holds the one
+  /// from before may go on reading it. The replica keeps the index as well, so the lock is given
+  /// back when both are gone. The replica follows no more: catch_up() and lag() throw
+  /// Error(unsupported).
+  ///
+  /// Throws DivergedError unless what it opened has all operations of this replica, with its digest
+  /// where they are as many. Then the lock is given back, and the files are as they were. Throws
+  /// Error(io) if an index is open for the path, and as catch_up() and Index::open; then it goes on
+  /// as a replica if it can. Complexity: as Index::open, O(bytes of both files) and the work of
+  /// catch_up(); memory for both indexes meanwhile.
   std::shared_ptr<Index> promote(Durability durability = Durability::synced);
 
  private:
