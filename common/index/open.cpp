@@ -104,7 +104,9 @@ Index Index::Impl::open(const std::filesystem::path& name, const IndexParams* wa
                                                   to_text(*wanted));
   }
   if (!has_file) index.impl_->read_presets(path);  // load() has read them otherwise
-  index.impl_->take_journal(std::move(journal), [&] { accept(index); });
+  index.impl_->take_journal(std::move(journal), [&] {
+    if (accept) accept(index);
+  });
   return index;
 }
 
