@@ -58,9 +58,8 @@ struct Index::Impl {
   /// accept(index) is called when the index has all operations of the files. If it throws, they are
   /// as they were, and the lock is given back.
   using Accept = std::function<void(const Index&)>;
-  static Index open(
-      const std::filesystem::path& name, const IndexParams* wanted, Durability durability,
-      RuntimeOptions runtime, const Accept& accept = nullptr);
+  static Index open(const std::filesystem::path& name, const IndexParams* wanted,
+                    Durability durability, RuntimeOptions runtime, const Accept& accept = nullptr);
   /// Goes on with the journal, which goes on from the index file, if there is one: does the
   /// operations that the index lacks, and begins another journal if this one lacks some.
   void take_journal(std::unique_ptr<core::Journal> from, const std::function<void()>& accept);
