@@ -7,9 +7,15 @@
 #include <functional>
 
 #include "common/contents/digest.hpp"
+#include "common/graph/graph.hpp"
 #include "common/journal/layout.hpp"
 
 namespace concord {
+
+/// The operations that made a graph, as a journal counts them. Flushes are not known.
+inline core::file::OperationCounts counts_of(const core::Graph& graph) {
+  return {.inserts = graph.insertions(), .removes = graph.removals()};
+}
 
 struct FileAndJournal {
   const std::filesystem::path& path;  ///< of the index file, for messages

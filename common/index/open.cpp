@@ -31,18 +31,11 @@ std::string to_text(const core::JournalTail& cut, const core::Journal& journal) 
          journal.dropped_path().string() + "'";
 }
 
-bool is_at(const core::file::OperationCounts& counts, const core::Graph& graph) {
-  return counts.ids() == graph.insertions() && counts.removals() == graph.removals();
-}
-
-core::file::OperationCounts counts_of(const core::Graph& graph) {
-  return {.inserts = graph.insertions(), .removes = graph.removals()};
-}
-
 // True if the journal goes on from an index with the file's counts and with another digest.
 bool is_of_other_content(const core::file::JournalHeader& header, const core::Graph& graph,
                          const std::function<core::Digest()>& digest) {
-  return header.base.ids() > 0 && is_at(header.base, graph) && header.base_digest != digest();
+  return header.base.ids() > 0 && header.base.is_level_with(counts_of(graph)) &&
+         header.base_digest != digest();
 }
 
 }  // namespace
@@ -55,7 +48,7 @@ void expect_to_belong(const FileAndJournal& files) {
     refuse(path, "the index has " + to_text(index.params()) + ", the journal " +
                      to_text(core::file::params_of(header)));
   }
-  if (base.ids() > graph.insertions() || base.removals() > graph.removals()) {
+  if (base.is_beyond(counts_of(graph))) {
     const auto counts = [](std::uint64_t insertions, std::uint64_t removals) {
       return std::to_string(insertions) + " vectors" +
              (removals > 0 ? ", of which " + std::to_string(removals) + " were removed" : "");
@@ -121,7 +114,7 @@ void Index::Impl::take_journal(std::unique_ptr<core::Journal> from,
   } else {
     accept();
   }
-  if (!has_journal || !is_at(recorded, graph) ||
+  if (!has_journal || !recorded.is_level_with(counts_of(graph)) ||
       is_of_other_content(*from->header(), graph, digest)) {
     from->restart(graph.params(), counts_of(graph),
                   from->has_index_file() ? digest() : core::Digest{});

@@ -156,12 +156,7 @@ void expect_none_revived(const std::filesystem::path& path, const Index& before,
 }
 
 OperationCounts counts_of(const Index& index) {
-  const core::Graph& graph = IndexAccess::contents(index).graph;
-  return {.inserts = graph.insertions(), .removes = graph.removals()};
-}
-
-bool are_equal(const OperationCounts& a, const OperationCounts& b) {
-  return !core::is_beyond(a, b) && !core::is_beyond(b, a);
+  return concord::counts_of(IndexAccess::contents(index).graph);
 }
 
 }  // namespace
@@ -236,7 +231,7 @@ void Replica::Impl::read_files() {
 // very state; `read` and `journal` are there then. Otherwise the index file was beyond it.
 bool Replica::Impl::leads_here(Index& read, core::Follower& journal) {
   const OperationCounts own = counts_of(*index);
-  if (!core::is_beyond(counts_of(read), own)) {
+  if (!counts_of(read).is_beyond(own)) {
     journal.look();
     Following::take(read, journal, &own);
   }
@@ -247,8 +242,8 @@ bool Replica::Impl::leads_here(Index& read, core::Follower& journal) {
 bool Replica::Impl::expect_continuation(const Index& now) {
   expect_same_params(now.params());
   const OperationCounts own = counts_of(*index);
-  if (core::is_beyond(own, counts_of(now))) refuse(path, "it lacks operations that were done");
-  if (are_equal(own, counts_of(now))) {
+  if (own.is_beyond(counts_of(now))) refuse(path, "it lacks operations that were done");
+  if (own.is_level_with(counts_of(now))) {
     expect_same_digest(IndexAccess::digest(now));
     return true;
   }
@@ -322,7 +317,7 @@ void Replica::Impl::change_journal() {
     const JournalHeader& header = next->header();
     expect_same_params(core::file::params_of(header));
     take(&header.base);
-    if (!are_equal(header.base, counts_of(*index))) return read_files();
+    if (!header.base.is_level_with(counts_of(*index))) return read_files();
     if (header.base.ids() > 0) expect_same_digest(header.base_digest);
   }
   next->expect_history();

@@ -21,10 +21,6 @@ File open_begun(const std::filesystem::path& path) {
 
 }  // namespace
 
-bool is_beyond(const file::OperationCounts& counts, const file::OperationCounts& base) noexcept {
-  return counts.ids() > base.ids() || counts.removals() > base.removals();
-}
-
 Follower::Follower(const std::filesystem::path& index_path)
     : path_(journal_path(index_path)),
       file_(open_begun(path_)),
@@ -82,7 +78,7 @@ void Follower::take(const ReplayTarget& target, const file::OperationCounts* unt
     reader_.end_at(lasting_);
     Applier applier(target);
     while (has_more()) {
-      if (until != nullptr && is_beyond(reader_.next_counts(), *until)) break;
+      if (until != nullptr && reader_.next_counts().is_beyond(*until)) break;
       const Record* const record = reader_.next();
       if (record == nullptr) refuse_journal("a record that was written whole is damaged");
       has_failed_ = true;

@@ -22,9 +22,6 @@
 
 namespace concord::core {
 
-/// True if operations were done that those of `base` do not have.
-bool is_beyond(const file::OperationCounts& counts, const file::OperationCounts& base) noexcept;
-
 class Follower {
  public:
   /// Opens the journal of the index file `index_path`, a resolved() path. Throws Error(io), with

@@ -28,6 +28,14 @@ struct OperationCounts {
   /// Vectors in the index.
   [[nodiscard]] constexpr std::uint64_t size() const noexcept { return inserts - removes; }
   bool operator==(const OperationCounts&) const = default;
+  /// True if operations were done that those of `base` lack.
+  [[nodiscard]] constexpr bool is_beyond(const OperationCounts& base) const noexcept {
+    return ids() > base.ids() || removals() > base.removals();
+  }
+  /// True if neither is beyond the other. An update may stand for an insertion and a removal.
+  [[nodiscard]] constexpr bool is_level_with(const OperationCounts& other) const noexcept {
+    return ids() == other.ids() && removals() == other.removals();
+  }
 };
 static_assert(sizeof(OperationCounts) == 32);
 
