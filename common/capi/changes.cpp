@@ -35,6 +35,19 @@ std::size_t add_rows(AnyIndex& index, Rows& rows, const std::uint64_t* labels,
       rows.count(), given, progress);
 }
 
+using LabelSpan = std::span<const std::uint64_t>;
+
+/// Calls change(rows, labels), which replaces the vectors of these labels and returns how many.
+template <class Change>
+concord_status replace(const concord_matrix* vectors, const std::uint64_t* labels,
+                       std::size_t* count, const Change& change) {
+  return guarded([&] {
+    Rows rows(vectors, "vectors");
+    const LabelSpan given = array_of(labels, rows.count(), "labels");
+    tell(count, change(rows.floats(), given));
+  });
+}
+
 }  // namespace
 
 concord_status concord_index_add(concord_index* index, const concord_matrix* vectors,
@@ -70,24 +83,18 @@ concord_status concord_index_add_from(concord_index* index, concord_row_source s
 concord_status concord_index_update(concord_index* index, const concord_matrix* vectors,
                                     const uint64_t* labels, concord_progress progress,
                                     void* context, size_t* count) {
-  return guarded([&] {
-    Rows rows(vectors, "vectors");
-    const auto given = array_of(labels, rows.count(), "labels");
-    tell(count, change(index, [&](auto& of) {
-           return of.update(rows.floats(), given, progress_of(progress, context));
-         }));
+  return replace(vectors, labels, count, [&](MatrixView<const float> rows, LabelSpan given) {
+    return change(index,
+                  [&](auto& of) { return of.update(rows, given, progress_of(progress, context)); });
   });
 }
 
 concord_status concord_index_upsert(concord_index* index, const concord_matrix* vectors,
                                     const uint64_t* labels, concord_progress progress,
                                     void* context, size_t* count) {
-  return guarded([&] {
-    Rows rows(vectors, "vectors");
-    const auto given = array_of(labels, rows.count(), "labels");
-    tell(count, change(index, [&](auto& of) {
-           return of.upsert(rows.floats(), given, progress_of(progress, context));
-         }));
+  return replace(vectors, labels, count, [&](MatrixView<const float> rows, LabelSpan given) {
+    return change(index,
+                  [&](auto& of) { return of.upsert(rows, given, progress_of(progress, context)); });
   });
 }
 
