@@ -16,12 +16,6 @@ using core::file::RecordKind;
 using Call = MemoryFileSystem::Call;
 using Fate = MemoryFileSystem::Fate;
 
-IndexParams params_of(std::uint64_t seed) {
-  const std::uint32_t limits[] = {1, 3, 8, 64};
-  return make_params(3, 2 + static_cast<std::uint32_t>(hash(seed, 1) % 3), 8,
-                     limits[hash(seed, 2) % 4], kAllMetrics[hash(seed, 3) % 3]);
-}
-
 /// Opens the index on this disk, which must be that of operations [least, most], and does the rest.
 void expect_to_go_on(const Operations& operations, MemoryFileSystem& disk, std::size_t least,
                      std::size_t most, std::uint64_t seed,
@@ -83,7 +77,7 @@ std::vector<Moment> play(const Operations& operations, std::uint64_t seed, Durab
 std::size_t crash_often(std::size_t wanted, Durability durability) {
   std::size_t crashes = 0;
   for (std::uint64_t seed = 1; crashes < wanted; ++seed) {
-    const Operations operations(params_of(seed), 90, seed);
+    const Operations operations(small_params(seed), 90, seed);
     for (const Moment& moment : play(operations, seed, durability, 5)) {
       for (const Survival survival : kAllSurvivals) {
         SCOPED_TRACE(testing::Message() << "operations " << seed << ", after crash " << crashes);
@@ -114,7 +108,7 @@ TEST(LivingJournal, OpensAtEveryLengthToAPrefix) {
   std::set<RecordKind> torn;
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     SCOPED_TRACE(seed);
-    const Operations operations(params_of(seed), 70, seed);
+    const Operations operations(small_params(seed), 70, seed);
     MemoryFileSystem whole;
     std::vector<char> journal;
     {

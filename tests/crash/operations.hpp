@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -10,6 +12,13 @@
 #include "tests/crash/reference.hpp"
 
 namespace concord::test {
+
+/// Parameters of a small index, of which several epochs end.
+inline IndexParams small_params(std::uint64_t seed) {
+  const std::uint32_t limits[] = {1, 3, 8, 64};
+  return make_params(3, 2 + static_cast<std::uint32_t>(hash(seed, 1) % 3), 8,
+                     limits[hash(seed, 2) % 4], kAllMetrics[hash(seed, 3) % 3]);
+}
 
 class Operations {
  public:
@@ -69,6 +78,25 @@ class Operations {
       apply(index, first, some);
       first += some;
     }
+  }
+
+  /// A step of a life: a compaction, an opening anew, or a call of a few operations from `done` on.
+  /// Returns how many are done then.
+  std::size_t take_step(std::optional<Index>& index, const std::filesystem::path& path,
+                        Durability durability, std::size_t done, std::uint64_t seed,
+                        std::uint64_t step) const {
+    const std::uint64_t action = hash(seed, step) % 16;
+    if (action == 0) {
+      index->compact();
+    } else if (action == 1) {
+      index.reset();
+      index = open(path, durability);
+    } else {
+      const std::size_t some = length_of_call(done, 1 + hash(seed, step, 1) % 40);
+      apply(*index, done, some);
+      return done + some;
+    }
+    return done;
   }
 
   /// After how many operations an index is this one: the most that it can be, at least `least`.

@@ -12,12 +12,6 @@ namespace {
 using Call = MemoryFileSystem::Call;
 using Fate = MemoryFileSystem::Fate;
 
-IndexParams params_of(std::uint64_t seed) {
-  const std::uint32_t limits[] = {1, 3, 8, 64};
-  return make_params(3, 2 + static_cast<std::uint32_t>(hash(seed, 1) % 3), 8,
-                     limits[hash(seed, 2) % 4], kAllMetrics[hash(seed, 3) % 3]);
-}
-
 /// The writer's disk at one moment, and how many operations a replica had then.
 struct Moment {
   MemoryFileSystem disk;
@@ -105,7 +99,7 @@ class Watched {
 void crash_often(std::size_t wanted, Durability durability, bool is_far) {
   std::size_t crashes = 0;
   for (std::uint64_t seed = 1; crashes < wanted; ++seed) {
-    const Operations operations(params_of(seed), 60, seed);
+    const Operations operations(small_params(seed), 60, seed);
     for (const Moment& moment : Watched(operations, seed, durability, is_far).play()) {
       SCOPED_TRACE(testing::Message() << "operations " << seed << ", after crash " << crashes);
       MemoryFileSystem disk(moment.disk);

@@ -21,17 +21,7 @@ namespace {
     std::optional<Index> index = operations.open(path, durability);
     std::size_t done = operations.position_of(*index, 0, operations.count());
     for (std::uint64_t step = 0; done < operations.count(); ++step) {
-      const std::uint64_t action = hash(seed, step) % 16;
-      if (action == 0) {
-        index->compact();
-      } else if (action == 1) {
-        index.reset();
-        index = operations.open(path, durability);
-      } else {
-        const std::size_t some = operations.length_of_call(done, 1 + hash(seed, step, 1) % 40);
-        operations.apply(*index, done, some);
-        done += some;
-      }
+      done = operations.take_step(index, path, durability, done, seed, step);
     }
   } catch (...) {
     _exit(1);

@@ -28,6 +28,15 @@ class OneReplica : public testing::Test {
     index.add(data.slice(index.stats().insertions, count));
   }
   void add(Index& index, std::size_t count) const { add(index, count, data_); }
+  /// A writer that opens the index, does one thing, and closes it.
+  void add_and_close(std::size_t count) const {
+    Index index = open();
+    add(index, count);
+  }
+  void remove_and_close(std::uint64_t label) const {
+    Index index = open();
+    index.remove(std::vector{label});
+  }
 
   /// Writes these bytes into the file, which stays the same file.
   static void write_in_place(const std::filesystem::path& path, const std::vector<char>& bytes) {
@@ -209,15 +218,9 @@ TEST_F(OneReplica, OfAnOlderCopyOfTheFilesHasDiverged) {
 
 // The operations are as many, and vectors and labels that both have are the same.
 TEST_F(OneReplica, OfAnOlderCopyThatWentOnOtherwiseHasDiverged) {
-  {
-    Index index = open();
-    add(index, 20);
-  }
+  add_and_close(20);
   const std::vector<char> older = disk_.content(kJournalPath);
-  {
-    Index index = open();
-    index.remove(std::vector<std::uint64_t>{3});
-  }
+  remove_and_close(3);
   Replica replica = follow();
   disk_.replace(kJournalPath, older);
   Index index = open();
@@ -243,21 +246,12 @@ TEST_F(OneReplica, OfTheSameOperationsInAnotherOrderHasDiverged) {
 
 // It stands exactly where the replica stands, which reads no record behind it.
 TEST_F(OneReplica, OfAnotherLastCloseAtItsPlaceHasDiverged) {
-  {
-    Index index = open();
-    add(index, 20);
-  }
+  add_and_close(20);
   const std::vector<char> older = disk_.content(kJournalPath);
-  {
-    Index index = open();
-    index.remove(std::vector<std::uint64_t>{3});
-  }
+  remove_and_close(3);
   Replica replica = follow();
   write_in_place(kJournalPath, older);
-  {
-    Index index = open();
-    index.remove(std::vector<std::uint64_t>{4});
-  }
+  remove_and_close(4);
   expect_diverged(replica, {"last closed"});
 }
 
@@ -377,10 +371,7 @@ TEST_F(OneReplica, OfARecordForgedBehindItHasDiverged) {
     index.remove(std::vector<std::uint64_t>{7});
   }
   Replica replica = follow();
-  {
-    Index index = open();
-    add(index, 1);
-  }
+  add_and_close(1);
   std::vector<char> journal = disk_.content(kJournalPath);
   for (const std::size_t offset : record_offsets(journal)) {
     if (read_at<RecordHeader>(journal, offset).kind != RecordKind::remove) continue;
@@ -490,21 +481,12 @@ TEST_F(OneReplica, IsPromotedWithAnIndexFileThatIsAheadOfTheJournal) {
 }
 
 TEST_F(OneReplica, OfAnotherHistoryLeavesTheFilesAndTheLock) {
-  {
-    Index index = open();
-    add(index, 20);
-  }
+  add_and_close(20);
   const std::vector<char> older = disk_.content(kJournalPath);
-  {
-    Index index = open();
-    index.remove(std::vector<std::uint64_t>{3});
-  }
+  remove_and_close(3);
   Replica replica = follow();
   disk_.replace(kJournalPath, older);
-  {
-    Index index = open();
-    index.remove(std::vector<std::uint64_t>{4});
-  }
+  remove_and_close(4);
   std::vector<char> torn = disk_.content(kJournalPath);
   torn.push_back(1);  // which an opening would cut off
   disk_.replace(kJournalPath, torn);
@@ -514,10 +496,7 @@ TEST_F(OneReplica, OfAnotherHistoryLeavesTheFilesAndTheLock) {
 }
 
 TEST_F(OneReplica, HoldsNoFileOnceItWasPromoted) {
-  {
-    Index index = open();
-    add(index, 5);
-  }
+  add_and_close(5);
   int files = 0;
   disk_.set_oracle([&](MemoryFileSystem::Call call) {
     files += call == MemoryFileSystem::Call::open ? 1 : 0;
