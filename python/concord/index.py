@@ -374,9 +374,7 @@ class Index(AwaitableIndex):
         >>> index[0].tolist(), index.labels().tolist()
         ([6.0, 8.0], [1, 0])
         """
-        with limited(threads), _progress.callback(progress) as callback:
-            rows = _vectors.readable(vectors, "vectors", self.dim)
-            return self._core.update(rows, labels_of(labels, _vectors.count(rows)), callback)
+        return self._replace(self._core.update, vectors, labels, threads, progress)
 
     def upsert(
         self,
@@ -387,9 +385,19 @@ class Index(AwaitableIndex):
         progress: Progress = None,
     ) -> int:
         """As :meth:`update`, but a label without a vector is added."""
+        return self._replace(self._core.upsert, vectors, labels, threads, progress)
+
+    def _replace(
+        self,
+        change: Callable[[object, object, object], int],
+        vectors: Vectors,
+        labels: Labels,
+        threads: int | None,
+        progress: Progress,
+    ) -> int:
         with limited(threads), _progress.callback(progress) as callback:
             rows = _vectors.readable(vectors, "vectors", self.dim)
-            return self._core.upsert(rows, labels_of(labels, _vectors.count(rows)), callback)
+            return change(rows, labels_of(labels, _vectors.count(rows)), callback)
 
     def flush(self, *, threads: int | None = None) -> None:
         """Unlink all removed vectors from the graph now, as the end of the epoch would, and give memory back
