@@ -389,7 +389,7 @@ class Index(AwaitableIndex):
 
     def _replace(
         self,
-        change: Callable[[object, object, object], int],
+        change: Callable[..., int],
         vectors: Vectors,
         labels: Labels,
         threads: int | None,
