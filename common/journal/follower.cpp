@@ -14,6 +14,12 @@ namespace concord::core {
 namespace {
 
 File open_begun(const std::filesystem::path& path) {
+  if (!identity_of(path).exists()) {
+    throw Error(ErrorCode::io,
+                "there is no journal '" + path.string() +
+                    "'; a replica follows an index that was opened with one (Index::open)",
+                ENOENT);
+  }
   File file(path, O_RDONLY);
   if (file.size() > 0) return file;
   throw Error(ErrorCode::io, "the journal '" + path.string() + "' was not begun yet", ENOENT);

@@ -77,6 +77,7 @@ TEST_F(OneReplica, NeedsAJournal) {
     EXPECT_EQ(error->system_error(), ENOENT) << error->what();
   };
   expect_none();
+  expect_error(ErrorCode::io, {"there is no journal", "was opened with one"}, [] { follow(); });
   Index(params_, one_thread()).save(kIndexPath);
   expect_none();
   disk_.replace(kJournalPath, {});
