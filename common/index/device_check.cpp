@@ -101,16 +101,17 @@ void DeviceCheck::start(const core::Epoch& epoch, NodeId begin, NodeId end) {
   });
 }
 
-// Of all lists, since the committer would follow such an id to memory that is no list.
+// In every place of all lists, since committer and device would follow such an id to memory that is
+// no list.
 void DeviceCheck::expect_possible(const core::ProposalBatch& batch) const {
   const core::Graph& graph = contents_.graph;
   for (NodeId node = batch.begin; node < batch.end; ++node) {
     for (std::uint32_t layer = 0; layer <= graph.level(node); ++layer) {
-      for (const NodeId id : batch.neighbors(node, layer)) {
-        if (id >= node || (layer > 0 && graph.level(id) < layer)) {
-          report("proposal for", node, layer);
-        }
-      }
+      const NodeId* const ids = batch.ids.data() + batch.number(node, layer) * batch.M;
+      const bool is_possible = std::all_of(ids, ids + batch.M, [&](NodeId id) {
+        return id == core::kNoNode || (id < node && (layer == 0 || graph.level(id) >= layer));
+      });
+      if (!is_possible) report("proposal for", node, layer);
     }
   }
 }

@@ -115,15 +115,24 @@ class LyingDevice : public cuda::HostDevice {
   std::uint64_t flips_ = 0;
 };
 
-IndexParams check_params() { return make_params(4, 16, 24, 512); }
-constexpr std::size_t kRows = 3200;  // proposals of more than a million bits
 const Matrix& check_data() {
-  static const Matrix data = make_data(Shape::clustered, kRows, 4);
+  static const Matrix data = make_data(Shape::clustered, 3200, 4);
   return data;
 }
-const std::string& expected_digest() {
-  static const std::string digest = digest_on("cpu", check_params(), check_data());
-  return digest;
+/// What is built of it, and the digest that must come of it.
+struct Build {
+  IndexParams params;
+  std::string digest = digest_on("cpu", params, check_data());
+};
+/// Proposals of more than a million bits.
+const Build& of_many_bits() {
+  static const Build build{make_params(4, 16, 24, 512)};
+  return build;
+}
+/// Short lists, of which seals have enough to cut for the device to score.
+const Build& of_many_scores() {
+  static const Build build{make_params(4, 2, 16, 512)};
+  return build;
 }
 
 /// What came of a build on a device that lies.
@@ -133,7 +142,7 @@ struct Life {
   DeviceStats device;
   std::size_t batches;  ///< that the device proposed, or pieces of them
 };
-Life build(LyingDevice::Lies lies, double share, unsigned threads = 2) {
+Life live(const Build& build, LyingDevice::Lies lies, double share, unsigned threads = 2) {
   Calls calls;
   const HostDevices devices([=] { return std::make_unique<Watched<LyingDevice>>(lies); },
                             calls.hook());
@@ -141,14 +150,14 @@ Life build(LyingDevice::Lies lies, double share, unsigned threads = 2) {
   RuntimeOptions options = on("cuda", threads);
   options.checked_share = share;
   options.log = log.callback();
-  Index index(check_params(), options);
+  Index index(build.params, options);
   index.add(check_data().view());
   expect_sound(index.audit());
   return {index.digest(), log.warnings, index.stats().device, calls.of("propose")};
 }
 
-void expect_found(const Life& life, const std::string& what) {
-  EXPECT_EQ(life.digest, expected_digest());
+void expect_found(const Life& life, const Build& build, const std::string& what) {
+  EXPECT_EQ(life.digest, build.digest);
   ASSERT_EQ(life.warnings.size(), 1u);
   EXPECT_THAT(life.warnings[0], testing::ContainsRegex(what + " node [0-9]+ in layer [0-9]"));
   EXPECT_EQ(life.device.name, "cpu");
@@ -158,29 +167,32 @@ void expect_found(const Life& life, const std::string& what) {
 TEST(DeviceCheck, OfAllFindsOneBitInAMillion) {
   for (std::uint64_t seed = 1; seed <= 3; ++seed) {
     SCOPED_TRACE(seed);
-    const Life life = build({.seed = seed}, 1);
-    expect_found(life, "(proposal for|score of the links of)");
+    const Life life = live(of_many_bits(), {.seed = seed}, 1);
+    expect_found(life, of_many_bits(), "(proposal for|score of the links of)");
     EXPECT_GT(life.device.checked, 0u);
   }
 }
 
-// The test above could not fail otherwise: such a device does lie, and nobody else would notice.
+// Without the check nobody notices: the tests around this one have something to find.
 // Its lies are in what decides between links, because a wrong id might name no node.
 TEST(DeviceCheck, OfNoneBelievesALie) {
-  const Life life = build({.bits = 1000, .in_proposals = false, .in_rankings = false}, 0);
-  EXPECT_NE(life.digest, expected_digest());
+  const Life life =
+      live(of_many_scores(), {.bits = 4, .in_proposals = false, .in_rankings = false}, 0);
+  EXPECT_NE(life.digest, of_many_scores().digest);
   EXPECT_TRUE(life.warnings.empty());
   EXPECT_EQ(life.device.checked, 0u);
 }
 
 TEST(DeviceCheck, OfAllFindsLiesInScores) {
-  expect_found(build({.bits = 10'000, .in_proposals = false}, 1), "score of the links of");
+  const Life life = live(of_many_scores(), {.bits = 10'000, .in_proposals = false}, 1);
+  expect_found(life, of_many_scores(), "score of the links of");
 }
 
 // Its first batches have 64 nodes and more, so that one node of each is checked.
 TEST(DeviceCheck, OfFewFindsADeviceThatAlwaysLiesInItsFirstBatch) {
-  const Life life = build({.bits = 64, .in_rankings = false, .in_dominators = false}, 1.0 / 64);
-  expect_found(life, "proposal for");
+  const Life life =
+      live(of_many_bits(), {.bits = 64, .in_rankings = false, .in_dominators = false}, 1.0 / 64);
+  expect_found(life, of_many_bits(), "proposal for");
   EXPECT_EQ(life.batches, 1u);
 }
 
@@ -188,14 +200,14 @@ TEST(DeviceCheck, OfFewFindsADeviceThatAlwaysLiesInItsFirstBatch) {
 TEST(DeviceCheck, OfNearlyNoneFindsIdsOfNoEarlierNode) {
   const LyingDevice::Lies lies{
       .in_highest_bits = true, .in_rankings = false, .in_dominators = false};
-  const Life life = build(lies, 1e-9);
-  expect_found(life, "proposal for");
+  const Life life = live(of_many_bits(), lies, 1e-9);
+  expect_found(life, of_many_bits(), "proposal for");
   EXPECT_EQ(life.device.checked, 0u);
 }
 
 TEST(DeviceCheck, FindsTheSameWhateverTheThreads) {
-  const Life one = build({.seed = 5, .bits = 200'000}, 1, 1);
-  const Life three = build({.seed = 5, .bits = 200'000}, 1, 3);
+  const Life one = live(of_many_scores(), {.seed = 5, .bits = 200'000}, 1, 1);
+  const Life three = live(of_many_scores(), {.seed = 5, .bits = 200'000}, 1, 3);
   EXPECT_EQ(one.warnings, three.warnings);
   EXPECT_EQ(one.device.checked, three.device.checked);
 }
@@ -254,14 +266,14 @@ TEST(DeviceCheck, AgreesAboutVectorsThatReplaceOthersAndCopies) {
 }
 
 TEST(DeviceCheck, ChecksTheShareThatWasAskedFor) {
-  const IndexParams params = check_params();
+  const Build& build = of_many_scores();
   const auto checked = [&](double share) {
     const HostDevices devices;
     RuntimeOptions options = on("cuda");
     options.checked_share = share;
-    Index index(params, options);
+    Index index(build.params, options);
     index.add(check_data().view());
-    EXPECT_EQ(index.digest(), expected_digest());
+    EXPECT_EQ(index.digest(), build.digest);
     return index.stats().device.checked;
   };
   const double all = static_cast<double>(checked(1));
