@@ -1223,8 +1223,8 @@ class Index(AwaitableIndex):
     def checked_share(self) -> float:
         """The share of a GPU's proposals that the CPU computes as well and compares; can be set.
 
-        0 to 1, at first 0.001. A GPU whose work differs is not used any more: the logger warns with node and layer, and
-        the CPU goes on. :meth:`stats` counts the checks.
+        0 to 1, at first 0.001. A GPU whose work differs is not used any more: the logger warns with node and
+        layer, and the CPU goes on. :meth:`stats` counts the checks.
         """
         return self._core.checked_share
 
