@@ -45,6 +45,22 @@ void CpuProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
   collect_stats();
 }
 
+const core::ProposalBatch& CpuProposer::propose_some(const core::SealedVersion& version,
+                                                     NodeId begin, NodeId end,
+                                                     std::span<const NodeId> nodes) {
+  prepare_workers();
+  has_codes_ = false;
+  core::ProposalBatch& batch = batches_[current_];
+  batch.reset(begin, end, graph_);
+  pool_.parallel_for(nodes.size(), 1, [&](unsigned worker, std::size_t first, std::size_t last) {
+    for (std::size_t i = first; i < last; ++i) {
+      propose({nodes[i], nodes[i] + 1, version}, batch, workers_[worker]);
+    }
+  });
+  collect_stats();
+  return batch;
+}
+
 void CpuProposer::prepare_workers() {
   scorer_ = Scorer(vectors_, kernels_);
   walk_ = walks_by_codes() ? Scorer::of_codes(vectors_, kernels_) : scorer_;

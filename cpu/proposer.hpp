@@ -31,6 +31,11 @@ class CpuProposer final : public core::RepairingProposer {
   std::span<const core::Edge> relate(const core::Neighborhoods& sets) override;
   std::span<const core::NodeId> propose_again(std::span<const core::ListName> lists) override;
   void sealed() override {}
+  /// Proposes for some nodes of a batch from a version of the graph that stays readable meanwhile;
+  /// commits may go on beside it. The lists of the batch's other nodes hold anything. The result is
+  /// valid until start() or this is called.
+  const core::ProposalBatch& propose_some(const core::SealedVersion& version, core::NodeId begin,
+                                          core::NodeId end, std::span<const core::NodeId> nodes);
 
  private:
   /// Nodes that a worker proposes for together, because the tail costs less for several at once.

@@ -117,6 +117,10 @@ void add_runtime_options(CLI::App& app, Options& options) {
          "whether additions reject far vectors by codes: on or off")
       ->default_str("on")
       ->check(CLI::IsMember({"on", "off"}));
+  app.add_option("--checked-share", options.runtime.checked_share,
+                 "share of a device's proposals that the CPU computes as well and compares")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
   app.add_option("--device", options.runtime.device, "auto, cpu, cuda or cuda:K")
       ->capture_default_str();
 }

@@ -192,7 +192,9 @@ Json device_json(const DeviceStats& device) {
           {"overlap_seconds", device.overlap_seconds},
           {"bytes_in", device.bytes_in},
           {"bytes_out", device.bytes_out},
-          {"memory_bytes", device.memory_bytes}};
+          {"memory_bytes", device.memory_bytes},
+          {"checked", device.checked},
+          {"check_seconds", device.check_seconds}};
 }
 
 void print_build(double seconds, std::size_t vectors, const Stats& stats) {

@@ -7,11 +7,13 @@ namespace concord::core {
 
 HybridProposer::HybridProposer(Proposer* device, RepairingProposer& cpu,
                                NodeId smallest_device_batch,
-                               std::function<void(const Error&)> device_failed)
+                               std::function<void(const Error&)> device_failed,
+                               ProposalCheck* check)
     : device_(device),
       cpu_(cpu),
       smallest_device_batch_(smallest_device_batch),
-      device_failed_(std::move(device_failed)) {}
+      device_failed_(std::move(device_failed)),
+      check_(check) {}
 
 // False if there is no device (any more).
 template <class Call>
@@ -30,9 +32,14 @@ bool HybridProposer::try_device(const Call& call) {
 
 void HybridProposer::give_up(const Error& error) {
   Proposer* const device = std::exchange(device_, nullptr);
-  try {
-    device->drain();  // its threads must not read lists that the CPU changes from here on
+  ProposalCheck* const check = std::exchange(check_, nullptr);
+  try {  // its threads must not read lists that the CPU changes from here on
+    device->drain();
   } catch (const std::exception&) {  // the first failure is the one to report
+  }
+  try {
+    if (check != nullptr) check->drain();
+  } catch (const std::exception&) {  // as well
   }
   device_failed_(error);
 }
@@ -50,7 +57,10 @@ HybridProposer::~HybridProposer() {
 void HybridProposer::start(const Epoch& epoch, NodeId begin, NodeId end, const StopRequest& stop) {
   batch_ = {epoch, begin, end, false};
   if (end - begin >= smallest_device_batch_ && device_ != nullptr && device_->takes(begin, end)) {
-    batch_.on_device = try_device([&](Proposer& device) { device.start(epoch, begin, end, stop); });
+    batch_.on_device = try_device([&](Proposer& device) {
+      device.start(epoch, begin, end, stop);
+      if (check_ != nullptr) check_->start(epoch, begin, end);
+    });
   }
   if (!batch_.on_device) cpu_.start(epoch, begin, end, stop);
 }
@@ -59,7 +69,11 @@ const ProposalBatch* HybridProposer::finish(const StopRequest& stop) {
   if (!batch_.on_device) return cpu_.finish(stop);
   const ProposalBatch* batch = nullptr;
   batch_.on_device = false;
-  if (try_device([&](Proposer& device) { batch = device.finish(stop); })) return batch;
+  const bool done = try_device([&](Proposer& device) {
+    batch = device.finish(stop);
+    if (check_ != nullptr && batch != nullptr) check_->compare(*batch);
+  });
+  if (done) return batch;
   cpu_.start(batch_.epoch, batch_.begin, batch_.end, stop);
   return cpu_.finish(stop);
 }
@@ -74,9 +88,12 @@ LinkChanges* HybridProposer::changes_of(const ProposalBatch& batch) {
 const ListScores& HybridProposer::score(const OverfullLists& batch) {
   const ListScores* scores = nullptr;
   const bool small = batch.lists.size() < smallest_device_batch_;
-  if (!small && try_device([&](Proposer& device) { scores = &device.score(batch); }))
-    return *scores;
-  return cpu_.score(batch);
+  const bool done = !small && try_device([&](Proposer& device) {
+    if (check_ != nullptr) check_->start(batch);
+    scores = &device.score(batch);
+    if (check_ != nullptr) check_->compare(batch, *scores);
+  });
+  return done ? *scores : cpu_.score(batch);
 }
 
 std::span<const Edge> HybridProposer::relate(const Neighborhoods& sets) {
@@ -88,7 +105,10 @@ std::span<const NodeId> HybridProposer::propose_again(std::span<const ListName> 
 }
 
 void HybridProposer::drain() {
-  try_device([](Proposer& device) { device.drain(); });
+  try_device([&](Proposer& device) {
+    device.drain();
+    if (check_ != nullptr) check_->drain();
+  });
 }
 
 void HybridProposer::sealed() {

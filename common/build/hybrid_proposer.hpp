@@ -3,7 +3,8 @@
 // Batches too small to pay for a launch go to the CPU, and so do those that the device does not
 // take, and what a seal asks about the neighbors of tombstones. From the device's first failure on,
 // all batches go to the CPU, beginning with the batch that was under way. The choice changes no
-// proposal, and a failure leaves the committed graph as it was.
+// proposal, and a failure leaves the committed graph as it was. A difference that a ProposalCheck
+// finds is a failure of the device.
 // Thread-safety: used by the one building thread.
 #pragma once
 
@@ -11,15 +12,17 @@
 #include <functional>
 #include <memory>
 
+#include "common/build/proposal_check.hpp"
 #include "common/build/proposer.hpp"
 
 namespace concord::core {
 
 class HybridProposer final : public RepairingProposer {
  public:
-  /// `device` may be null. `device_failed` is called once, when it is given up.
+  /// `device` may be null. `device_failed` is called once, when it is given up. `check` sees what
+  /// the device does; null if nobody checks.
   HybridProposer(Proposer* device, RepairingProposer& cpu, NodeId smallest_device_batch,
-                 std::function<void(const Error&)> device_failed);
+                 std::function<void(const Error&)> device_failed, ProposalCheck* check = nullptr);
   /// Waits for what was begun on the device and not finished.
   ~HybridProposer() override;
 
@@ -41,6 +44,7 @@ class HybridProposer final : public RepairingProposer {
   RepairingProposer& cpu_;
   NodeId smallest_device_batch_;
   std::function<void(const Error&)> device_failed_;
+  ProposalCheck* check_;
   struct Batch {
     Epoch epoch;
     NodeId begin = 0;

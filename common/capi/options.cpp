@@ -29,6 +29,7 @@ bool flag_of(std::int32_t number, const char* name) {
 concord_runtime_options default_runtime() noexcept {
   concord_runtime_options options = {};
   options.certificates = 1;
+  options.checked_share = RuntimeOptions{}.checked_share;
   return options;
 }
 
@@ -48,6 +49,7 @@ RuntimeOptions runtime_from(const concord_runtime_options& given) {
   options.certificates = flag_of(given.certificates, "certificates");
   if (given.device != nullptr) options.device = given.device;
   options.device_memory_budget = given.device_memory_budget;
+  options.checked_share = given.checked_share;
   if (given.log != nullptr) {
     options.log = [log = given.log, context = given.log_context](LogLevel level,
                                                                  std::string_view message) {

@@ -70,6 +70,8 @@ void OwnedStats::take_work() {
   bytes_in = data.device.bytes_in;
   bytes_out = data.device.bytes_out;
   device_memory = data.device.memory_bytes;
+  device_checked = data.device.checked;
+  check_seconds = data.device.check_seconds;
   journal_bytes = data.journal.bytes;
   journal_recovered = data.journal.recovered;
   journal_cut_bytes = data.journal.cut_bytes;

@@ -7,6 +7,7 @@
 #include "common/base/stopwatch.hpp"
 #include "common/build/builder.hpp"
 #include "common/build/hybrid_proposer.hpp"
+#include "common/index/device_check.hpp"
 #include "common/index/index_impl.hpp"
 #include "cpu/proposer.hpp"
 
@@ -131,11 +132,15 @@ std::size_t IndexAccess::Addition::insert(std::size_t end, const ProgressCallbac
   const core::Finally end_addition([&] {
     if (on != nullptr) on->end_addition();
   });
-  core::HybridProposer proposer(on == nullptr ? nullptr : &on->proposer(), cpu_proposer,
-                                cuda::Backend::kSmallestBatch, [&](const Error& error) {
-                                  impl.device.give_up(error, log);
-                                  log.deliver();
-                                });
+  DeviceCheck check(impl.options.checked_share, impl.contents, impl.metric_kernels(), *impl.pool,
+                    impl.device);
+  core::HybridProposer proposer(
+      on == nullptr ? nullptr : &on->proposer(), cpu_proposer, cuda::Backend::kSmallestBatch,
+      [&](const Error& error) {
+        impl.device.give_up(error, log);
+        log.deliver();
+      },
+      &check);
   core::Journal* const journal = impl.journal.get();
   const core::Finally end_recording([&] {
     if (journal != nullptr) journal->end_addition();

@@ -45,6 +45,8 @@ void DeviceSlot::take(cuda::OpenedDevice opened) {
   reason_ = std::move(opened.reason);
   backend_ = std::move(opened.backend);
   was_parents_ = false;
+  checked_ = 0;
+  check_seconds_ = 0;
   if (backend_) backend_->keep_for_writer(kept_);
   in_use_ = backend_.get();
 }
@@ -96,6 +98,12 @@ void DeviceSlot::give_up(const Error& error, DeferredLog& log) {
       std::string("the device failed, the CPU goes on from the last commit: ") + error.what());
 }
 
+void DeviceSlot::note_checks(std::size_t count, double seconds) noexcept {
+  const std::lock_guard lock(mutex_);
+  checked_ += count;
+  check_seconds_ += seconds;
+}
+
 std::string DeviceSlot::reason() const {
   if (!spec_.wanted) return "the CPU was asked for";
   if (was_parents_) {
@@ -110,6 +118,8 @@ DeviceStats DeviceSlot::stats() const {
   const std::lock_guard lock(mutex_);
   DeviceStats stats;
   if (backend_) stats = backend_->stats();
+  stats.checked = checked_;
+  stats.check_seconds = check_seconds_;
   if (in_use() == nullptr) stats.name = "cpu";
   stats.reason = reason();
   return stats;

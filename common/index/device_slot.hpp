@@ -52,6 +52,10 @@ class DeviceSlot {
   /// Searches that have chosen the device fail from now on, and others do not choose it.
   void give_up(const Error& error, DeferredLog& log);
 
+  /// The CPU has computed so much of the device's work again, in so many seconds, and found it
+  /// right.
+  void note_checks(std::size_t count, double seconds) noexcept;
+
   /// While it lives the writer alone uses the device, even if it is opened only meanwhile.
   class KeptForWriter {
    public:
@@ -87,7 +91,9 @@ class DeviceSlot {
   core::ThreadPool* pool_ = nullptr;
   mutable std::mutex mutex_;  ///< guards the members below
   bool kept_ = false;
-  std::string reason_;  ///< of the last attempt to open a device
+  std::uint64_t checked_ = 0;  ///< since the device was opened
+  double check_seconds_ = 0;   ///< likewise
+  std::string reason_;         ///< of the last attempt to open a device
   std::unique_ptr<cuda::Backend> backend_;
   bool was_parents_ = false;                     ///< the parent opened a device before it forked
   std::atomic<bool> tried_{false};               ///< written under the mutex, read without

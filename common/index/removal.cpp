@@ -9,6 +9,7 @@
 #include "common/base/float_environment.hpp"
 #include "common/build/hybrid_proposer.hpp"
 #include "common/index/addition.hpp"
+#include "common/index/device_check.hpp"
 #include "common/index/index_impl.hpp"
 #include "common/index/requests.hpp"
 #include "cpu/proposer.hpp"
@@ -49,9 +50,10 @@ void Index::Impl::with_proposer(DeferredLog& log, const Use& use) {
   const core::FloatEnvironment environment;
   cpu::CpuProposer on_cpu(contents, metric_kernels(), *pool, build);
   cuda::Backend* const on = device.in_use();
-  core::HybridProposer proposer(on == nullptr ? nullptr : &on->proposer(), on_cpu,
-                                cuda::Backend::kSmallestBatch,
-                                [&](const Error& error) { device.give_up(error, log); });
+  DeviceCheck check(options.checked_share, contents, metric_kernels(), *pool, device);
+  core::HybridProposer proposer(
+      on == nullptr ? nullptr : &on->proposer(), on_cpu, cuda::Backend::kSmallestBatch,
+      [&](const Error& error) { device.give_up(error, log); }, &check);
   use(proposer);
 }
 

@@ -28,9 +28,13 @@ void check_not_negative(const char* name, float value) {
 }  // namespace
 
 void check_runtime(const RuntimeOptions& options) {
-  if (options.threads <= 1024) return;
-  throw Error(ErrorCode::invalid_parameter, "threads is " + std::to_string(options.threads) +
-                                                "; allowed are 0 (all hardware threads) to 1024");
+  if (options.threads > 1024) {
+    throw Error(ErrorCode::invalid_parameter, "threads is " + std::to_string(options.threads) +
+                                                  "; allowed are 0 (all hardware threads) to 1024");
+  }
+  if (options.checked_share >= 0 && options.checked_share <= 1) return;
+  throw Error(ErrorCode::invalid_parameter,
+              "checked_share is " + core::text_of(options.checked_share) + "; allowed are 0 to 1");
 }
 
 void check_search(const SearchParams& params, Metric metric) {

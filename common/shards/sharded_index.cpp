@@ -55,6 +55,8 @@ void add_to(DeviceStats& sum, const DeviceStats& device) {
   sum.bytes_in += device.bytes_in;
   sum.bytes_out += device.bytes_out;
   sum.memory_bytes += device.memory_bytes;
+  sum.checked += device.checked;
+  sum.check_seconds += device.check_seconds;
 }
 
 void add_to(JournalStats& sum, const JournalStats& journal) {

@@ -51,6 +51,14 @@ def recall_of(value: object) -> float:
     return float(number)
 
 
+def share_of(value: object, name: str) -> float:
+    """A share, 0 to 1. Raises InvalidParameterError."""
+    number = cast("float", value)
+    if not isinstance(value, numbers.Real) or not 0 <= number <= 1:
+        raise InvalidParameterError(f"{name} is {value!r}; allowed are numbers from 0 to 1")
+    return float(number)
+
+
 def expect_names(**given: object) -> None:
     """Raises TypeError for a metric, a device or the like that is no text, by the name of its argument."""
     for name, value in given.items():

@@ -30,7 +30,15 @@ import numpy.typing as npt
 from concord import _concord, _progress, _vectors
 from concord._awaitable import AwaitableIndex
 from concord._labels import MOST_LABEL, labels_of
-from concord._limits import Distance, count_of, expect_names, integer_of, limited, recall_of
+from concord._limits import (
+    Distance,
+    count_of,
+    expect_names,
+    integer_of,
+    limited,
+    recall_of,
+    share_of,
+)
 from concord.cursor import Cursor
 from concord.errors import (
     InvalidParameterError,
@@ -1077,7 +1085,7 @@ class Index(AwaitableIndex):
 
     def _twin(self) -> Self:
         twin = self.from_bytes(self.to_bytes(), threads=self.threads, device=self.device)
-        twin.certificates = self.certificates
+        twin._core.set_runtime(*self._runtime())
         for preset in self.presets():
             twin.remember(preset)
         return twin
@@ -1188,7 +1196,7 @@ class Index(AwaitableIndex):
 
     @threads.setter
     def threads(self, value: int) -> None:
-        self._core.set_runtime(value, self.device, self.certificates)
+        self._core.set_runtime(value, *self._runtime()[1:])
 
     @property
     def device(self) -> str:
@@ -1198,7 +1206,7 @@ class Index(AwaitableIndex):
     @device.setter
     def device(self, value: str) -> None:
         expect_names(device=value)
-        self._core.set_runtime(self.threads, value, self.certificates)
+        self._core.set_runtime(self.threads, value, *self._runtime()[2:])
 
     @property
     def certificates(self) -> bool:
@@ -1209,7 +1217,23 @@ class Index(AwaitableIndex):
     def certificates(self, value: bool) -> None:
         if not isinstance(value, bool):
             raise TypeError(f"certificates is {value!r}; allowed are True and False")
-        self._core.set_runtime(self.threads, self.device, value)
+        self._core.set_runtime(self.threads, self.device, value, self.checked_share)
+
+    @property
+    def checked_share(self) -> float:
+        """The share of a GPU's proposals that the CPU computes as well and compares; can be set.
+
+        0 to 1, at first 0.001. A GPU whose work differs is not used any more: the logger warns with node and
+        layer, and the CPU goes on. :meth:`stats` counts the checks.
+        """
+        return self._core.checked_share
+
+    @checked_share.setter
+    def checked_share(self, value: float) -> None:
+        self._core.set_runtime(*self._runtime()[:3], share_of(value, "checked_share"))
+
+    def _runtime(self) -> tuple[int, str, bool, float]:
+        return self.threads, self.device, self.certificates, self.checked_share
 
     @contextlib.contextmanager
     def using(self, *, threads: int | None = None, device: Device | None = None) -> Iterator[Index]:
@@ -1225,11 +1249,11 @@ class Index(AwaitableIndex):
         """
         if device is not None:
             expect_names(device=device)
-        before = self.threads, self.device, self.certificates
+        before = self._runtime()
         self._core.set_runtime(
             before[0] if threads is None else threads,
             before[1] if device is None else device,
-            before[2],
+            *before[2:],
         )
         try:
             yield self

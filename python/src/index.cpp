@@ -44,10 +44,12 @@ void log(LogLevel level, std::string_view message) noexcept {
 
 /// Several devices, which only shards have, are separated by commas.
 template <class Core>
-RuntimeOf<Core> runtime(unsigned threads, const std::string& device, bool certificates = true) {
+RuntimeOf<Core> runtime(unsigned threads, const std::string& device, bool certificates = true,
+                        double checked_share = RuntimeOptions{}.checked_share) {
   RuntimeOptions options;
   options.threads = threads;
   options.certificates = certificates;
+  options.checked_share = checked_share;
   options.log = log;
   if constexpr (std::is_same_v<Core, Index>) {
     options.device = device;
@@ -467,16 +469,17 @@ nb::dict PythonIndexOf<Core>::memory() const {
 
 template <class Core>
 void PythonIndexOf<Core>::set_runtime(unsigned threads, const std::string& device,
-                                      bool certificates) {
+                                      bool certificates, double checked_share) {
   expect_own();
   const Writing writing(*lock_);
   {
     const WithoutGil released;
-    index_->set_runtime(runtime<Core>(threads, device, certificates));
+    index_->set_runtime(runtime<Core>(threads, device, certificates, checked_share));
   }
   threads_ = threads;
   device_ = device;
   certificates_ = certificates;
+  checked_share_ = checked_share;
 }
 
 template class PythonIndexOf<Index>;

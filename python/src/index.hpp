@@ -142,7 +142,9 @@ class PythonIndexOf {
   [[nodiscard]] unsigned threads() const { return threads_; }
   [[nodiscard]] const std::string& device() const { return device_; }
   [[nodiscard]] bool certificates() const { return certificates_; }
-  void set_runtime(unsigned threads, const std::string& device, bool certificates);
+  [[nodiscard]] double checked_share() const { return checked_share_; }
+  void set_runtime(unsigned threads, const std::string& device, bool certificates,
+                   double checked_share);
 
  private:
   using Reading = std::shared_lock<IndexLock>;
@@ -206,6 +208,7 @@ class PythonIndexOf {
   unsigned threads_;
   std::string device_;
   bool certificates_ = true;
+  double checked_share_ = RuntimeOptions{}.checked_share;
 };
 
 /// Shard `number`, for reading; it keeps the whole alive. Throws Error(invalid_parameter).

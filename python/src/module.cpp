@@ -136,8 +136,8 @@ void save(const PythonIndexOf<Core>& self, const nb::bytes& path) {
 
 template <class Core>
 void set_runtime(PythonIndexOf<Core>& self, nb::handle threads, const std::string& device,
-                 bool certificates) {
-  self.set_runtime(number32(threads, "threads"), device, certificates);
+                 bool certificates, double checked_share) {
+  self.set_runtime(number32(threads, "threads"), device, certificates, checked_share);
 }
 
 template <class Core, typename PythonIndexOf<Core>::Replacement member>
@@ -186,8 +186,10 @@ void define_members(nb::class_<PythonIndexOf<Core>>& index) {
       .def("audit", &Self::audit)
       .def("stats", &Self::stats)
       .def("memory", &Self::memory)
-      .def("set_runtime", set_runtime<Core>, "threads"_a.none(), "device"_a, "certificates"_a)
+      .def("set_runtime", set_runtime<Core>, "threads"_a.none(), "device"_a, "certificates"_a,
+           "checked_share"_a)
       .def_prop_ro("certificates", &Self::certificates)
+      .def_prop_ro("checked_share", &Self::checked_share)
       .def_prop_ro("dim", [](const Self& self) { return self.params().dimension; })
       .def_prop_ro("metric", [](const Self& self) { return to_string(self.params().metric); })
       .def_prop_ro("M", [](const Self& self) { return self.params().M; })

@@ -68,6 +68,8 @@ nb::dict to_dict(const DeviceStats& device) {
   d["bytes_in"] = device.bytes_in;
   d["bytes_out"] = device.bytes_out;
   d["memory_bytes"] = device.memory_bytes;
+  d["checked"] = device.checked;
+  d["check_seconds"] = device.check_seconds;
   return d;
 }
 

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import io
 import logging
+import math
 import pathlib
 import pickle
 import tempfile
@@ -224,6 +225,24 @@ def test_certificates_change_no_index() -> None:
     with pytest.raises(TypeError, match="allowed are True and False"):
         index.certificates = 1  # type: ignore[assignment]
     assert index.certificates is False
+
+
+def test_the_share_that_is_checked_of_a_devices_work() -> None:
+    index = concord.Index(4, threads=2, device="cpu")
+    assert index.checked_share == 0.001
+    for share in (0, 1, np.float32(0.25)):
+        index.checked_share = share
+        assert index.checked_share == share
+    index.threads, index.device, index.certificates = 1, "auto", False
+    with index.using(threads=2, device="cpu"):
+        assert index.checked_share == 0.25
+    twin = copy.copy(index)
+    assert (twin.threads, twin.certificates, twin.checked_share) == (1, False, 0.25)
+    for wrong in (-0.1, 1.1, math.nan, math.inf, "1", None):
+        with pytest.raises(concord.InvalidParameterError, match="allowed are numbers from 0 to 1"):
+            index.checked_share = wrong  # type: ignore[assignment]
+    assert index.checked_share == 0.25
+    assert (index.stats().device.checked, index.stats().device.check_seconds) == (0, 0)
 
 
 def test_pickles_and_copies_are_the_same_index(index: concord.Index, vectors: Floats) -> None:

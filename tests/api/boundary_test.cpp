@@ -277,6 +277,28 @@ TEST(BadParameters, ThreadCountsAreRefused) {
                [&] { Index::load(path, options); });
 }
 
+TEST(BadParameters, SharesToCheckAreRefused) {
+  const IndexParams params = make_params(3, 4, 10, 16);
+  Index index(params);
+  for (const double share :
+       {-0.001, 1.001, -std::numeric_limits<double>::infinity(),
+        std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+    RuntimeOptions options;
+    options.threads = 7;
+    options.checked_share = share;
+    expect_error(ErrorCode::invalid_parameter, {"checked_share is ", "allowed are 0 to 1"},
+                 [&] { Index other(params, options); });
+    expect_error(ErrorCode::invalid_parameter, {"checked_share is ", "allowed are 0 to 1"},
+                 [&] { index.set_runtime(options); });
+    EXPECT_NE(index.stats().threads, 7u);
+  }
+  for (const double share : {0.0, 0.001, 1.0}) {
+    RuntimeOptions options;
+    options.checked_share = share;
+    index.set_runtime(options);
+  }
+}
+
 TEST(BadParameters, UnknownDevicesAreRefused) {
   const IndexParams params = make_params(3, 4, 10, 16);
   Index index(params);

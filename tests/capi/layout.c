@@ -41,7 +41,8 @@ AT(concord_runtime_options, log, 32);
 AT(concord_runtime_options, log_context, 40);
 AT(concord_runtime_options, devices, 48);
 AT(concord_runtime_options, device_count, 56);
-SIZE(concord_runtime_options, 64);
+AT(concord_runtime_options, checked_share, 64);
+SIZE(concord_runtime_options, 72);
 
 AT(concord_search_params, struct_size, 0);
 AT(concord_search_params, k, 8);
@@ -149,7 +150,9 @@ AT(concord_stats, level_histogram, 424);
 AT(concord_stats, levels, 432);
 AT(concord_stats, degree_histogram, 440);
 AT(concord_stats, degrees, 448);
-SIZE(concord_stats, 456);
+AT(concord_stats, device_checked, 456);
+AT(concord_stats, check_seconds, 464);
+SIZE(concord_stats, 472);
 
 AT(concord_memory, struct_size, 0);
 AT(concord_memory, vectors, 8);

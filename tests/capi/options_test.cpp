@@ -61,6 +61,7 @@ TEST(COptions, DefaultsAreThoseOfCpp) {
   EXPECT_EQ(runtime.device, RuntimeOptions{}.device);
   EXPECT_EQ(runtime.device_memory_budget, RuntimeOptions{}.device_memory_budget);
   EXPECT_EQ(runtime.certificates, RuntimeOptions{}.certificates);
+  EXPECT_EQ(runtime.checked_share, RuntimeOptions{}.checked_share);
   EXPECT_FALSE(runtime.log);
   const ShardParams shards = capi::shard_params_of(nullptr);
   EXPECT_EQ(shards.shards, ShardParams{}.shards);
@@ -118,6 +119,7 @@ TEST(COptions, Runtime) {
   options.certificates = 0;
   options.device = "cuda:5";
   options.device_memory_budget = 12345;
+  options.checked_share = 0.25;
   std::string told;
   options.log_context = &told;
   options.log = [](void* context, std::int32_t level, const char* message, std::size_t length) {
@@ -129,6 +131,7 @@ TEST(COptions, Runtime) {
   EXPECT_FALSE(runtime.certificates);
   EXPECT_EQ(runtime.device, "cuda:5");
   EXPECT_EQ(runtime.device_memory_budget, 12345u);
+  EXPECT_EQ(runtime.checked_share, 0.25);
   runtime.log(LogLevel::info, "a message");
   EXPECT_EQ(told, std::to_string(CONCORD_LOG_INFO) + " a message");
   runtime.log(LogLevel::warning, "another");

@@ -48,13 +48,14 @@ Stats distinct_stats() {
                  &of.device.bytes_in,
                  &of.device.bytes_out,
                  &of.device.memory_bytes,
+                 &of.device.checked,
                  &of.journal.bytes,
                  &of.journal.recovered,
                  &of.journal.cut_bytes,
                  &of.journal.dropped});
   distinct.fill({&build.propose_wall_seconds, &build.score_wall_seconds, &of.device.kernel_seconds,
                  &of.device.copy_in_seconds, &of.device.copy_out_seconds,
-                 &of.device.overlap_seconds, &of.journal.recovery_seconds,
+                 &of.device.overlap_seconds, &of.device.check_seconds, &of.journal.recovery_seconds,
                  &of.journal.write_seconds, &of.journal.sync_seconds, &of.journal.wait_seconds});
   of.isa = "an instruction set";
   of.device.name = "a device";
@@ -122,6 +123,8 @@ TEST(CReports, FiguresOfSearchesDeviceAndJournal) {
   EXPECT_EQ(got.bytes_in, of.device.bytes_in);
   EXPECT_EQ(got.bytes_out, of.device.bytes_out);
   EXPECT_EQ(got.device_memory, of.device.memory_bytes);
+  EXPECT_EQ(got.device_checked, of.device.checked);
+  EXPECT_EQ(got.check_seconds, of.device.check_seconds);
   EXPECT_EQ(got.journal_bytes, of.journal.bytes);
   EXPECT_EQ(got.journal_recovered, of.journal.recovered);
   EXPECT_EQ(got.journal_cut_bytes, of.journal.cut_bytes);

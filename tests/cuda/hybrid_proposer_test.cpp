@@ -64,6 +64,25 @@ class Scribe final : public core::RepairingProposer {
   std::string name_;
 };
 
+/// Writes down what it is asked, and finds a difference when told to.
+class Checker final : public core::ProposalCheck {
+ public:
+  void start(const core::Epoch&, core::NodeId begin, core::NodeId end) override {
+    note("start " + std::to_string(begin) + "-" + std::to_string(end));
+  }
+  void compare(const core::ProposalBatch&) override { note("proposals"); }
+  void start(const core::OverfullLists&) override { note("start scores"); }
+  void compare(const core::OverfullLists&, const core::ListScores&) override { note("scores"); }
+  void drain() override { note("drain"); }
+  std::string differs_at;
+
+ private:
+  void note(const std::string& call) {
+    Scribe::lines().push_back("check " + call);
+    if (call == differs_at) throw Error(ErrorCode::cuda, "no match");
+  }
+};
+
 class HybridProposerTest : public testing::Test {
  protected:
   HybridProposerTest() { Scribe::lines().clear(); }
@@ -120,6 +139,56 @@ TEST_F(HybridProposerTest, TheDeviceAloneAsksHowLinksDifferAndHearsOfEveryBatch)
   EXPECT_EQ(failures.size(), 1u);
   core::HybridProposer without(nullptr, cpu, 10, failed());
   EXPECT_EQ(without.changes_of(cpu.batch), nullptr);
+}
+
+TEST_F(HybridProposerTest, WhatTheDeviceDoesIsCheckedBeforeItIsUsed) {
+  Checker check;
+  core::HybridProposer proposer(&device, cpu, 10, failed(), &check);
+  start(proposer, 0, 9);
+  (void)proposer.finish({});
+  start(proposer, 9, 19);
+  EXPECT_EQ(proposer.finish({}), &device.batch);
+  proposer.drain();
+  (void)proposer.score(lists(9));
+  EXPECT_EQ(&proposer.score(lists(10)), &device.scores);
+  EXPECT_EQ(Scribe::lines(),
+            (Lines{"cpu start 0-9", "cpu finish", "device start 9-19", "check start 9-19",
+                   "device finish", "check proposals", "check drain", "cpu score",
+                   "check start scores", "device score", "check scores"}));
+  EXPECT_TRUE(failures.empty());
+}
+
+TEST_F(HybridProposerTest, ADifferenceGivesTheDeviceUpAndTheCpuDoesItAgain) {
+  for (const char* at : {"proposals", "scores"}) {
+    const bool in_proposals = std::string(at) == "proposals";
+    Scribe::lines().clear();
+    failures.clear();
+    Checker check;
+    check.differs_at = at;
+    core::HybridProposer proposer(&device, cpu, 10, failed(), &check);
+    start(proposer, 0, 50);
+    EXPECT_EQ(proposer.finish({}), in_proposals ? &cpu.batch : &device.batch);
+    EXPECT_EQ(&proposer.score(lists(50)), &cpu.scores);
+    EXPECT_EQ(failures, std::vector<std::string>{"no match"});
+    EXPECT_EQ(Scribe::lines(),
+              in_proposals ? (Lines{"device start 0-50", "check start 0-50", "device finish",
+                                    "check proposals", "check drain", "cpu start 0-50",
+                                    "cpu finish", "cpu score"})
+                           : (Lines{"device start 0-50", "check start 0-50", "device finish",
+                                    "check proposals", "check start scores", "device score",
+                                    "check scores", "check drain", "cpu score"}));
+  }
+}
+
+// No thread of the check may read lists that the CPU changes from there on.
+TEST_F(HybridProposerTest, TheCheckIsWaitedForWhenTheDeviceFails) {
+  device.fails_at = "finish";
+  Checker check;
+  core::HybridProposer proposer(&device, cpu, 10, failed(), &check);
+  start(proposer, 0, 50);
+  EXPECT_EQ(proposer.finish({}), &cpu.batch);
+  EXPECT_EQ(Scribe::lines(), (Lines{"device start 0-50", "check start 0-50", "device finish",
+                                    "check drain", "cpu start 0-50", "cpu finish"}));
 }
 
 TEST_F(HybridProposerTest, AFailureAtAnyCallGivesTheDeviceUpForGood) {

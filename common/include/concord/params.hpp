@@ -107,6 +107,11 @@ struct RuntimeOptions {
   /// 128 dimensions and more that are not kept as bytes, on processors with AVX-512 VNNI or
   /// Arm's dot product.
   bool certificates = true;
+  /// 0 … 1. Of a device's proposals, and of its scores of lists, this share is computed on the CPU
+  /// as well and compared before it is used. A difference ends the use of the device: a warning
+  /// names node and layer, and the CPU goes on. With 1 a wrong device changes no link. 0 checks
+  /// nothing. Searches on a device are not checked.
+  double checked_share = 0.001;
 };
 
 /// How a batch of queries is searched. The graph never depends on it.

@@ -60,6 +60,8 @@ struct DeviceStats {
   std::uint64_t bytes_in = 0;      ///< copied from host to device
   std::uint64_t bytes_out = 0;     ///< copied from device to host
   std::uint64_t memory_bytes = 0;  ///< device memory held now
+  std::uint64_t checked = 0;       ///< proposals, and scores of lists, that the CPU found right
+  double check_seconds = 0;        ///< time of the thread that checks
 };
 
 /// Everything that Index::stats() returns, as of one moment between two commits.

@@ -61,8 +61,9 @@ pub struct concord_runtime_options {
     pub log_context: *mut c_void,
     pub devices: *const *const c_char,
     pub device_count: usize,
+    pub checked_share: f64,
 }
-const _: () = assert!(std::mem::size_of::<concord_runtime_options>() == 64);
+const _: () = assert!(std::mem::size_of::<concord_runtime_options>() == 72);
 
 #[repr(C)]
 pub struct concord_search_params {

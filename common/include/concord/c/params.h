@@ -70,6 +70,8 @@ typedef struct concord_runtime_options {
   /// INVALID_PARAMETER for an array without a number, and the reverse.
   const char* const* devices;
   size_t device_count;
+  double checked_share;  ///< 0 … 1: of a device's proposals, computed on the CPU as well and
+                         ///< compared; default 0.001
 } concord_runtime_options;
 CONCORD_C_API void concord_runtime_options_init(concord_runtime_options* options,
                                                 size_t struct_size);

@@ -69,6 +69,8 @@ typedef struct concord_stats {
   size_t levels;
   const uint64_t* degree_histogram;  ///< [degrees]: lists of layer 0 of each length
   size_t degrees;
+  uint64_t device_checked;  ///< proposals, and scores of lists, that the CPU found right
+  double check_seconds;     ///< time of the thread that checks
 } concord_stats;
 /// Of one moment between two commits. O(size).
 CONCORD_C_API concord_status concord_index_stats(const concord_index* index, concord_stats** stats);
