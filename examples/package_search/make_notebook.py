@@ -43,7 +43,7 @@ def executed() -> nbformat.NotebookNode:
 
     notebook = unexecuted()
     client = nbclient.NotebookClient(
-        notebook, timeout=900, resources={"metadata": {"path": str(HERE)}}
+        notebook, timeout=900, coalesce_streams=True, resources={"metadata": {"path": str(HERE)}}
     )
     client.execute()
     notebook.metadata = nbformat.from_dict(METADATA)

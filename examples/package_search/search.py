@@ -7,6 +7,9 @@
 # Everything printed here is the same on every machine, to the last digit. So `output.txt` is a copy of it,
 # and a test compares. The embeddings are stored beside the program, and no model is needed.
 #
+# The texts are names and synopses of [Debian's packages](https://packages.debian.org/bookworm/), each under
+# the license of its package. `README.md` beside the program says how they were chosen and embedded.
+#
 #     pip install concord-ann -r requirements.txt
 #     pip install -r requirements-map.txt          # for the map at the end; the rest works without
 #     python search.py
@@ -18,6 +21,7 @@ import importlib.util
 import os
 import pathlib
 import sys
+import textwrap
 
 import concord
 import numpy as np
@@ -35,8 +39,7 @@ print(f"{len(packages)} packages in {len(set(sections))} sections, {vectors.shap
 # ## Build
 #
 # The embeddings have a byte per element. The index takes them as they are. `audit` checks the invariants of
-# the graph. The digest names the graph: whoever builds it, with any number of threads or on a GPU, gets
-# this one.
+# the graph. The digest names the graph, and any number of threads, or a GPU, builds the same one.
 
 # %%
 index = concord.Index(dim=vectors.shape[1], metric="cosine", M=16, ef_construction=200)
@@ -141,7 +144,7 @@ missed = [
 row, label = missed[0]
 why = index.explain(question_vectors[row], label, k=10)
 print(f"\n{questions[row]}? ef 10 misses {packages[label]}")
-print(f"{why}")
+print(textwrap.fill(str(why), 100))
 for ef in (why.ef - 1, why.ef):
     print(f"ef {ef}: found {label in index.search(question_vectors[row], k=10, ef=ef).labels}")
 
