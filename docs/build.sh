@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The site, in which every warning is an error, and the tests of what it shows: the programs of the migration pages
-# and the example.
+# and the examples.
 #
 #   docs/build.sh [option of pytest ...]
 #
@@ -20,7 +20,8 @@ mkdir -p "$build_dir" "$work"
 rm -rf "$report" "$work/html"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONPYCACHEPREFIX=$work/bytecode
 
-"$root/docker/python-env.sh" "$work" "$root"/{docs,examples/stdlib_search}/requirements.txt
+"$root/docker/python-env.sh" "$work" "$root"/{docs,examples/{stdlib,package}_search}/requirements.txt \
+  "$root/examples/package_search/requirements-notebook.txt"
 export PATH=$work/venv/bin:$PATH
 
 shopt -s nullglob

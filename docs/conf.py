@@ -17,7 +17,7 @@ author = "the Concord authors"
 copyright = "the Concord authors"
 version = release = concord.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "side_by_side"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "side_by_side"]
 exclude_patterns = ["tests"]
 nitpicky = True
 nitpick_ignore_regex = [
@@ -59,6 +59,7 @@ autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # notebooks are shown as they were stored
 
 html_theme = "furo"
 html_title = f"Concord {version}"

@@ -20,6 +20,7 @@ PHASES = {
     "seal": "seal",
 }
 MOST_LINES = 9  # documents in one histogram
+GOAL = 0.95  # recall of the row that stands for an index among several
 
 
 def plots(bench: list[Json]) -> list[Plot]:
@@ -114,6 +115,53 @@ def _curves(family: list[Json]) -> Plot:
         y_log=True,
         x_ticks=recall_ticks(recalls),
     )
+
+
+def builds(bench: list[Json]) -> Table:
+    """What each build took and made: time, memory, and whether the graph is whole."""
+    rows = []
+    for document in bench:
+        build, parameters = document["build"], document["parameters"]
+        memory = document.get("memory", {})
+        sizes = (memory.get(name) for name in ("index_bytes", "peak_rss_bytes"))
+        rows.append(
+            [
+                label(document),
+                f"{parameters['dimension']:,}",
+                parameters["metric"],
+                f"{parameters['M']}, {parameters['ef_construction']}",
+                f"{build['seconds']:,.2f} s",
+                f"{build['vectors_per_second']:,.0f}",
+                *("" if size is None else f"{size / 2**20:,.0f} MiB" for size in sizes),
+                "ok" if document["audit"]["ok"] else "**FAILED**",
+            ]
+        )
+    header = ["index", "dimension", "metric", "M, ef_construction", "build", "vectors a second"]
+    return Table([*header, "index in memory", "process at its peak", "audit"], rows)
+
+
+def searches(bench: list[Json]) -> Table:
+    """Recall and speed: every ef of a single report; of several, the least ef of each that reaches GOAL."""
+    rows = []
+    for document in bench:
+        points = document.get("search", [])
+        if len(bench) > 1 and points:
+            reaching = [p for p in points if p["recall"] >= GOAL]
+            best = max(points, key=lambda p: p["recall"])
+            points = [min(reaching, key=lambda p: p["ef"], default=best)]
+        rows += [
+            [
+                label(document),
+                f"{point['ef']:,}",
+                f"{point['recall']:.4f}",
+                f"{point['qps_single_thread']:,.0f}",
+                f"{point['qps']:,.0f}",
+                short(point["distances_per_query"]),
+            ]
+            for point in points
+        ]
+    header = ["index", "ef", "recall", "queries/s, 1 thread", "with the threads"]
+    return Table([*header, "distances a query"], rows)
 
 
 def audits(bench: list[Json]) -> Table:

@@ -87,6 +87,10 @@ def compose(found: Documents) -> Page:
             "the curves below is none.",
         )
         page.table(peers_part.overview(found.peers), "overview")
+    if found.bench:
+        page.section("numbers", "In numbers", _about_searches(found.bench))
+        page.table(bench_part.builds(found.bench), "standing")
+        page.table(bench_part.searches(found.bench), "standing")
     for document in found.peers:
         for data in document["data"]:
             _peers_section(page, document, data)
@@ -148,6 +152,16 @@ def compose(found: Documents) -> Page:
     page.section("files", "Files")
     page.table(_files(found.all()), "files")
     return page
+
+
+def _about_searches(bench: list[Json]) -> str:
+    """Which searches the table shows."""
+    if len(bench) == 1:
+        return "The build, and what its searches find at each ef."
+    return (
+        "Each build, and of each index the search of the least ef that was run with a recall of "
+        f"{bench_part.GOAL}. If none has it, the best one stands there. The curves below have all searches."
+    )
 
 
 def _summary(documents: list[Json]) -> str:

@@ -15,6 +15,7 @@ from test_wording import MOST_WORDS, sentences_of
 DOCS = pathlib.Path(__file__).parent.parent
 ROOT = DOCS.parent
 EXAMPLE = ROOT / "examples" / "stdlib_search"
+PACKAGES = ROOT / "examples" / "package_search"
 
 
 def run(*arguments: str | pathlib.Path, **variables: str) -> str:
@@ -50,7 +51,12 @@ ROOT_PAGES = [
     ROOT / name
     for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 ]
-PAGES = [*ROOT_PAGES, ROOT / "python" / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [
+    *ROOT_PAGES,
+    ROOT / "python" / "README.md",
+    PACKAGES / "README.md",
+    *sorted(DOCS.rglob("*.md")),
+]
 
 
 def test_pages_have_links() -> None:
@@ -119,3 +125,26 @@ def test_the_example_prints_what_the_page_shows(tmp_path: pathlib.Path) -> None:
     drawn = sorted(path.name for path in pictures.iterdir())
     assert drawn == sorted(path.name for path in (EXAMPLE / "pictures").iterdir())
     assert all((pictures / name).stat().st_size > 5000 for name in drawn)
+
+
+@pytest.mark.parametrize("variables", [{}, {"CONCORD_ISA": "scalar"}])
+def test_the_search_over_packages_prints_its_output(
+    variables: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    """With or without UMAP, whose map goes to a folder of the test."""
+    shown = run(PACKAGES / "search.py", PICTURES=str(tmp_path), **variables)
+    assert shown == (PACKAGES / "output.txt").read_text()
+
+
+def test_the_notebook_is_the_program_and_its_output() -> None:
+    run(PACKAGES / "make_notebook.py", "--check")
+
+
+@pytest.mark.parametrize("changed", ["search.py", "output.txt"])
+def test_a_change_beside_the_notebook_is_found(changed: str, tmp_path: pathlib.Path) -> None:
+    names = ["make_notebook.py", "search.py", "output.txt", "package_search.ipynb"]
+    for name in names:
+        text = (PACKAGES / name).read_text()
+        (tmp_path / name).write_text(text + "print()\n" * (name == changed))
+    with pytest.raises(AssertionError, match=changed):
+        run(tmp_path / "make_notebook.py", "--check")

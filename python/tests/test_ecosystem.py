@@ -10,7 +10,9 @@ import doctest
 import functools
 import importlib
 import os
+import pathlib
 import pickle
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -119,6 +121,19 @@ def test_what_umap_gets_for_new_rows_are_their_neighbors() -> None:
     assert (distances >= np.sqrt(true.distances) * (1 - 1e-6)).all()
     with pytest.raises(NotImplementedError, match="fit again"):
         index.update(X)
+
+
+def test_umap_draws_the_map_of_the_example(tmp_path: pathlib.Path) -> None:
+    for name in ("umap", "matplotlib"):
+        package(name)
+    example = pathlib.Path(__file__).parents[2] / "examples/package_search"
+    environment = os.environ | {"PICTURES": str(tmp_path), "MPLBACKEND": "agg"}
+    program = [sys.executable, str(example / "search.py")]
+    shown = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout == (example / "output.txt").read_text()
+    pictures = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert set(pictures) == {path.name for path in (example / "pictures").iterdir()}
+    assert min(pictures.values()) > 50_000
 
 
 def test_umap_takes_a_symmetric_precomputed_graph() -> None:

@@ -253,6 +253,42 @@ def test_a_folder_of_results_makes_one_page(folder: str) -> None:
     assert sizes == sorted(sizes), "ascending, not by the names of files"
 
 
+def test_the_page_opens_with_numbers() -> None:
+    (path,) = (path for path in RESULTS if path.name == "compare-sift-2.json")
+    found = documents.read([path])
+    document = json.loads(path.read_text())
+    text = compose(found).html()
+    opening = text[: text.index('class="plot"')]
+    build = document["build"]
+    said = [f"{build['seconds']:,.2f} s", f"{build['vectors_per_second']:,.0f}", "<td>ok</td>"]
+    said += [f"{document['memory']['index_bytes'] / 2**20:,.0f} MiB"]
+    for point in document["search"]:
+        said += [f"{point['recall']:.4f}", f"{point['qps_single_thread']:,.0f}"]
+    assert [one for one in said if one not in opening] == []
+
+
+def test_of_several_indexes_the_least_effort_that_is_good_enough_is_shown() -> None:
+    found = documents.read(RESULTS)
+    rows = {row[0]: row for row in bench_part.searches(found.bench).rows}
+    for document in found.bench:
+        points = document.get("search", [])
+        if not points:
+            assert documents.label(document) not in rows
+            continue
+        enough = [point["ef"] for point in points if point["recall"] >= bench_part.GOAL]
+        best = max(points, key=lambda point: point["recall"])["ef"]
+        shown = rows.pop(documents.label(document))
+        assert int(shown[1].replace(",", "")) == min(enough, default=best)
+    assert not rows
+
+
+def test_a_failed_audit_stands_out() -> None:
+    (path,) = (path for path in RESULTS if path.name == "compare-sift-2.json")
+    (document,) = documents.read([path]).bench
+    document["audit"]["ok"] = False
+    assert bench_part.builds([document]).rows[0][-1] == "**FAILED**"
+
+
 # ------------------------------------------------------------------------------ the command
 
 
