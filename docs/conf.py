@@ -22,7 +22,7 @@ exclude_patterns = ["tests"]
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(npt|np|numpy|scipy|array|typing|os|collections)\..*"),  # not indexed here
-    ("py:class", r"(langchain_core|llama_index|fsspec)\..*|BaseNode|MetadataFilters"),  # mocked
+    ("py:class", r"(datasets|haystack|langchain_core|llama_index|fsspec|txtai)\..*|BaseNode|MetadataFilters"),  # mocked
     ("py:.*", r"concord\.(_concord|index)\..*"),  # aliases of types
     (
         "py:class",
@@ -35,7 +35,7 @@ nitpick_ignore_regex = [
 suppress_warnings = ["myst.xref_missing", "ref.python"]
 
 # Documented without being installed.
-autodoc_mock_imports = ["fsspec", "langchain_core", "llama_index"]
+autodoc_mock_imports = ["datasets", "fsspec", "haystack", "langchain_core", "llama_index", "txtai"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_type_aliases = {
