@@ -26,7 +26,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"concord\.(_concord|index)\..*"),  # aliases of types
     (
         "py:class",
-        r"(Any|Embeddings|Callable|Iterator|IO|Path|Progress|Vectors|Labels|RangeAnswers|Out|Codes|Device|Durability|Metric|Storage|Adopt|ArrayLike|Document|SupportsIndex|ClassVar|Unpack|SearchOptions|StoreOptions|csr_matrix)",
+        r"(Any|Embeddings|Callable|Iterator|IO|Path|Progress|Vectors|Labels|RangeAnswers|Out|Codes|Device|Durability|Metric|Storage|Adopt|ArrayLike|Document|SupportsIndex|ClassVar|Unpack|Filters|FilterPolicy|SearchOptions|StoreOptions|csr_matrix)",
     ),
 ]
 

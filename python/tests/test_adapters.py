@@ -27,7 +27,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def unit(n: int, dim: int = 16, seed: int = 1) -> Floats:
     rows = make_vectors(n, dim, seed)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / lengths
 
 
 @pytest.mark.parametrize("name", ["haystack", "txtai", "datasets"])

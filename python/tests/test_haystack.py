@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Any
 
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 
@@ -13,26 +14,23 @@ from conftest import package
 
 import concord
 
-haystack = package("haystack")
-from haystack import Document, Pipeline  # noqa: E402
-from haystack.core.errors import DeserializationError  # noqa: E402
-from haystack.document_stores.errors import DuplicateDocumentError  # noqa: E402
-from haystack.document_stores.in_memory import InMemoryDocumentStore  # noqa: E402
-from haystack.document_stores.types import DuplicatePolicy  # noqa: E402
-from haystack.errors import FilterError  # noqa: E402
-from haystack.testing.document_store import (  # noqa: E402
-    CountDocumentsByFilterTest,
-    DocumentStoreBaseExtendedTests,
-    FilterableDocsFixtureMixin,
-)
+# Typed as Any, because type checkers run with the package and without.
+haystack: Any = package("haystack")
+errors: Any = package("haystack.document_stores.errors")
+in_memory: Any = package("haystack.document_stores.in_memory")
+core_errors: Any = package("haystack.core.errors")
+haystack_errors: Any = package("haystack.errors")
+suite: Any = package("haystack.testing.document_store")
+Document, Pipeline = haystack.Document, haystack.Pipeline
+DuplicatePolicy: Any = package("haystack.document_stores.types").DuplicatePolicy
 
 from concord.haystack import ConcordDocumentStore, ConcordEmbeddingRetriever  # noqa: E402
 
 
 class TestStandardSuite(
-    DocumentStoreBaseExtendedTests,  # type: ignore[misc,unused-ignore]
-    CountDocumentsByFilterTest,  # type: ignore[misc,unused-ignore]
-    FilterableDocsFixtureMixin,  # type: ignore[misc,unused-ignore]
+    suite.DocumentStoreBaseExtendedTests,  # type: ignore[misc]
+    suite.CountDocumentsByFilterTest,  # type: ignore[misc]
+    suite.FilterableDocsFixtureMixin,  # type: ignore[misc]
 ):
     """All of its tests that a store without pages of metadata can pass."""
 
@@ -44,12 +42,12 @@ class TestStandardSuite(
         """The suite leaves the default policy to the store; ours is to fail."""
         one = Document(content="one")
         assert document_store.write_documents([one]) == 1
-        with pytest.raises(DuplicateDocumentError):
+        with pytest.raises(errors.DuplicateDocumentError):
             document_store.write_documents([Document(content="two"), one])
         assert document_store.filter_documents() == [one]
 
 
-def documents(n: int = 60, dim: int = 8) -> list[Document]:
+def documents(n: int = 60, dim: int = 8) -> list[Any]:
     """Documents of which each tenth has no embedding."""
     vectors = np.random.default_rng(1).normal(size=(n, dim))
     return [
@@ -70,7 +68,7 @@ def where(field: str, operator: str, value: object) -> dict[str, object]:
 @pytest.mark.parametrize(("metric", "theirs"), [("cosine", "cosine"), ("ip", "dot_product")])
 def test_retrieval_is_that_of_the_store_in_memory(metric: str, theirs: str) -> None:
     store = ConcordDocumentStore(metric=metric, ef=200, device="cpu")
-    exact = InMemoryDocumentStore(embedding_similarity_function=theirs, shared=False)
+    exact = in_memory.InMemoryDocumentStore(embedding_similarity_function=theirs, shared=False)
     for one in (store, exact):
         assert one.write_documents(documents()) == 60
     query = documents(61)[60].embedding
@@ -80,9 +78,8 @@ def test_retrieval_is_that_of_the_store_in_memory(metric: str, theirs: str) -> N
             query, filters=filters, top_k=50, return_embedding=True
         )
         assert [one.id for one in found] == [one.id for one in expected]
-        np.testing.assert_allclose(
-            [one.score for one in found], [one.score for one in expected], atol=1e-5
-        )
+        scores: list[Any] = [one.score for one in found]
+        np.testing.assert_allclose(scores, [one.score for one in expected], atol=1e-5)
         assert [one.embedding for one in found] == [one.embedding for one in expected]
     assert store.embedding_retrieval(query)[0].embedding is None
 
@@ -105,9 +102,9 @@ def test_what_is_refused_changes_nothing() -> None:
         Document(id="3", embedding=[1.0, 2.0]),
     ]
     for policy in (DuplicatePolicy.OVERWRITE, DuplicatePolicy.FAIL, DuplicatePolicy.NONE):
-        with pytest.raises((concord.DimensionMismatchError, DuplicateDocumentError)):
+        with pytest.raises((concord.DimensionMismatchError, errors.DuplicateDocumentError)):
             store.write_documents(wrong, policy)
-    with pytest.raises(FilterError):
+    with pytest.raises(haystack_errors.FilterError):
         store.embedding_retrieval([1.0] * 8, where("meta.i", "~", 3))
     with pytest.raises(TypeError, match="did you mean ef"):
         store.embedding_retrieval([1.0] * 8, efs=3)
@@ -143,7 +140,7 @@ def test_documents_are_the_stores_own() -> None:
     store.write_documents([given])
     given.meta["n"].append(2)
     store.filter_documents()[0].meta["n"].append(3)
-    found = store.embedding_retrieval([1.0, 0.0], return_embedding=True)[0]
+    found: Any = store.embedding_retrieval([1.0, 0.0], return_embedding=True)[0]
     found.meta["n"].append(4)
     found.embedding.append(5.0)
     assert store.filter_documents()[0].meta == {"n": [1]}
@@ -161,10 +158,8 @@ def test_a_pipeline_runs_and_is_kept_as_text(policy: str) -> None:
         ),
     )
     text = pipeline.dumps()
-    with pytest.raises(
-        DeserializationError, match="allowlist"
-    ):  # Haystack asks for modules by name
-        Pipeline.loads(text)
+    with pytest.raises(core_errors.DeserializationError, match="allowlist"):
+        Pipeline.loads(text)  # Haystack asks for modules by name
     kept = Pipeline.loads(text, allowed_modules=["concord.haystack"])
     again = kept.get_component("retriever")
     assert again.document_store.to_dict() == store.to_dict()
@@ -179,7 +174,7 @@ def test_a_pipeline_runs_and_is_kept_as_text(policy: str) -> None:
     assert colors == ({"red", "green"} if policy == "replace" else {"red"})
     assert {one.meta["i"] > 20 for one in found} == {True}
     with pytest.raises(TypeError, match="ConcordDocumentStore"):
-        ConcordEmbeddingRetriever(InMemoryDocumentStore())  # type: ignore[arg-type,unused-ignore]
+        ConcordEmbeddingRetriever(in_memory.InMemoryDocumentStore())
 
 
 def test_writers_and_readers_at_once() -> None:
