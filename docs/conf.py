@@ -22,7 +22,8 @@ exclude_patterns = ["tests"]
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(npt|np|numpy|scipy|array|typing|os|collections)\..*"),  # not indexed here
-    ("py:class", r"(datasets|haystack|langchain_core|llama_index|fsspec|txtai)\..*|BaseNode|MetadataFilters"),  # mocked
+    ("py:class", r"(datasets|haystack|langchain_core|llama_index|fsspec|txtai)\..*"),  # mocked
+    ("py:class", r"BaseNode|MetadataFilters"),  # of llama_index
     ("py:.*", r"concord\.(_concord|index)\..*"),  # aliases of types
     (
         "py:class",

@@ -1,7 +1,8 @@
 """A Haystack document store and its retriever over :class:`concord.Store`. Needs ``concord-ann[haystack]``.
 
-Documents are kept in memory, the vectors of those that have an embedding in an index. Many threads may use a
-store: writes wait for one another, and a search sees all of a write or nothing of it.
+Documents are kept in memory, the vectors of those that have an embedding in an index. There is no file of a
+store: pipelines keep its options alone. Many threads may use a store. Writes wait for one another, and a search
+sees all of an addition or nothing of it.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class ConcordDocumentStore:
         found = {key: one for key, one in documents.items() if one.embedding is not None}
         if found:
             bare = [replace(one, embedding=None) for one in found.values()]
-            vectors = [one.embedding or [] for one in found.values()]
+            vectors: Any = [one.embedding for one in found.values()]
             self._store.upsert(list(found), vectors, bare)
         self._store.delete(documents.keys() - found.keys())
         self._documents.update(documents)

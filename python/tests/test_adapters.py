@@ -70,6 +70,7 @@ def test_txtai_finds_what_its_exact_backend_finds(tmp_path: pathlib.Path) -> Non
     for found, expected in zip(ours.search(queries, 10), exact.search(queries, 10), strict=True):
         assert [id for id, _ in found] == [id for id, _ in expected]
         np.testing.assert_allclose([s for _, s in found], [s for _, s in expected], atol=1e-5)
+    ours.delete([7777])
     assert ours.search(rows[3], 500)[0][-1][0] != -1 and len(ours.search(rows[3], 600)[0]) == 498
     ours.save(str(tmp_path / "ann"))
     again = backend(efsearch=200)
