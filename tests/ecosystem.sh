@@ -10,7 +10,7 @@
 #   BUILD_DIR  the build of the library beside which this works, in BUILD_DIR-ecosystem (default build/tests). The wheel
 #              that tests/python.sh made there is tested; without one it is made.
 #
-# CI does not run it: the packages take 1.6 GB and compile for minutes. BERTopic and txtai come without their
+# CI does not run it: the graphs take 1.1 GB and compile for minutes. BERTopic and txtai come without their
 # dependencies, of which one is torch. Ends with the versions that were run, for the tables in docs/.
 set -euo pipefail
 
