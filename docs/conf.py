@@ -22,11 +22,12 @@ exclude_patterns = ["tests"]
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(npt|np|numpy|scipy|array|typing|os|collections)\..*"),  # not indexed here
-    ("py:class", r"(langchain_core|llama_index|fsspec)\..*|BaseNode|MetadataFilters"),  # mocked
+    ("py:class", r"(datasets|haystack|langchain_core|llama_index|fsspec|txtai)\..*"),  # mocked
+    ("py:class", r"BaseNode|MetadataFilters"),  # of llama_index
     ("py:.*", r"concord\.(_concord|index)\..*"),  # aliases of types
     (
         "py:class",
-        r"(Any|Embeddings|Callable|Iterator|IO|Path|Progress|Vectors|Labels|RangeAnswers|Out|Codes|Device|Durability|Metric|Storage|Adopt|ArrayLike|Document|SupportsIndex|ClassVar|Unpack|SearchOptions|StoreOptions|csr_matrix)",
+        r"(Any|Embeddings|Callable|Iterator|IO|Path|Progress|Vectors|Labels|RangeAnswers|Out|Codes|Device|Durability|Metric|Storage|Adopt|ArrayLike|Document|SupportsIndex|ClassVar|Unpack|Filters|FilterPolicy|SearchOptions|StoreOptions|csr_matrix)",
     ),
 ]
 
@@ -35,7 +36,7 @@ nitpick_ignore_regex = [
 suppress_warnings = ["myst.xref_missing", "ref.python"]
 
 # Documented without being installed.
-autodoc_mock_imports = ["fsspec", "langchain_core", "llama_index"]
+autodoc_mock_imports = ["datasets", "fsspec", "haystack", "langchain_core", "llama_index", "txtai"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_type_aliases = {

@@ -1,47 +1,66 @@
 #!/usr/bin/env bash
-# Concord's graphs in the packages that take them: installs the packages in their pinned versions, and runs their tests.
+# Concord in the packages that use it: installs the packages in their pinned versions, and runs their tests.
 #
-#   tests/ecosystem.sh [--newest] [option of pytest ...]    --newest takes the versions that pip finds today
+#   tests/ecosystem.sh [--newest] [graphs|clients] [option of pytest ...]
+#
+# `graphs` are packages that take a graph of neighbors, `clients` those with an adapter; without a name both run.
+# --newest takes the versions that pip finds today.
 #
 # From the environment:
 #   BUILD_DIR  the build of the library beside which this works, in BUILD_DIR-ecosystem (default build/tests). The wheel
 #              that tests/python.sh made there is tested; without one it is made.
 #
-# CI does not run it: the packages take 1.1 GB and compile for minutes. BERTopic comes without its dependencies, of which
-# one is torch. Ends with the versions that were run, for the table in docs/knn_graphs.md.
+# CI does not run it: the graphs take 1.1 GB and compile for minutes. BERTopic and txtai come without their
+# dependencies, of which one is torch. Ends with the versions that were run, for the tables in docs/.
 set -euo pipefail
 
-case ${1:-} in -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+case ${1:-} in -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_dir=$(realpath -m "${BUILD_DIR:-$root/build/tests}")
-work=$build_dir-ecosystem
-requirements=$root/python/requirements-ecosystem.txt
-alone=$root/python/requirements-ecosystem-alone.txt
-mkdir -p "$work"
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+python=$root/python
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 CONCORD_ECOSYSTEM=all
 
+pins="cat"
 if [ "${1:-}" = --newest ]; then
   shift
-  sed 's/==.*//' "$requirements" >"$work/requirements.txt"
-  sed 's/==.*//' "$alone" >"$work/alone.txt"
-  rm -f "$work/installed.txt"  # another day has other versions
-else
-  cp "$requirements" "$work/requirements.txt"
-  cp "$alone" "$work/alone.txt"
+  pins="sed s/==.*//"
 fi
-if ! cat "$work/requirements.txt" "$work/alone.txt" | cmp -s - "$work/installed.txt"; then
-  python3 -m venv --clear "$work/venv"
-  "$work/venv/bin/python" -m pip install -q --no-compile -r "$work/requirements.txt"
-  "$work/venv/bin/python" -m pip install -q --no-compile --no-deps -r "$work/alone.txt"
-  cat "$work/requirements.txt" "$work/alone.txt" >"$work/installed.txt"
-fi
-export PATH=$work/venv/bin:$PATH
+groups=(graphs clients)
+case ${1:-} in graphs | clients)
+  groups=("$1")
+  shift
+  ;;
+esac
+
+declare -A requirements=([graphs]=ecosystem [clients]=clients)
+declare -A tests=(
+  [graphs]="test_ecosystem.py"
+  [clients]="test_adapters.py test_haystack.py test_langchain.py test_llama_index.py"
+)
 
 shopt -s nullglob
 wheels=("$build_dir"-python/dist/*manylinux*.whl)
-python -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$root/python}"
-
-CONCORD_ECOSYSTEM=all pytest -q -p no:cacheprovider -c "$root/python/pyproject.toml" --rootdir "$root/python" \
-  "$@" "$root/python/tests/test_ecosystem.py"
-python -m pip freeze | grep -iE '^(bertopic|hdbscan|imbalanced-learn|opentsne|scanpy|scikit-learn|umap-learn|pynndescent|numba|numpy)=='
+for group in "${groups[@]}"; do
+  work=$build_dir-ecosystem/$group
+  mkdir -p "$work"
+  listed=$python/requirements-${requirements[$group]}
+  $pins "$listed.txt" >"$work/requirements.txt"
+  if [ "$group" = clients ]; then  # tests/python.sh has the pins of these
+    grep -E '^(langchain|llama-index)' "$python/requirements-test.txt" | $pins >>"$work/requirements.txt"
+  fi
+  $pins "$listed-alone.txt" >"$work/alone.txt"
+  [ "$pins" = cat ] || rm -f "$work/installed.txt"  # another day has other versions
+  if ! cat "$work/requirements.txt" "$work/alone.txt" | cmp -s - "$work/installed.txt"; then
+    python3 -m venv --clear "$work/venv"
+    "$work/venv/bin/python" -m pip install -q --no-compile -r "$work/requirements.txt"
+    "$work/venv/bin/python" -m pip install -q --no-compile --no-deps -r "$work/alone.txt"
+    cat "$work/requirements.txt" "$work/alone.txt" >"$work/installed.txt"
+  fi
+  "$work/venv/bin/python" -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$python}"
+  read -ra files <<<"${tests[$group]}"
+  "$work/venv/bin/python" -m pytest -q -p no:cacheprovider -c "$python/pyproject.toml" --rootdir "$python" \
+    "$@" "${files[@]/#/$python/tests/}"
+  sed -n 's/^\([A-Za-z][A-Za-z0-9-]*\).*/\1==/p' "$work/installed.txt" >"$work/names.txt"
+  "$work/venv/bin/python" -m pip freeze | grep -iFf "$work/names.txt"
+done

@@ -12,6 +12,9 @@ PACKAGES = {
     "llama-index": ("llama_index", "fsspec"),
     "umap": ("umap", "pynndescent"),
     "opentsne": ("openTSNE",),
+    "haystack": ("haystack",),
+    "txtai": ("txtai",),
+    "datasets": ("datasets",),
 }
 """What each extra brings, by the names that are imported."""
 

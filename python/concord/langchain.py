@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from concord import _extras, _keywords
+from concord import _extras, _files, _keywords
 from concord.index import Device
 from concord.store import Hit, Item, Store, checked_items, checked_keys
 
@@ -101,6 +101,15 @@ class ConcordVectorStore(VectorStore):
         """Embed and add texts. Texts without an id get one. Returns the ids."""
         _keywords.refuse(kwargs, "add_texts", ("metadatas", "ids"))
         texts = list(texts)
+        return self._put(texts, metadatas, ids, lambda: self._embedding.embed_documents(texts))
+
+    def _put(
+        self,
+        texts: list[str],
+        metadatas: list[dict[Any, Any]] | None,
+        ids: Sequence[str | None] | None,
+        embed: Callable[[], list[list[float]]],
+    ) -> list[str]:
         for name, given in (("metadatas", metadatas), ("ids", ids)):
             if given is not None and len(given) != len(texts):
                 raise ValueError(f"{len(texts)} texts came with {len(given)} {name}")
@@ -109,7 +118,7 @@ class ConcordVectorStore(VectorStore):
         for item in checked_items(checked_keys(keys), texts, metadatas):
             _document(item)
         if keys:
-            self._store.upsert(keys, self._embedding.embed_documents(texts), texts, metadatas)
+            self._store.upsert(keys, embed(), texts, metadatas)
         return keys
 
     def delete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> bool | None:
@@ -148,6 +157,14 @@ class ConcordVectorStore(VectorStore):
             accept = lambda item: asked(_document(item))  # noqa: E731
         found = self._store.search(embedding, max(k, 0), filter=accept, ef=ef, slack=slack)
         return [(_document(hit), hit.distance) for hit in found]
+
+    def similarity_search_by_vector_with_relevance_scores(
+        self, embedding: list[float], k: int = 4, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """The ``k`` nearest documents of a vector, with scores of which 1 is the best and higher is better."""
+        relevance = self._select_relevance_score_fn()
+        found = self.similarity_search_with_score_by_vector(embedding, k, **kwargs)
+        return [(document, relevance(distance)) for document, distance in found]
 
     def similarity_search_with_score(
         self, query: str, k: int = 4, **kwargs: Any
@@ -223,6 +240,21 @@ class ConcordVectorStore(VectorStore):
         store.add_texts(texts, metadatas, ids=ids)
         return store
 
+    @classmethod
+    def from_embeddings(
+        cls,
+        text_embeddings: Iterable[tuple[str, list[float]]],
+        embedding: Embeddings,
+        metadatas: list[dict[Any, Any]] | None = None,
+        ids: list[str] | None = None,
+        **kwargs: Any,
+    ) -> ConcordVectorStore:
+        """As :meth:`from_texts`, of texts whose vectors are known; ``embedding`` is asked for queries only."""
+        pairs = list(text_embeddings)
+        store = cls(embedding, **kwargs)
+        store._put([text for text, _ in pairs], metadatas, ids, lambda: [row for _, row in pairs])
+        return store
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the store to one file, as :meth:`concord.Store.save`. Metadata must be JSON."""
         self._store.save(path)
@@ -240,6 +272,34 @@ class ConcordVectorStore(VectorStore):
         store = cls(embedding)
         store._store = Store.load(path, threads=threads, device=device)
         return store
+
+    def save_local(self, folder_path: str | os.PathLike[str], index_name: str = "index") -> None:
+        """As :meth:`save`, to ``index_name.concord`` in a folder, which is made if it is missing."""
+        with _files.failures_at(folder_path):
+            os.makedirs(folder_path, exist_ok=True)
+        self.save(_local(folder_path, index_name))
+
+    @classmethod
+    def load_local(
+        cls,
+        folder_path: str | os.PathLike[str],
+        embeddings: Embeddings,
+        index_name: str = "index",
+        *,
+        allow_dangerous_deserialization: bool = False,
+        threads: int = 0,
+        device: Device = "auto",
+    ) -> ConcordVectorStore:
+        """Read what :meth:`save_local` wrote.
+
+        ``allow_dangerous_deserialization`` is taken and not needed, because nothing in the file runs.
+        """
+        path = _local(folder_path, index_name)
+        return cls.load(path, embeddings, threads=threads, device=device)
+
+
+def _local(folder: str | os.PathLike[str], name: str) -> str:
+    return os.path.join(os.fspath(folder), f"{name}.concord")
 
 
 def _document(item: Item | Hit) -> Document:

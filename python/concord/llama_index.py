@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from concord import _extras, _files, _keywords
+from concord import _extras, _files, _keywords, _scores
 from concord.index import Device, Index
 from concord.store import Hit, Item, Store
 
@@ -172,7 +172,7 @@ class ConcordVectorStore(BasePydanticVectorStore):
             found = self._unlike_one_another(found, query, threshold)
         return VectorStoreQueryResult(
             nodes=[hit.document for hit in found],
-            similarities=[self._similarity(hit.distance) for hit in found],
+            similarities=[_scores.similarity(self._store.metric, hit.distance) for hit in found],
             ids=[hit.key for hit in found],
         )
 
@@ -194,9 +194,6 @@ class ConcordVectorStore(BasePydanticVectorStore):
             mmr_threshold=query.mmr_threshold if threshold is None else threshold,
         )
         return [by_key[key] for key in chosen]
-
-    def _similarity(self, distance: float) -> float:
-        return 1 / (1 + distance) if self._store.metric == "l2sq" else 1 - distance
 
     # --------------------------------------------------------------------------------------- files
 

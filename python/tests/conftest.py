@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from typing import Any
 
 import hypothesis
@@ -34,6 +36,13 @@ def make_index(
     )
     index.add(vectors)
     return index
+
+
+def package(name: str) -> Any:
+    """The package, or a skipped test; `tests/ecosystem.sh` wants all that it installs."""
+    if os.environ.get("CONCORD_ECOSYSTEM") == "all":
+        return importlib.import_module(name)
+    return pytest.importorskip(name)
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ import pytest
 
 import concord
 
-WITH_PACKAGES = {"concord.opentsne", "concord.umap"}
-"""Their packages are not installed here; `test_ecosystem.py` runs their examples."""
+WITH_PACKAGES = {
+    f"concord.{name}" for name in ("datasets", "haystack", "opentsne", "txtai", "umap")
+}
+"""Their packages are not installed here; `tests/ecosystem.sh` runs their examples."""
 
 MODULES = sorted(
     {"concord", *(module.name for module in pkgutil.iter_modules(concord.__path__, "concord."))}

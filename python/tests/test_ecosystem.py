@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from conftest import package
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from sklearn.manifold import trustworthiness  # type: ignore[import-untyped]
 
@@ -28,13 +29,6 @@ from concord.sklearn import ConcordTransformer, sparse_graph
 
 # Warnings of the packages about one another are not ours.
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-def package(name: str) -> Any:
-    """The package, or a skipped test; `tests/ecosystem.sh` wants all of them."""
-    if os.environ.get("CONCORD_ECOSYSTEM") == "all":
-        return importlib.import_module(name)
-    return pytest.importorskip(name)
 
 
 @functools.cache

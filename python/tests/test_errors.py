@@ -365,6 +365,9 @@ def test_a_clash_of_automatic_labels_says_which_to_give(vectors: Floats) -> None
         ("concord.llama_index", "llama_index", "llama-index"),
         ("concord.umap", "pynndescent", "umap"),
         ("concord.opentsne", "openTSNE", "opentsne"),
+        ("concord.haystack", "haystack", "haystack"),
+        ("concord.txtai", "txtai", "txtai"),
+        ("concord.datasets", "datasets", "datasets"),
         ("progress=True", "tqdm", "progress"),
     ],
 )

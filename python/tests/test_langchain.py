@@ -276,3 +276,50 @@ async def test_asynchronous_construction() -> None:
     assert ids(await store.asimilarity_search("two", k=1)) == ["2"]
     assert await store.adelete(["2"])
     assert ids(await store.amax_marginal_relevance_search("two", k=2)) == ["1"]
+
+
+class ForQueries(Plane):
+    """Embeds no documents."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        raise AssertionError("their vectors are known")
+
+
+def test_texts_whose_vectors_are_known() -> None:
+    known = (("east", [1.0, 0.0]), ("north", [0.0, 1.0]))
+    store = ConcordVectorStore.from_embeddings(
+        iter(known), ForQueries(), [{"n": 1}, {"n": 2}], ["a", "b"], metric="l2", device="cpu"
+    )
+    assert store.store.metric == "l2sq"
+    assert ids(store.similarity_search("0 1", k=2)) == ["b", "a"]
+    assert ids(store.similarity_search("0 1", k=2, filter={"n": {"$lt": 2}})) == ["a"]
+    assert len(ConcordVectorStore.from_embeddings([], ForQueries())) == 0
+    with pytest.raises(ValueError, match="2 texts came with 1 ids"):
+        ConcordVectorStore.from_embeddings(known, ForQueries(), ids=["a"])
+
+
+def test_relevance_of_a_vector_is_that_of_its_text() -> None:
+    store = grid()
+    found = store.similarity_search_by_vector_with_relevance_scores([3.0, 4.0], k=5, ef=200)
+    assert found == store.similarity_search_with_relevance_scores("3 4", k=5)
+    assert found[0][1] == 1 and found[0][0].id == "43"
+    store = ConcordVectorStore.from_texts(["1 0", "0 1", "-1 0"], Plane())
+    scores = [one[1] for one in store.similarity_search_by_vector_with_relevance_scores([1.0, 0.0])]
+    np.testing.assert_allclose(scores, [1, 0, -1], atol=1e-6)
+
+
+def test_save_local_and_load_local(tmp_path: pathlib.Path) -> None:
+    store, folder = grid(), tmp_path / "new" / "folder"
+    store.save_local(folder)
+    store.delete(["43"])
+    store.save_local(str(folder), "other")
+    for name, nearest in (("index", "43"), ("other", "33")):
+        loaded = ConcordVectorStore.load_local(folder, Plane(), name, device="cpu")
+        assert ids(loaded.similarity_search("3 4", k=1)) == [nearest]
+    assert sorted(path.name for path in folder.iterdir()) == ["index.concord", "other.concord"]
+    ConcordVectorStore.load_local(str(folder), Plane(), allow_dangerous_deserialization=True)
+    with pytest.raises(FileNotFoundError):
+        ConcordVectorStore.load_local(folder, Plane(), "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(concord.IoError):
+        store.save_local(tmp_path / "file")
