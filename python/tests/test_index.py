@@ -231,7 +231,7 @@ def test_the_share_that_is_checked_of_a_devices_work() -> None:
     index = concord.Index(4, threads=2, device="cpu")
     assert index.checked_share == 0.001
     for share in (0, 1, np.float32(0.25)):
-        index.checked_share = share
+        index.checked_share = share  # type: ignore[assignment]  # of numpy
         assert index.checked_share == share
     index.threads, index.device, index.certificates = 1, "auto", False
     with index.using(threads=2, device="cpu"):
