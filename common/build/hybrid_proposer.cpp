@@ -54,6 +54,12 @@ HybridProposer::~HybridProposer() {
   }
 }
 
+void HybridProposer::forget_device() noexcept {
+  device_ = nullptr;
+  check_ = nullptr;
+  batch_.on_device = false;
+}
+
 void HybridProposer::start(const Epoch& epoch, NodeId begin, NodeId end, const StopRequest& stop) {
   batch_ = {epoch, begin, end, false};
   if (end - begin >= smallest_device_batch_ && device_ != nullptr && device_->takes(begin, end)) {

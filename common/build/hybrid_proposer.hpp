@@ -26,6 +26,10 @@ class HybridProposer final : public RepairingProposer {
   /// Waits for what was begun on the device and not finished.
   ~HybridProposer() override;
 
+  /// What was begun on the device is waited for no more: the device's threads are another
+  /// process's.
+  void forget_device() noexcept;
+
   void start(const Epoch& epoch, NodeId begin, NodeId end, const StopRequest& stop) override;
   const ProposalBatch* finish(const StopRequest& stop) override;
   LinkChanges* changes_of(const ProposalBatch& batch) override;

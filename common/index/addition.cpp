@@ -15,12 +15,13 @@ namespace concord {
 namespace {
 
 /// The callback, which may fork. In the child the addition ends, because threads that had a part in
-/// it are not there.
-ProgressCallback in_this_process(const ProgressCallback& progress) {
+/// it are not there, and so nobody waits for them.
+ProgressCallback in_this_process(const ProgressCallback& progress, core::HybridProposer& proposer) {
   if (!progress) return {};
-  return [&progress, forks = core::AfterFork::count()](std::uint64_t done, std::uint64_t total) {
+  return [&, forks = core::AfterFork::count()](std::uint64_t done, std::uint64_t total) {
     const bool go_on = progress(done, total);
     if (core::AfterFork::count() == forks) return go_on;
+    proposer.forget_device();
     throw Error(ErrorCode::unsupported,
                 "the progress callback of an addition forked this process; the addition goes on in "
                 "the parent alone");
@@ -154,7 +155,8 @@ std::size_t IndexAccess::Addition::insert(std::size_t end, const ProgressCallbac
   if (journal != nullptr) {
     hooks.before_commit = [&](const core::ProposalBatch& batch) { state_->record(batch); };
   }
-  core::insert_announced(graph, impl.committer, proposer, in_this_process(progress), hooks);
+  core::insert_announced(graph, impl.committer, proposer, in_this_process(progress, proposer),
+                         hooks);
   if (journal != nullptr) journal->sync();
   return graph.size() - state_->before;
 }

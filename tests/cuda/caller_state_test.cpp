@@ -225,6 +225,43 @@ TEST(CallerState, AForkedChildGoesOnWithTheCpu) {
   EXPECT_EQ(index->stats().device.name, "host team");
 }
 
+// What the device was asked for before the fork is nobody's in the child, which does not wait for
+// it.
+TEST(CallerState, ACallbackThatForksWhileTheDeviceWorksEndsTheAdditionInTheChild) {
+  if (!kChildrenOutliveThreads) GTEST_SKIP() << kWhyNotBesideThreads;
+#if defined(CONCORD_UNDER_TSAN)
+  GTEST_SKIP() << "ThreadSanitizer ends a forked child that starts a thread";
+#endif
+  for (const std::uint64_t from : {0u, 200u, 900u}) {
+    const HostDevices devices;
+    RuntimeOptions options = on("cuda");
+    options.checked_share = 1;
+    Index index(state_params(), options);
+    const pid_t parent = getpid();
+    pid_t child = -1;
+    ErrorCode code{};
+    try {
+      index.add(state_data().view(), [&](std::uint64_t done, std::uint64_t) {
+        if (done > from && child == -1) {
+          child = fork();
+          if (child == 0) alarm(60);
+        }
+        return true;
+      });
+    } catch (const Error& error) {
+      code = error.code();
+    }
+    if (getpid() != parent) {
+      if (code != ErrorCode::unsupported) _exit(1);
+      index.add(state_data().slice(index.size(), state_data().rows - index.size()));
+      _exit(index.digest() == digest_of(state_data().view()) ? 0 : 2);
+    }
+    expect_good_end(child);
+    EXPECT_EQ(index.digest(), digest_of(state_data().view()));
+    EXPECT_EQ(index.stats().device.name, "host team");
+  }
+}
+
 /// A process whose context a kernel has broken: everything fails, also what cannot say so.
 class Broken : public cuda::HostDevice {
  public:
