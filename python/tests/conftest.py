@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import os
 from typing import Any
@@ -43,6 +44,12 @@ def package(name: str) -> Any:
     if os.environ.get("CONCORD_ECOSYSTEM") == "all":
         return importlib.import_module(name)
     return pytest.importorskip(name)
+
+
+def expect_examples_to_hold(module: str) -> None:
+    """The examples in the docstrings of a module, of which there are some, give what they show."""
+    result = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0 < result.attempted
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ by name.
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import pathlib
 import subprocess
 import sys
@@ -16,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Floats, make_vectors, package
+from conftest import Floats, expect_examples_to_hold, make_vectors, package
 
 import concord
 from concord.sentence_transformers import semantic_search
@@ -34,9 +32,7 @@ def unit(n: int, dim: int = 16, seed: int = 1) -> Floats:
 @pytest.mark.parametrize("name", ["haystack", "txtai", "datasets"])
 def test_examples_of_an_adapter(name: str) -> None:
     package(name)
-    module = importlib.import_module(f"concord.{name}")
-    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
-    assert result.failed == 0 < result.attempted
+    expect_examples_to_hold(f"concord.{name}")
 
 
 def test_the_package_loads_none_of_them() -> None:

@@ -6,9 +6,7 @@ is missing skips itself by name.
 
 from __future__ import annotations
 
-import doctest
 import functools
-import importlib
 import os
 import pathlib
 import pickle
@@ -20,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import package
+from conftest import expect_examples_to_hold, package
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from sklearn.manifold import trustworthiness  # type: ignore[import-untyped]
 
@@ -54,9 +52,7 @@ def agreement(labels: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
 @pytest.mark.parametrize("name", ["umap", "openTSNE"])
 def test_examples_of_an_adapter(name: str) -> None:
     package(name)
-    module = importlib.import_module(f"concord.{name.lower()}")
-    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
-    assert result.failed == 0 < result.attempted
+    expect_examples_to_hold(f"concord.{name.lower()}")
 
 
 # ----------------------------------------------------------------------------------------------- UMAP
