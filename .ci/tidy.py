@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """clang-tidy on files of a build, but for those that it has found clean before and that have not changed since.
 
-    .ci/tidy.py [--all] BUILD_DIR FILE ...      --all: whatever was found before
+    .ci/tidy.py [--all] [--analyze-since DATE] BUILD_DIR FILE ...
+        --all                   whatever was found before
+        --analyze-since DATE    the path-sensitive checks, which take four fifths of the time, only on files that
+                                commits since DATE have changed, themselves or their header; the others on all
 
 What clang-tidy finds in a file depends on its version, .clang-tidy, the compile command, and the bytes of the file and
 of all that it includes. The hash of these is kept for each clean file, in ~/.cache/concord/tidy (XDG_CACHE_HOME, if
@@ -22,6 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "concord" / "tidy"
 OPTIONS = ["--quiet", "--extra-arg=-Wno-unknown-warning-option"]
+NO_ANALYZER = ["--checks=-clang-analyzer-*"]
 UNKNOWN_TO_CLANG = {"-fno-allow-store-data-races"}  # options of GCC that are errors, not warnings
 
 
@@ -46,8 +50,15 @@ def included(folder, words):
     return rule.replace("\\\n", " ").split()[1:]
 
 
-def state(version, folder, words):
-    """The hash of everything that the findings depend on; the same wherever the repository is."""
+def changed_since(date):
+    """The files that commits since then have changed, by their path without the last suffix. Of a shallow clone all."""
+    names = output(["git", "log", f"--since={date}", "--name-only", "--format="], ROOT).split("\n")
+    return {ROOT / name.rpartition(".")[0] for name in names}
+
+
+def states(version, folder, words):
+    """The hashes of everything that the findings depend on, with the analyzer and without; the same wherever the
+    repository is."""
     digest = hashlib.sha256()
     for part in (version, (ROOT / ".clang-tidy").read_text(encoding="utf-8"), *OPTIONS, *words):
         digest.update(part.replace(str(ROOT), ".").encode() + b"\0")
@@ -55,15 +66,18 @@ def state(version, folder, words):
         path = Path(folder) / name
         digest.update(str(path).replace(str(ROOT), ".").encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    whole = digest.hexdigest()
+    digest.update(NO_ANALYZER[0].encode())
+    return [whole, digest.hexdigest()]
 
 
-def check(file, build_dir, command, version, every):
+def check(file, build_dir, command, version, every, analyzed):
     """What clang-tidy finds in the file; None where it was known to be clean."""
     if command is None:
         return f"{file}: is not part of {build_dir}\n"
-    known = CACHE / state(version, *command)
-    if known.exists() and not every:
+    known = [CACHE / hash_of_state for hash_of_state in states(version, *command)]
+    suffices = known[:1] if analyzed else known
+    if any(place.exists() for place in suffices) and not every:
         return None
     folder, words = command
     compiler = Path(words[0]).name
@@ -71,27 +85,34 @@ def check(file, build_dir, command, version, every):
     target, is_cross, _ = compiler.rpartition("-linux-gnu-")  # a cross compiler's name begins with what it is for
     # Told of options of GCC for another processor, clang warns of floating-point exceptions.
     first = [f"--target={target}-linux-gnu", "-Wno-unsupported-floating-point-opt"] if is_cross else []
-    result = subprocess.run(["clang-tidy", *OPTIONS, str(file), "--", *first, *words[1:]], cwd=folder, check=False, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    some = [] if analyzed else NO_ANALYZER
+    result = subprocess.run(["clang-tidy", *OPTIONS, *some, str(file), "--", *first, *words[1:]], cwd=folder, check=False,
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if result.returncode != 0:
         return result.stdout or f"{file}: clang-tidy: exit code {result.returncode}"
     CACHE.mkdir(parents=True, exist_ok=True)
-    known.touch()
+    suffices[-1].touch()
     return ""
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--all", action="store_true", help="also files that are known to be clean")
+    parser.add_argument("--analyze-since", metavar="DATE", help="the analyzer only on files that were changed since")
     parser.add_argument("build_dir", type=Path)
     parser.add_argument("files", type=Path, nargs="+")
     options = parser.parse_args()
     commands = compile_commands(options.build_dir)
     version = output(["clang-tidy", "--version"], ROOT)
+    changed = changed_since(options.analyze_since) if options.analyze_since else None
+
+    def check_one(name):
+        file = name.resolve()
+        analyzed = changed is None or file.with_suffix("") in changed
+        return check(file, options.build_dir, commands.get(file), version, options.all, analyzed)
+
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(
-            lambda file: check(file.resolve(), options.build_dir, commands.get(file.resolve()), version, options.all),
-            options.files))
+        found = list(pool.map(check_one, options.files))
     print("".join(text for text in found if text), end="")
     print(f"tidy: {len(found)} files, {found.count(None)} of them unchanged since they were found clean, "
           f"{sum(map(bool, found))} with findings")

@@ -51,6 +51,7 @@ struct Scratch {
   std::vector<std::uint8_t> query_bytes;
   std::vector<std::uint8_t> query_code;  ///< unused without codes
   std::vector<core::Key> keys;           ///< unused but by rescore()
+  std::vector<std::byte> rows;           ///< likewise, and where rows are in a file
   std::vector<core::Key> entries;        ///< what the list stands for; unused without copies
   core::Tie tie;                         ///< likewise
   SearchCounts counts;
@@ -61,7 +62,7 @@ struct Scratch {
   /// Memory behind the members.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return list.bytes() + others.bytes() + visited.bytes() + query.capacity() * sizeof(float) +
-           query_bytes.capacity() + query_code.capacity() +
+           query_bytes.capacity() + query_code.capacity() + rows.capacity() +
            (keys.capacity() + entries.capacity()) * sizeof(core::Key) +
            tie.capacity() * sizeof(core::RankedResult) + (filtered ? filtered->bytes() : 0) +
            reached.bytes();

@@ -20,7 +20,7 @@ inline void rescore(const Scorer& scorer, const Query& query, std::size_t most, 
       scratch.ids[j] = core::key_id(scratch.list.key(first + j));
       scorer.prefetch(scratch.ids[j]);
     }
-    scorer.score(query, scratch.ids.data(), count, scratch.distances.data());
+    scorer.score_few(query, scratch.ids.data(), count, scratch.distances.data(), scratch.rows);
     for (std::size_t j = 0; j < count; ++j) {
       scratch.keys[first + j] = core::make_key(scratch.distances[j], scratch.ids[j]);
     }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <vector>
 
 #include "common/base/key.hpp"
 #include "common/base/prefetch.hpp"
@@ -38,6 +39,16 @@ class Scorer {
 
   void score(const Query& query, const core::NodeId* ids, std::size_t n, float* out) const {
     query.kernels->ids(query.vector, base_, stride_, ids, n, out);
+  }
+  /// The same where the rows may have to be read first (RowFile), into `buffer`. For few of them.
+  /// Throws as that does.
+  void score_few(const Query& query, const core::NodeId* ids, std::size_t n, float* out,
+                 std::vector<std::byte>& buffer) const {
+    const core::RowFile* const file = vectors_->row_file();
+    if (file == nullptr) return score(query, ids, n, out);
+    buffer.resize(n * row_bytes_);
+    file->read(ids, n, buffer.data());
+    query.kernels->range(query.vector, buffer.data(), stride_, n, out);
   }
   /// out[i × out_stride + j] = distance of query i to the vector first + j. `queries` is the first
   /// of `count` queries, `stride` elements apart.
@@ -74,8 +85,9 @@ class Scorer {
     return {vector, of_floats_};
   }
   [[nodiscard]] bool is_of_codes() const noexcept { return of_codes_ != nullptr; }
-  /// Begins to fetch a vector that will be scored soon. Its beginning: the hardware follows up, and
-  /// more requests than the processor can keep under way would be waited for.
+  /// Begins to fetch a vector that will be scored soon, if it is in memory. Its beginning: the
+  /// hardware follows up, and more requests than the processor can keep under way would be waited
+  /// for.
   void prefetch(core::NodeId id) const noexcept {
     core::prefetch(base_ + id * row_bytes_, std::min<std::size_t>(row_bytes_, 256));
   }

@@ -37,12 +37,13 @@ enum Section : std::uint32_t {
   kTombstones,  ///< from version 3 on, as the next
   kInsertions,
   kCopies,  ///< from version 4 on
+  kCodes,   ///< after the version's own, of an index with codes
   kMostSections,
 };
-/// The sections of a file of that version.
+/// The sections that every file of that version has.
 constexpr std::uint32_t sections_of(std::uint32_t version) noexcept {
   if (version < kVersionDead) return kTombstones;
-  return version < kVersion ? kCopies : kMostSections;
+  return version < kVersion ? kCopies : kCodes;
 }
 
 struct EntryRecord {

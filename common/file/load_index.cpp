@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/float_environment.hpp"
 #include "common/base/xxh3.hpp"
 #include "common/file/file_format.hpp"
 #include "common/file/file_layout.hpp"
@@ -36,9 +37,10 @@ constexpr const char* kSectionNames[kMostSections] = {"levels",
                                                       "labels",
                                                       "tombstones",
                                                       "numbers of insertion",
-                                                      "copies of vectors"};
+                                                      "copies of vectors",
+                                                      "codes"};
 
-class Reader {
+class Reader : public std::enable_shared_from_this<Reader> {
  public:
   // Without O_NONBLOCK a pipe would be waited for before it could be refused.
   explicit Reader(const std::filesystem::path& path)
@@ -67,8 +69,9 @@ class Reader {
     announce(target.contents.graph);
     map_lists(target.contents.graph.base(), kBaseLists);
     map_lists(target.contents.graph.upper(), kUpperLists);
-    target.contents.vectors.map(file_, sections_[kVectors].offset, element(), header_.n);
-    target.contents.vectors.make_codes(target.pool);
+    const std::shared_ptr<const File> file(shared_from_this(), &file_);
+    target.contents.vectors.map(file, sections_[kVectors].offset, element(), header_.n);
+    fill_codes(target.contents.vectors, target.pool);
     target.contents.labels.map(mapped<std::uint64_t>(kLabels));
     restore(target.contents.graph);
   }
@@ -81,12 +84,15 @@ class Reader {
         return check_graph(target.contents.graph, target.pool);
       case FilePart::vectors:
         check_mapped_sum(kVectors);
-        return check_vectors(target.contents.vectors, target.pool);
+        check_vectors(target.contents.vectors, target.pool);
+        check_codes(target.contents.vectors, target.pool);
+        return target.contents.vectors.leave_to_file();
       case FilePart::labels:
         check_mapped_sum(kLabels);
         return check_labels([&] { target.contents.labels.index_mapped(); });
       case FilePart::digest:
-        return check_digest(target);
+        check_digest(target);
+        return target.contents.vectors.leave_to_file();
     }
   }
 
@@ -114,7 +120,12 @@ class Reader {
              ", this library reads versions " + std::to_string(kOldestVersion) + " to " +
              std::to_string(kVersion));
     }
-    if (header_.section_count != section_count()) refuse("it has another number of sections");
+    // Files of earlier commits have codes as a parameter and no section for them.
+    const bool may_have_codes = codes_of(header_.metric) != Codes::none;
+    const std::uint32_t sections = sections_of(header_.version);
+    if (header_.section_count != sections && !(may_have_codes && has_codes())) {
+      refuse("it has another number of sections");
+    }
     read(sizeof header_, sections_, table_bytes());
     XXH3_state_t hash;
     XXH3_64bits_reset(&hash);
@@ -124,8 +135,9 @@ class Reader {
     const bool unused_is_zero =
         (has_history() || (header_.insertions | header_.removals | header_.epoch |
                            header_.sealed_end | header_.epoch_begin | header_.epoch_end) == 0) &&
-        std::all_of(sections_, sections_ + section_count(),
+        std::all_of(sections_, sections_ + header_.section_count,
                     [](const SectionRecord& record) { return record.zero == 0; });
+    if (has_codes()) std::swap(sections_[sections], sections_[kCodes]);
     if (!unused_is_zero) refuse("its header has bytes that are not zero where there is no field");
     if (header_.version > 1 ? !is_element(header_.element) : header_.element != 0) {
       refuse("it keeps vectors in an unknown way");
@@ -137,9 +149,15 @@ class Reader {
   /// A vector of the index ever died, or is a copy.
   [[nodiscard]] bool has_history() const { return header_.version >= kVersionDead; }
   [[nodiscard]] bool has_copies() const { return header_.version == kVersion; }
-  [[nodiscard]] std::uint32_t section_count() const { return sections_of(header_.version); }
+  [[nodiscard]] bool has_codes() const {
+    return header_.section_count == sections_of(header_.version) + 1;
+  }
   [[nodiscard]] std::uint64_t table_bytes() const {
-    return section_count() * sizeof(SectionRecord);
+    return header_.section_count * sizeof(SectionRecord);
+  }
+  /// The section that the file has at a place of its table.
+  [[nodiscard]] Section section_at(std::uint32_t place) const {
+    return place < sections_of(header_.version) ? static_cast<Section>(place) : kCodes;
   }
   [[nodiscard]] Element element() const {
     return header_.version > 1 ? static_cast<Element>(header_.element) : Element::f32;
@@ -193,9 +211,10 @@ class Reader {
   // most the file's length before anything is computed from it.
   void check_sections(const IndexParams& params) {
     std::uint64_t end = sizeof(Header) + table_bytes();
-    for (std::uint32_t s = 0; s < section_count(); ++s) {
+    for (std::uint32_t place = 0; place < header_.section_count; ++place) {
+      const Section s = section_at(place);
       const SectionRecord& record = sections_[s];
-      if (record.kind != s + 1 || record.offset != align(end, kSectionAlignment) ||
+      if (record.kind != s + 1u || record.offset != align(end, kSectionAlignment) ||
           record.offset > length_ || record.length > length_ - record.offset) {
         refuse(std::string("section '") + kSectionNames[s] + "' is out of place or too long");
       }
@@ -224,6 +243,7 @@ class Reader {
     expect_blocks(kUpperCopies, (M + 1) * 4, upper_lists);
     expect_length(kVectors, n * stride_of(params.dimension) * bytes_of(element()));
     expect_length(kLabels, n * 8);
+    if (has_codes()) expect_length(kCodes, n * code_bytes(params.dimension));
     if (header_.footer_offset != align(end, kFooterAlignment) ||
         length_ != header_.footer_offset + sizeof(Footer)) {
       refuse("its length is not what its header says");
@@ -280,11 +300,13 @@ class Reader {
   void check_gaps() {
     std::array<std::uint8_t, kSectionAlignment> gap;
     std::uint64_t end = sizeof(Header) + table_bytes();
-    for (std::uint32_t s = 0; s <= section_count(); ++s) {
-      const std::uint64_t next = s < section_count() ? sections_[s].offset : header_.footer_offset;
+    for (std::uint32_t place = 0; place <= header_.section_count; ++place) {
+      const bool is_last = place == header_.section_count;
+      const SectionRecord& record = sections_[section_at(place)];
+      const std::uint64_t next = is_last ? header_.footer_offset : record.offset;
       read(end, gap.data(), next - end);
       if (!is_zero(gap.data(), next - end)) refuse("the bytes between its sections are not zero");
-      if (s < section_count()) end = next + sections_[s].length;
+      if (!is_last) end = next + record.length;
     }
   }
   void expect_length(Section section, std::uint64_t bytes) const {
@@ -317,7 +339,20 @@ class Reader {
     read_section(kVectors, vectors.begin_import(element(), header_.n));
     check_vectors(vectors, pool);
     if (header_.version == 1) vectors.narrow();
-    vectors.make_codes(pool);
+    fill_codes(vectors, pool);
+    check_codes(vectors, pool);
+  }
+  void fill_codes(VectorStore& vectors, ThreadPool& pool) const {
+    if (!has_codes()) return vectors.make_codes(pool);
+    read_section(kCodes, vectors.begin_import_of_codes());
+  }
+  void check_codes(const VectorStore& vectors, ThreadPool& pool) const {
+    if (!has_codes()) return;
+    const FloatEnvironment environment;  // the caller may only want a vector
+    for_each_node(pool, [&](NodeId i) {
+      if (vectors.has_its_code(i)) return;
+      refuse("the code of vector " + std::to_string(i) + " is another's");
+    });
   }
   void check_vectors(const VectorStore& vectors, ThreadPool& pool) const {
     for_each_node(pool, [&](NodeId i) {

@@ -47,6 +47,7 @@ class Writer {
     if (header_.version == kVersion) {
       write_section(kCopies, copies_.data(), copies_.size() * sizeof(CopyPlace));
     }
+    if (has_codes()) write_codes();
     write_footer();
     write_header();
   }
@@ -110,6 +111,16 @@ class Writer {
              count * vectors_.row_bytes(element));
     });
     end_section(kVectors);
+  }
+
+  [[nodiscard]] bool has_codes() const { return vectors_.codes().is_used(); }
+  void write_codes() {
+    const CodeStore& codes = vectors_.codes();
+    begin_section(kCodes);
+    for_each_run([&](NodeId first, NodeId count) {
+      append(codes.rows() + first * codes.row_bytes(), count * codes.row_bytes());
+    });
+    end_section(kCodes);
   }
 
   // Calls write(list) for the lists of linked nodes, in the order of ranks.
@@ -185,7 +196,7 @@ class Writer {
     header_.magic = kMagic;
     header_.version = state.copies.empty() ? kVersionDead : kVersion;
     if (!state.epoch) header_.version = kVersionAlive;
-    header_.section_count = sections_of(header_.version);
+    header_.section_count = sections_of(header_.version) + (has_codes() ? 1 : 0);
     header_.dimension = p.dimension;
     header_.metric = metric_word(p);
     header_.M = p.M;
@@ -212,6 +223,8 @@ class Writer {
   }
 
   void write_header() {
+    const std::uint32_t last = header_.section_count - 1;
+    if (has_codes()) sections_[last] = sections_[kCodes];
     const std::size_t sections = header_.section_count * sizeof(SectionRecord);
     header_.footer_offset = footer_offset_;
     XXH3_64bits_reset(&hash_);

@@ -32,10 +32,21 @@ class CodeStore {
     core::encode_query(query, dimension_, metric_, out);
   }
 
+  /// Whether row `i` has the code of a vector that is kept as `element` at `vector`; `buffer` is
+  /// for one code ([row_bytes()]).
+  [[nodiscard]] bool is_code_of(std::size_t i, Element element, const void* vector,
+                                std::byte* buffer) const noexcept {
+    encode(element, vector, dimension_, metric_, buffer);
+    return std::equal(buffer, buffer + row_bytes_, &memory_[i * row_bytes_]);
+  }
+
   /// Writes the code of row `i`, which is kept as `element` at `vector`.
   void write(std::size_t i, Element element, const void* vector) noexcept {
     encode(element, vector, dimension_, metric_, &memory_[i * row_bytes_]);
   }
+
+  /// For codes to be read into.
+  [[nodiscard]] std::byte* data() noexcept { return memory_.data(); }
 
   // As the members of VectorStore:
   void resize(std::size_t rows) { memory_.resize(rows * row_bytes_); }

@@ -171,11 +171,21 @@ void VectorStore::narrow() {
   publish(element);
 }
 
-void VectorStore::map(const File& file, std::uint64_t offset, Element element, std::size_t rows) {
+void VectorStore::map(std::shared_ptr<const File> file, std::uint64_t offset, Element element,
+                      std::size_t rows) {
   codes_.resize(rows);
-  memory_ = VirtualArray<std::byte>(file, offset, rows * row_bytes(element));
+  memory_ = VirtualArray<std::byte>(*file, offset, rows * row_bytes(element));
+  if (codes_.is_used()) {
+    row_file_ = std::make_unique<RowFile>(std::move(file), offset, row_bytes(element));
+  }
   size_ = rows;
   publish(element);
+}
+
+bool VectorStore::has_its_code(std::size_t i) const {
+  const StoredRows from = rows();
+  std::vector<std::byte> code(codes_.row_bytes());
+  return codes_.is_code_of(i, from.element, row(from, i), code.data());
 }
 
 bool VectorStore::has_stored_form(std::size_t i) const {

@@ -16,10 +16,12 @@
 #include <concord/params.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "common/store/code_store.hpp"
 #include "common/store/element.hpp"
 #include "common/store/ingest.hpp"
+#include "common/store/row_file.hpp"
 #include "common/system/virtual_array.hpp"
 #include "common/threads/reader_gate.hpp"
 #include "common/threads/thread_pool.hpp"
@@ -149,9 +151,21 @@ class VectorStore {
   void narrow();
   /// Makes an empty store one of `rows` rows of a file, which begin at `offset` as `element`. They
   /// may only be read. Throws as VirtualMemory and resize().
-  void map(const File& file, std::uint64_t offset, Element element, std::size_t rows);
+  void map(std::shared_ptr<const File> file, std::uint64_t offset, Element element,
+           std::size_t rows);
+  /// Where few rows are wanted of a mapped store with codes: they are read from the file, so that
+  /// no page of it stays in memory. Null for any other store.
+  [[nodiscard]] const RowFile* row_file() const noexcept { return row_file_.get(); }
+  /// Lets the pages go that were read of rows which row_file() is for.
+  void leave_to_file() const noexcept {
+    if (row_file_ != nullptr) memory_.leave_to_file();
+  }
   /// Makes the codes of all rows, if there are to be any, which were read or mapped.
   void make_codes(ThreadPool& pool) { make_codes(0, size_, pool); }
+  /// Memory to read them into in the place of that. REQUIRES codes and rows that are there.
+  std::byte* begin_import_of_codes() noexcept { return codes_.data(); }
+  /// True if the code of row `i` is what make_codes() makes.
+  [[nodiscard]] bool has_its_code(std::size_t i) const;
   /// True if row `i` can be the stored form of a vector.
   [[nodiscard]] bool has_stored_form(std::size_t i) const;
 
@@ -184,6 +198,7 @@ class VectorStore {
   std::size_t size_ = 0;
   VirtualArray<std::byte> memory_;
   CodeStore codes_;
+  std::unique_ptr<const RowFile> row_file_;
   static constexpr std::uintptr_t kElementBits = 7;  ///< memory is aligned to more
   /// The rows' address, plus their element. No pointer, because there may be no rows yet.
   std::atomic<std::uintptr_t> stored_;

@@ -69,6 +69,10 @@ class File {
   [[nodiscard]] std::uint64_t size() const { return static_cast<std::uint64_t>(status().st_size); }
   /// Reads `bytes` bytes, or fewer at the file's end; returns how many.
   std::size_t read(std::uint64_t offset, void* to, std::size_t bytes) const;
+  /// Begins to read a range that read() will be asked for, and does not wait for it.
+  void read_ahead(std::uint64_t offset, std::size_t bytes) const noexcept {
+    file_system().read_ahead(descriptor_, bytes, static_cast<off_t>(offset));
+  }
   /// Maps a range of the file that begins at a page, read-only; munmap() ends it.
   [[nodiscard]] void* map(std::uint64_t offset, std::size_t bytes) const;
   void write(std::uint64_t offset, const void* from, std::size_t bytes) const;

@@ -55,6 +55,10 @@ ssize_t FileSystem::pwrite(int file, const void* from, std::size_t bytes, off_t 
 
 int FileSystem::fsync(int file) { return ::fsync(file); }
 
+void FileSystem::read_ahead(int file, std::size_t bytes, off_t offset) {
+  posix_fadvise(file, offset, static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+}
+
 void FileSystem::forget_cached(int file) { posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED); }
 
 int FileSystem::ftruncate(int file, off_t bytes) { return ::ftruncate(file, bytes); }
@@ -74,6 +78,8 @@ int FileSystem::unlock(int file) { return flock(file, LOCK_UN); }
 void* FileSystem::map(int file, std::size_t bytes, off_t offset) {
   return mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, offset);
 }
+
+void FileSystem::leave(void* memory, std::size_t bytes) { madvise(memory, bytes, MADV_DONTNEED); }
 
 int FileSystem::rename(const char* from, const char* to) { return ::rename(from, to); }
 

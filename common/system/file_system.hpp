@@ -31,6 +31,8 @@ class FileSystem {
   virtual int close(int file);
   virtual ssize_t pread(int file, void* to, std::size_t bytes, off_t offset);
   virtual ssize_t pwrite(int file, const void* from, std::size_t bytes, off_t offset);
+  /// Asks the system to begin to read what will be wanted: posix_fadvise(WILLNEED).
+  virtual void read_ahead(int file, std::size_t bytes, off_t offset);
   virtual int fsync(int file);
   /// Asks the system to read what is in the file from the disk again: posix_fadvise(DONTNEED).
   virtual void forget_cached(int file);
@@ -43,6 +45,9 @@ class FileSystem {
   virtual int unlock(int file);
   /// mmap, read-only and shared; MAP_FAILED where it fails. Undone by munmap.
   virtual void* map(int file, std::size_t bytes, off_t offset);
+  /// Lets the pages go that such memory took; they are read anew when they are used:
+  /// madvise(DONTNEED).
+  virtual void leave(void* memory, std::size_t bytes);
   virtual int rename(const char* from, const char* to);
   virtual int unlink(const char* path);
   virtual int mkdir(const char* path, mode_t mode);

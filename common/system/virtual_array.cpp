@@ -163,6 +163,12 @@ void VirtualMemory::clear(std::size_t from, std::size_t to) noexcept {
   }
 }
 
+void VirtualMemory::leave_to_file() const noexcept {
+  std::byte* const data = data_;
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(data) % page_size();
+  if (committed_ > 0) file_system().leave(data - before, before + committed_);
+}
+
 void VirtualMemory::give_front_back(std::size_t bytes) noexcept {
   const std::size_t pages = bytes / page_size() * page_size();
   if (!is_mapped_ || pages <= given_back_) return;

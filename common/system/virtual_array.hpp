@@ -45,6 +45,9 @@ class VirtualMemory {
   /// reuse_front().
   void give_front_back(std::size_t bytes) noexcept;
   void reuse_front() noexcept { given_back_ = 0; }
+  /// Lets the pages of a file go that were read; they are read anew when they are used. REQUIRES
+  /// memory of a file.
+  void leave_to_file() const noexcept;
   [[nodiscard]] std::size_t given_back() const noexcept { return given_back_; }
   /// True while memory that commit() has left is kept for readers.
   [[nodiscard]] bool has_left() const noexcept { return !left_.empty(); }
@@ -107,6 +110,7 @@ class VirtualArray {
   void clear(std::size_t first, std::size_t last) noexcept {
     memory_.clear(first * sizeof(T), last * sizeof(T));
   }
+  void leave_to_file() const noexcept { memory_.leave_to_file(); }
   /// Elements at the front will be written again.
   void reuse_front() noexcept { memory_.reuse_front(); }
   [[nodiscard]] bool has_left() const noexcept { return memory_.has_left(); }

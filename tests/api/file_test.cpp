@@ -382,9 +382,9 @@ TEST_F(File, RandomForgeriesOfAHistoryNeverMakeAnUnsoundIndex) {
   int refused = 0;
   for (std::uint64_t round = 0; round < scaled(3000, 300); ++round) {
     std::vector<char> forged = bytes;
-    const std::uint64_t kind = hash(round, 0) % (core::file::kMostSections + 3);
+    const std::uint64_t kind = hash(round, 0) % (core::file::kCodes + 3);
     const std::uint64_t value = hash(round, 3) % 2 == 0 ? hash(round, 4) % 300 : hash(round, 4);
-    if (kind >= core::file::kMostSections) {  // from the entry points to the epoch
+    if (kind >= core::file::kCodes) {  // from the entry points to the epoch
       write_at(forged, 48 + hash(round, 1) % 18 * 4, static_cast<std::uint32_t>(value));
     } else {
       const SectionRecord record = section(forged, kind);

@@ -27,6 +27,7 @@ struct Case {
   std::uint32_t M;
   std::uint32_t epoch_limit;
   bool labelled;
+  Codes codes = Codes::none;
 };
 
 constexpr Case kCases[] = {
@@ -42,6 +43,7 @@ constexpr Case kCases[] = {
     {"v2-i8", Shape::i8, 70, 200, 13, Metric::inner_product, 4, 32, false},
     // The older ones above have nodes that are equal.
     {"v4-copies", Shape::duplicate, 150, 400, 3, Metric::l2sq, 2, 4096, false},
+    {"v2-codes", Shape::clustered, 70, 200, 13, Metric::cosine, 4, 32, false, Codes::sq8},
 };
 
 // Adds the vectors from the index's size to `end`.
@@ -68,7 +70,9 @@ RuntimeOptions on_cpu() {
 }
 
 void make_file(const Case& c) {
-  Index index(make_params(c.dimension, c.M, 20, c.epoch_limit, c.metric), on_cpu());
+  IndexParams params = make_params(c.dimension, c.M, 20, c.epoch_limit, c.metric);
+  params.codes = c.codes;
+  Index index(params, on_cpu());
   const Matrix data = make_data(c.shape, c.grown, c.dimension);
   add(index, c, data, c.n);
   index.save(file_of(c));

@@ -121,8 +121,9 @@ class ContentDigest {
 }  // namespace
 
 void sign(std::vector<char>& bytes) {
-  const auto version = read_at<Header>(bytes, 0).version;
-  const std::size_t sections = version <= kVersion ? sections_of(version) : kSections;
+  const auto header = read_at<Header>(bytes, 0);
+  std::size_t sections = header.version <= kVersion ? sections_of(header.version) : kSections;
+  if (header.section_count == sections + 1) ++sections;  // codes
   for (std::size_t s = 0; s < sections; ++s) {
     SectionRecord record = section(bytes, s);
     if (!within(bytes, record.offset, record.length)) continue;

@@ -66,6 +66,9 @@ class MemoryFileSystem final : public core::FileSystem {
   void* map(int file, std::size_t bytes, off_t offset) override;
   ssize_t pwrite(int file, const void* from, std::size_t bytes, off_t offset) override;
   int fsync(int file) override;
+  /// All is in memory.
+  void read_ahead(int /*file*/, std::size_t /*bytes*/, off_t /*offset*/) override {}
+  void leave(void* /*memory*/, std::size_t /*bytes*/) override {}
   void forget_cached(int file) override;
   int ftruncate(int file, off_t bytes) override;
   int fstat(int file, struct stat* status) override;

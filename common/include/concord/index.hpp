@@ -121,8 +121,13 @@ class CONCORD_API Index {
   static Index load(const std::filesystem::path& path, RuntimeOptions options = {});
 
   /// Opens a file written by save without reading it. Links, vectors and labels stay in the file;
-  /// its pages are read as they are used and shared between processes. Of an index with codes all
-  /// vectors are read at once, and codes are made of them in memory.
+  /// its pages are read as they are used and shared between processes.
+  ///
+  /// Codes of an index that has them are read into memory. A search that walks by codes then reads
+  /// each vector that it rescores from the file, all of a query side by side, and keeps none. So
+  /// codes, links and labels alone have to fit memory. If a vector cannot be read, it throws
+  /// Error(io). Filters that scan, ranges, groups, cursors and exact_search read through pages, as
+  /// an index without codes does.
   ///
   /// Header and lengths are checked at once. With MapCheck::on_open so is everything else that load
   /// checks. With on_first_use the first call that needs a part checks it: labels, vectors, links
