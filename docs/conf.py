@@ -5,19 +5,28 @@ import re
 import sys
 
 import concord
+import tomllib
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+DOCS = pathlib.Path(__file__).parent
+sys.path.insert(0, str(DOCS))
 
 project = "Concord"
 author = "the Concord authors"
 copyright = "the Concord authors"
 version = release = concord.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "side_by_side"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "side_by_side",
+    "picture_versions",
+]
 exclude_patterns = ["tests"]
 nitpicky = True
 nitpick_ignore_regex = [
@@ -67,6 +76,20 @@ html_title = f"Concord {version}"
 html_static_path = ["static"]
 html_css_files = ["concord.css"]
 html_copy_source = False
+
+# The address of the repository stands in the package alone; the wheel shows the same.
+package = tomllib.loads((DOCS.parent / "python" / "pyproject.toml").read_text())
+repository = package["project"].get("urls", {}).get("Repository", "")
+html_context = {"repository": repository}
+templates_path = ["templates"]
+html_theme_options = {
+    "source_repository": repository,
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
+
+# A copied example has neither prompts nor what it prints.
+copybutton_exclude = ".linenos, .gp, .go"
 
 
 def resolve_by_last_name(
