@@ -75,6 +75,7 @@ html_theme = "furo"
 html_title = f"Concord {version}"
 html_static_path = ["static"]
 html_css_files = ["concord.css"]
+html_favicon = "static/favicon.svg"
 html_copy_source = False
 
 # The address of the repository stands in the package alone; the wheel shows the same.
@@ -82,6 +83,16 @@ package = tomllib.loads((DOCS.parent / "python" / "pyproject.toml").read_text())
 repository = package["project"].get("urls", {}).get("Repository", "")
 html_context = {"repository": repository}
 templates_path = ["templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/repository.html",
+        "sidebar/scroll-end.html",
+    ]
+}
 html_theme_options = {
     "source_repository": repository,
     "source_branch": "main",

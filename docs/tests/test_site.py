@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import tomllib
 from axe_playwright_python.base import AXE_SCRIPT
 from browser import PATIENCE
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SITE = pathlib.Path(os.environ["CONCORD_SITE"])
 PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html"))
 WIDTHS, THEMES = (1280, 360), ("light", "dark")
@@ -151,3 +154,12 @@ def test_pages_are_found_by_name(browser: Any, address: str) -> None:
         captions = page.locator(".sidebar-tree .caption-text").all_text_contents()
     assert set(names) <= {link.strip() for link in links}
     assert captions[-1] == "Internals"
+
+
+def test_the_repository_is_linked_if_it_has_an_address(site: pathlib.Path) -> None:
+    """The package says where it is; the link stands on every page."""
+    package = tomllib.loads((ROOT / "python" / "pyproject.toml").read_text())["project"]
+    repository = package.get("urls", {}).get("Repository")
+    for name in PAGES:
+        links = re.findall(r'href="([^"]*)">Repository</a>', (site / name).read_text())
+        assert links == ([repository] if repository else []), name
