@@ -27,7 +27,7 @@ extensions = [
     "side_by_side",
     "picture_versions",
 ]
-exclude_patterns = ["tests"]
+exclude_patterns = ["tests", "figures"]  # tables of figures are included in a page
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(npt|np|numpy|scipy|array|typing|os|collections)\..*"),  # not indexed here
@@ -129,7 +129,16 @@ def name_aliases(
     return short[0], short[1]
 
 
+def trim_blocks(app: Sphinx, document: nodes.document) -> None:
+    """An example ends with an empty line for doctest, which a page does not show."""
+    for block in document.findall(nodes.literal_block):
+        if block.rawsource == block.astext():
+            block.rawsource = block.astext().rstrip()
+            block[:] = [nodes.Text(block.rawsource)]
+
+
 def setup(app: Sphinx) -> None:
     """Register the handlers."""
+    app.connect("doctree-read", trim_blocks)
     app.connect("autodoc-process-signature", name_aliases)
     app.connect("missing-reference", resolve_by_last_name)
