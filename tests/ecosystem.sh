@@ -21,12 +21,13 @@ build_dir=$(realpath -m "${BUILD_DIR:-$root/build/tests}")
 python=$root/python
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 CONCORD_ECOSYSTEM=all
 
-pins=(cat)
+pins=(cat) warnings=()
 case ${1:-} in
   --newest) pins=(sed "s/==.*//"); shift ;;
   --oldest)
     bounds=$(sed -n '/^\[project.optional/,/^\[tool/s/.*\["\(.*\)>=\(.*\)"\]/s,^\1==.*,\1==\2,;t/p' "$python/pyproject.toml")
     pins=(sed "$bounds"$'\n'"s/==.*//")  # pip finds what goes with them
+    warnings=(-W ignore)                  # of old packages about new ones
     shift ;;
 esac
 groups=(graphs clients)
@@ -63,7 +64,7 @@ for group in "${groups[@]}"; do
   "$work/venv/bin/python" -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$python}"
   read -ra files <<<"${tests[$group]}"
   "$work/venv/bin/python" -m pytest -q -p no:cacheprovider -c "$python/pyproject.toml" --rootdir "$python" \
-    "$@" "${files[@]/#/$python/tests/}"
+    "${warnings[@]}" "$@" "${files[@]/#/$python/tests/}"
   sed -n 's/^\([A-Za-z][A-Za-z0-9-]*\).*/\1==/p' "$work/installed.txt" >"$work/names.txt"
   "$work/venv/bin/python" -m pip freeze | grep -iFf "$work/names.txt"
 done
