@@ -67,8 +67,10 @@ quietly cmake --build "$build_dir" --target concord-bench
 
 bench=$build_dir/bench/concord-bench
 "$bench" run ${data[@]+"${data[@]}"} ${options[@]+"${options[@]}"} --json "$json"
+results=("$json")
 if [ ${#data[@]} -gt 0 ]; then
-  "$bench" words "${data[@]}" --words "$sample/words.txt" ${words[@]+"${words[@]}"}
+  results+=("${json%.json}-words.json")
+  "$bench" words "${data[@]}" --words "$sample/words.txt" ${words[@]+"${words[@]}"} --json "${results[1]}"
 fi
 
 # The report. The run is complete without it.
@@ -82,4 +84,4 @@ if ! cmp -s "$packages" "$build_dir/report-packages.txt"; then
   cp "$packages" "$build_dir/report-packages.txt"
 fi
 echo
-PATH=$build_dir/report-venv/bin:$PATH "$bench" report "$json" --out "${json%.json}.html"
+PATH=$build_dir/report-venv/bin:$PATH "$bench" report "${results[@]}" --out "${json%.json}.html"

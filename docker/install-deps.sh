@@ -6,7 +6,7 @@
 #
 #   --build    compiler, CMake and the libraries of the library and concord-bench
 #   --test     GoogleTest, Google Benchmark, formatter, linters, valgrind, Python with headers and venv
-#   --browser  Chromium, in which tests/bench.sh looks at the report
+#   --browser  Chromium, in which tests/bench.sh looks at the report and docs/build.sh at the site
 #   --cross    compiler and emulator for 64-bit Arm, GoogleTest's sources and the model checker: tests/aarch64.sh
 set -euo pipefail
 

@@ -5,20 +5,29 @@ import re
 import sys
 
 import concord
+import tomllib
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+DOCS = pathlib.Path(__file__).parent
+sys.path.insert(0, str(DOCS))
 
 project = "Concord"
 author = "the Concord authors"
 copyright = "the Concord authors"
 version = release = concord.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "side_by_side"]
-exclude_patterns = ["tests"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "side_by_side",
+    "picture_versions",
+]
+exclude_patterns = ["tests", "figures"]  # tables of figures are included in a page
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(npt|np|numpy|scipy|array|typing|os|collections)\..*"),  # not indexed here
@@ -66,7 +75,32 @@ html_theme = "furo"
 html_title = f"Concord {version}"
 html_static_path = ["static"]
 html_css_files = ["concord.css"]
+html_favicon = "static/favicon.svg"
 html_copy_source = False
+
+# The address of the repository stands in the package alone; the wheel shows the same.
+package = tomllib.loads((DOCS.parent / "python" / "pyproject.toml").read_text())
+repository = package["project"].get("urls", {}).get("Repository", "")
+html_context = {"repository": repository}
+templates_path = ["templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/repository.html",
+        "sidebar/scroll-end.html",
+    ]
+}
+html_theme_options = {
+    "source_repository": repository,
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
+
+# A copied example has neither prompts nor what it prints.
+copybutton_exclude = ".linenos, .gp, .go"
 
 
 def resolve_by_last_name(
@@ -95,7 +129,16 @@ def name_aliases(
     return short[0], short[1]
 
 
+def trim_blocks(app: Sphinx, document: nodes.document) -> None:
+    """An example ends with an empty line for doctest, which a page does not show."""
+    for block in document.findall(nodes.literal_block):
+        if block.rawsource == block.astext():
+            block.rawsource = block.astext().rstrip()
+            block[:] = [nodes.Text(block.rawsource)]
+
+
 def setup(app: Sphinx) -> None:
     """Register the handlers."""
+    app.connect("doctree-read", trim_blocks)
     app.connect("autodoc-process-signature", name_aliases)
     app.connect("missing-reference", resolve_by_last_name)

@@ -29,7 +29,7 @@ wheels=("$build_dir"-python/dist/*manylinux*.whl)
 python -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$root/python}"
 
 echo "bench: format, lint, types"
-python_files=("$root/bench/peers" "$root/bench/page" "$root/bench/tool/read_table.py" "$root/tests/bench/conftest.py" "$root"/tests/bench/test_*.py)
+python_files=("$root/bench/peers" "$root/bench/page" "$root/bench/tool/read_table.py" "$root/tests/bench/conftest.py" "$root"/tests/bench/test_*.py "$root/tests/support/browser.py")
 ruff format -q --no-cache --check --config "$root/bench/page/ruff.toml" "${python_files[@]}"
 ruff check -q --no-cache --config "$root/bench/page/ruff.toml" "${python_files[@]}"
 (cd "$root/bench" && mypy -p peers -p page --strict --ignore-missing-imports --no-warn-return-any \

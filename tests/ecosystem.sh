@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Concord in the packages that use it: installs the packages in their pinned versions, and runs their tests.
 #
-#   tests/ecosystem.sh [--newest] [graphs|clients] [option of pytest ...]
+#   tests/ecosystem.sh [--newest|--oldest] [graphs|clients] [option of pytest ...]
 #
 # `graphs` are packages that take a graph of neighbors, `clients` those with an adapter; without a name both run.
-# --newest takes the versions that pip finds today.
+# --newest takes the versions that pip finds today, --oldest the lower bounds of the extras in python/pyproject.toml.
 #
 # From the environment:
 #   BUILD_DIR  the build of the library beside which this works, in BUILD_DIR-ecosystem (default build/tests). The wheel
@@ -21,11 +21,15 @@ build_dir=$(realpath -m "${BUILD_DIR:-$root/build/tests}")
 python=$root/python
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 CONCORD_ECOSYSTEM=all
 
-pins="cat"
-if [ "${1:-}" = --newest ]; then
-  shift
-  pins="sed s/==.*//"
-fi
+pins=(cat) warnings=()
+case ${1:-} in
+  --newest) pins=(sed "s/==.*//"); shift ;;
+  --oldest)
+    bounds=$(sed -n '/^\[project.optional/,/^\[tool/s/.*\["\(.*\)>=\(.*\)"\]/s,^\1==.*,\1==\2,;t/p' "$python/pyproject.toml")
+    pins=(sed "$bounds"$'\n'"s/==.*//")  # pip finds what goes with them
+    warnings=(-W ignore)                  # of old packages about new ones
+    shift ;;
+esac
 groups=(graphs clients)
 case ${1:-} in graphs | clients)
   groups=("$1")
@@ -45,12 +49,12 @@ for group in "${groups[@]}"; do
   work=$build_dir-ecosystem/$group
   mkdir -p "$work"
   listed=$python/requirements-${requirements[$group]}
-  $pins "$listed.txt" >"$work/requirements.txt"
+  "${pins[@]}" "$listed.txt" >"$work/requirements.txt"
   if [ "$group" = clients ]; then  # tests/python.sh has the pins of these
-    grep -E '^(langchain|llama-index)' "$python/requirements-test.txt" | $pins >>"$work/requirements.txt"
+    grep -E '^(langchain|llama-index)' "$python/requirements-test.txt" | "${pins[@]}" >>"$work/requirements.txt"
   fi
-  $pins "$listed-alone.txt" >"$work/alone.txt"
-  [ "$pins" = cat ] || rm -f "$work/installed.txt"  # another day has other versions
+  "${pins[@]}" "$listed-alone.txt" >"$work/alone.txt"
+  [ "${pins[0]}" = cat ] || rm -f "$work/installed.txt"  # another day has other versions
   if ! cat "$work/requirements.txt" "$work/alone.txt" | cmp -s - "$work/installed.txt"; then
     python3 -m venv --clear "$work/venv"
     "$work/venv/bin/python" -m pip install -q --no-compile -r "$work/requirements.txt"
@@ -60,7 +64,7 @@ for group in "${groups[@]}"; do
   "$work/venv/bin/python" -m pip install -q --no-deps --force-reinstall "${wheels[0]:-$python}"
   read -ra files <<<"${tests[$group]}"
   "$work/venv/bin/python" -m pytest -q -p no:cacheprovider -c "$python/pyproject.toml" --rootdir "$python" \
-    "$@" "${files[@]/#/$python/tests/}"
+    "${warnings[@]}" "$@" "${files[@]/#/$python/tests/}"
   sed -n 's/^\([A-Za-z][A-Za-z0-9-]*\).*/\1==/p' "$work/installed.txt" >"$work/names.txt"
   "$work/venv/bin/python" -m pip freeze | grep -iFf "$work/names.txt"
 done

@@ -10,7 +10,7 @@ import statistics
 from typing import Any
 
 Json = dict[str, Any]
-COMMANDS = "run, build, compare, serve-mix, durability or churn"
+COMMANDS = "run, build, compare, words, serve-mix, durability or churn"
 
 
 class BadInputError(Exception):
@@ -33,6 +33,8 @@ class Documents:
     """Of concord-bench churn, and of peers.churn."""
     filtered: list[Json]
     """Of peers.filtered."""
+    words: list[Json]
+    """Of concord-bench words."""
 
     def all(self) -> list[Json]:
         """Of every kind."""
@@ -43,12 +45,13 @@ class Documents:
             *self.durable,
             *self.churn,
             *self.filtered,
+            *self.words,
         ]
 
 
 def read(paths: list[pathlib.Path]) -> Documents:
     """Reads and sorts the files. Raises BadInputError."""
-    found = Documents([], [], [], [], [], [])
+    found = Documents([], [], [], [], [], [], [])
     for path in paths:
         try:
             document = json.loads(path.read_text())
@@ -81,7 +84,12 @@ def _kind(document: object, found: Documents) -> list[Json] | None:
         return found.peers
     if document.get("tool") != "concord-bench":
         return None
-    parts = {"build": found.bench, "serve_mix": found.serve, "durability": found.durable}
+    parts = {
+        "build": found.bench,
+        "serve_mix": found.serve,
+        "durability": found.durable,
+        "words": found.words,
+    }
     return next((kind for part, kind in parts.items() if part in document), None)
 
 

@@ -10,7 +10,16 @@ from collections.abc import Sequence
 
 from plotly.offline import get_plotlyjs
 
-from . import bench_part, churn_part, durability_part, filtered_part, peers_part, serve_part, web
+from . import (
+    bench_part,
+    churn_part,
+    durability_part,
+    filtered_part,
+    peers_part,
+    serve_part,
+    web,
+    words_part,
+)
 from .documents import Documents, Json
 from .plot import Plot
 from .tables import Table
@@ -91,6 +100,13 @@ def compose(found: Documents) -> Page:
         page.section("numbers", "In numbers", _about_searches(found.bench))
         page.table(bench_part.builds(found.bench), "standing")
         page.table(bench_part.searches(found.bench), "standing")
+    if found.words:
+        page.section(
+            "words",
+            "Nearest words",
+            "What searches of word vectors find, of those whose words were given.",
+        )
+        page.table(words_part.table(found.words), "files")
     for document in found.peers:
         for data in document["data"]:
             _peers_section(page, document, data)

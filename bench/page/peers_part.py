@@ -163,6 +163,25 @@ def _worst_to_best(cases: list[tuple[float, str]]) -> str:
     return " to ".join(shown)
 
 
+def speeds(found: Sequence[Json], target: str = "0.95", threads: str = "1") -> Table:
+    """Queries a second of every library at one recall, a column for each data set; the highest is bold."""
+    columns: list[dict[str, float]] = []
+    header = ["library"]
+    for document in found:
+        for data, facts in document["data"].items():
+            results = documents.results_of(document, data)
+            at = {r["library"]: documents.at_target(r, threads, target) for r in results}
+            columns.append({name: point["qps"] if point else 0.0 for name, point in at.items()})
+            name = data.partition(":")[0]
+            header.append(f"{name}, {facts['vectors']:,} \u00d7 {facts['dimension']:,}")
+    rows = []
+    for name in dict.fromkeys(name for column in columns for name in column):
+        shown = [f"{c[name]:,.0f}" if c.get(name) else "not reached" for c in columns]
+        best = [c.get(name) == max(c.values()) for c in columns]
+        rows.append([name, *(f"**{t}**" if b else t for t, b in zip(shown, best, strict=True))])
+    return Table(header, rows)
+
+
 def summary(document: Json, data: str) -> Table:
     """All libraries on one data set."""
     threads = documents.threads_of(document)

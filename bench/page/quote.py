@@ -36,6 +36,11 @@ def extremes(found: Documents) -> str:
     return peers_part.extremes(found.peers).markdown()
 
 
+def speeds(found: Documents) -> str:
+    """All libraries at a recall of 0.95, data set by data set."""
+    return peers_part.speeds(found.peers).markdown()
+
+
 def summary(found: Documents) -> str:
     """All libraries, for each data set."""
     return _peers(found, peers_part.summary)
@@ -84,6 +89,7 @@ KINDS = {
     "filtered": filtered,
     "standing": standing,
     "extremes": extremes,
+    "speeds": speeds,
     "summary": summary,
     "comparisons": comparisons,
     "recall": recall,
@@ -95,7 +101,10 @@ MOST_NAMED = 6
 
 
 def sources(found: Documents, names: str) -> str:
-    """Date, machine and commit of the files; the command too where it is one file."""
+    """Date, machine and commit of the files; the command too where it is one file.
+
+    Files that are named one by one stand behind their runs, so only their folder is said first.
+    """
     documents = [*found.peers, *found.bench, *found.filtered]
     runs: dict[str, list[str]] = {}
     for document in documents:
@@ -108,7 +117,9 @@ def sources(found: Documents, names: str) -> str:
         for run, files in runs.items()
     ]
     end = f"`{documents[0]['command']}`" if len(documents) == 1 else "commands stand in the files"
-    return f"From `{names}`. {'; '.join(lines)}; {end}.\n"
+    folders = {name.rpartition("/")[0] for name in names.split()}
+    whence = folders.pop() if len(folders) == 1 and "*" not in names else names
+    return f"From `{whence}`. {'; '.join(lines)}; {end}.\n"
 
 
 def block(kind: str, names: str) -> str:

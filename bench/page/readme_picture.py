@@ -1,6 +1,6 @@
-"""The picture of README.md: queries per second by recall, Concord beside its peers, on three data sets.
+"""The picture of README.md and of the site: queries per second by recall, beside peers, on three data sets.
 
-    python -m page.readme_picture            # writes docs/figures/peers-light.svg and peers-dark.svg
+    python -m page.readme_picture            # writes docs/figures/peers*.svg: two themes, and for phones
 
 The SVG is written from committed results without a library, so the same results give the same bytes everywhere.
 A test compares. Of the data sets Concord stores one as bytes, one is of floats, and on one a peer is ahead.
@@ -26,16 +26,15 @@ PANELS = (
     ("peers-wide-10000.json", "Synthetic, wide"),
 )
 THREADS = "1"
-CAPTION = "queries per second, one thread of an AMD EPYC; up and right is better"
+CAPTION = ("queries per second, one thread of an AMD EPYC;", "up and right is better")
 TITLE = "Queries per second by recall: Concord beside eight other libraries on three data sets"
 
 RECALLS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 LAST = 0.998
 """The axis of recalls ends here."""
-WIDTH, HEIGHT = 880, 392
-TOP, TALL = 52, 232
+TOP, TALL, PITCH = 52, 232, 322
 LEFT, WIDE, GAP = 44, 246, 44
-"""Of the three panels, in pixels."""
+"""Of the panels, in pixels: where they begin, how large they are, how far apart."""
 FONT = (
     'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif" font-size="12"'
 )
@@ -56,6 +55,31 @@ THEMES = (
     Theme("light", "#1f2328", "#59636e", "#d8dee4", "#ffffff"),
     Theme("dark", "#e6edf3", "#9aa5b1", "#343b44", None),
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How much stands in a row."""
+
+    key: str
+    """Of the file's name."""
+    panels: int
+    names: int
+    caption: Sequence[str]
+    """Its lines."""
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return LEFT + self.panels * (WIDE + GAP) - GAP + 10
+
+    @property
+    def top(self) -> int:
+        """Of the first panel: below the caption."""
+        return TOP + 16 * (len(self.caption) - 1)
+
+
+LAYOUTS = (Layout("", 3, 5, (" ".join(CAPTION),)), Layout("narrow-", 1, 2, CAPTION))
 
 Point = tuple[float, float]
 
@@ -86,8 +110,8 @@ class Panel:
 class Frame:
     """From recall and speed to pixels of one panel."""
 
-    def __init__(self, left: float, speeds: Sequence[float]) -> None:
-        self.left = left
+    def __init__(self, left: float, top: float, speeds: Sequence[float]) -> None:
+        self.left, self.top = left, top
         self._low, self._high = math.log10(min(speeds) / 1.1), math.log10(max(speeds) * 1.15)
 
     def x(self, recall: float) -> float:
@@ -97,7 +121,7 @@ class Frame:
 
     def y(self, speed: float) -> float:
         """Each doubling is as far."""
-        return TOP + TALL * (self._high - math.log10(speed)) / (self._high - self._low)
+        return self.top + TALL * (self._high - math.log10(speed)) / (self._high - self._low)
 
 
 def panel(file: str, title: str) -> Panel:
@@ -112,29 +136,33 @@ def panel(file: str, title: str) -> Panel:
     return Panel(data.partition(":")[0], title, size, curves)
 
 
-def drawing(panels: Sequence[Panel], theme: Theme) -> str:
+def drawing(panels: Sequence[Panel], theme: Theme, layout: Layout) -> str:
     """The picture as SVG."""
     names = [name for name in panels[0].curves if name != CONCORD]
-    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
+    rows = math.ceil(len(panels) / layout.panels)
+    legend = layout.top + (rows - 1) * PITCH + TALL + 72
+    height = legend + 22 * (math.ceil((len(names) + 1) / layout.names) - 1) + 14
+    size = f'viewBox="0 0 {layout.width} {height}" width="{layout.width}" height="{height}"'
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" {FONT}>']
     parts.append(f"<title>{TITLE}</title>")
     if theme.paper:
-        parts.append(f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{theme.paper}"/>')
-    parts.append(_text(0, 13, CAPTION, theme.soft))
+        parts.append(f'<rect width="{layout.width}" height="{height}" fill="{theme.paper}"/>')
+    parts += [_text(0, 13 + 16 * n, line, theme.soft) for n, line in enumerate(layout.caption)]
     for number, one in enumerate(panels):
-        frame = Frame(LEFT + number * (WIDE + GAP), one.speeds())
+        row, column = divmod(number, layout.panels)
+        frame = Frame(LEFT + column * (WIDE + GAP), layout.top + row * PITCH, one.speeds())
         parts += [*_axes(one, frame, theme), *_curves(one, frame, names)]
-    parts += [*_legend(names, theme), "</svg>"]
+    parts += [*_legend(names, theme, legend, layout.names), "</svg>"]
     return "\n".join(parts) + "\n"
 
 
 def _axes(one: Panel, frame: Frame, theme: Theme) -> Iterator[str]:
-    left, right, bottom = frame.left, frame.left + WIDE, TOP + TALL
-    yield _text(left, TOP - 12, one.title, theme.ink, weight=600)
-    yield _text(right, TOP - 12, one.size, theme.soft, anchor="end")
+    left, right, bottom = frame.left, frame.left + WIDE, frame.top + TALL
+    yield _text(left, frame.top - 12, one.title, theme.ink, weight=600)
+    yield _text(right, frame.top - 12, one.size, theme.soft, anchor="end")
     for recall in RECALLS:
         x = frame.x(recall)
-        yield f'<path d="M{x:.1f} {TOP}V{bottom}" stroke="{theme.line}"/>'
+        yield f'<path d="M{x:.1f} {frame.top}V{bottom}" stroke="{theme.line}"/>'
         yield _text(x, bottom + 16, f"{recall:g}", theme.soft, anchor="middle")
     for tick in log_ticks(one.speeds()):
         y = frame.y(tick)
@@ -145,7 +173,7 @@ def _axes(one: Panel, frame: Frame, theme: Theme) -> Iterator[str]:
 
 def _curves(one: Panel, frame: Frame, names: list[str]) -> Iterator[str]:
     """All, Concord's over the rest, and the name of the fastest."""
-    box = f'x="{frame.left}" y="{TOP}" width="{WIDE}" height="{TALL}"'
+    box = f'x="{frame.left}" y="{frame.top}" width="{WIDE}" height="{TALL}"'
     yield f'<clipPath id="{one.key}"><rect {box}/></clipPath><g clip-path="url(#{one.key})">'
     for name in [*names, CONCORD]:
         points = [(frame.x(recall), frame.y(speed)) for recall, speed in one.curves[name]]
@@ -155,10 +183,11 @@ def _curves(one: Panel, frame: Frame, names: list[str]) -> Iterator[str]:
     yield _text(frame.x(recall) + 12, frame.y(speed) - 2, name, _pen(name, names)[0], weight=600)
 
 
-def _legend(names: list[str], theme: Theme) -> Iterator[str]:
-    """All libraries, five in a line."""
+def _legend(names: list[str], theme: Theme, top: float, columns: int) -> Iterator[str]:
+    """All libraries, so many in a line."""
+    left, step = (LEFT, 168) if columns > 2 else (0, 150)
     for place, name in enumerate([CONCORD, *names]):
-        x, y = LEFT + 168 * (place % 5), HEIGHT - 36 + 22 * (place // 5)
+        x, y = left + step * (place % columns), top + 22 * (place // columns)
         yield _curve([(x, y), (x + 22, y)], *_pen(name, names))
         yield _text(x + 30, y + 4, name, theme.ink, weight=600 if name == CONCORD else 400)
 
@@ -183,14 +212,17 @@ def _text(
 
 
 def pictures() -> dict[pathlib.Path, str]:
-    """Both files and their content."""
+    """All files and their content."""
     panels = [panel(file, title) for file, title in PANELS]
-    figures = ROOT / "docs/figures"
-    return {figures / f"peers-{theme.name}.svg": drawing(panels, theme) for theme in THEMES}
+    return {
+        ROOT / f"docs/figures/peers-{layout.key}{theme.name}.svg": drawing(panels, theme, layout)
+        for layout in LAYOUTS
+        for theme in THEMES
+    }
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the files."""
     for path, content in pictures().items():
         path.write_text(content)
 

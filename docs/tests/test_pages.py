@@ -94,12 +94,31 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 160
 
 
-def test_the_program_of_the_first_page() -> None:
-    (program,) = re.findall(
-        r"^```python\n(.*?)^```", (DOCS / "index.md").read_text(), re.DOTALL | re.M
-    )
-    shown = run("-c", program + "print(labels[:, 0].tolist())")
-    assert shown == "[0, 1, 2, 3, 4]\n"
+def blocks_of(page: str, language: str) -> list[str]:
+    """The code blocks of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (DOCS / page).read_text(), re.DOTALL | re.M)
+
+
+@pytest.mark.parametrize("variables", [{}, {"CONCORD_ISA": "scalar"}])
+def test_the_program_of_the_first_page(variables: dict[str, str]) -> None:
+    (program,), (shown,) = blocks_of("index.md", "python"), blocks_of("index.md", "text")
+    assert run("-c", program, **variables) == shown
+
+
+def test_the_program_of_the_gpu_page_runs_without_one() -> None:
+    (program,) = blocks_of("gpu.md", "python")
+    built, name, reason = run("-c", program, CUDA_VISIBLE_DEVICES="").split(maxsplit=2)
+    assert built in ("True", "False") and name == "cpu" and reason.strip()
+
+
+def test_the_tests_that_the_questions_name_are_there() -> None:
+    page = (DOCS / "faq.md").read_text()
+    names = re.findall(r"`((?:\w+/)*tests/[\w/.]+)`", page)
+    assert len(names) > 5 and all((ROOT / name).is_file() for name in names)
+    answers = re.split(r"^### (.+\?)$", page, flags=re.M)[2::2]
+    assert len(answers) > 20
+    for answer in answers:
+        assert "{doc}`" in answer or "`tests/" in answer, answer
 
 
 @pytest.mark.parametrize(

@@ -356,6 +356,21 @@ class Cli(unittest.TestCase):
         self.assertIn("(l2sq, exact, of 3,000)", asked.stdout)
         self.bench("run", *floats, "--codes", "sq8", "--device", "cuda", code=2)
 
+    def test_nearest_words(self):
+        """The document has what is printed, for the words that were asked for."""
+        sample = pathlib.Path(__file__).resolve().parents[2] / "bench/data/words-20k"
+        data = ["--dataset", str(sample / "vectors.i8bin"), "--metric", "cosine", "--limit", "3000"]
+        asked = [*data, "--words", str(sample / "words.txt"), "--word", "king,green", "--k", "3"]
+        words = self.report("words", *asked)["words"]
+        self.assertEqual([one["word"] for one in words], ["king", "green"])
+        printed = self.bench("words", *asked).stdout
+        for one in words:
+            distances = [near["distance"] for near in one["nearest"]]
+            self.assertEqual((len(distances), distances), (3, sorted(distances)))
+            self.assertNotIn(one["word"], [near["word"] for near in one["nearest"]])
+            line = " ".join(f"{near['word']} {near['distance']:.3f}" for near in one["nearest"])
+            self.assertIn(f"{one['word']}: {line}", printed)
+
     def test_commands_that_never_use_codes(self):
         """tune and explain compare presets and explanations with searches of their kind."""
         wide = ["--synthetic", "3000,24", "--limit-queries", "200", "--codes", "sq8", "--M", "4"]

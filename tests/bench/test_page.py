@@ -7,25 +7,19 @@ import itertools
 import os
 import pathlib
 import re
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from browser import PATIENCE
 from page import command
 from page.html_page import Page
 from page.plot import Plot, Series, recall_place, recall_ticks
-from playwright.sync_api import sync_playwright
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = sorted((ROOT / "bench/results").glob("2026-11-22-epyc-2-cores/*.json"))
 RESULTS += (ROOT / "bench/results").glob("2026-11-23-epyc-2-cores/serve-mix-*.json")
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
-
-PATIENCE = 300_000  # ms, for a busy machine
 
 # Of each plot: how many marks it has that have an extent, how many of them stand out of it, which words do and
 # which are hidden, and by how much the labels of the x axis reach past its end.
@@ -50,17 +44,6 @@ MARKS = """() => [...document.querySelectorAll('.plot')].map(plot => {
     outside: drawn.filter(b => b.right > box.right + 12 || b.left < box.left - 12).length,
   };
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    assert CHROMIUM, "no Chromium here: docker/install-deps.sh --browser"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
@@ -375,6 +376,18 @@ def test_the_page_stands_alone_and_has_all_pictures(
         assert key in keys
 
 
+def test_the_page_has_the_nearest_words(tmp_path: pathlib.Path) -> None:
+    near = [{"word": "queen", "distance": 0.25}, {"word": "<crown>", "distance": 0.5}]
+    machine = {"cpu": "c", "cores": 2}
+    document = {"schema": 1, "tool": "concord-bench", "date": "2026-11-30", "commit": "0"}
+    document |= {"command": "words", "machine": machine}
+    document |= {"words": [{"word": "king", "nearest": near}]}
+    path = tmp_path / "words.json"
+    path.write_text(json.dumps(document))
+    html = compose(documents.read([path])).html()
+    assert "<td>king</td><td>queen 0.250, &lt;crown&gt; 0.500</td>" in html
+
+
 # ---------------------------------------------------------------------------------- Markdown
 
 
@@ -396,18 +409,22 @@ def test_blocks_in_the_repository_are_what_the_results_give() -> None:
 
 def test_the_pictures_of_the_readme_are_what_the_results_give() -> None:
     drawn = readme_picture.pictures()
-    assert len(drawn) == 2
+    assert len(drawn) == 4
     for path, content in drawn.items():
         assert path.read_text() == content, f"{path}: run python -m page.readme_picture"
-        assert path.name in (ROOT / "README.md").read_text()
+    for name in ("peers-light.svg", "peers-dark.svg"):
+        assert name in (ROOT / "README.md").read_text() and ROOT / "docs/figures" / name in drawn
 
 
 def test_the_pictures_of_the_readme_show_every_library_in_every_panel() -> None:
     panels = [readme_picture.panel(file, title) for file, title in readme_picture.PANELS]
     names = set(panels[0].curves)
     assert len(names) == 9 and all(set(panel.curves) == names for panel in panels)
-    for theme in readme_picture.THEMES:
-        picture = ElementTree.fromstring(readme_picture.drawing(panels, theme))
+    for theme, layout in itertools.product(readme_picture.THEMES, readme_picture.LAYOUTS):
+        picture = ElementTree.fromstring(readme_picture.drawing(panels, theme, layout))
+        width, height = (float(picture.attrib[name]) for name in ("width", "height"))
+        for text in picture.iter("{http://www.w3.org/2000/svg}text"):
+            assert 0 <= float(text.attrib["x"]) <= width and float(text.attrib["y"]) < height - 4
         texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
         assert names <= set(texts)
         lines = list(picture.iter("{http://www.w3.org/2000/svg}polyline"))
@@ -448,6 +465,20 @@ def test_a_changed_block_is_found_and_written_anew(tmp_path: pathlib.Path) -> No
     assert (
         subprocess.run([*command, "--check"], env=environment, capture_output=True).returncode == 2
     )
+
+
+def test_the_table_of_speeds_is_that_of_the_places() -> None:
+    """The highest of a column is bold, and is what the table of places calls the best."""
+    paths = [ROOT / readme_picture.FOLDER / name for name, _ in readme_picture.PANELS]
+    found = documents.read(paths)
+    table = peers_part.speeds(found.peers)
+    assert len(table.rows) == 9 and len(table.header) == 4
+    for column, document in enumerate(found.peers, 1):
+        (data,) = document["data"]
+        name = "queries/s at recall 0.95, 1 thread"
+        (place,) = (row for row in peers_part.standing(document, data).rows if row[0] == name)
+        (best,) = (row for row in table.rows if row[column].startswith("**"))
+        assert place[1] == f"{best[0]} {best[column].strip('*')}"
 
 
 def test_every_kind_of_block_can_be_written(peers_result: pathlib.Path) -> None:

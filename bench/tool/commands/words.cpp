@@ -5,6 +5,7 @@
 #include "bench/tool/commands/commands.hpp"
 #include "bench/tool/measure.hpp"
 #include "bench/tool/names.hpp"
+#include "bench/tool/result_document.hpp"
 #include "bench/tool/table.hpp"
 
 namespace concord::bench {
@@ -36,29 +37,43 @@ std::vector<std::size_t> find_rows(const Names& names, const std::vector<std::st
   return rows;
 }
 
+/// The k nearest words of the word in `row`, without itself, as {"word", "distance"} each.
+Json nearest_words(const Index& index, const FloatMatrix& vectors, const Names& names,
+                   std::size_t row, std::uint32_t k) {
+  // One more than k: a word is its own nearest.
+  const SearchResult result = index.search(vectors.view().rows_from(row, 1), {k + 1, 200});
+  Json nearest = Json::array();
+  for (std::uint32_t i = 0; i < result.counts[0] && nearest.size() < k; ++i) {
+    if (result.labels[i] == row) continue;
+    nearest.push_back({{"word", names.of(result.labels[i])}, {"distance", result.distances[i]}});
+  }
+  return nearest;
+}
+
 int words(Options& options, const WordOptions& word_options) {
   options.apply();
   const DataSet data = load_data_set(options.data, Need::train);
   const Names names = read_names(word_options.list, data.train.rows);
   const auto rows = find_rows(names, word_options.words, data.train.rows);
-  const BuildMeasure build = build_index(data.train, options.params_for(data), options.runtime);
+  const IndexParams params = options.params_for(data);
+  const BuildMeasure build = build_index(data.train, params, options.runtime);
 
-  // One more than k: a word is its own nearest.
-  const SearchParams params{options.k + 1, 200};
+  Json document = new_document(options.command_line, build.index.stats());
+  document["parameters"] = parameters_json(params);
+  document["data"] = data_json(data, data.train.rows);
+  document["words"] = Json::array();
   std::printf("\nnearest words (%s, of %s):\n", to_string(data.metric),
               grouped(data.train.rows).c_str());
   for (const std::size_t row : rows) {
-    const SearchResult result = build.index.search(data.train.view().rows_from(row, 1), params);
+    const Json nearest = nearest_words(build.index, data.train, names, row, options.k);
     std::string line;
-    std::uint32_t shown = 0;
-    for (std::uint32_t i = 0; i < result.counts[0] && shown < options.k; ++i) {
-      if (result.labels[i] == row) continue;
-      line += " " + names.of(result.labels[i]) + " " +
-              fixed(static_cast<double>(result.distances[i]), 3);
-      ++shown;
+    for (const Json& one : nearest) {
+      line += " " + one["word"].get<std::string>() + " " + fixed(one["distance"].get<double>(), 3);
     }
     std::printf("  %s:%s\n", names.of(row).c_str(), line.c_str());
+    document["words"].push_back({{"word", names.of(row)}, {"nearest", nearest}});
   }
+  write_document(document, options.json);
   return 0;
 }
 
@@ -80,6 +95,7 @@ void add_words_command(CLI::App& app, Options& options, Command& chosen) {
   command.add_option("--word", word_options->words, "words to look up, e.g. king,queen")
       ->capture_default_str()
       ->delimiter(',');
+  add_json_option(command, options);
   add_examples(command,
                {"words --dataset words.i8bin --metric cosine --words words.txt --word king,queen"});
   command.callback([&options, &chosen, word_options] {
