@@ -91,6 +91,11 @@ bool Backend::takes_filtered(std::size_t queries, std::uint32_t ef) const {
          filtered_router_.prefers_device(queries, ef);
 }
 
+bool Backend::takes_exact_filtered(std::size_t queries, std::uint32_t matches) const {
+  return queries > 0 && matches > 0 && !kept_ && knows_matches() &&
+         exact_router_.prefers_device(queries, matches);
+}
+
 template <class Can, class Call>
 std::optional<Counters> Backend::take_turn(const Can& can, const Call& call) {
   const std::lock_guard lock(mutex_);
@@ -112,7 +117,7 @@ std::optional<Counters> Backend::search(const QuerySource& queries, const Search
   const auto can = [&] { return searcher_.can_search(std::max(params.ef, params.k)); };
   return take_turn(can, [&] {
     searcher_.make_ready(queries.rows(), params.k);  // once after a change: no part of a batch
-    return timed(router_, queries.rows(), params,
+    return timed(router_, queries.rows(), std::max(params.ef, params.k),
                  [&] { return searcher_.search(queries, params, out, counts); });
   });
 }
@@ -128,33 +133,60 @@ std::optional<Counters> Backend::search_there(const QuerySource& queries,
     searcher_.make_ready(queries.rows(), params.k);
     has_labels = searcher_.make_labels_ready();
     if (!has_labels) return Counters();
-    return timed(router_, queries.rows(), params,
+    return timed(router_, queries.rows(), std::max(params.ef, params.k),
                  [&] { return searcher_.search_there(queries, params, results); });
   });
   return has_labels ? work : std::nullopt;
+}
+
+template <class Can, class MakeBatch, class Answer>
+std::optional<Counters> Backend::take_filtered_turn(std::uint32_t k, const Can& can,
+                                                    const MakeBatch& make_batch,
+                                                    const Answer& answer) {
+  bool have_room = false;
+  const auto knows_and_can = [&] { return knows_matches() && can(); };
+  const std::optional<Counters> work = take_turn(knows_and_can, [&] {
+    const FilteredBatch batch = make_batch();
+    have_room = searcher_.make_filters_ready(batch, k);
+    return have_room ? answer(batch) : Counters();
+  });
+  return have_room ? work : std::nullopt;
 }
 
 std::optional<Counters> Backend::filtered(MatrixView<const float> queries,
                                           const SearchParams& params,
                                           const core::QueryFilters& filters, Key* out,
                                           std::uint32_t* counts) {
-  bool have_room = false;
-  const auto can = [&] {
-    return knows_matches() && searcher_.can_filter(std::max(params.ef, params.k));
-  };
-  const std::optional<Counters> work = take_turn(can, [&] {
+  const std::uint32_t width = std::max(params.ef, params.k);
+  const auto can = [&] { return searcher_.can_filter(width); };
+  const auto make_batch = [&] {
     searcher_.make_ready(queries.rows, params.k);
-    const FilteredBatch batch = searcher_.batch_of(queries.rows, params, filters);
-    have_room = searcher_.make_filters_ready(batch, params.k);
-    if (!have_room) return Counters();
-    return timed(filtered_router_, queries.rows, params,
+    return searcher_.batch_of(queries.rows, params, filters);
+  };
+  return take_filtered_turn(params.k, can, make_batch, [&](const FilteredBatch& batch) {
+    return timed(filtered_router_, queries.rows, width,
                  [&] { return searcher_.filtered(queries, params, filters, batch, out, counts); });
   });
-  return have_room ? work : std::nullopt;
+}
+
+std::optional<Counters> Backend::exact_filtered(MatrixView<const float> queries, std::uint32_t k,
+                                                std::uint32_t matches,
+                                                const core::QueryFilters& filters, Key* out,
+                                                std::uint32_t* counts) {
+  const auto can = [&] { return searcher_.can_scan_matches(k); };
+  const auto make_batch = [&] {
+    searcher_.make_scan_ready(queries.rows, k);
+    return searcher_.exact_batch_of(queries.rows, filters);
+  };
+  return take_filtered_turn(k, can, make_batch, [&](const FilteredBatch& batch) {
+    return timed(exact_router_, queries.rows, matches, [&] {
+      return searcher_.filtered(queries, {.k = k}, filters, batch, out, counts);
+    });
+  });
 }
 
 template <class Search>
-Counters Backend::timed(SearchRouter& router, std::size_t queries, const SearchParams& params,
+Counters Backend::timed(SearchRouter& router, std::size_t queries, std::uint32_t width,
                         const Search& search) {
   double seconds = 0;
   Counters work;
@@ -162,7 +194,7 @@ Counters Backend::timed(SearchRouter& router, std::size_t queries, const SearchP
     const core::Stopwatch watch(seconds);
     work = search();
   }
-  router.note_device(queries, std::max(params.ef, params.k), seconds);
+  router.note_device(queries, width, seconds);
   return work;
 }
 
@@ -177,6 +209,10 @@ void Backend::note_cpu_search(std::size_t queries, std::uint32_t ef, double seco
 
 void Backend::note_cpu_filtered(std::size_t queries, std::uint32_t ef, double seconds) {
   if (!kept_) filtered_router_.note_cpu(queries, ef, seconds);
+}
+
+void Backend::note_cpu_exact_filtered(std::size_t queries, std::uint32_t matches, double seconds) {
+  if (!kept_) exact_router_.note_cpu(queries, matches, seconds);
 }
 
 OpenedDevice open_backend(const DeviceSpec& spec, const RuntimeOptions& options,

@@ -75,6 +75,9 @@ class Backend {
   [[nodiscard]] bool takes_search(std::size_t queries, std::uint32_t ef) const;
   [[nodiscard]] bool takes_filtered(std::size_t queries, std::uint32_t ef) const;
   [[nodiscard]] bool takes_exact(std::uint32_t k) const { return !kept_ && searcher_.can_scan(k); }
+  /// Of an exact search with filters, whose queries have `matches` on average. What the device
+  /// cannot do is seen when it is asked.
+  [[nodiscard]] bool takes_exact_filtered(std::size_t queries, std::uint32_t matches) const;
   /// Returns no value if the device is kept for the writer, or if so many have died since it was
   /// asked that it cannot search; the CPU must answer then.
   std::optional<Counters> search(const QuerySource& queries, const SearchParams& params, Key* out,
@@ -90,9 +93,16 @@ class Backend {
                                    std::uint32_t* counts);
   std::optional<Counters> exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
                                 std::uint32_t* counts);
-  /// The CPU has answered so many queries in so many seconds, without filters or with.
+  /// exact() among the ids that filters let match, `matches` a query on average. Returns no value
+  /// where filtered() does.
+  std::optional<Counters> exact_filtered(MatrixView<const float> queries, std::uint32_t k,
+                                         std::uint32_t matches, const core::QueryFilters& filters,
+                                         Key* out, std::uint32_t* counts);
+  /// The CPU has answered so many queries in so many seconds, without filters, with, or exactly
+  /// with.
   void note_cpu_search(std::size_t queries, std::uint32_t ef, double seconds);
   void note_cpu_filtered(std::size_t queries, std::uint32_t ef, double seconds);
+  void note_cpu_exact_filtered(std::size_t queries, std::uint32_t matches, double seconds);
 
  private:
   /// Runs `call` when its turn comes, if `can()` then. After a failure nothing on the device can be
@@ -101,8 +111,12 @@ class Backend {
   std::optional<Counters> take_turn(const Can& can, const Call& call);
   /// Does a search and tells the router how long it took.
   template <class Search>
-  static Counters timed(SearchRouter& router, std::size_t queries, const SearchParams& params,
+  static Counters timed(SearchRouter& router, std::size_t queries, std::uint32_t width,
                         const Search& search);
+  /// Takes a turn with answer(batch) for the batch that make_batch() makes, if can() then.
+  template <class Can, class MakeBatch, class Answer>
+  std::optional<Counters> take_filtered_turn(std::uint32_t k, const Can& can,
+                                             const MakeBatch& make_batch, const Answer& answer);
 
   /// A device knows which nodes live, but not whether a node stands for a match that lives.
   [[nodiscard]] bool knows_matches() const noexcept {
@@ -120,6 +134,7 @@ class Backend {
   std::atomic<bool> kept_{false};    ///< for the writer
   SearchRouter router_;              ///< of searches without filters
   SearchRouter filtered_router_;     ///< of those with filters, which cost otherwise
+  SearchRouter exact_router_;        ///< of exact ones with filters, by matches in place of ef
 };
 
 /// The outcome of an attempt to open a device.

@@ -1,6 +1,7 @@
 // The DeviceSearcher's searches with filters: the queries in the order of a FilteredBatch, of which
 // each piece is three launches at most. One searches without a filter, one walks, and one scans for
-// those that the walks have left.
+// those that the walks have left. Of an exact batch there is no walk, and who has no filter, or one
+// that lets all match, is compared with all vectors in tiles.
 // Thread-safety: as cuda/device_searcher.hpp.
 
 #include <algorithm>
@@ -24,11 +25,21 @@ SearchTask part_of(const SearchTask& all, std::size_t first, std::size_t end) {
   return part;
 }
 
+/// How many of the places [first, first + count) of a batch are of this way or of one before it.
+std::size_t places_of(const FilteredBatch& batch, Way way, std::size_t first, std::size_t count) {
+  return std::clamp(batch.end_of(way), first, first + count) - first;
+}
+
 }  // namespace
 
 bool DeviceSearcher::can_filter(std::uint32_t ef) const noexcept {
   const IndexParams& p = graph_.params();
   return can_search(ef) && cuda::can_filter(ef, p.M, p.dimension, device_.shared_memory_limit());
+}
+
+bool DeviceSearcher::can_scan_matches(std::uint32_t k) const noexcept {
+  return can_scan(k) &&
+         cuda::can_scan_matches(k, graph_.params().dimension, device_.shared_memory_limit());
 }
 
 FilteredBatch DeviceSearcher::batch_of(std::size_t queries, const SearchParams& params,
@@ -38,6 +49,11 @@ FilteredBatch DeviceSearcher::batch_of(std::size_t queries, const SearchParams& 
   const std::size_t width =
       reach.factor == core::kUnlimitedReach ? core::UnlimitedReach::hops(ef) : reach.hops(ef);
   return {queries, filters, graph_, vectors_.stride(), static_cast<std::uint32_t>(width)};
+}
+
+FilteredBatch DeviceSearcher::exact_batch_of(std::size_t queries,
+                                             const core::QueryFilters& filters) const {
+  return {queries, filters, graph_, vectors_.stride(), std::nullopt};
 }
 
 bool DeviceSearcher::make_filters_ready(const FilteredBatch& batch, std::uint32_t k) {
@@ -64,6 +80,9 @@ Counters DeviceSearcher::filtered(MatrixView<const float> queries, const SearchP
       begin_work();
       launch_filtered(params, batch, first, numbers.size());
       fetch_piece(numbers.size(), params.k, total);
+      if (batch.is_exact()) {
+        finish_without(places_of(batch, Way::without, first, numbers.size()), params.k, total);
+      }
       for (std::size_t place = 0; place < numbers.size(); ++place) {
         std::copy_n(keys_.data() + place * params.k, params.k, out + numbers[place] * params.k);
         counts[numbers[place]] = counts_[place];
@@ -104,13 +123,10 @@ void DeviceSearcher::expect_valid(MatrixView<const float> queries, std::size_t p
 // Places [first, first + count) of the batch, which are all of a piece.
 void DeviceSearcher::launch_filtered(const SearchParams& params, const FilteredBatch& batch,
                                      std::size_t first, std::size_t count) {
-  const auto end_of = [&](Way way) {
-    return std::clamp(batch.end_of(way), first, first + count) - first;
-  };
   const Stream stream = mirror_.compute();
   const SearchTask all = search_task(params);
-  const std::size_t filtered = end_of(Way::without);
-  if (filtered > 0) device_.search_async(view(), part_of(all, 0, filtered), stream);
+  const std::size_t filtered = places_of(batch, Way::without, first, count);
+  if (filtered > 0) launch_without(params, batch.is_exact(), filtered);
   if (filtered == count) return;
   FilteredTask task;
   task.width = batch.width();
@@ -122,10 +138,24 @@ void DeviceSearcher::launch_filtered(const SearchParams& params, const FilteredB
   static_assert(kUnanswered == ~std::uint32_t{0});
   device_.fill_async(all.counts + filtered, 0xFF, (count - filtered) * sizeof(std::uint32_t),
                      stream);
-  task.search = part_of(all, filtered, end_of(Way::walk));
+  task.search = part_of(all, filtered, places_of(batch, Way::walk, first, count));
   if (task.search.count > 0) device_.walk_matches_async(view(), task, stream);
   task.search = part_of(all, filtered, count);
   device_.scan_matches_async(view(), task, stream);
+}
+
+void DeviceSearcher::launch_without(const SearchParams& params, bool is_exact, std::size_t count) {
+  if (!is_exact) {
+    return device_.search_async(view(), part_of(search_task(params), 0, count), mirror_.compute());
+  }
+  ExactTask task = exact_task(params.k);
+  task.count = static_cast<std::uint32_t>(count);
+  device_.exact_async(view(), task, mirror_.compute());
+}
+
+void DeviceSearcher::finish_without(std::size_t count, std::uint32_t k, Counters& total) {
+  std::fill_n(counts_.data(), count, std::min(k, graph_.nodes_of(graph_.living())));
+  total.distances += std::uint64_t{count} * graph_.size();
 }
 
 }  // namespace concord::cuda

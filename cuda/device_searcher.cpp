@@ -142,15 +142,19 @@ Counters DeviceSearcher::search_pieces(const QuerySource& queries, const SearchP
   return total;
 }
 
-Counters DeviceSearcher::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
-                               std::uint32_t* counts) {
-  const std::size_t rows = queries.rows;
+void DeviceSearcher::make_scan_ready(std::size_t queries, std::uint32_t k) {
   const std::size_t scratch =
-      std::max(kExactScratchMin, std::min(kExactScratch, rows * align4(graph_.size())));
-  mirror_.reserve(missing(rows, k) + d_scratch_.missing(scratch));
+      std::max(kExactScratchMin, std::min(kExactScratch, queries * align4(graph_.size())));
+  mirror_.reserve(missing(queries, k) + d_scratch_.missing(scratch));
   mirror_.upload_nodes(graph_.size());
   mirror_.bring_deaths(graph_.size());
   d_scratch_.ensure(scratch);
+}
+
+Counters DeviceSearcher::exact(MatrixView<const float> queries, std::uint32_t k, Key* out,
+                               std::uint32_t* counts) {
+  const std::size_t rows = queries.rows;
+  make_scan_ready(rows, k);
   const std::size_t piece = piece_of(rows, k);
   ensure_room(piece, k);
   ExactTask task = exact_task(k);

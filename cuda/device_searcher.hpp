@@ -57,15 +57,21 @@ class DeviceSearcher {
                   std::uint32_t* counts);
   Counters exact(MatrixView<const float> queries, std::uint32_t k, Key* out, std::uint32_t* counts);
 
-  /// Whether the device can search with filters and a candidate list of `ef`.
+  /// Whether the device can search with filters and a candidate list of `ef`, or scan the matches
+  /// for `k` results.
   [[nodiscard]] bool can_filter(std::uint32_t ef) const noexcept;
-  /// How queries with filters are answered.
+  [[nodiscard]] bool can_scan_matches(std::uint32_t k) const noexcept;
+  /// As make_ready(), for exact searches.
+  void make_scan_ready(std::size_t queries, std::uint32_t k);
+  /// How queries with filters are answered, by the rule or exactly.
   [[nodiscard]] FilteredBatch batch_of(std::size_t queries, const SearchParams& params,
                                        const core::QueryFilters& filters) const;
-  /// Brings the filters of a batch to the device. REQUIRED before filtered(), after make_ready().
-  /// Returns false if they find no room; the CPU must answer then.
+  [[nodiscard]] FilteredBatch exact_batch_of(std::size_t queries,
+                                             const core::QueryFilters& filters) const;
+  /// Brings the filters of a batch to the device. REQUIRED before filtered(), after make_ready() or
+  /// make_scan_ready(). Returns false if they find no room; the CPU must answer then.
   [[nodiscard]] bool make_filters_ready(const FilteredBatch& batch, std::uint32_t k);
-  /// As cpu::Searcher::filtered, by the rule.
+  /// As cpu::Searcher::filtered, as the batch says.
   Counters filtered(MatrixView<const float> queries, const SearchParams& params,
                     const core::QueryFilters& filters, const FilteredBatch& batch, Key* out,
                     std::uint32_t* counts);
@@ -99,6 +105,10 @@ class DeviceSearcher {
   void expect_valid(MatrixView<const float> queries, std::size_t piece);
   void launch_filtered(const SearchParams& params, const FilteredBatch& batch, std::size_t first,
                        std::size_t count);
+  /// Of `count` queries that are not filtered, in the first places of a piece.
+  void launch_without(const SearchParams& params, bool is_exact, std::size_t count);
+  /// The numbers of results of so many exact ones, which no kernel counts, and their work.
+  void finish_without(std::size_t count, std::uint32_t k, Counters& total);
   /// Of the live graph, for kernels on the mirror's compute().
   [[nodiscard]] MirrorView view() const noexcept;
   /// Tasks without the number of queries.

@@ -1,5 +1,5 @@
-// How each query of a batch with filters is answered, by core::FilterRule, and the order in which a
-// device does it: queries of one way side by side, and those of one filter among them.
+// How each query of a batch with filters is answered, by core::FilterRule or exactly, and the order
+// in which a device does it: queries of one way side by side, and those of one filter among them.
 // Thread-safety: immutable.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -35,14 +36,14 @@ class FilteredBatch {
   enum class Way : std::uint8_t { without, walk, scan };
 
   /// Borrows the sets. REQUIRES a graph that stands still. `width` and `stride` are those of
-  /// core::FilterRule.
+  /// core::FilterRule; without a width the batch is exact, and no query walks.
   FilteredBatch(std::size_t queries, const core::QueryFilters& filters, const core::Graph& graph,
-                std::size_t stride, std::uint32_t width)
+                std::size_t stride, std::optional<std::uint32_t> width)
       : width_(width) {
     std::vector<Query> order(queries);
     for (std::size_t q = 0; q < queries; ++q) {
       const core::MatchSet* const set = filters[q];
-      const Way way = way_of(set, graph, stride, width);
+      const Way way = way_of(set, graph, stride);
       order[q] = {way, way == Way::without ? nullptr : set, q};
     }
     std::sort(order.begin(), order.end(), [](const Query& a, const Query& b) {
@@ -61,7 +62,9 @@ class FilteredBatch {
     for (std::size_t way = 1; way < end_of_.size(); ++way) end_of_[way] += end_of_[way - 1];
   }
 
-  [[nodiscard]] std::uint32_t width() const noexcept { return width_; }
+  [[nodiscard]] bool is_exact() const noexcept { return !width_; }
+  /// 0 of an exact batch.
+  [[nodiscard]] std::uint32_t width() const noexcept { return width_.value_or(0); }
   /// The queries, in the order in which they are answered.
   [[nodiscard]] std::span<const std::size_t> numbers() const noexcept { return numbers_; }
   /// Where in that order the queries of a way end.
@@ -80,16 +83,16 @@ class FilteredBatch {
     std::size_t number;
   };
 
-  static Way way_of(const core::MatchSet* set, const core::Graph& graph, std::size_t stride,
-                    std::uint32_t width) {
+  [[nodiscard]] Way way_of(const core::MatchSet* set, const core::Graph& graph,
+                           std::size_t stride) const {
     if (set == nullptr) return Way::without;
     const core::FilterRule rule(graph.nodes_of(graph.living()), living_of(*set, graph),
-                                graph.params().M, stride, width);
+                                graph.params().M, stride, width());
     if (rule.takes_all()) return Way::without;
-    return rule.scans() ? Way::scan : Way::walk;
+    return is_exact() || rule.scans() ? Way::scan : Way::walk;
   }
 
-  std::uint32_t width_;
+  std::optional<std::uint32_t> width_;
   std::vector<std::size_t> numbers_;
   std::vector<std::uint32_t> set_of_;
   std::vector<const core::MatchSet*> sets_;

@@ -243,5 +243,9 @@ constexpr bool can_filter(std::uint32_t ef, std::uint32_t M, std::uint32_t dimen
 constexpr bool can_exact(std::uint32_t k, std::size_t shared_limit) {
   return k <= kMaxList && merge_layout(k).bytes <= shared_limit;
 }
+constexpr bool can_scan_matches(std::uint32_t k, std::uint32_t dimension,
+                                std::size_t shared_limit) {
+  return k <= kMaxList && scan_layout(k, dimension).bytes <= shared_limit;
+}
 
 }  // namespace concord::cuda

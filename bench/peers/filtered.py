@@ -19,7 +19,7 @@ import multiprocessing
 import pathlib
 import sys
 import time
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import h5py
 import numpy as np
@@ -27,7 +27,8 @@ import numpy.typing as npt
 
 from . import data
 from .judge import Judge
-from .libraries import Concord, Deglib, Faiss, Floats, Hnswlib, Labels, Library, Parameters
+from .libraries import Concord, Deglib, Faiss, Floats, Hnswlib, Labels, Parameters
+from .native import NATIVE
 from .suite import environment
 from .worker import K
 
@@ -36,19 +37,22 @@ GOAL = 0.95
 FILTERS = 10  # of one kind, in turn
 
 
-class Filtered(Library):
+class Filtered(Protocol):
     """An index of which a part may be found."""
+
+    efforts: ClassVar[tuple[int, ...]]
+
+    def build(self, vectors: Floats) -> None:
+        """Index all vectors; labels are the numbers of the rows."""
 
     def make_filter(self, mask: Mask) -> Any:
         """What :meth:`among` takes."""
-        raise NotImplementedError
 
     def among(self, queries: Floats, k: int, effort: int, chosen: Any) -> Labels:
         """Labels [q, k] of one call; -1 where there is none. May raise any exception."""
-        raise NotImplementedError
 
 
-class FilteredConcord(Concord, Filtered):
+class FilteredConcord(Concord):
     """Index.filter of a mask."""
 
     def make_filter(self, mask: Mask) -> Any:
@@ -59,7 +63,7 @@ class FilteredConcord(Concord, Filtered):
         return np.asarray(labels).astype(np.int64)
 
 
-class FilteredHnswlib(Hnswlib, Filtered):
+class FilteredHnswlib(Hnswlib):
     """A Python function that is called for each candidate; C++ has the same as BaseFilterFunctor."""
 
     def make_filter(self, mask: Mask) -> Any:
@@ -71,7 +75,7 @@ class FilteredHnswlib(Hnswlib, Filtered):
         return np.asarray(found).astype(np.int64)
 
 
-class FilteredFaiss(Faiss, Filtered):
+class FilteredFaiss(Faiss):
     """SearchParametersHNSW with an IDSelectorBitmap."""
 
     def make_filter(self, mask: Mask) -> Any:
@@ -82,7 +86,7 @@ class FilteredFaiss(Faiss, Filtered):
         return np.asarray(self.index.search(self._input(queries), k, params=params)[1])
 
 
-class FilteredDeglib(Deglib, Filtered):
+class FilteredDeglib(Deglib):
     """filter_labels: an array of the labels that match."""
 
     def make_filter(self, mask: Mask) -> Any:
@@ -100,13 +104,12 @@ class FilteredDeglib(Deglib, Filtered):
         return np.asarray(found).astype(np.int64)
 
 
-FILTERED: dict[str, type[Filtered]] = {
-    x.name: x for x in (FilteredConcord, FilteredHnswlib, FilteredFaiss, FilteredDeglib)
-}
+IN_PYTHON = (FilteredConcord, FilteredHnswlib, FilteredFaiss, FilteredDeglib)
+FILTERED: dict[str, Any] = {x.name: x for x in IN_PYTHON} | {x.name: x for x in NATIVE}
 CANNOT = {
-    "usearch": "its Python package has no filter",
+    "usearch": "its Python package has no filter; usearch (C++) has",
     "voyager": "has no filter",
-    "vsag HGraph": "its Python package has no filter",
+    "vsag HGraph": "its Python package has no filter; vsag HGraph (C++) has",
     "svs Vamana": "its Python package has no filter for this index",
 }
 

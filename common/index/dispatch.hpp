@@ -34,22 +34,21 @@ cpu::SearchCounts device_or_cpu(DeviceSlot& slot, cuda::Backend* device, Deferre
   return on_cpu();
 }
 
-/// Which of a device's routers is asked and told about searches of one kind.
+/// Which of a device's routers is asked and told about searches of one kind. Their time is modelled
+/// as proportional to `width`, which is 0 where nothing is asked for.
 struct Routing {
-  bool (cuda::Backend::*takes)(std::size_t queries, std::uint32_t ef) const;
-  void (cuda::Backend::*note_cpu)(std::size_t queries, std::uint32_t ef, double seconds);
+  bool (cuda::Backend::*takes)(std::size_t queries, std::uint32_t width) const;
+  void (cuda::Backend::*note_cpu)(std::size_t queries, std::uint32_t width, double seconds);
 };
 
-/// The same where the device, opened if that pays, takes such a batch. The router learns how long
-/// the CPU takes.
+/// The same where the device, opened if that is worth it, takes such a batch. The router learns how
+/// long the CPU takes.
 template <class OnDevice, class OnCpu>
-cpu::SearchCounts routed(DeviceSlot& slot, const Routing& routing, std::size_t queries,
-                         const SearchParams& how, DeferredLog& log, const OnDevice& on_device,
-                         const OnCpu& on_cpu) {
-  const std::uint32_t width = std::max(how.ef, how.k);
-  cuda::Backend* const open =
-      slot.get(is_worth_a_device(queries), DeviceSlot::Wait::for_nothing, log);
-  const bool takes = open != nullptr && how.k > 0 && (open->*routing.takes)(queries, width);
+cpu::SearchCounts routed(DeviceSlot& slot, const Routing& routing, bool is_worth_it,
+                         std::size_t queries, std::uint32_t width, DeferredLog& log,
+                         const OnDevice& on_device, const OnCpu& on_cpu) {
+  cuda::Backend* const open = slot.get(is_worth_it, DeviceSlot::Wait::for_nothing, log);
+  const bool takes = open != nullptr && width > 0 && (open->*routing.takes)(queries, width);
   return device_or_cpu(slot, takes ? open : nullptr, log, on_device, [&] {
     double seconds = 0;
     cpu::SearchCounts work;
@@ -57,7 +56,9 @@ cpu::SearchCounts routed(DeviceSlot& slot, const Routing& routing, std::size_t q
       const core::Stopwatch watch(seconds);
       work = on_cpu();
     }
-    if (open != nullptr && queries > 0) (open->*routing.note_cpu)(queries, width, seconds);
+    if (open != nullptr && queries > 0 && width > 0) {
+      (open->*routing.note_cpu)(queries, width, seconds);
+    }
     return work;
   });
 }

@@ -95,10 +95,13 @@ struct Index::Impl {
                            std::uint32_t* found, core::ThreadPool& threads, DeferredLog& log);
   cpu::SearchCounts exact(MatrixView<const float> rows, std::uint32_t k, core::Key* keys,
                           std::uint32_t* found, core::ThreadPool& threads, DeferredLog& log);
-  /// As search, of the vectors that the filters let match.
+  /// As search and exact, of the vectors that the filters let match.
   cpu::SearchCounts filtered(MatrixView<const float> rows, const SearchParams& how,
                              const core::QueryFilters& filters, core::Key* keys,
                              std::uint32_t* found, core::ThreadPool& threads, DeferredLog& log);
+  cpu::SearchCounts exact(MatrixView<const float> rows, std::uint32_t k,
+                          const core::QueryFilters& filters, core::Key* keys, std::uint32_t* found,
+                          core::ThreadPool& threads, DeferredLog& log);
   /// By groups, on the CPU, with the results in their places. `filters` is empty without one.
   enum class Scan { by_rule, always };
   void grouped(MatrixView<const float> rows, const SearchParams& how, const core::GroupRule& groups,

@@ -18,6 +18,11 @@ constexpr std::array kUsedBySearch = {core::FilePart::graph, core::FilePart::vec
                                       core::FilePart::labels};
 constexpr std::array kUsedByExactSearch = {core::FilePart::vectors, core::FilePart::labels};
 
+// What the time of a search is proportional to.
+std::uint32_t beam_width(const SearchParams& how) {
+  return how.k == 0 ? 0 : std::max(how.ef, how.k);
+}
+
 // Places of a row of results.
 std::uint32_t width_of(const SearchParams& params, const SearchOptions& options) {
   return options.groups == nullptr ? params.k : params.k * options.group_hits;
@@ -149,9 +154,8 @@ SearchResult Index::exact_search(MatrixView<const float> queries, std::uint32_t 
   }
   SearchResult result = result_of(queries.rows, k);
   impl_->answer(kUsedByExactSearch, queries.rows, k, output_of(result),
-                [&](core::Key* keys, std::uint32_t* found, DeferredLog& /*log*/) {
-                  return impl_->searcher.filtered(queries, {.k = k}, {filters}, true, keys, found,
-                                                  *impl_->pool);
+                [&](core::Key* keys, std::uint32_t* found, DeferredLog& log) {
+                  return impl_->exact(queries, k, {filters}, keys, found, *impl_->pool, log);
                 });
   return result;
 }
@@ -208,8 +212,9 @@ cpu::SearchCounts Index::Impl::filtered(MatrixView<const float> rows, const Sear
                                         std::uint32_t* found, core::ThreadPool& threads,
                                         DeferredLog& log) {
   return routed(
-      device, {&cuda::Backend::takes_filtered, &cuda::Backend::note_cpu_filtered}, rows.rows, how,
-      log, [&](cuda::Backend& on) { return on.filtered(rows, how, filters, keys, found); },
+      device, {&cuda::Backend::takes_filtered, &cuda::Backend::note_cpu_filtered},
+      is_worth_a_device(rows.rows), rows.rows, beam_width(how), log,
+      [&](cuda::Backend& on) { return on.filtered(rows, how, filters, keys, found); },
       [&] { return searcher.filtered(rows, how, filters, false, keys, found, threads); });
 }
 
@@ -217,7 +222,8 @@ cpu::SearchCounts Index::Impl::search(MatrixView<const float> rows, const Search
                                       core::Key* keys, std::uint32_t* found,
                                       core::ThreadPool& threads, DeferredLog& log) {
   return routed(
-      device, {&cuda::Backend::takes_search, &cuda::Backend::note_cpu_search}, rows.rows, how, log,
+      device, {&cuda::Backend::takes_search, &cuda::Backend::note_cpu_search},
+      is_worth_a_device(rows.rows), rows.rows, beam_width(how), log,
       [&](cuda::Backend& on) { return on.search(rows, how, keys, found); },
       [&] { return searcher.search(rows, how, keys, found, threads); });
 }
@@ -257,6 +263,23 @@ cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t
       device, takes ? open : nullptr, log,
       [&](cuda::Backend& on) { return on.exact(rows, k, keys, found); },
       [&] { return searcher.exact(rows, k, keys, found, threads); });
+}
+
+cpu::SearchCounts Index::Impl::exact(MatrixView<const float> rows, std::uint32_t k,
+                                     const core::QueryFilters& filters, core::Key* keys,
+                                     std::uint32_t* found, core::ThreadPool& threads,
+                                     DeferredLog& log) {
+  std::uint64_t pairs = 0;
+  for (std::size_t q = 0; q < rows.rows; ++q) {
+    pairs += filters[q] == nullptr ? contents.graph.size() : filters[q]->ids().size();
+  }
+  const auto matches = static_cast<std::uint32_t>(pairs / std::max<std::size_t>(rows.rows, 1));
+  const std::uint32_t width = k == 0 ? 0 : matches;
+  return routed(
+      device, {&cuda::Backend::takes_exact_filtered, &cuda::Backend::note_cpu_exact_filtered},
+      is_worth_a_device(rows.rows, width), rows.rows, width, log,
+      [&](cuda::Backend& on) { return on.exact_filtered(rows, k, matches, filters, keys, found); },
+      [&] { return searcher.filtered(rows, {.k = k}, filters, true, keys, found, threads); });
 }
 
 template <class Run>
@@ -314,10 +337,10 @@ void IndexAccess::exact_keys(const Index& index, MatrixView<const float> queries
   log.deliver_after([&] {
     const auto reading = impl.readers.enter();
     impl.mapped.expect_sound(kUsedByExactSearch);
-    impl.count(queries.rows, filters.sets.empty()
-                                 ? impl.exact(queries, k, out.keys, out.counts, pool, log)
-                                 : impl.searcher.filtered(queries, {.k = k}, filters, true,
-                                                          out.keys, out.counts, pool));
+    impl.count(queries.rows,
+               filters.sets.empty()
+                   ? impl.exact(queries, k, out.keys, out.counts, pool, log)
+                   : impl.exact(queries, k, filters, out.keys, out.counts, pool, log));
   });
 }
 

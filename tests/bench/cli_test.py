@@ -198,6 +198,17 @@ class Cli(unittest.TestCase):
                 self.assertAlmostEqual(point["distances_per_query"], point["matches"])
             if (point["selectivity"], point["ef"], point["kind"]) == (0.3, 20, "random"):  # walked
                 self.assertGreater(point["rows_per_query"], 20)
+        saved = self.path("wide.concord")
+        self.bench("build", *wide[:2], "--threads", "1", "--out", saved)
+        again = self.report("filter", *wide, *QUICK, "--kind", "far", "--selectivity", "0.3", "--rounds", "1",
+                            "--slack", "0.1", "--index", saved)
+        self.assertEqual(again["index"], report["index"])
+        counts = ("recall", "distances_per_query", "rows_per_query")
+        of_a_build = [p for p in points if (p["kind"], p["selectivity"], "slack" in p) == ("far", 0.3, True)]
+        self.assertEqual([[p[c] for c in counts] for p in again["filter"]],
+                         [[p[c] for c in counts] for p in of_a_build])
+        other = self.bench("filter", *DATA, *QUICK, "--index", saved, code=2)
+        self.assertIn("is not an index of the vectors", other.stderr)
         self.bench("filter", *DATA, "--attribute", "section", code=2)
         self.bench("filter", *DATA, "--selectivity", "1.5", code=2)
 

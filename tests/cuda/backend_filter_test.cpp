@@ -69,7 +69,12 @@ std::vector<SearchParams> params_for(Metric metric) {
   return params;
 }
 
-/// What the index finds with each filter, alone and in turn, for all parameters.
+SearchResult exact_search(const Index& index, MatrixView<const float> queries, std::uint32_t k,
+                          const Filter& filter) {
+  return index.exact_search(queries, k, {.filter = &filter});
+}
+
+/// What the index finds with each filter, alone and in turn, for all parameters, and exactly.
 std::vector<SearchResult> all_answers(const Index& index, const Matrix& queries,
                                       const Filters& filters) {
   std::vector<SearchResult> answers;
@@ -80,6 +85,11 @@ std::vector<SearchResult> all_answers(const Index& index, const Matrix& queries,
     const std::vector<const Filter*> each = in_turn(filters, queries.rows);
     answers.push_back(index.search(queries.view(), params, {.filters = each}));
   }
+  for (const Filter& filter : filters) {
+    answers.push_back(exact_search(index, queries.view(), 10, filter));
+  }
+  const std::vector<const Filter*> each = in_turn(filters, queries.rows);
+  answers.push_back(index.exact_search(queries.view(), 10, {.filters = each}));
   return answers;
 }
 
@@ -122,6 +132,38 @@ TEST(BackendFilter, EveryShapeMetricAndFilter) {
     EXPECT_GT(calls.of("search"), 3u);
     EXPECT_EQ(index.stats().device.name, "host team");
   }
+}
+
+TEST(BackendFilter, ExactSearchesScanTheMatches) {
+  Calls calls;
+  const HostDevices devices(HostDevices::deferred(1), calls.hook());
+  const Matrix data = make_data(Shape::clustered, 900, 24);
+  const Matrix queries = make_data(Shape::clustered, 70, 24, 9);
+  Index index(make_params(24, 4, 24, 300), on("cpu"));
+  index.add(data.view());
+  const Filters filters = filters_of(index, data);
+  const std::vector<const Filter*> each = in_turn(filters, queries.rows);
+  const Filter& some = filters[5];
+  const auto answers = [&](std::size_t rows, std::uint32_t k) {
+    const MatrixView<const float> asked = queries.slice(0, rows);
+    return std::vector{index.exact_search(asked, k, {.filters = std::span(each).first(rows)}),
+                       exact_search(index, asked, k, some)};
+  };
+  for (const auto& [rows, k] :
+       {std::pair{70u, 10u}, {70u, 800u}, {70u, 4097u}, {70u, 0u}, {63u, 10u}}) {
+    SCOPED_TRACE(std::to_string(rows) + " queries, k " + std::to_string(k));
+    index.set_runtime(on("cpu"));
+    const std::vector<SearchResult> expected = answers(rows, k);
+    index.set_runtime(on("cuda"));
+    const std::uint64_t scans = calls.of("scan_matches"), all = calls.of("exact");
+    expect_same(answers(rows, k), expected);
+    // A longer list finds no room there, and fewer queries are not worth it.
+    const bool is_there = rows == 70 && k > 0 && k <= 4096;
+    EXPECT_EQ(calls.of("scan_matches") - scans, is_there ? 2u : 0u);
+    EXPECT_EQ(calls.of("exact") - all, is_there ? 1u : 0u) << "of those without a filter";
+  }
+  EXPECT_EQ(calls.of("walk_matches") + calls.of("search"), 0u);
+  EXPECT_EQ(index.stats().device.name, "host team");
 }
 
 TEST(BackendFilter, OneDimension) {
@@ -196,13 +238,19 @@ TEST(BackendFilter, BatchesOfSeveralPieces) {
   index.set_runtime(on("cuda"));
   concord::test::expect_same(index.search(queries.view(), {2, 3}, {.filters = each}), expected);
   EXPECT_EQ(calls.of("scan_matches"), 2u);
+  const SearchResult exact = index.exact_search(queries.view(), 3, {.filters = each});
+  EXPECT_EQ(calls.of("scan_matches"), 4u);
   Matrix bad = queries;
   for (const std::size_t q : {7u, 9u, 16390u}) bad.row(q)[1] = std::nanf("");
   expect_error(ErrorCode::invalid_vector, {"query 7"}, [&] {
     (void)index.search(bad.view(), {2, 3}, {.filters = each});
   });
+  expect_error(ErrorCode::invalid_vector, {"query 7"},
+               [&] { (void)index.exact_search(bad.view(), 3, {.filters = each}); });
   concord::test::expect_same(index.search(queries.view(), {2, 3}, {.filters = each}), expected);
   EXPECT_EQ(index.stats().device.name, "host team");
+  index.set_runtime(on("cpu"));
+  concord::test::expect_same(index.exact_search(queries.view(), 3, {.filters = each}), exact);
 }
 
 TEST(BackendFilter, ListsThatTheDeviceCannotHoldAreTheCpus) {
@@ -223,6 +271,7 @@ struct Wide {
     index.add(data().view());
     filter = std::make_unique<Filter>(some(1));
     expected = find();
+    expected_exactly = find_exactly();
     index.set_runtime(options);
   }
   [[nodiscard]] static const Matrix& data() {
@@ -237,11 +286,17 @@ struct Wide {
   [[nodiscard]] SearchResult find() const {
     return search(index, data().slice(0, 64), {8, 16}, *filter);
   }
+  [[nodiscard]] SearchResult find_exactly() const {
+    return exact_search(index, data().slice(0, 64), 8, *filter);
+  }
   void expect_the_cpus() const { concord::test::expect_same(find(), expected); }
+  void expect_the_cpus_exactly() const {
+    concord::test::expect_same(find_exactly(), expected_exactly);
+  }
 
   Index index;
   std::unique_ptr<Filter> filter;
-  SearchResult expected;
+  SearchResult expected, expected_exactly;
 };
 
 constexpr std::size_t kQueryBytes = 64 * 704 * sizeof(float);
@@ -364,34 +419,40 @@ TEST(BackendFilter, FiltersGiveWayToTheMirror) {
   concord::test::expect_same(wide.find(), filtered);
 }
 
-// The device fails at each of its calls in turn, or refuses memory: the CPU's answers.
-TEST(BackendFilter, AFailureAtAnyCallGivesTheCpusAnswers) {
-  for (const bool memory_only : {false, true}) {
-    std::size_t failures = 0;
-    for (std::uint64_t at = 0;; at += full_scale() ? 1 : 5) {
-      SCOPED_TRACE("call " + std::to_string(at));
-      std::atomic<bool> armed{false}, happened{false};
-      std::atomic<std::uint64_t> number{0};
-      const HostDevices devices(
-          HostDevices::deferred(at % 2), [&](const char* call, std::uint64_t) {
-            if (!armed || (memory_only && !std::string(call).starts_with("allocate"))) return;
-            if (number++ != at) return;
-            happened = true;
-            throw Error(memory_only ? ErrorCode::out_of_memory : ErrorCode::cuda, "injected");
-          });
-      LogLines log;
-      RuntimeOptions options = on("cuda");
-      options.log = log.callback();
-      Wide wide(options);
-      armed = true;
-      wide.expect_the_cpus();
-      wide.expect_the_cpus();
-      ASSERT_EQ(log.warnings.size(), happened ? 1u : 0u);
-      if (!happened || HasFailure()) break;
-      ++failures;
-    }
-    EXPECT_GT(failures, memory_only ? (full_scale() ? 10u : 1u) : (full_scale() ? 40u : 8u));
+// Asks twice, and the device fails at each of its calls in turn, or refuses memory. Returns at how
+// many.
+template <class Ask>
+std::size_t failures_while(const Ask& ask, bool memory_only, std::uint64_t step) {
+  for (std::uint64_t at = 0;; at += step) {
+    SCOPED_TRACE("call " + std::to_string(at));
+    std::atomic<bool> armed{false}, happened{false};
+    std::atomic<std::uint64_t> number{0};
+    const HostDevices devices(HostDevices::deferred(at % 2), [&](const char* call, std::uint64_t) {
+      if (!armed || (memory_only && !std::string(call).starts_with("allocate"))) return;
+      if (number++ != at) return;
+      happened = true;
+      throw Error(memory_only ? ErrorCode::out_of_memory : ErrorCode::cuda, "injected");
+    });
+    LogLines log;
+    RuntimeOptions options = on("cuda");
+    options.log = log.callback();
+    Wide wide(options);
+    armed = true;
+    ask(wide);
+    ask(wide);
+    EXPECT_EQ(log.warnings.size(), happened ? 1u : 0u);
+    if (!happened || ::testing::Test::HasFailure()) return at / step;
   }
+}
+
+TEST(BackendFilter, AFailureAtAnyCallGivesTheCpusAnswers) {
+  const std::uint64_t step = full_scale() ? 1 : 5;
+  const auto search = [](const Wide& wide) { wide.expect_the_cpus(); };
+  const auto exact = [](const Wide& wide) { wide.expect_the_cpus_exactly(); };
+  EXPECT_GT(failures_while(search, false, step), 40 / step);
+  EXPECT_GT(failures_while(search, true, step), 10 / step - 1);
+  EXPECT_GT(failures_while(exact, false, step), 30 / step);
+  EXPECT_GT(failures_while(exact, true, step), 10 / step - 1);
 }
 
 TEST(BackendFilter, SearchesOfManyThreadsBesideAWriter) {
@@ -438,6 +499,12 @@ TEST(BackendFilter, AfterARemovalTheDeviceAnswersWithoutTheRemoved) {
   const SearchResult found = wide.find();
   EXPECT_EQ(calls.of("walk_matches"), 2u);
   EXPECT_EQ(std::count(found.labels.begin(), found.labels.end(), nearest), 0);
+  const std::uint64_t scans = calls.of("scan_matches");
+  const SearchResult exact = wide.find_exactly();
+  EXPECT_EQ(calls.of("scan_matches"), scans + 1);
+  EXPECT_EQ(std::count(exact.labels.begin(), exact.labels.end(), nearest), 0);
+  wide.index.set_runtime(on("cpu"));
+  concord::test::expect_same(wide.find_exactly(), exact);
 }
 
 }  // namespace

@@ -145,6 +145,15 @@ void check_filters(const World& world, const DeviceWorld& device, std::uint32_t 
     compare(name, d_keys.read(), keys);
     compare(name + ", counts", d_counts.read(), counts);
   }
+  std::ranges::fill(counts, kUnanswered);  // an exact search: all are scanned
+  run_scan_matches(world.view(), host);
+  const OnDevice<std::uint32_t> d_counts(unanswered);
+  task.search.counts = d_counts.data();
+  check(launch_scan_matches_async(device.view, task, nullptr), "launch_scan_matches");
+  synchronise("exact scan");
+  const std::string name = world.name() + " exact, filters k=" + std::to_string(k);
+  compare(name, d_keys.read(), keys);
+  compare(name + ", counts", d_counts.read(), counts);
 }
 
 }  // namespace concord::cuda::testing

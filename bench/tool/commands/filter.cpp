@@ -149,12 +149,25 @@ std::vector<FilterSet> wanted_sets(const Options& options, const FilterOptions& 
   return sets;
 }
 
+/// The index file, if one is named, else a new index.
+Index index_of(const Options& options, const DataSet& data) {
+  if (options.index.empty()) {
+    return build_index(data.train, options.params_for(data), options.runtime).index;
+  }
+  Index index = Index::load(options.index, options.runtime);
+  const IndexParams& params = index.params();
+  if (index.size() != data.train.rows || params.dimension != data.train.cols ||
+      params.metric != data.metric) {
+    throw InputError(options.index.string() + " is not an index of the vectors of " + data.name);
+  }
+  return index;
+}
+
 int filter(Options& options, const FilterOptions& own) {
   options.apply();
   const DataSet data = load_data_set(options.data, Need::train_and_queries);
   print_data(data);
-  const IndexParams params = options.params_for(data);
-  Index index = build_index(data.train, params, options.runtime).index;
+  Index index = index_of(options, data);
   RuntimeOptions one = options.runtime;
   one.threads = 1;
   index.set_runtime(one);
@@ -172,7 +185,7 @@ int filter(Options& options, const FilterOptions& own) {
   }
   table.print();
   Json document = new_document(options.command_line, index.stats());
-  document["parameters"] = parameters_json(params);
+  document["parameters"] = parameters_json(index.params());
   document["data"] = data_json(data, data.train.rows);
   document["index"] = {{"digest", index.digest()}, {"size", index.size()}};
   document["k"] = options.k;
@@ -194,6 +207,9 @@ void add_filter_command(CLI::App& app, Options& options, Command& chosen) {
   add_rescore_option(command, options);
   add_json_option(command, options);
   const auto own = std::make_shared<FilterOptions>();
+  command.add_option(
+      "--index", options.index,
+      "index file of the same vectors, in the place of a build; its parameters hold");
   command.add_option("--selectivity", own->selectivities, "shares of the vectors that match")
       ->delimiter(',')
       ->check(CLI::Range(0.0, 1.0));
