@@ -13,7 +13,7 @@ set -euo pipefail
 build=(g++ cmake make ninja-build pkg-config git ca-certificates libxxhash-dev libeigen3-dev libcli11-dev
        nlohmann-json3-dev libhdf5-dev libhnswlib-dev)
 test=(libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy cppcheck shellcheck ccache valgrind python3
-      python3-dev python3-venv)
+      python3-dev python3-venv iproute2)
 browser=(chromium)
 cross=(g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user googletest spin)
 

@@ -215,6 +215,18 @@ std::vector<float> Index::vector(std::uint64_t label) const {
   return vector;
 }
 
+std::vector<std::uint64_t> Index::insertion_numbers(std::span<const std::uint64_t> labels) const {
+  const auto reading = impl_->readers.enter();
+  impl_->mapped.expect_sound({core::FilePart::labels});
+  std::vector<std::uint64_t> numbers;
+  numbers.reserve(labels.size());
+  for (const std::uint64_t label : labels) {
+    const core::NodeId node = impl_->find(label);
+    numbers.push_back(node == core::kNoNode ? kNoLabel : IndexAccess::number_of(*this, node));
+  }
+  return numbers;
+}
+
 std::vector<std::uint64_t> Index::labels() const { return IndexAccess::labels(*this, nullptr); }
 
 std::vector<std::uint64_t> IndexAccess::labels(const Index& index,

@@ -1,6 +1,7 @@
 // A ShardedIndex over its shards: its life and inspection.
 
 #include <algorithm>
+#include <concord/shard_folder.hpp>
 #include <limits>
 #include <thread>
 
@@ -245,17 +246,9 @@ AuditReport ShardedIndex::audit() const {
 
 std::string ShardedIndex::digest() const {
   const auto reading = impl_->readers.enter();
-  std::vector<std::uint8_t> bytes;
-  for (const std::uint32_t number : {impl_->layout.shards, impl_->layout.block}) {
-    for (unsigned shift = 0; shift < 32; shift += 8) {
-      bytes.push_back(static_cast<std::uint8_t>(number >> shift));
-    }
-  }
-  for (const Index& shard : impl_->shards) {
-    const core::Digest digest = IndexAccess::digest(shard);
-    bytes.insert(bytes.end(), digest.begin(), digest.end());
-  }
-  return core::to_hex(core::digest_of(bytes));
+  std::vector<std::string> digests;
+  for (const Index& shard : impl_->shards) digests.push_back(shard.digest());
+  return digest_of_shards(impl_->layout, digests);
 }
 
 Stats ShardedIndex::stats() const {

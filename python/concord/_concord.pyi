@@ -1,6 +1,6 @@
 # The extension module, for type checkers. It is private; use concord.Index.
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,22 @@ def open_shards(
     threads: int,
     device: str,
 ) -> ShardedIndex: ...
+def read_shard_manifest(folder: bytes) -> dict[str, Any] | None: ...
+def write_shard_manifest(
+    folder: bytes,
+    dim: int,
+    metric: str,
+    M: int,
+    ef_construction: int,
+    seed: int,
+    epoch_limit: int,
+    codes: str,
+    storage: str,
+    shards: int,
+    block: int,
+    next: Sequence[str],
+) -> None: ...
+def digest_of_shards(shards: int, block: int, digests: Sequence[str]) -> str: ...
 def load_hnswlib(
     path: bytes, dim: int, metric: str, adopt: str, threads: int, device: str
 ) -> Index: ...
@@ -228,6 +244,7 @@ class Index(_Core):
         device: str,
     ) -> None: ...
     def to_bytes(self) -> bytes: ...
+    def insertion_numbers(self, labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]: ...
     def write(self, put: Callable[[bytes], object]) -> None: ...
     def tune(self, queries: object, recall: float, k: int, sample: int) -> dict[str, Any]: ...
     def presets(self) -> list[dict[str, Any]]: ...

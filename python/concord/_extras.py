@@ -15,6 +15,7 @@ PACKAGES = {
     "haystack": ("haystack",),
     "txtai": ("txtai",),
     "datasets": ("datasets",),
+    "ray": ("ray", "starlette"),
 }
 """What each extra brings, by the names that are imported."""
 

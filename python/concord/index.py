@@ -491,6 +491,19 @@ class Index(AwaitableIndex):
         """All labels ``[n]`` in the order of insertion: int64, or uint64 if one is above 2**63 - 1."""
         return self._core.labels()
 
+    def insertion_numbers(self, labels: Labels) -> npt.NDArray[np.int64]:
+        """How many vectors were inserted before that of each label ``[n]``, dead ones included; -1 without one.
+
+        >>> import concord
+        >>> index = concord.Index.from_vectors([[0, 0], [3, 4], [6, 8]], labels=[7, 8, 9])
+        >>> index.remove(8)
+        1
+        >>> index.insertion_numbers([9, 7, 8]).tolist()
+        [2, 0, -1]
+        """
+        core = self._alone("insertion_numbers")
+        return core.insertion_numbers(labels_of(labels, None)).view(np.int64)
+
     # -------------------------------------------------------------------------------------- search
 
     @overload

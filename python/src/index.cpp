@@ -448,6 +448,14 @@ nb::object PythonIndexOf<Core>::labels() const {
 }
 
 template <class Core>
+nb::object PythonIndexOf<Core>::insertion_numbers(
+    nb::handle labels) const requires std::is_same_v<Core, Index> {
+  const Array array(labels, "labels");
+  const std::span<const std::uint64_t> wanted = labels_of(array);
+  return to_numpy(read([&] { return index_->insertion_numbers(wanted); }), "u8");
+}
+
+template <class Core>
 std::string PythonIndexOf<Core>::digest() const {
   return read([&] { return index_->digest(); });
 }

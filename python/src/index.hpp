@@ -117,6 +117,8 @@ class PythonIndexOf {
   Groups groups_of_keys(nanobind::handle keys) const;
   void save(nanobind::bytes path, const Saver& saver) const;
   /// The bytes that save writes.
+  [[nodiscard]] nanobind::object insertion_numbers(
+      nanobind::handle labels) const requires std::is_same_v<Core, Index>;
   [[nodiscard]] nanobind::object to_bytes() const requires std::is_same_v<Core, Index>;
   /// Calls `put` with them in pieces of at most kPieceBytes.
   void write(nanobind::object put) const requires std::is_same_v<Core, Index>;

@@ -1,9 +1,12 @@
 // The extension module concord._concord: a thin layer that concord/index.py gives its Python face.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
+#include <concord/shard_folder.hpp>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "cursor.hpp"
 #include "errors.hpp"
@@ -129,6 +132,46 @@ PythonShardedIndex* map_shards(const nb::bytes& folder, bool check, nb::handle t
                                   });
 }
 
+nb::object read_shard_manifest(const nb::bytes& folder) {
+  const std::filesystem::path path(std::string(folder.c_str(), folder.size()));
+  const auto manifest =
+      with_path(path.string(), [&] { return concord::read_shard_manifest(path); });
+  if (!manifest) return nb::none();
+  nb::dict read;
+  read["dim"] = manifest->params.dimension;
+  read["metric"] = to_string(manifest->params.metric);
+  read["M"] = manifest->params.M;
+  read["ef_construction"] = manifest->params.ef_construction;
+  read["seed"] = manifest->params.seed;
+  read["epoch_limit"] = manifest->params.epoch_limit;
+  read["codes"] = to_string(manifest->params.codes);
+  read["storage"] = to_string(manifest->params.storage);
+  read["shards"] = manifest->shards.shards;
+  read["block"] = manifest->shards.block;
+  read["generation"] = manifest->generation;
+  nb::list bytes;
+  for (const std::uint64_t length : manifest->bytes) bytes.append(length);
+  read["bytes"] = bytes;
+  return read;
+}
+
+void write_shard_manifest(const nb::bytes& folder, nb::handle dim, const std::string& metric,
+                          nb::handle M, nb::handle ef_construction, nb::handle seed,
+                          nb::handle epoch_limit, const std::string& codes,
+                          const std::string& storage, nb::handle shards, nb::handle block,
+                          const std::vector<std::string>& next) {
+  const std::filesystem::path path(std::string(folder.c_str(), folder.size()));
+  const IndexParams params =
+      make_params(dim, metric, M, ef_construction, seed, epoch_limit, codes, storage);
+  const ShardParams layout = make_shards(shards, block);
+  with_path(path.string(), [&] { concord::write_shard_manifest(path, params, layout, next); });
+}
+
+std::string digest_of_shards(nb::handle shards, nb::handle block,
+                             const std::vector<std::string>& digests) {
+  return concord::digest_of_shards(make_shards(shards, block), digests);
+}
+
 template <class Core>
 void save(const PythonIndexOf<Core>& self, const nb::bytes& path) {
   self.save(path, [](const Core& index, const std::filesystem::path& to) { index.save(to); });
@@ -224,6 +267,12 @@ NB_MODULE(_concord, m) {
   m.def("load_shards", load_shards, "folder"_a, "threads"_a.none(), "device"_a);
   m.def("map_shards", map_shards, "folder"_a, "check"_a, "threads"_a.none(), "device"_a);
 
+  m.def("read_shard_manifest", read_shard_manifest, "folder"_a);
+  m.def("write_shard_manifest", write_shard_manifest, "folder"_a, "dim"_a.none(), "metric"_a,
+        "M"_a.none(), "ef_construction"_a.none(), "seed"_a.none(), "epoch_limit"_a.none(),
+        "codes"_a, "storage"_a, "shards"_a.none(), "block"_a.none(), "next"_a);
+  m.def("digest_of_shards", digest_of_shards, "shards"_a.none(), "block"_a.none(), "digests"_a);
+
   nb::class_<Filter>(m, "Filter")
       .def("__and__", &Filter::operator&, "other"_a)
       .def("__or__", &Filter::operator|, "other"_a)
@@ -248,6 +297,7 @@ NB_MODULE(_concord, m) {
             "storage"_a, "threads"_a.none(), "device"_a);
   define_members(index);
   index.def("to_bytes", &PythonIndex::to_bytes)
+      .def("insertion_numbers", &PythonIndex::insertion_numbers, "labels"_a)
       .def("write", &PythonIndex::write, "put"_a)
       .def("tune", &PythonIndex::tune, "queries"_a.none(), "recall"_a, "k"_a.none(),
            "sample"_a.none())

@@ -16,9 +16,9 @@ import pytest
 import concord
 
 WITH_PACKAGES = {
-    f"concord.{name}" for name in ("datasets", "haystack", "opentsne", "txtai", "umap")
+    f"concord.{name}" for name in ("datasets", "haystack", "opentsne", "ray", "txtai", "umap")
 }
-"""Their packages are not installed here; `tests/ecosystem.sh` runs their examples."""
+"""Their packages are not installed here; `tests/ecosystem.sh` and `tests/ray.sh` run their examples."""
 
 MODULES = sorted(
     {"concord", *(module.name for module in pkgutil.iter_modules(concord.__path__, "concord."))}

@@ -378,6 +378,11 @@ class CONCORD_API Index {
   [[nodiscard]] std::vector<float> vector(std::uint64_t label) const;
   /// All labels in insertion order. O(size).
   [[nodiscard]] std::vector<std::uint64_t> labels() const;
+  /// For each label how many vectors were inserted before its own, dead ones included; kNoLabel for
+  /// a label that is unknown. ShardedIndex has the position that this is among several shards. O(1)
+  /// expected for each.
+  [[nodiscard]] std::vector<std::uint64_t> insertion_numbers(
+      std::span<const std::uint64_t> labels) const;
 
   /// Checks invariants 2, 3, 5 and 6 (docs/guarantees.md), the levels, and that every node can be
   /// reached. The other invariants are no property of a graph at rest. A damaged graph is reported,

@@ -1,0 +1,430 @@
+"""The index as its drivers see it: named actors, one a shard, and the rules of the whole.
+
+Nothing of an index is kept here, so any number of drivers may have it open. Thread-safety: any thread may
+search; one thread of one driver changes the index at a time.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import ray  # type: ignore[import-not-found,unused-ignore]
+
+from concord import _concord, _vectors
+from concord._limits import expect_names
+from concord.errors import DimensionMismatchError, InvalidParameterError, MissingFileError
+from concord.index import Codes, Durability, Labels, Metric, Path, Progress, Storage, Vectors
+from concord.matches import Matches
+from concord.ray import _addition, _calls, _data
+from concord.ray._layout import Layout, expect_distinct, shard_path
+from concord.ray._shard import GROUPS, Shard, ShardStatus
+
+SHARED_BYTES = 100_000
+"""Queries of more are put into Ray's object store once, and not sent to each shard."""
+
+
+class Answer(Matches):
+    """The pair ``(labels, distances)`` of a search, which also says which shards are missing in it."""
+
+    missing: tuple[int, ...] = ()
+    """Shards that did not answer; only with ``partial=True`` are there any."""
+
+
+class ShardedIndex:
+    """A :class:`concord.ShardedIndex` whose shards are open in actors of Ray.
+
+    Make one by :meth:`open`. Answers and digests are those of the same vectors in a
+    :class:`concord.ShardedIndex` in one process, to the last bit.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        manifest: dict[str, Any],
+        actors: Sequence[Any],
+        namespace: str,
+        timeout_s: float,
+    ) -> None:
+        self._folder = folder
+        self._namespace = namespace
+        self._parameters = {
+            name: value for name, value in manifest.items() if name not in ("generation", "bytes")
+        }
+        self._layout = Layout(manifest["shards"], manifest["block"])
+        self._actors = list(actors)
+        self._timeout_s = timeout_s
+        self._name = uuid.uuid4().hex
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        dim: int | None = None,
+        metric: Metric = "l2sq",
+        M: int = 16,
+        ef_construction: int = 200,
+        *,
+        shards: int = 1,
+        block: int = 1,
+        seed: int = 42,
+        epoch_limit: int = 1024,
+        codes: Codes = "none",
+        storage: Storage = "automatic",
+        durability: Durability = "synced",
+        threads: int = 1,
+        num_gpus: float = 0,
+        memory: int | None = None,
+        namespace: str = "concord",
+        timeout_s: float = 60,
+        takeover_s: float = 10,
+    ) -> ShardedIndex:
+        """Open the index in a folder that every node can reach, starting the actors that are not there yet.
+
+        Actors are named after folder and shard, and detached: they live on when the driver ends, and
+        another driver that opens the folder gets the same. :meth:`shutdown` ends them.
+
+        Args:
+            folder: as for :meth:`concord.ShardedIndex.open`.
+            dim: as there. Without it the folder must have a manifest, which has all parameters.
+            metric: as there.
+            M: as there.
+            ef_construction: as there.
+            shards: as there.
+            block: as there.
+            seed: as there.
+            epoch_limit: as there.
+            codes: as there.
+            storage: as there.
+            durability: as there.
+            threads: of each shard. Ray reserves as many CPUs for its actor.
+            num_gpus: GPUs of each shard, or a share of one. Without any it works on the CPU.
+            memory: bytes that Ray reserves for each shard; by default the length of its files.
+            namespace: Ray's namespace of the actors.
+            timeout_s: how long a call waits for a shard that does not answer.
+            takeover_s: how long an actor that was started again waits for its former self to give the files
+                back, before it takes them.
+        """
+        expect_names(metric=metric, codes=codes, storage=storage, durability=durability)
+        path = os.path.realpath(os.fsdecode(folder))
+        wanted = {
+            "dim": dim,
+            "metric": metric,
+            "M": M,
+            "ef_construction": ef_construction,
+            "seed": seed,
+            "epoch_limit": epoch_limit,
+            "codes": codes,
+            "storage": storage,
+            "shards": shards,
+            "block": block,
+        }
+        manifest, is_new = _manifest_of(path, wanted)
+        if is_new and len(glob.glob(shard_path(path, 0).replace("0000", "[0-9]*"))) > shards:
+            raise InvalidParameterError(f"{path!r} has files of more than {shards} shards")
+        parameters = {
+            **{name: manifest[name] for name in wanted if name not in ("shards", "block")},
+            "durability": durability,
+            "threads": threads,
+        }
+        remote: Any = ray.remote
+        actors = [
+            remote(concurrency_groups=GROUPS)(Shard)
+            .options(
+                name=_actor_name(path, shard),
+                namespace=namespace,
+                lifetime="detached",
+                get_if_exists=True,
+                max_restarts=-1,
+                max_task_retries=-1,
+                num_cpus=threads,
+                num_gpus=num_gpus,
+                memory=memory or _bytes_of(path, shard) or None,
+                scheduling_strategy="SPREAD",
+            )
+            .remote(path, shard, parameters, takeover_s)
+            for shard in range(manifest["shards"])
+        ]
+        index = cls(path, manifest, actors, namespace, timeout_s)
+        index._expect_opened()
+        if is_new:
+            index._adopt()
+        return index
+
+    def _expect_opened(self) -> None:
+        """Raise why a shard cannot be opened; its actor then ends, so that it can be tried again."""
+        for shard, actor in enumerate(self._actors):
+            try:
+                _calls.patient_result(actor, shard, _calls.call(actor, "ready"), self._timeout_s)
+            except _calls.ShardUnavailableError:
+                raise
+            except Exception:
+                self._end([shard])
+                raise
+
+    def _adopt(self) -> None:
+        """Write the first manifest, of no files or of those that were built elsewhere."""
+        labels = self._all("labels")
+        try:
+            expect_distinct(np.concatenate(labels), f"is in two shards of {self._folder!r}")
+        except Exception:
+            self.shutdown()
+            raise
+        self._write_manifest([])
+
+    def _write_manifest(self, next_digests: Sequence[str]) -> None:
+        _concord.write_shard_manifest(
+            os.fsencode(self._folder), **self._parameters, next=next_digests
+        )
+
+    def _all(self, method: str, *arguments: Any) -> list[Any]:
+        """What a method of all shards returned, however long it takes."""
+        refs = [_calls.call(actor, method, *arguments) for actor in self._actors]
+        return [
+            _calls.patient_result(self._actors[shard], shard, ref, self._timeout_s)
+            for shard, ref in enumerate(refs)
+        ]
+
+    # ------------------------------------------------------------------------------------- changes
+
+    def add(
+        self,
+        vectors: Vectors | Any,
+        labels: Labels | str | None = None,
+        *,
+        column: str = "vector",
+        batch_size: int = 8192,
+        progress: Progress = None,
+    ) -> int:
+        """Insert vectors in order. Whatever dies meanwhile, each is there once when this returns.
+
+        An array is taken wholly or not at all, as by :meth:`concord.ShardedIndex.add`. A
+        ``ray.data.Dataset`` is taken batch by batch, each wholly or not at all, in the dataset's order:
+        ``preserve_order`` is set while it is read.
+
+        If the driver dies, or this raises an error of a shard, shards may be ahead of others. Open the index
+        again, and add the same vectors again from :attr:`resume_at` on.
+
+        Args:
+            vectors: ``[n, dim]``, or a ``ray.data.Dataset``.
+            labels: one for each vector, or the dataset's column of them. Without them, positions.
+            column: the dataset's column of vectors.
+            batch_size: vectors of a batch. Each shard has its part of at most two batches on its way.
+            progress: as for :meth:`concord.Index.add`; of a dataset, whose length nobody knows, called
+                with 0 as the total.
+
+        Returns:
+            How many vectors were inserted.
+        """
+        if _data.is_dataset(vectors):
+            if not (labels is None or isinstance(labels, str)):
+                raise TypeError("labels of a Dataset are the name of its column")
+            batches = _data.batches(vectors, column, labels, batch_size, self._parameters["dim"])
+            return self._add(batches, 0, batch_size, progress)
+        if isinstance(labels, str):
+            raise TypeError("labels of an array are numbers; only a Dataset has columns")
+        rows = self._rows(vectors, "vectors")
+        return self._add(iter([(rows, labels)]), len(rows), batch_size, progress)
+
+    def _add(
+        self, calls: Iterator[_addition.Call], total: int, batch_size: int, progress: Progress
+    ) -> int:
+        addition = _addition.Addition(
+            self._actors, self._layout, self._parameters, self._name, self._timeout_s
+        )
+        return addition.run(calls, total, batch_size, progress)
+
+    def _rows(self, vectors: Vectors, name: str) -> np.ndarray[Any, Any]:
+        dim = self._parameters["dim"]
+        rows = _vectors.matrix(vectors, name, dim)
+        if rows.ndim == 1 and rows.size == dim:
+            rows = rows.reshape(1, dim)
+        if rows.ndim != 2 or rows.shape[1] != dim:
+            raise DimensionMismatchError(
+                f"{name} have shape {list(rows.shape)}; allowed is [n, {dim}]"
+            )
+        return rows
+
+    def compact(self) -> None:
+        """As :meth:`concord.ShardedIndex.compact`: the manifest names old and new files while they change."""
+        self._all("lead", self._name)
+        self._write_manifest(self._all("digest"))
+        self._all("compact", self._name)
+        self._write_manifest([])
+
+    # -------------------------------------------------------------------------------------- search
+
+    def search(
+        self,
+        queries: Vectors,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        slack: float = math.inf,
+        rescore: int | None = None,
+        use_codes: bool = True,
+        partial: bool = False,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """The ``k`` nearest of what all shards find, by distance and then position.
+
+        Args:
+            queries: as for :meth:`concord.Index.search`.
+            k: as there.
+            ef: as there; each shard searches with it.
+            slack: as there.
+            rescore: as there.
+            use_codes: as there.
+            partial: answer without the shards that do not answer in time, and name them in
+                :attr:`Answer.missing`. Otherwise :exc:`ShardUnavailableError` names them.
+            timeout_s: how long to wait for a shard, in place of that of :meth:`open`.
+        """
+        options = {"slack": slack, "rescore": rescore, "use_codes": use_codes}
+        return self._search(queries, k, ef, options, False, partial, timeout_s)
+
+    def exact_search(
+        self,
+        queries: Vectors,
+        k: int = 10,
+        *,
+        partial: bool = False,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """The true ``k`` nearest of all vectors; otherwise like :meth:`search`."""
+        return self._search(queries, k, 1, {}, True, partial, timeout_s)
+
+    def _search(
+        self,
+        queries: Vectors,
+        k: int,
+        ef: int,
+        options: dict[str, Any],
+        exactly: bool,
+        partial: bool,
+        timeout_s: float | None,
+    ) -> Answer:
+        rows = self._rows(queries, "queries")
+        is_one = _vectors.matrix(queries, "queries", rows.shape[1]).ndim == 1
+        shared = ray.put(rows) if rows.nbytes > SHARED_BYTES else rows
+        refs = [
+            _calls.call(actor, "search", shared, k, ef, options, exactly) for actor in self._actors
+        ]
+        wait_s = self._timeout_s if timeout_s is None else timeout_s
+        there, missing = _calls.answers(refs, wait_s)
+        if missing and not partial:
+            raise _calls.unavailable(missing, wait_s)
+        answer = Answer(*self._layout.merged(there, len(rows), k))
+        if is_one:
+            answer = Answer(answer.labels[0], answer.distances[0])
+        answer.missing = tuple(missing)
+        return answer
+
+    # ------------------------------------------------------------------------------------- reading
+
+    def __len__(self) -> int:
+        """The number of vectors."""
+        return sum(status.size for status in _calls.all_answers(self._statuses(), self._timeout_s))
+
+    def _statuses(self) -> list[Any]:
+        return [_calls.call(actor, "status") for actor in self._actors]
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return self._layout.shards
+
+    @property
+    def resume_at(self) -> int:
+        """As :attr:`concord.ShardedIndex.resume_at`."""
+        sizes = [status.size for status in _calls.all_answers(self._statuses(), self._timeout_s)]
+        return self._layout.resume_at(sizes)
+
+    def status(self, *, digests: bool = False, timeout_s: float | None = None) -> list[ShardStatus]:
+        """Where each shard is and what it holds. One that does not answer has its number alone."""
+        wait_s = self._timeout_s if timeout_s is None else timeout_s
+        there, _ = _calls.answers(self._statuses(), wait_s)
+        found = dict(there)
+        if digests:
+            for shard in found:
+                ref = _calls.call(self._actors[shard], "digest")
+                digest = _calls.patient_result(self._actors[shard], shard, ref, wait_s)
+                found[shard] = found[shard]._replace(digest=digest)
+        return [found.get(shard, ShardStatus(shard)) for shard in range(self.shards)]
+
+    def digest(self) -> str:
+        """As :meth:`concord.ShardedIndex.digest`."""
+        return _concord.digest_of_shards(*self._layout, self._all("digest"))
+
+    def shutdown(self) -> None:
+        """Close all shards and end their actors, for every driver. The folder can be opened again."""
+        refs = [_calls.call(actor, "close") for actor in self._actors]
+        _calls.answers(refs, self._timeout_s)
+        self._end(range(self.shards))
+
+    def _end(self, shards: Iterable[int]) -> None:
+        """End actors, and wait until their names are free."""
+        end = time.monotonic() + self._timeout_s
+        for shard in shards:
+            ray.kill(self._actors[shard])
+        for shard in shards:
+            while _has_actor(_actor_name(self._folder, shard), self._namespace):
+                if time.monotonic() > end:
+                    raise _calls.unavailable([shard], self._timeout_s)
+                time.sleep(0.02)
+
+    def __repr__(self) -> str:
+        """Name the class, the folder and the number of shards."""
+        return f"<concord.ray.ShardedIndex of {self._folder!r}, {self.shards} shards>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Handles of the actors: no vector is in it."""
+        return type(self), (
+            self._folder,
+            self._parameters,
+            self._actors,
+            self._namespace,
+            self._timeout_s,
+        )
+
+
+def _manifest_of(folder: str, wanted: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The parameters of a folder, and whether it has no manifest yet."""
+    known = _concord.read_shard_manifest(os.fsencode(folder))
+    if known is None:
+        if wanted["dim"] is None:
+            raise MissingFileError(
+                2, f"there is no manifest of a ShardedIndex in {folder!r}", folder
+            )
+        os.makedirs(folder, exist_ok=True)
+        return wanted, True
+    if wanted["dim"] is not None:
+        other = [f"{name} {known[name]}" for name in wanted if known[name] != wanted[name]]
+        if other:
+            raise InvalidParameterError(
+                f"the index in {folder!r} has {', '.join(other)}, which is not what was asked for"
+            )
+    return known, False
+
+
+def _actor_name(folder: str, shard: int) -> str:
+    return f"concord {folder} {shard}"
+
+
+def _has_actor(name: str, namespace: str) -> bool:
+    try:
+        ray.get_actor(name, namespace)
+    except ValueError:
+        return False
+    return True
+
+
+def _bytes_of(folder: str, shard: int) -> int:
+    """The length of a shard's files."""
+    path = shard_path(folder, shard)
+    return sum(os.path.getsize(name) for name in (path, f"{path}.journal") if os.path.exists(name))

@@ -1,0 +1,270 @@
+"""The actor of one shard: an :class:`concord.Index` that is open for as long as the actor lives.
+
+Invariants: what :meth:`Shard.add` has acknowledged is in the files once, whatever dies. The constructor raises
+nothing, because an actor whose constructor raised is never started again. What may pass ends the process,
+which Ray starts again; what stays is raised by every member.
+Thread-safety: members of the group "write" take turns, those of "read" run beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import ray  # type: ignore[import-not-found,unused-ignore]
+
+from concord.errors import BusyError, Error, InvalidParameterError, IoError, OutOfMemoryError
+from concord.index import Index
+from concord.ray import _journal
+from concord.ray._layout import Found, Labels, Numbers, shard_path
+
+GROUPS = {"read": 4, "write": 1}
+"""Calls of each group that run at once."""
+
+WRITES = ("add", "close", "compact", "lead")
+"""The members of the group "write"; all others are of "read"."""
+
+Rows = npt.NDArray[Any]
+T = TypeVar("T")
+
+
+class ShardStatus(NamedTuple):
+    """What :meth:`concord.ray.ShardedIndex.status` says of a shard: of one that is down, its number alone."""
+
+    shard: int
+    node: str | None = None
+    """Ray's id of its node."""
+    pid: int | None = None
+    restarted: bool | None = None
+    """Whether Ray has started the actor again since it was made."""
+    size: int | None = None
+    bytes: int | None = None
+    """Memory of the index."""
+    device: str | None = None
+    digest: str | None = None
+    """Only if it was asked for."""
+
+
+def device_of(gpus: Sequence[Any], environment: Mapping[str, str]) -> str:
+    """The device of an actor that was given these GPUs: none of them is the CPU, whatever it could see.
+
+    Ray numbers the GPUs of an actor from 0, unless it was told not to.
+    """
+    if not gpus:
+        return "cpu"
+    hidden = environment.get("RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES", "").lower()
+    return f"cuda:{gpus[0]}" if hidden in ("1", "true") else "cuda:0"
+
+
+class Shard:
+    """Shard ``number`` of a folder. ``parameters`` are those of :meth:`concord.Index.open`."""
+
+    def __init__(
+        self, folder: str, number: int, parameters: dict[str, Any], takeover_s: float
+    ) -> None:
+        self._number = number
+        self._path = shard_path(folder, number)
+        self._journal = f"{self._path}.journal"
+        self._parameters = parameters
+        self._writer: str | None = None
+        self._index: Index | None = None
+        self._refused: Exception = IoError(f"{self._path!r} is closed")
+        try:
+            context = ray.get_runtime_context()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # Ray's own, of its own code
+                self._restarted = bool(context.was_current_actor_reconstructed)
+            self._node = context.get_node_id()
+            self._device = device_of(ray.get_gpu_ids(), os.environ)
+        except Exception as error:  # of Ray, whose head may be away
+            _leave(f"shard {number} does not know where it is: {error}")
+        self._begin(takeover_s)
+
+    # ------------------------------------------------------------------------------- life of the index
+
+    def _begin(self, takeover_s: float) -> None:
+        """Open the files. One that is started again takes them from its former self, and from nobody else."""
+        end = time.monotonic() + takeover_s
+        while self._index is None:
+            try:
+                self._open()
+            except (IoError, OutOfMemoryError) as error:
+                if not _journal.is_locked(self._journal):
+                    if self._restarted:
+                        _leave(f"shard {self._number} cannot be opened now: {error}")
+                    self._refused = error
+                    return
+                if time.monotonic() < end:
+                    time.sleep(0.05)
+                elif self._restarted:
+                    _journal.take_over(self._journal)
+                else:
+                    self._refused = error
+                    return
+            except Exception as error:
+                self._refused = error
+                return
+
+    def _open(self) -> None:
+        self._index = Index.open(self._path, **self._parameters, device=self._device)
+        self._file = _journal.identity(self._journal)
+
+    def _opened(self) -> Index:
+        if self._index is None:
+            raise self._refused
+        return self._index
+
+    def _changing(self, change: Callable[[Index], T]) -> T:
+        """Do what writes files. Who finds that another process has them must not answer any more.
+
+        After another failure the index in memory may be ahead of its journal, so it is opened again.
+        """
+        try:
+            result = change(self._opened())
+            self._expect_own()
+            return result
+        except IoError as error:
+            self._expect_own()
+            traceback.clear_frames(error.__traceback__)  # they would keep the index, and its lock
+            self._index, self._refused = None, error.with_traceback(None)
+            failure = self._refused
+        self._reopen()
+        raise failure
+
+    def _expect_own(self) -> None:
+        if _journal.identity(self._journal) != self._file:
+            _leave(f"shard {self._number} was taken over")
+
+    def _reopen(self) -> None:
+        try:
+            self._open()
+        except Error as error:
+            self._refused = error
+
+    def ready(self) -> bool:
+        """Whether the shard was started again; raises why it cannot be opened."""
+        self._opened()
+        return self._restarted
+
+    def close(self) -> None:
+        """Write what is left and give the lock back."""
+        self._index, self._refused = None, IoError(f"{self._path!r} is closed")
+
+    # ------------------------------------------------------------------------------------- changes
+
+    def lead(self, writer: str) -> tuple[int, int]:
+        """From now on take changes of this writer alone. Returns insertions and removals ever."""
+        if self._index is None:
+            self._reopen()
+        stats = self._opened().stats()
+        self._writer = writer
+        return stats.insertions, stats.removals
+
+    def _expect_writer(self, writer: str) -> None:
+        self._writer = self._writer or writer
+        if self._writer != writer:
+            raise BusyError("another driver has begun to change the index; open it again to go on")
+
+    def add(self, writer: str, first: int, rows: Rows, labels: Labels) -> int:
+        """Have ``rows`` as the vectors of number ``first`` on. Those that are there are compared and skipped.
+
+        Returns how many vectors the shard has then. If it lacks some before ``first``, nothing is done.
+        """
+        self._expect_writer(writer)
+        had = self._opened().stats().insertions
+        known = min(had - first, len(rows))
+        if known < 0 or not len(rows):
+            return had
+        if known > 0:
+            self.compare(first, rows[:known], labels[:known])
+        if known < len(rows):
+            self._changing(lambda index: index.add(rows[known:], labels[known:]))
+        return self._opened().stats().insertions
+
+    def compact(self, writer: str) -> None:
+        """As :meth:`concord.Index.compact`."""
+        self._expect_writer(writer)
+
+        def rewrite(index: Index) -> None:
+            index.compact()
+            self._file = _journal.identity(self._journal)
+
+        self._changing(rewrite)
+
+    # --------------------------------------------------------------------------------------- reading
+
+    def compare(self, first: int, rows: Rows, labels: Labels) -> None:
+        """Raise unless these are the vectors of number ``first`` on."""
+        index = self._opened()
+        numbers = np.arange(first, first + len(rows))
+        there = self.numbers(labels) == numbers
+        if there.all():
+            # As they are stored: normalised, rounded. Its graph is as small as there is one.
+            own = Index(index.dim, index.metric, 2, 1, storage=index.storage, threads=1)
+            own.add(rows)
+            stored = index[labels].view(np.uint32)
+            there = (stored == own[np.arange(len(rows))].view(np.uint32)).all(axis=1)
+        if not there.all():
+            raise InvalidParameterError(
+                f"vector {int(numbers[np.argmin(there)])} of the shard is not the one that an interrupted "
+                "addition left; the same vectors and labels must come again from resume_at on"
+            )
+
+    def numbers(self, labels: Labels) -> Numbers:
+        """As :meth:`concord.Index.insertion_numbers`, for any 64 bits."""
+        return _numbers(self._opened(), labels)
+
+    def search(
+        self, queries: Rows, k: int, ef: int, options: dict[str, Any], exactly: bool
+    ) -> Found:
+        """What :meth:`concord.Index.search` finds, with the numbers that the merge needs."""
+        return found_in(self._opened(), queries, k, ef, options, exactly)
+
+    def labels(self) -> Labels:
+        """All labels."""
+        return self._opened().labels().view(np.uint64)
+
+    def digest(self) -> str:
+        """As :meth:`concord.Index.digest`."""
+        return self._opened().digest()
+
+    def status(self) -> ShardStatus:
+        """Where the shard is and what it holds."""
+        index = self._opened()
+        return ShardStatus(
+            self._number,
+            self._node,
+            os.getpid(),
+            self._restarted,
+            len(index),
+            index.memory().total,
+            self._device,
+        )
+
+
+def found_in(
+    index: Index, queries: Rows, k: int, ef: int, options: dict[str, Any], exactly: bool
+) -> Found:
+    """What a search of one shard finds. ``queries`` are ``[q, dim]``."""
+    found = index.exact_search(queries, k) if exactly else index.search(queries, k, ef, **options)
+    labels = np.ascontiguousarray(found.labels).view(np.uint64)
+    numbers = _numbers(index, labels.reshape(-1)).reshape(labels.shape)
+    return Found(labels, found.distances, numbers)
+
+
+def _numbers(index: Index, labels: Labels) -> Numbers:
+    """As :meth:`concord.Index.insertion_numbers`, for any 64 bits: padding has none."""
+    return index._alone("insertion_numbers").insertion_numbers(labels).view(np.int64)
+
+
+def _leave(reason: str) -> None:
+    """End the process, so that Ray starts the actor again. Nothing is written any more."""
+    print(f"concord.ray: {reason}", flush=True)
+    time.sleep(0.5)  # what passes takes its time
+    os._exit(1)

@@ -1,0 +1,253 @@
+"""What needs no actor: placement, merging, devices, and journals that change hands."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import ray  # type: ignore[import-not-found,unused-ignore]
+from conftest import DIM, SMALL, expect_equal, in_process, make_vectors
+
+import concord
+import concord.ray
+from concord.ray import _calls, _journal, _shard
+from concord.ray._layout import Found, Layout, expect_distinct, shard_path
+from concord.ray._shard import Shard, device_of
+
+
+@pytest.mark.parametrize("layout", [Layout(1, 1), Layout(3, 1), Layout(3, 7), Layout(8, 1024)])
+def test_positions_are_dealt_as_in_one_process(layout: Layout) -> None:
+    vectors = make_vectors(5000 if layout.block > 100 else 300, 2)
+    index = in_process(vectors, layout.shards, block=layout.block, M=2, ef_construction=2)
+    positions = np.arange(len(vectors))
+    for shard in range(layout.shards):
+        mine = positions[layout.shard_of(positions) == shard]
+        assert index.shard(shard).labels().tolist() == mine.tolist()
+        assert np.array_equal(layout.number(mine), np.arange(len(mine)))
+        assert np.array_equal(layout.position(shard, np.arange(len(mine))), mine)
+
+
+def test_the_next_position_is_the_first_that_is_missing() -> None:
+    layout = Layout(3, 2)
+    assert layout.resume_at([0, 0, 0]) == 0
+    assert layout.resume_at([2, 2, 2]) == 6
+    assert layout.resume_at([4, 1, 2]) == 3
+    assert layout.resume_at([4, 4, 2]) == 10
+
+
+def of_shards(index: concord.ShardedIndex, queries: Any, k: int, ef: int) -> list[Any]:
+    return [
+        (s, _shard.found_in(index.shard(s), queries, k, ef, {}, exactly=False))
+        for s in range(index.shards)
+    ]
+
+
+@pytest.mark.parametrize("metric", ["l2sq", "cosine", "ip"])
+@pytest.mark.parametrize("k", [1, 10, 400])
+def test_merged_answers_are_those_of_one_process(metric: str, k: int) -> None:
+    """70% of the vectors are copies, and labels are permuted: ties are many and go by position."""
+    vectors = make_vectors(300, copies=0.7) + np.float32(0.5)
+    labels = np.random.default_rng(3).permutation(len(vectors)) + 2**40
+    index = in_process(vectors, 3, labels, metric=metric)
+    merged = Layout(3, 1).merged(of_shards(index, vectors[:50], k, 64), 50, k)
+    expect_equal(merged, index.search(vectors[:50], k, 64))
+    by_label = np.lexsort((merged.labels, merged.distances), axis=1)
+    assert k == 1 or (by_label != np.arange(k)).any()  # so ties by label would be wrong
+
+
+def test_minus_zero_comes_before_zero() -> None:
+    def found(distance: float, label: int) -> Found:
+        return Found(
+            np.array([[label]], np.uint64), np.array([[distance]], np.float32), np.array([[0]])
+        )
+
+    merged = Layout(2, 1).merged([(0, found(0.0, 5)), (1, found(-0.0, 6))], 1, 2)
+    assert merged.labels.tolist() == [[6, 5]]
+
+
+def test_nothing_found_is_padding() -> None:
+    merged = Layout(2, 1).merged([], 2, 3)
+    assert (merged.labels == -1).all() and np.isinf(merged.distances).all()
+
+
+def test_large_labels_stay_as_they_are() -> None:
+    vectors = make_vectors(30)
+    labels = np.arange(30, dtype=np.uint64) + np.uint64(2**63)
+    index = in_process(vectors, 2, labels)
+    merged = Layout(2, 1).merged(of_shards(index, vectors[:5], 3, 30), 5, 3)
+    expect_equal(merged, index.search(vectors[:5], 3, 30))
+    assert merged.labels.dtype == np.uint64
+
+
+def test_doubled_labels_are_named() -> None:
+    expect_distinct(np.array([3, 1, 2], np.uint64), "is there twice")
+    with pytest.raises(concord.DuplicateLabelError, match="label 3 is there twice"):
+        expect_distinct(np.array([3, 1, 3], np.uint64), "is there twice")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "environment", "device"),
+    [
+        ([], {"CUDA_VISIBLE_DEVICES": "0,1"}, "cpu"),
+        ([], {}, "cpu"),
+        ([3], {"CUDA_VISIBLE_DEVICES": "3"}, "cuda:0"),
+        ([3], {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}, "cuda:3"),
+    ],
+)
+def test_the_device_follows_from_the_gpus_of_the_actor(
+    gpus: list[int], environment: dict[str, str], device: str
+) -> None:
+    assert device_of(gpus, environment) == device
+
+
+def test_errors_name_the_shard_and_pass_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(_calls.unavailable([1, 4], 2.5)))
+    assert isinstance(error, concord.ray.ShardUnavailableError) and isinstance(error, concord.Error)
+    assert error.shards == (1, 4) and "shard 1, 4 did not answer within 2.5 s" in str(error)
+    named = _calls.of_shard(3, concord.MissingFileError(2, "no such file", "/x"))
+    assert isinstance(named, FileNotFoundError) and named.errno == 2 and named.filename == "/x"
+    assert str(named) == "shard 3: no such file"
+    assert str(_calls.of_shard(0, concord.IoError("in use"))) == "shard 0: in use"
+    other = KeyError("x")
+    assert _calls.of_shard(0, other) is other
+
+
+# ------------------------------------------------------------------------------- who has a journal
+
+WRITER = """
+import sys, numpy as np, concord
+index = concord.Index.open(sys.argv[1], {dim}, M=8, ef_construction=40, epoch_limit=64, threads=1)
+print("open", flush=True)
+done = 0
+for batch in np.random.default_rng(1).normal(size=(400, 500, {dim})).astype(np.float32):
+    index.add(batch)
+    done += len(batch)
+    print(done, flush=True)
+"""
+
+
+def start_writer(path: pathlib.Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER.format(dim=DIM), path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout and process.stdout.readline() == "open\n"
+    return process
+
+
+def as_actor(monkeypatch: pytest.MonkeyPatch, restarted: bool) -> None:
+    context = SimpleNamespace(was_current_actor_reconstructed=restarted, get_node_id=lambda: "node")
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
+    monkeypatch.setattr(ray, "get_gpu_ids", list)
+
+
+PARAMETERS: dict[str, Any] = {"dim": DIM, "threads": 1, **SMALL}
+
+
+@pytest.mark.parametrize("moment", range(6))
+def test_a_former_self_that_goes_on_acknowledges_nothing_more(
+    moment: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped at some moment of its additions, and goes on when another one has the shard."""
+    path = pathlib.Path(shard_path(str(tmp_path), 0))
+    former = start_writer(path)
+    assert former.stdout and former.stderr
+    first = former.stdout.readline()
+    time.sleep(0.013 * moment)
+    os.kill(former.pid, signal.SIGSTOP)
+    as_actor(monkeypatch, restarted=True)
+    shard = Shard(str(tmp_path), 0, PARAMETERS, takeover_s=0.2)
+    size, _ = shard.lead("new")
+    os.kill(former.pid, signal.SIGCONT)
+    rest, complaint = former.communicate(timeout=60)
+    acknowledged = int([*first.split(), *rest.split()][-1])
+    assert former.returncode == 1 and "IoError" in complaint
+    assert acknowledged <= size < 200_000
+    vectors = np.random.default_rng(1).normal(size=(400, 500, DIM)).astype(np.float32)
+    vectors = vectors.reshape(-1, DIM)[: size + 100]
+    labels = np.arange(len(vectors), dtype=np.uint64)
+    assert shard.add("new", size, vectors[size:], labels[size:]) == len(vectors)
+    alone = concord.Index(DIM, **SMALL, threads=1)
+    alone.add(vectors)
+    assert shard.digest() == alone.digest()
+    assert not [name for name in os.listdir(tmp_path) if "taken" in name]
+
+
+class Left(BaseException):
+    """In the place of the end of the process."""
+
+
+def leave(reason: str) -> None:
+    raise Left(reason)
+
+
+def test_who_was_taken_over_leaves(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_actor(monkeypatch, restarted=False)
+    monkeypatch.setattr(_shard, "_leave", leave)
+    shard = Shard(str(tmp_path), 0, PARAMETERS, takeover_s=0)
+    vectors = make_vectors(10)
+    shard.add("w", 0, vectors, np.arange(10, dtype=np.uint64))
+    _journal.take_over(shard_path(str(tmp_path), 0) + ".journal")
+    with pytest.raises(Left, match="taken over"):
+        shard.add("w", 10, vectors, np.arange(10, 20, dtype=np.uint64))
+
+
+def test_files_of_another_process_are_waited_for_and_never_taken(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shard_path(str(tmp_path), 0)
+    other = concord.Index.open(path, **PARAMETERS)
+    as_actor(monkeypatch, restarted=False)
+    shard = Shard(str(tmp_path), 0, PARAMETERS, takeover_s=0.2)
+    with pytest.raises(concord.IoError, match="in use"):
+        shard.ready()
+    other.add(make_vectors(5))  # it still may
+    del other
+    assert shard.lead("w") == (5, 0)  # tried again
+
+
+def test_what_passes_ends_the_process_of_one_that_was_started_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is away. An exception in the constructor would be the end of the actor."""
+    monkeypatch.setattr(_shard, "_leave", leave)
+    away = str(tmp_path / "away")
+    as_actor(monkeypatch, restarted=True)
+    with pytest.raises(Left, match="cannot be opened now"):
+        Shard(away, 0, PARAMETERS, takeover_s=0)
+    as_actor(monkeypatch, restarted=False)
+    with pytest.raises(concord.MissingFileError):
+        Shard(away, 0, PARAMETERS, takeover_s=0).ready()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_stays_is_raised_by_every_member(
+    restarted: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pathlib.Path(shard_path(str(tmp_path), 0)).write_bytes(b"no index" * 100)
+    as_actor(monkeypatch, restarted=restarted)
+    shard = Shard(str(tmp_path), 0, PARAMETERS, takeover_s=0)
+    for call in (shard.ready, shard.digest, shard.status, lambda: shard.lead("w")):
+        with pytest.raises(concord.CorruptFileError):
+            call()
+
+
+def test_a_locked_journal_is_seen(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "a.concord")
+    assert not _journal.is_locked(f"{path}.journal")
+    assert _journal.identity(f"{path}.journal") is None
+    index = concord.Index.open(path, **PARAMETERS)
+    assert _journal.is_locked(f"{path}.journal")
+    del index
+    assert not _journal.is_locked(f"{path}.journal")

@@ -1,0 +1,100 @@
+"""Ray Serve over the files of a folder: the answers of one process, by handle and by HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import psutil  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import pytest
+import ray  # type: ignore[import-not-found,unused-ignore]
+from conftest import DIM, SMALL, Open, expect_equal, in_process, make_vectors, wait_until
+from ray import serve as ray_serve  # type: ignore[import-not-found,unused-ignore]
+
+import concord
+import concord.ray
+
+
+def free_port() -> int:
+    with socket.socket() as any_:
+        any_.bind(("127.0.0.1", 0))
+        return int(any_.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def port(_node: None) -> Iterator[int]:
+    port = free_port()
+    ray_serve.start(http_options={"host": "127.0.0.1", "port": port})
+    yield port
+    ray_serve.shutdown()  # type: ignore[no-untyped-call,unused-ignore]
+
+
+def ask(port: int, **what: Any) -> Any:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/",
+        json.dumps(what).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def test_mapped_files_answer_by_handle_and_by_http(port: int, tmp_path: pathlib.Path) -> None:
+    vectors = make_vectors(600, copies=0.5)
+    alone = in_process(vectors, 2)
+    alone.save(tmp_path / "index")
+    app = concord.ray.serve(tmp_path / "index", replicas=2, num_cpus=0.5)
+    handle = ray_serve.run(app, name="mapped")
+    wanted = alone.search(vectors[:20], 5, 32)
+    expect_equal(handle.search.remote(vectors[:20], 5, 32).result(), wanted)
+    shown = ask(port, queries=vectors[:20].tolist(), k=5, ef=32)
+    assert shown["labels"] == wanted.labels.tolist()
+    assert shown["distances"] == wanted.distances.tolist()
+    more = ask(port, queries=vectors[:1].tolist(), k=1000, ef=1000)
+    assert len(more["labels"][0]) <= 600  # without padding
+    names = {process.pid: process.info["cmdline"] for process in psutil.process_iter(["cmdline"])}
+    replicas = [pid for pid, words in names.items() if "mapped:shard-000" in " ".join(words or [])]
+    assert len(replicas) == 4
+    os.kill(replicas[0], signal.SIGKILL)
+    for _ in range(20):
+        expect_equal(handle.search.remote(vectors[:20], 5, 32).result(timeout_s=60), wanted)
+    ray_serve.delete("mapped")
+
+
+def test_followers_show_what_the_writer_has_acknowledged(port: int, open_index: Open) -> None:
+    vectors = make_vectors(400)
+    index = open_index(2)
+    index.add(vectors[:200])
+    app = concord.ray.serve(index._folder, follow_s=0.05, num_cpus=0.5)
+    handle = ray_serve.run(app, name="following")
+    expect_equal(
+        handle.search.remote(vectors[:20]).result(),
+        in_process(vectors[:200], 2).search(vectors[:20]),
+    )
+    index.add(vectors[200:])
+    wanted = in_process(vectors, 2).search(vectors[:20])
+
+    def is_there() -> bool:
+        found = handle.search.remote(vectors[:20]).result()
+        return bool((found.labels == wanted.labels).all())
+
+    wait_until(is_there)
+    index.compact()
+    expect_equal(handle.search.remote(vectors[:20]).result(), wanted)
+    ray_serve.delete("following")
+
+
+@pytest.mark.usefixtures("_node")
+def test_folders_that_cannot_be_served_are_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(concord.MissingFileError, match="no manifest"):
+        concord.ray.serve(tmp_path)
+    concord.ShardedIndex.open(tmp_path / "new", DIM, shards=2, **SMALL)
+    with pytest.raises(concord.InvalidParameterError, match="call compact"):
+        concord.ray.serve(tmp_path / "new")
+    assert ray.is_initialized()
