@@ -989,7 +989,9 @@ class Index(AwaitableIndex):
 
         Codes of an index that has them are read into memory. A search that walks by codes reads the
         vectors that it rescores from the file, and keeps none, so that vectors need not fit memory. If one
-        cannot be read, it raises OSError. Processes that map one file share its pages. The index is read-only; changes raise
+        cannot be read, it raises IoError.
+
+        Processes that map one file share its pages. The index is read-only; changes raise
         UnsupportedError. The first call that needs a part of the file checks it as :meth:`load` does;
         with ``check=True`` all is checked at once. Damage raises CorruptFileError. The file must not be
         changed in place while it is mapped; :meth:`save` may replace it.
