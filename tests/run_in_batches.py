@@ -5,19 +5,19 @@
 
 With a sanitizer a program of tests takes a quarter of a second and more to start and to end, and ctest starts it once for
 each test. Here a process runs up to BATCH of its tests. Where one ends otherwise than it should (a crash, a leak, too
-much time), each of its tests that has not failed by then runs once more in a process of its own, so that the failure has a
-name. If none fails alone, the batch itself is the failure. Two processes run beside each other; batches of a higher COST
-start first. Writes BUILD_DIR/tests.xml as ctest's --output-junit does, and the output of what failed. Exit code 1 if
+much time), ctest runs each of its tests that has not failed by then once more, so that the failure has a name. If none
+fails alone, the batch itself is the failure. What is no test of GoogleTest, or has properties that only ctest understands,
+is left to ctest from the beginning. A test that took longer than its TIMEOUT has failed. Two processes run beside each
+other; batches of a higher COST start first. Writes BUILD_DIR/tests.xml as ctest's --output-junit does, and the output of what failed. Exit code 1 if
 anything failed. Standard library only.
 """
 
 import concurrent.futures
 import json
-import os
+import re
 import subprocess
 import sys
 import tempfile
-import time
 import xml.etree.ElementTree as tree
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -26,6 +26,7 @@ from pathlib import Path
 BATCH = 40
 SECONDS = 1800  # for a batch
 FILTER = "--gtest_filter="
+UNDERSTOOD = {"COST", "LABELS", "TIMEOUT", "SKIP_REGULAR_EXPRESSION", "WORKING_DIRECTORY"}  # properties; the last as ctest has it
 
 
 @dataclass
@@ -35,8 +36,14 @@ class Test:
     properties: dict = field(repr=False)
 
     def filter(self):
-        """The name by which a program of GoogleTest knows it; None for any other command."""
+        """The name by which a program of GoogleTest knows it; None where ctest has to run it."""
+        if not set(self.properties) <= UNDERSTOOD:
+            return None
         return next((word[len(FILTER):] for word in self.command if word.startswith(FILTER)), None)
+
+    def seconds(self):
+        """What it may take."""
+        return float(self.properties.get("TIMEOUT", 300))
 
 
 @dataclass
@@ -69,59 +76,68 @@ def batches_of(tests):
     return sorted(batches, key=lambda batch: (-float(batch[0].properties.get("COST", 0)), -len(batch)))
 
 
-def run(command, test, seconds):
-    """(whether it ended well, its output, its seconds)."""
-    folder = test.properties.get("WORKING_DIRECTORY")
-    environment = os.environ | dict(line.split("=", 1) for line in test.properties.get("ENVIRONMENT", []))
-    begin = time.monotonic()
+def run(command, folder, seconds):
+    """(whether it ended well, its output)."""
     try:
-        done = subprocess.run(command, cwd=folder, env=environment, check=False, timeout=seconds, stdin=subprocess.DEVNULL,
+        done = subprocess.run(command, cwd=folder, check=False, timeout=seconds, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-        return done.returncode == 0, done.stdout, time.monotonic() - begin
+        return done.returncode == 0, done.stdout
     except subprocess.TimeoutExpired as ended:
         said = (ended.stdout or b"").decode(errors="replace")
-        return False, f"{said}\nstopped after {seconds} s", time.monotonic() - begin
+        return False, f"{said}\nstopped after {seconds} s"
 
 
-def run_alone(test):
-    well, output, seconds = run(test.command, test, float(test.properties.get("TIMEOUT", 300)))
-    skipped = "[  SKIPPED ]" in output and well
-    return Result("skipped" if skipped else "passed" if well else "failed", output, seconds)
+def run_alone(test, build_dir):
+    """By ctest, which knows what all properties mean."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = ["ctest", "--output-on-failure", "--output-junit", str(report), "-R", f"^{re.escape(test.name)}$"]
+        well, output = run(command, build_dir, test.seconds() + 60)
+        results = [Result(outcome_of(case), output, float(case.get("time", 0))) for case in cases_of(report)]
+    if len(results) != 1 or (not well and results[0].outcome != "failed"):
+        return Result("failed", output)
+    return results[0]
+
+
+def cases_of(report):
+    """The tests in a report; none where it was not written."""
+    try:
+        return list(tree.parse(report).getroot().iter("testcase"))
+    except (OSError, tree.ParseError):
+        return []
 
 
 def outcome_of(case):
-    if case.find("failure") is not None:
+    if case.find("failure") is not None or case.get("status") == "fail":
         return "failed"
     return "skipped" if case.find("skipped") is not None or case.get("status") == "notrun" else "passed"
 
 
 def reported(report):
     """{filter: Result} of GoogleTest's report; nothing of what ended before it was written."""
-    try:
-        cases = tree.parse(report).getroot().iter("testcase")
-    except (OSError, tree.ParseError):
-        return {}
     return {f"{case.get('classname')}.{case.get('name')}": Result(outcome_of(case), "", float(case.get("time", 0)))
-            for case in cases}
+            for case in cases_of(report)}
 
 
-def run_batch(batch):
+def run_batch(batch, build_dir):
     """[(name, Result)]"""
     if len(batch) == 1:
-        return [(batch[0].name, run_alone(batch[0]))]
+        return [(batch[0].name, run_alone(batch[0], build_dir))]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         names = ":".join(test.filter() for test in batch)
         command = [batch[0].command[0], FILTER + names, f"--gtest_output=xml:{report}"]
-        well, output, _ = run(command, batch[0], SECONDS)
+        well, output = run(command, batch[0].properties.get("WORKING_DIRECTORY"), SECONDS)
         found = reported(report)
     results = {}
     for test in batch:
         result = found.get(test.filter())
         if result is None or (not well and result.outcome == "passed"):
-            result = run_alone(test)
+            result = run_alone(test, build_dir)
         elif result.outcome == "failed":
             result.output = output
+        elif result.seconds > test.seconds():
+            result = Result("failed", f"took longer than {test.seconds():g} s", result.seconds)
         results[test.name] = result
     if not well and all(result.outcome != "failed" for result in results.values()):
         results[f"{batch[0].name} and {len(batch) - 1} more in one process"] = Result("failed", output)
@@ -145,7 +161,7 @@ def main():
     batches = batches_of(listed(build_dir, sys.argv[2:]))
     results = []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for of_batch in pool.map(run_batch, batches):
+        for of_batch in pool.map(lambda batch: run_batch(batch, build_dir), batches):
             results += of_batch
             for name, result in of_batch:
                 if result.outcome == "failed":

@@ -21,13 +21,20 @@ namespace concord::core {
 class RowFile {
  public:
   /// Rows of `row_bytes` from `offset` on.
-  RowFile(std::shared_ptr<const File> file, std::uint64_t offset, std::size_t row_bytes) noexcept
-      : file_(std::move(file)), offset_(offset), row_bytes_(row_bytes) {}
+  RowFile(std::shared_ptr<const File> file, std::uint64_t offset, std::size_t row_bytes)
+      : file_(std::move(file)),
+        identity_(identity_of(file_->status())),
+        offset_(offset),
+        row_bytes_(row_bytes) {}
 
   [[nodiscard]] std::size_t row_bytes() const noexcept { return row_bytes_; }
 
-  /// Reads rows ids[0], ids[1], … to `out` ([n × row_bytes()]). Throws Error(io).
+  /// Reads rows ids[0], ids[1], … to `out` ([n × row_bytes()]). Throws Error(io), also if the
+  /// program has closed the file's descriptor and it is now another file's.
   void read(const NodeId* ids, std::size_t n, std::byte* out) const {
+    if (!identity_of(file_->status()).is_same_file(identity_)) {
+      throw Error(ErrorCode::io, "the descriptor of a mapped index's file was closed");
+    }
     for (std::size_t i = 0; i < n; ++i) file_->read_ahead(place(ids[i]), row_bytes_);
     for (std::size_t i = 0; i < n; ++i) {
       if (file_->read(place(ids[i]), out + i * row_bytes_, row_bytes_) == row_bytes_) continue;
@@ -41,6 +48,7 @@ class RowFile {
   }
 
   std::shared_ptr<const File> file_;
+  FileIdentity identity_;
   std::uint64_t offset_;
   std::size_t row_bytes_;
 };

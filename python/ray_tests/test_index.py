@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import pathlib
 import pickle
@@ -176,6 +177,7 @@ def test_an_addition_that_comes_again_does_nothing_twice(open_index: Open) -> No
     index = open_index(1)
     (actor,) = index._actors
     labels = np.arange(60, dtype=np.uint64)
+    ray.get(_calls.call(actor, "lead", "w"))
 
     def add(first: int, last: int) -> Any:
         call = _calls.call(actor, "add", "w", first, vectors[first:last], labels[first:last])
@@ -202,7 +204,8 @@ def test_an_interrupted_addition_is_resumed_by_the_same_vectors(open_index: Open
     # What a driver leaves that dies: one shard is ahead.
     place = np.arange(31, 91, 3)
     ahead = index._actors[1]
-    number = _calls.call(ahead, "add", index._name, 10, vectors[place], labels[place].astype("u8"))
+    ray.get(_calls.call(ahead, "lead", "w"))
+    number = _calls.call(ahead, "add", "w", 10, vectors[place], labels[place].astype("u8"))
     assert _calls.result(1, number) == 30
     assert index.resume_at == 30 and len(index) == 50
     before = index.digest()
@@ -219,10 +222,15 @@ def test_a_second_driver_gets_the_same_actors_and_takes_over_writing(open_index:
     vectors = make_vectors(90)
     first, second = open_index(), open_index()
     assert [one.pid for one in first.status()] == [one.pid for one in second.status()]
-    first.add(vectors[:30])
-    second.add(vectors[30:60])
+    ray.get(_calls.call(first._actors[0], "lead", "an addition of the first"))
+    second.add(vectors[:60])
     call = _calls.call(
-        first._actors[0], "add", first._name, 20, vectors[60:61], np.array([60], "u8")
+        first._actors[0],
+        "add",
+        "an addition of the first",
+        20,
+        vectors[60:61],
+        np.array([60], "u8"),
     )
     with pytest.raises(concord.BusyError, match="another driver"):
         _calls.result(0, call)
@@ -377,6 +385,81 @@ def test_a_stopped_shard_is_named_and_never_left_out_in_silence(open_index: Open
     again = index.search(vectors[:20], 5, partial=True)
     assert again.missing == ()
     expect_equal(again, whole)
+
+
+def test_no_shard_that_answers_is_no_answer(open_index: Open) -> None:
+    index = open_index(2)
+    pids = [pid_of(index, shard) for shard in range(2)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(concord.ray.ShardUnavailableError, match="shard 0, 1 did not"):
+            index.search(make_vectors(1), partial=True, timeout_s=1)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_vector_that_codes_refuse_changes_no_shard(open_index: Open) -> None:
+    index = open_index(3, codes="sq8")
+    vectors = make_vectors(300)
+    vectors[-1] = 1e17
+    with pytest.raises(concord.InvalidVectorError, match="vector 299"):
+        index.add(vectors)
+    assert [one.size for one in index.status()] == [0, 0, 0]
+
+
+def test_what_began_before_resume_at_changes_nothing(open_index: Open) -> None:
+    vectors = make_vectors(90)
+    index = open_index()
+    index.add(vectors[:30])
+    earlier = "of an addition that was on its way"
+    ray.get([_calls.call(actor, "lead", earlier) for actor in index._actors])
+    assert index.resume_at == 30
+    with pytest.raises(concord.BusyError):
+        late = _calls.call(
+            index._actors[0], "add", earlier, 10, vectors[:1], np.array([77], np.uint64)
+        )
+        _calls.result(0, late)
+    index.add(vectors[30:])
+    assert index.digest() == in_process(vectors, 3).digest()
+
+
+def test_a_shard_that_lost_what_it_had_acknowledged_is_named(open_index: Open) -> None:
+    vectors = make_vectors(300)
+    index = open_index()
+    index.add(vectors[:90])
+    addition = _addition.Addition(index._actors, index._layout, index._parameters, "w", 60)
+
+    def calls() -> Any:
+        yield vectors[90:150], None
+        addition._settle(0)
+        pid = pid_of(index, 1)
+        for name in glob.glob(f"{shard_path(index._folder, 1)}*"):
+            os.remove(name)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: index.status()[1].pid not in (None, pid))
+        addition._expect_new = lambda *_: None  # type: ignore[method-assign]
+        ray.get(_calls.call(index._actors[1], "lead", "w"))
+        yield vectors[150:], None
+
+    with pytest.raises(concord.IoError, match="shard 1 has 0 vectors, and had acknowledged 50"):
+        addition.run(calls(), 0, 30, None)
+
+
+def test_an_open_that_fails_leaves_no_actor(open_index: Open, tmp_path: pathlib.Path) -> None:
+    index = open_index()
+    index.add(make_vectors(90))
+    index.compact()
+    index.shutdown()
+    damaged = pathlib.Path(shard_path(index._folder, 1))
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1])
+    with pytest.raises(concord.CorruptFileError):
+        open_index()
+    damaged.write_bytes(content)
+    whole = concord.ShardedIndex.open(tmp_path / "index")  # nobody has its files open
+    assert len(whole) == 90
 
 
 def test_batches_on_their_way_are_bounded(

@@ -197,10 +197,28 @@ def test_who_was_taken_over_leaves(tmp_path: pathlib.Path, monkeypatch: pytest.M
     monkeypatch.setattr(_shard, "_leave", leave)
     shard = Shard(str(tmp_path), 0, PARAMETERS, takeover_s=0)
     vectors = make_vectors(10)
+    shard.lead("w")
     shard.add("w", 0, vectors, np.arange(10, dtype=np.uint64))
     _journal.take_over(shard_path(str(tmp_path), 0) + ".journal")
     with pytest.raises(Left, match="taken over"):
         shard.add("w", 10, vectors, np.arange(10, 20, dtype=np.uint64))
+
+
+def test_who_may_write_is_known_after_a_restart(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_actor(monkeypatch, restarted=False)
+    vectors = make_vectors(10)
+    labels = np.arange(10, dtype=np.uint64)
+    shard = Shard(str(tmp_path), 0, PARAMETERS, takeover_s=0)
+    shard.lead("old")
+    assert shard.lead("new") == (0, 0)
+    del shard
+    as_actor(monkeypatch, restarted=True)
+    again = Shard(str(tmp_path), 0, PARAMETERS, takeover_s=0)
+    with pytest.raises(concord.BusyError):
+        again.add("old", 0, vectors, labels)
+    assert again.add("new", 0, vectors, labels) == 10
 
 
 def test_files_of_another_process_are_waited_for_and_never_taken(

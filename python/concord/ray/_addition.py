@@ -21,6 +21,7 @@ from concord.errors import (
     DimensionMismatchError,
     DuplicateLabelError,
     InvalidVectorError,
+    IoError,
     UnsupportedError,
 )
 from concord.index import Index, Progress
@@ -59,7 +60,7 @@ class Addition:
         self._writer = writer
         self._timeout_s = timeout_s
         # The library's own check of vectors: an addition that ends as soon as it has accepted them.
-        self._probe = {name: parameters[name] for name in ("dim", "metric", "storage")}
+        self._probe = {name: parameters[name] for name in ("dim", "metric", "storage", "codes")}
         self._sent: list[deque[tuple[Any, Part]]] = [deque() for _ in actors]
         self._recent: deque[Labels] = deque()  # of batches that may be on their way
 
@@ -193,8 +194,15 @@ class Addition:
             while len(sent) > left:
                 ref, part = sent[0]
                 end = part.first + len(part.rows)
-                while self._patiently(shard, ref) < end:
-                    ref = _calls.call(self._actors[shard], "add", self._writer, *part)
+                had = self._patiently(shard, ref)
+                while had < end:
+                    again = _calls.call(self._actors[shard], "add", self._writer, *part)
+                    had = self._patiently(shard, again)
+                    if had < part.first:  # all before it was acknowledged
+                        raise IoError(
+                            f"shard {shard} has {had} vectors, and had acknowledged {part.first}; "
+                            "its files are older than they were, or others"
+                        )
                 sent.popleft()
 
     def _wait_for_all(self) -> None:

@@ -19,7 +19,13 @@ import ray  # type: ignore[import-not-found,unused-ignore]
 
 from concord import _concord, _vectors
 from concord._limits import expect_names
-from concord.errors import DimensionMismatchError, InvalidParameterError, MissingFileError
+from concord.errors import (
+    DimensionMismatchError,
+    DuplicateLabelError,
+    InvalidParameterError,
+    MissingFileError,
+    UnsupportedError,
+)
 from concord.index import Codes, Durability, Labels, Metric, Path, Progress, Storage, Vectors
 from concord.matches import Matches
 from concord.ray import _addition, _calls, _data
@@ -60,7 +66,6 @@ class ShardedIndex:
         self._layout = Layout(manifest["shards"], manifest["block"])
         self._actors = list(actors)
         self._timeout_s = timeout_s
-        self._name = uuid.uuid4().hex
 
     @classmethod
     def open(
@@ -88,7 +93,8 @@ class ShardedIndex:
         """Open the index in a folder that every node can reach, starting the actors that are not there yet.
 
         Actors are named after folder and shard, and detached: they live on when the driver ends, and
-        another driver that opens the folder gets the same. :meth:`shutdown` ends them.
+        another driver that opens the folder gets the same, with the options that they were started with.
+        :meth:`shutdown` ends them.
 
         Args:
             folder: as for :meth:`concord.ShardedIndex.open`.
@@ -126,18 +132,21 @@ class ShardedIndex:
             "block": block,
         }
         manifest, is_new = _manifest_of(path, wanted)
-        if is_new and len(glob.glob(shard_path(path, 0).replace("0000", "[0-9]*"))) > shards:
+        files = glob.glob(os.path.join(glob.escape(path), "shard-[0-9]*.concord"))
+        if is_new and len(files) > shards:
             raise InvalidParameterError(f"{path!r} has files of more than {shards} shards")
         parameters = {
             **{name: manifest[name] for name in wanted if name not in ("shards", "block")},
             "durability": durability,
             "threads": threads,
         }
+        names = [_actor_name(path, shard) for shard in range(manifest["shards"])]
+        new = [shard for shard, name in enumerate(names) if not _has_actor(name, namespace)]
         remote: Any = ray.remote
         actors = [
             remote(concurrency_groups=GROUPS)(Shard)
             .options(
-                name=_actor_name(path, shard),
+                name=names[shard],
                 namespace=namespace,
                 lifetime="detached",
                 get_if_exists=True,
@@ -152,9 +161,13 @@ class ShardedIndex:
             for shard in range(manifest["shards"])
         ]
         index = cls(path, manifest, actors, namespace, timeout_s)
-        index._expect_opened()
-        if is_new:
-            index._adopt()
+        try:
+            index._expect_opened()
+            if is_new:
+                index._adopt()
+        except Exception:
+            index._end(new)  # none is left that nobody has a handle of
+            raise
         return index
 
     def _expect_opened(self) -> None:
@@ -167,15 +180,21 @@ class ShardedIndex:
             except Exception:
                 self._end([shard])
                 raise
+        if any(removals for _, removals in self._all("counts")):
+            try:
+                self._expect_distinct_labels()
+            except DuplicateLabelError as error:
+                raise UnsupportedError(
+                    f"{error}: an update was interrupted, which concord.ShardedIndex.open mends"
+                ) from None
+
+    def _expect_distinct_labels(self) -> None:
+        labels = np.concatenate(self._all("labels"))
+        expect_distinct(labels, f"is in two shards of {self._folder!r}")
 
     def _adopt(self) -> None:
         """Write the first manifest, of no files or of those that were built elsewhere."""
-        labels = self._all("labels")
-        try:
-            expect_distinct(np.concatenate(labels), f"is in two shards of {self._folder!r}")
-        except Exception:
-            self.shutdown()
-            raise
+        self._expect_distinct_labels()
         self._write_manifest([])
 
     def _write_manifest(self, next_digests: Sequence[str]) -> None:
@@ -236,7 +255,7 @@ class ShardedIndex:
         self, calls: Iterator[_addition.Call], total: int, batch_size: int, progress: Progress
     ) -> int:
         addition = _addition.Addition(
-            self._actors, self._layout, self._parameters, self._name, self._timeout_s
+            self._actors, self._layout, self._parameters, _new_writer(), self._timeout_s
         )
         return addition.run(calls, total, batch_size, progress)
 
@@ -253,9 +272,10 @@ class ShardedIndex:
 
     def compact(self) -> None:
         """As :meth:`concord.ShardedIndex.compact`: the manifest names old and new files while they change."""
-        self._all("lead", self._name)
+        writer = _new_writer()
+        self._all("lead", writer)
         self._write_manifest(self._all("digest"))
-        self._all("compact", self._name)
+        self._all("compact", writer)
         self._write_manifest([])
 
     # -------------------------------------------------------------------------------------- search
@@ -282,7 +302,7 @@ class ShardedIndex:
             rescore: as there.
             use_codes: as there.
             partial: answer without the shards that do not answer in time, and name them in
-                :attr:`Answer.missing`. Otherwise :exc:`ShardUnavailableError` names them.
+                :attr:`Answer.missing`. Otherwise, and if none answers, :exc:`ShardUnavailableError` names them.
             timeout_s: how long to wait for a shard, in place of that of :meth:`open`.
         """
         options = {"slack": slack, "rescore": rescore, "use_codes": use_codes}
@@ -317,7 +337,7 @@ class ShardedIndex:
         ]
         wait_s = self._timeout_s if timeout_s is None else timeout_s
         there, missing = _calls.answers(refs, wait_s)
-        if missing and not partial:
+        if missing and not (partial and there):
             raise _calls.unavailable(missing, wait_s)
         answer = Answer(*self._layout.merged(there, len(rows), k))
         if is_one:
@@ -341,9 +361,12 @@ class ShardedIndex:
 
     @property
     def resume_at(self) -> int:
-        """As :attr:`concord.ShardedIndex.resume_at`."""
-        sizes = [status.size for status in _calls.all_answers(self._statuses(), self._timeout_s)]
-        return self._layout.resume_at(sizes)
+        """As :attr:`concord.ShardedIndex.resume_at`.
+
+        No addition that began before, of any driver, changes anything from then on.
+        """
+        counts = self._all("lead", _new_writer())
+        return self._layout.resume_at([insertions for insertions, _ in counts])
 
     def status(self, *, digests: bool = False, timeout_s: float | None = None) -> list[ShardStatus]:
         """Where each shard is and what it holds. One that does not answer has its number alone."""
@@ -363,12 +386,13 @@ class ShardedIndex:
 
     def shutdown(self) -> None:
         """Close all shards and end their actors, for every driver. The folder can be opened again."""
-        refs = [_calls.call(actor, "close") for actor in self._actors]
-        _calls.answers(refs, self._timeout_s)
-        self._end(range(self.shards))
+        self._end(range(self.shards), self._timeout_s)
 
-    def _end(self, shards: Iterable[int]) -> None:
-        """End actors, and wait until their names are free."""
+    def _end(self, shards: Iterable[int], patience_s: float = 5) -> None:
+        """Close shards, as far as they answer in that time, and end their actors until their names are free."""
+        shards = list(shards)
+        refs = [_calls.call(self._actors[shard], "close") for shard in shards]
+        _calls.answers(refs, patience_s)
         end = time.monotonic() + self._timeout_s
         for shard in shards:
             ray.kill(self._actors[shard])
@@ -410,6 +434,11 @@ def _manifest_of(folder: str, wanted: dict[str, Any]) -> tuple[dict[str, Any], b
                 f"the index in {folder!r} has {', '.join(other)}, which is not what was asked for"
             )
     return known, False
+
+
+def _new_writer() -> str:
+    """The name of whoever begins to change the index: what began before is refused from then on."""
+    return uuid.uuid4().hex
 
 
 def _actor_name(folder: str, shard: int) -> str:

@@ -1,5 +1,7 @@
 """A journal that changes hands: who has it, and how a new owner keeps an old one from acknowledging anything.
 
+And who may change the index.
+
 An index whose journal is another file than the one that it has open refuses to acknowledge a change. So a new
 owner puts a copy of the journal in its place. Whatever the old one acknowledged before is in the copy.
 Thread-safety: one taker of a journal at a time. Local file systems alone were tested.
@@ -50,6 +52,26 @@ def take_over(journal: str) -> None:
                 os.fsync(new.fileno())
             os.replace(copy, journal)
             _sync_folder(os.path.dirname(journal))
+
+
+def writer_of(index_file: str) -> str | None:
+    """The name that :func:`note_writer` has kept; none if there is none."""
+    try:
+        with open(f"{index_file}.writer", encoding="ascii") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def note_writer(index_file: str, writer: str) -> None:
+    """Keep the name of whoever changes the index, so that a process that is started again knows it."""
+    name = f"{index_file}.writer"
+    with open(f"{name}.new", "w", encoding="ascii") as file:
+        file.write(writer)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(f"{name}.new", name)
+    _sync_folder(os.path.dirname(index_file))
 
 
 def _state(descriptor: int) -> tuple[int, int]:

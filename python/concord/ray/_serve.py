@@ -17,7 +17,7 @@ import numpy as np
 from ray import serve as ray_serve  # type: ignore[import-not-found,unused-ignore]
 
 from concord import _concord, _vectors
-from concord.errors import InvalidParameterError, MissingFileError
+from concord.errors import DimensionMismatchError, InvalidParameterError, MissingFileError
 from concord.index import Index, Path, Vectors
 from concord.matches import Matches
 from concord.ray._layout import Found, Layout, shard_path
@@ -72,6 +72,10 @@ class Search:
     async def search(self, queries: Vectors, k: int = 10, ef: int = 64, **options: Any) -> Matches:
         """As :meth:`concord.ray.ShardedIndex.search`; one query is ``[1, dim]``. Raises if a shard does."""
         rows = _vectors.matrix(queries, "queries", self._dim)
+        if rows.ndim != 2 or rows.shape[1] != self._dim:
+            raise DimensionMismatchError(
+                f"queries have shape {list(rows.shape)}; allowed is [n, {self._dim}]"
+            )
         refs = [shard.search.remote(rows, k, ef, options) for shard in self._shards]
         found = await asyncio.gather(*refs)
         return self._layout.merged(list(enumerate(found)), len(rows), k)
@@ -108,7 +112,7 @@ def serve(
         replicas: of each shard.
         threads: of each replica.
         follow_s: seconds between two looks at the writer's journal. By default replicas map the index files,
-            which have what was there at the last compaction.
+            as they are when a replica starts; compact before.
         num_cpus: that Ray reserves for each replica; by default ``threads``.
     """
     path = os.path.realpath(os.fsdecode(folder))

@@ -72,7 +72,7 @@ class Shard:
         self._path = shard_path(folder, number)
         self._journal = f"{self._path}.journal"
         self._parameters = parameters
-        self._writer: str | None = None
+        self._writer: str | None = None  # as in the file, once the shard is open
         self._index: Index | None = None
         self._refused: Exception = IoError(f"{self._path!r} is closed")
         try:
@@ -112,6 +112,7 @@ class Shard:
                 return
 
     def _open(self) -> None:
+        self._writer = _journal.writer_of(self._path)
         self._index = Index.open(self._path, **self._parameters, device=self._device)
         self._file = _journal.identity(self._journal)
 
@@ -159,17 +160,18 @@ class Shard:
     # ------------------------------------------------------------------------------------- changes
 
     def lead(self, writer: str) -> tuple[int, int]:
-        """From now on take changes of this writer alone. Returns insertions and removals ever."""
+        """From now on take changes of this writer alone, also after a restart. Returns :meth:`counts`."""
         if self._index is None:
             self._reopen()
-        stats = self._opened().stats()
+        self._opened()
+        if writer != self._writer:
+            _journal.note_writer(self._path, writer)
         self._writer = writer
-        return stats.insertions, stats.removals
+        return self.counts()
 
     def _expect_writer(self, writer: str) -> None:
-        self._writer = self._writer or writer
         if self._writer != writer:
-            raise BusyError("another driver has begun to change the index; open it again to go on")
+            raise BusyError("another addition, or another driver, has begun to change the index")
 
     def add(self, writer: str, first: int, rows: Rows, labels: Labels) -> int:
         """Have ``rows`` as the vectors of number ``first`` on. Those that are there are compared and skipped.
@@ -215,6 +217,11 @@ class Shard:
                 f"vector {int(numbers[np.argmin(there)])} of the shard is not the one that an interrupted "
                 "addition left; the same vectors and labels must come again from resume_at on"
             )
+
+    def counts(self) -> tuple[int, int]:
+        """Insertions and removals ever."""
+        stats = self._opened().stats()
+        return stats.insertions, stats.removals
 
     def numbers(self, labels: Labels) -> Numbers:
         """As :meth:`concord.Index.insertion_numbers`, for any 64 bits."""
