@@ -45,7 +45,15 @@ nitpick_ignore_regex = [
 suppress_warnings = ["myst.xref_missing", "ref.python"]
 
 # Documented without being installed.
-autodoc_mock_imports = ["datasets", "fsspec", "haystack", "langchain_core", "llama_index", "ray", "txtai"]
+autodoc_mock_imports = [
+    "datasets",
+    "fsspec",
+    "haystack",
+    "langchain_core",
+    "llama_index",
+    "ray",
+    "txtai",
+]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_type_aliases = {
