@@ -223,7 +223,7 @@ class ShardedIndex:
     ) -> int:
         """Insert vectors in order. Whatever dies meanwhile, each is there once when this returns.
 
-        An array is taken wholly or not at all, as by :meth:`concord.ShardedIndex.add`. A
+        An array is taken wholly or not at all, as by :meth:`concord.Index.add`. A
         ``ray.data.Dataset`` is taken batch by batch, each wholly or not at all, in the dataset's order:
         ``preserve_order`` is set while it is read.
 
@@ -271,7 +271,7 @@ class ShardedIndex:
         return rows
 
     def compact(self) -> None:
-        """As :meth:`concord.ShardedIndex.compact`: the manifest names old and new files while they change."""
+        """As :meth:`concord.Index.compact`: the manifest names old and new files while they change."""
         writer = _new_writer()
         self._all("lead", writer)
         self._write_manifest(self._all("digest"))
@@ -381,7 +381,7 @@ class ShardedIndex:
         return [found.get(shard, ShardStatus(shard)) for shard in range(self.shards)]
 
     def digest(self) -> str:
-        """As :meth:`concord.ShardedIndex.digest`."""
+        """As :meth:`concord.Index.digest`."""
         return _concord.digest_of_shards(*self._layout, self._all("digest"))
 
     def shutdown(self) -> None:
