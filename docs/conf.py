@@ -119,7 +119,8 @@ def resolve_by_last_name(
         return None
     python = env.domains["py"]
     names = [name for name in python.objects if f".{name}".endswith(f".{node['reftarget']}")]
-    least = min((name.count(".") for name in names), default=0)  # the package comes before its modules
+    # The package comes before its modules.
+    least = min((name.count(".") for name in names), default=0)
     names = [name for name in names if name.count(".") == least]
     if len(names) != 1:
         return None
