@@ -458,3 +458,25 @@ def test_shards(tmp_path: pathlib.Path) -> None:
     ):
         assert (other.codes, other.digest()) == ("sq8", index.digest())
         assert bits(other.search(QUERIES, 10, rescore=17)) == bits(answers)
+
+
+@pytest.mark.parametrize("codes", ["none", "sq8"])
+@pytest.mark.parametrize("storage", ["automatic", "f16"])
+@pytest.mark.parametrize("n", range(6))
+def test_few_vectors_are_the_same_whichever_way_they_come_back(
+    tmp_path: pathlib.Path, codes: Any, storage: Any, n: int
+) -> None:
+    index = concord.Index(dim=9, codes=codes, storage=storage)
+    index.add(np.random.default_rng(n).normal(size=(n, 9)).astype(np.float32))
+    index.save(tmp_path / "index")
+    queries = np.ones((2, 9), np.float32)
+    labels, distances = index.search(queries, k=3)
+    for other in (
+        concord.load(tmp_path / "index"),
+        concord.Index.map(tmp_path / "index"),
+        concord.Index.map(tmp_path / "index", check=True),
+        pickle.loads(pickle.dumps(index)),
+    ):
+        found = other.search(queries, k=3)
+        assert (found.labels == labels).all() and (found.distances == distances).all()
+        assert other.digest() == index.digest() and other.to_bytes() == index.to_bytes()
