@@ -58,25 +58,44 @@ std::vector<float> fetch(Device& device, DeviceMatrixView<const float> matrix, S
   return values;
 }
 
+// The index's, which come to the store in chunks.
+IndexAccess::NewRows new_rows(const Index& index, DeviceMatrixView<const float> vectors,
+                              CudaStream stream) {
+  Device& device = device_for(index, stream);
+  check_matrix(device, vectors, vectors.rows, index.params().dimension, "vectors");
+  const auto write = [&index, &device, vectors, stream](core::VectorStore& store,
+                                                        std::size_t first) {
+    CallerMemory(device, stream).read(vectors, [&](std::size_t at, MatrixView<const float> rows) {
+      store.write(first + at, rows, IndexAccess::pool(index), at);
+    });
+  };
+  return {vectors.rows, write, vectors};
+}
+
 }  // namespace
 
 std::size_t add(Index& index, DeviceMatrixView<const float> vectors,
                 std::span<const std::uint64_t> labels, CudaStream stream,
                 const ProgressCallback& progress) {
-  Device& device = device_for(index, stream);
-  check_matrix(device, vectors, vectors.rows, index.params().dimension, "vectors");
+  const IndexAccess::NewRows rows = new_rows(index, vectors, stream);
   if (!labels.empty() && labels.size() != vectors.rows) {
     throw Error(ErrorCode::dimension_mismatch, std::to_string(labels.size()) + " labels for " +
                                                    std::to_string(vectors.rows) +
                                                    " vectors; there must be one each, or none");
   }
-  return IndexAccess::add(index, vectors, labels, progress,
-                          [&](core::VectorStore& store, std::size_t first) {
-                            CallerMemory(device, stream)
-                                .read(vectors, [&](std::size_t at, MatrixView<const float> rows) {
-                                  store.write(first + at, rows, IndexAccess::pool(index), at);
-                                });
-                          });
+  return IndexAccess::add(index, rows, labels, progress);
+}
+
+std::size_t update(Index& index, DeviceMatrixView<const float> vectors,
+                   std::span<const std::uint64_t> labels, CudaStream stream,
+                   const ProgressCallback& progress) {
+  return IndexAccess::update(index, new_rows(index, vectors, stream), labels, progress);
+}
+
+std::size_t upsert(Index& index, DeviceMatrixView<const float> vectors,
+                   std::span<const std::uint64_t> labels, CudaStream stream,
+                   const ProgressCallback& progress) {
+  return IndexAccess::upsert(index, new_rows(index, vectors, stream), labels, progress);
 }
 
 SearchResult search(const Index& index, DeviceMatrixView<const float> queries,

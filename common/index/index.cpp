@@ -77,20 +77,20 @@ Index& Index::operator=(Index&& other) noexcept {
 // ------------------------------------------------------------------------------------------- add
 
 std::size_t Index::add(MatrixView<const float> vectors, const ProgressCallback& progress) {
-  return impl_->add(vectors, {}, progress);
+  return impl_->add(impl_->new_rows(vectors), {}, progress);
 }
 
 std::size_t Index::add(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
                        const ProgressCallback& progress) {
   check_label_count(labels.size(), vectors.rows);
-  return impl_->add(vectors, labels, progress);
+  return impl_->add(impl_->new_rows(vectors), labels, progress);
 }
 
 std::size_t Index::add_from(const RowSource& source, std::size_t count,
                             std::span<const std::uint64_t> labels,
                             const ProgressCallback& progress) {
   if (!labels.empty()) check_label_count(labels.size(), count);
-  return impl_->add(count, labels, progress, [&](core::VectorStore& store, std::size_t at) {
+  const auto write = [&](core::VectorStore& store, std::size_t at) {
     for (std::size_t done = 0; done < count;) {
       const MatrixView<const float> rows = source(done);
       check_piece(rows.rows, done, count);
@@ -98,15 +98,15 @@ std::size_t Index::add_from(const RowSource& source, std::size_t count,
       store.write(at + done, rows, *impl_->pool, done);
       done += rows.rows;
     }
-  });
+  };
+  return impl_->add({count, write}, labels, progress);
 }
 
-std::size_t Index::Impl::add(MatrixView<const float> rows,
-                             std::span<const std::uint64_t> new_labels,
-                             const ProgressCallback& progress) {
+IndexAccess::NewRows Index::Impl::new_rows(MatrixView<const float> rows) const {
   contents.vectors.check_shape(rows, "vectors");
-  return add(rows.rows, new_labels, progress,
-             [&](core::VectorStore& store, std::size_t first) { store.write(first, rows, *pool); });
+  return {rows.rows, [=, this](core::VectorStore& store, std::size_t first) {
+            store.write(first, rows, *pool);
+          }};
 }
 
 void Index::Impl::expect_writable() const {
@@ -121,17 +121,16 @@ void Index::Impl::expect_writable() const {
               "takes additions");
 }
 
-std::size_t Index::Impl::add(std::size_t count, std::span<const std::uint64_t> new_labels,
-                             const ProgressCallback& progress, const IndexAccess::WriteRows& write,
-                             OnDevice there) {
+std::size_t Index::Impl::add(const NewRows& rows, std::span<const std::uint64_t> new_labels,
+                             const ProgressCallback& progress) {
   expect_writable();
-  if (count == 0) return 0;
+  if (rows.count == 0) return 0;
   check_labels(new_labels);
   IndexAccess::Addition addition(*this);
-  addition.reserve(count);
-  addition.write(write);
+  addition.reserve(rows.count);
+  addition.write(rows.write);
   addition.label(new_labels);
-  return addition.insert(count, progress, there);
+  return addition.insert(rows.count, progress, rows.there);
 }
 
 // --------------------------------------------------------------------------------- file, content

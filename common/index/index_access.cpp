@@ -33,10 +33,22 @@ const LogCallback& IndexAccess::log_of(const Index& index) { return index.impl_-
 
 core::ThreadPool& IndexAccess::pool(const Index& index) { return *index.impl_->pool; }
 
-std::size_t IndexAccess::add(Index& index, cuda::DeviceMatrixView<const float> vectors,
+std::size_t IndexAccess::add(Index& index, const NewRows& rows,
                              std::span<const std::uint64_t> labels,
-                             const ProgressCallback& progress, const WriteRows& write) {
-  return index.impl_->add(vectors.rows, labels, progress, write, vectors);
+                             const ProgressCallback& progress) {
+  return index.impl_->add(rows, labels, progress);
+}
+
+std::size_t IndexAccess::update(Index& index, const NewRows& rows,
+                                std::span<const std::uint64_t> labels,
+                                const ProgressCallback& progress) {
+  return index.impl_->replace(rows, labels, progress, Index::Impl::Unknown::are_refused);
+}
+
+std::size_t IndexAccess::upsert(Index& index, const NewRows& rows,
+                                std::span<const std::uint64_t> labels,
+                                const ProgressCallback& progress) {
+  return index.impl_->replace(rows, labels, progress, Index::Impl::Unknown::are_added);
 }
 
 void IndexAccess::expect_not_its_own(const Index& index, const std::filesystem::path& path) {

@@ -36,10 +36,22 @@ struct IndexAccess {
   /// The index's device, opened if need be, even if it was given up. Throws Error(unsupported).
   static cuda::Device& device(const Index& index);
   static core::ThreadPool& pool(const Index& index);
-  /// As Index::add of vectors in device memory, which `write` brings to the host.
-  static std::size_t add(Index& index, cuda::DeviceMatrixView<const float> vectors,
-                         std::span<const std::uint64_t> labels, const ProgressCallback& progress,
-                         const WriteRows& write);
+  /// Vectors that enter: `write` brings them to the store, and `there` is the same vectors where
+  /// device memory has them.
+  struct NewRows {
+    std::size_t count;
+    WriteRows write;
+    cuda::DeviceMatrixView<const float> there = {};
+  };
+  /// As the member of Index with the same name, of vectors in device memory.
+  static std::size_t add(Index& index, const NewRows& rows, std::span<const std::uint64_t> labels,
+                         const ProgressCallback& progress);
+  static std::size_t update(Index& index, const NewRows& rows,
+                            std::span<const std::uint64_t> labels,
+                            const ProgressCallback& progress);
+  static std::size_t upsert(Index& index, const NewRows& rows,
+                            std::span<const std::uint64_t> labels,
+                            const ProgressCallback& progress);
   /// Brings queries to the host.
   using FetchRows = std::function<MatrixView<const float>()>;
   /// As Index::search for queries in device memory. `fetch` brings them to the host if the CPU

@@ -68,19 +68,18 @@ struct Index::Impl {
 
   /// Throws Error(unsupported) for an index that is mapped from a file, or is a replica's.
   void expect_writable() const;
-  std::size_t add(MatrixView<const float> rows, std::span<const std::uint64_t> new_labels,
+  using NewRows = IndexAccess::NewRows;
+  /// From host memory. Throws Error(dimension_mismatch).
+  [[nodiscard]] NewRows new_rows(MatrixView<const float> rows) const;
+  std::size_t add(const NewRows& rows, std::span<const std::uint64_t> new_labels,
                   const ProgressCallback& progress);
   using OnDevice = cuda::DeviceMatrixView<const float>;
-  /// `write` brings `count` vectors; `there` is the same vectors where device memory has them.
-  std::size_t add(std::size_t count, std::span<const std::uint64_t> new_labels,
-                  const ProgressCallback& progress, const IndexAccess::WriteRows& write,
-                  OnDevice there = {});
 
   /// The living node of the label, or kNoNode.
   [[nodiscard]] core::NodeId find(std::uint64_t label) const;
   /// What update and upsert do with labels that the index lacks.
   enum class Unknown { are_refused, are_added };
-  std::size_t replace(MatrixView<const float> rows, std::span<const std::uint64_t> labels,
+  std::size_t replace(const NewRows& rows, std::span<const std::uint64_t> new_labels,
                       const ProgressCallback& progress, Unknown unknown);
   void flush(DeferredLog& log);
   /// As contents/slide.hpp. Called by the writer between two operations.

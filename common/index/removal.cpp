@@ -131,12 +131,12 @@ std::size_t Index::remove(std::span<const std::uint64_t> labels) {
 
 std::size_t Index::update(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
                           const ProgressCallback& progress) {
-  return impl_->replace(vectors, labels, progress, Impl::Unknown::are_refused);
+  return impl_->replace(impl_->new_rows(vectors), labels, progress, Impl::Unknown::are_refused);
 }
 
 std::size_t Index::upsert(MatrixView<const float> vectors, std::span<const std::uint64_t> labels,
                           const ProgressCallback& progress) {
-  return impl_->replace(vectors, labels, progress, Impl::Unknown::are_added);
+  return impl_->replace(impl_->new_rows(vectors), labels, progress, Impl::Unknown::are_added);
 }
 
 void Index::flush() {
@@ -144,22 +144,19 @@ void Index::flush() {
   log.deliver_after([&] { impl_->flush(log); });
 }
 
-std::size_t Index::Impl::replace(MatrixView<const float> rows,
-                                 std::span<const std::uint64_t> new_labels,
+std::size_t Index::Impl::replace(const NewRows& rows, std::span<const std::uint64_t> new_labels,
                                  const ProgressCallback& progress, Unknown unknown) {
-  contents.vectors.check_shape(rows, "vectors");
-  check_label_count(new_labels.size(), rows.rows);
+  check_label_count(new_labels.size(), rows.count);
   expect_writable();
-  if (rows.rows == 0) return 0;
+  if (rows.count == 0) return 0;
   check_labels(new_labels);
   IndexAccess::Addition addition(*this);
   const std::vector<NodeId> replaced = find_all(contents, new_labels);
   if (unknown == Unknown::are_refused) expect_all_known(replaced, new_labels);
-  addition.reserve(rows.rows);
-  addition.write(
-      [&](core::VectorStore& store, std::size_t first) { store.write(first, rows, *pool); });
+  addition.reserve(rows.count);
+  addition.write(rows.write);
   addition.label(new_labels, replaced);
-  return addition.insert(rows.rows, progress);
+  return addition.insert(rows.count, progress, rows.there);
 }
 
 void Index::Impl::flush(DeferredLog& log) {

@@ -361,7 +361,7 @@ class Index(AwaitableIndex):
         """Replace the vectors of these labels, in order.
 
         Args:
-            vectors: ``[n, dim]``, or ``[dim]`` for one vector, in host memory.
+            vectors: as for :meth:`add`.
             labels: ``[n]`` integers that have a vector each.
             threads: as for :meth:`add`.
             progress: see :data:`Progress`.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <concord/cuda.hpp>
 #include <filesystem>
 #include <limits>
 #include <new>
@@ -14,6 +13,7 @@
 
 #include "answers.hpp"
 #include "changes.hpp"
+#include "device_memory.hpp"
 #include "errors.hpp"
 #include "gil.hpp"
 #include "number.hpp"
@@ -67,21 +67,6 @@ RuntimeOf<Core> runtime(unsigned threads, const std::string& device, bool certif
 
 std::filesystem::path to_path(const nb::bytes& path) {
   return std::string(path.c_str(), path.size());
-}
-
-cuda::DeviceMatrixView<const float> device_view(const Array& array) {
-  if (!array.is_matrix_of(DType::float32)) {
-    throw ArrayTypeError(std::string(array.name()) + " in device memory must be float32 with the " +
-                         "elements of a row side by side; these are " + array.dtype_name());
-  }
-  return {reinterpret_cast<const float*>(array.data()), array.rows(), array.cols(),
-          array.matrix_stride()};
-}
-
-// Vectors in device memory go to one index; shards take theirs from the host.
-[[noreturn]] void refuse_device_memory() {
-  throw Error(ErrorCode::unsupported,
-              "a ShardedIndex reads vectors and queries from host memory only");
 }
 
 std::size_t add_there(Index& index, cuda::DeviceMatrixView<const float> rows,

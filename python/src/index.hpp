@@ -62,11 +62,8 @@ class PythonIndexOf {
 
   /// `labels`: None or a one-dimensional array of uint64.
   std::size_t add(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress);
-  /// update or upsert.
-  using Replacement = std::size_t (Core::*)(MatrixView<const float>, std::span<const std::uint64_t>,
-                                            const ProgressCallback&);
-  std::size_t replace(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress,
-                      Replacement member);
+  std::size_t update(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress);
+  std::size_t upsert(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress);
   std::size_t remove(nanobind::handle labels);
   void flush();
   /// `rescore` is None for the library's choice. If `progress` ends the work, the queries that were
@@ -175,6 +172,9 @@ class PythonIndexOf {
   std::size_t insert(const Array& vectors, std::span<const std::uint64_t> labels, Watch& watch);
   std::size_t add_from_host(const Array& vectors, std::span<const std::uint64_t> labels,
                             Watch& watch);
+  template <class FromHost, class FromDevice>
+  std::size_t replace(nanobind::handle vectors, nanobind::handle labels, nanobind::object progress,
+                      const FromHost& from_host, const FromDevice& from_device);
   template <class Work>
   std::size_t change(std::span<const std::uint64_t> labels, const Work& work);
   template <class Piece, class Run>

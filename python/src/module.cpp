@@ -183,12 +183,6 @@ void set_runtime(PythonIndexOf<Core>& self, nb::handle threads, const std::strin
   self.set_runtime(number32(threads, "threads"), device, certificates, checked_share);
 }
 
-template <class Core, typename PythonIndexOf<Core>::Replacement member>
-std::size_t replace(PythonIndexOf<Core>& self, nb::handle vectors, nb::handle labels,
-                    nb::object progress) {
-  return self.replace(vectors, labels, std::move(progress), member);
-}
-
 /// What both kinds of index have.
 template <class Core>
 void define_members(nb::class_<PythonIndexOf<Core>>& index) {
@@ -201,8 +195,8 @@ void define_members(nb::class_<PythonIndexOf<Core>>& index) {
       .def("exact_search", &Self::exact_search, "queries"_a.none(), "k"_a.none(), "out"_a.none(),
            "progress"_a.none())
       .def("remove", &Self::remove, "labels"_a)
-      .def("update", replace<Core, &Core::update>, "vectors"_a, "labels"_a, "progress"_a.none())
-      .def("upsert", replace<Core, &Core::upsert>, "vectors"_a, "labels"_a, "progress"_a.none())
+      .def("update", &Self::update, "vectors"_a, "labels"_a, "progress"_a.none())
+      .def("upsert", &Self::upsert, "vectors"_a, "labels"_a, "progress"_a.none())
       .def("flush", &Self::flush)
       .def("search_among", &Self::search_among, "queries"_a.none(), "k"_a.none(), "ef"_a.none(),
            "slack"_a.none(), "rescore"_a.none(), "use_codes"_a, "filters"_a.none(),

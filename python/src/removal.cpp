@@ -1,10 +1,12 @@
 // Removal and replacement of vectors.
 #include <algorithm>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "changes.hpp"
+#include "device_memory.hpp"
 #include "errors.hpp"
 #include "gil.hpp"
 #include "row_reader.hpp"
@@ -29,35 +31,63 @@ bool are_removable(const Core& index, std::span<const std::uint64_t> labels) {
 }  // namespace
 
 template <class Core>
+template <class FromHost, class FromDevice>
 std::size_t PythonIndexOf<Core>::replace(nb::handle vectors, nb::handle labels, nb::object progress,
-                                         Replacement member) {
+                                         const FromHost& from_host, const FromDevice& from_device) {
   expect_own();
   const Array rows(vectors, "vectors");
-  if (rows.on_device()) {
-    throw ArrayTypeError(
-        "update and upsert read vectors from host memory only; allowed in device memory are "
-        "vectors for add, after remove");
-  }
   const Array label_array(labels, "labels");
   const std::span<const std::uint64_t> label_span = labels_of(label_array);
   expect_one_each(label_span, rows);
-  RowReader reader(rows);
   Watch watch(std::move(progress));
   const auto go_on = [&](std::uint64_t done, std::uint64_t total) {
     return watch.go_on(done, total);
   };
   return change(label_span, [&] {
     std::size_t replaced = 0;
-    {
+    if (rows.on_device()) {
+      const auto view = device_view(rows);
+      const WithoutGil released;
+      replaced = from_device(*index_, view, label_span, rows.stream(), go_on);
+    } else {
+      RowReader reader(rows);
       const WithoutGil released;
       // A width that the library refuses is not converted as a whole.
       const auto view =
           rows.cols() == params().dimension ? reader.read_all() : reader.read(0, rows.rows());
-      replaced = (*index_.*member)(view, label_span, go_on);
+      replaced = from_host(*index_, view, label_span, go_on);
     }
     watch.rethrow();
     return replaced;
   });
+}
+
+template <class Core>
+std::size_t PythonIndexOf<Core>::update(nb::handle vectors, nb::handle labels,
+                                        nb::object progress) {
+  return replace(
+      vectors, labels, std::move(progress),
+      [](Core& index, auto... change) { return index.update(change...); },
+      []([[maybe_unused]] Core& index, [[maybe_unused]] auto... change) -> std::size_t {
+        if constexpr (std::is_same_v<Core, Index>)
+          return cuda::update(index, change...);
+        else
+          refuse_device_memory();
+      });
+}
+
+template <class Core>
+std::size_t PythonIndexOf<Core>::upsert(nb::handle vectors, nb::handle labels,
+                                        nb::object progress) {
+  return replace(
+      vectors, labels, std::move(progress),
+      [](Core& index, auto... change) { return index.upsert(change...); },
+      []([[maybe_unused]] Core& index, [[maybe_unused]] auto... change) -> std::size_t {
+        if constexpr (std::is_same_v<Core, Index>)
+          return cuda::upsert(index, change...);
+        else
+          refuse_device_memory();
+      });
 }
 
 // In pieces, which ends in the graph of one call, so that Ctrl-C is heeded. Labels that the library
@@ -92,9 +122,10 @@ void PythonIndexOf<Core>::flush() {
   });
 }
 
-template std::size_t PythonIndexOf<Index>::replace(nb::handle, nb::handle, nb::object, Replacement);
-template std::size_t PythonIndexOf<ShardedIndex>::replace(nb::handle, nb::handle, nb::object,
-                                                          Replacement);
+template std::size_t PythonIndexOf<Index>::update(nb::handle, nb::handle, nb::object);
+template std::size_t PythonIndexOf<ShardedIndex>::update(nb::handle, nb::handle, nb::object);
+template std::size_t PythonIndexOf<Index>::upsert(nb::handle, nb::handle, nb::object);
+template std::size_t PythonIndexOf<ShardedIndex>::upsert(nb::handle, nb::handle, nb::object);
 template std::size_t PythonIndexOf<Index>::remove(nb::handle);
 template std::size_t PythonIndexOf<ShardedIndex>::remove(nb::handle);
 template void PythonIndexOf<Index>::flush();

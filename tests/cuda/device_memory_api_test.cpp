@@ -4,6 +4,7 @@
 #include <concord/cuda.hpp>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -97,6 +98,83 @@ TEST(DeviceMemoryApi, ManyAdditionsFromEitherMemory) {
     EXPECT_EQ(index.digest(), cpu.digest());
     EXPECT_EQ(index.stats().device.name, "host team");
   }
+}
+
+// Each third change adds, the others replace: what is there (update), or both (upsert).
+TEST(DeviceMemoryApi, ReplacementsGiveWhatHostMemoryGives) {
+  const Matrix data = make_data(Shape::clustered, 2400, 24);
+  for (const Metric metric : kAllMetrics) {
+    for (const std::uint64_t seed : {0u, 7u}) {
+      const HostDevices devices(HostDevices::deferred(seed));
+      Index cpu(api_params(metric), on("cpu"));
+      Index index(api_params(metric), on("cuda"));
+      Caller caller(*devices.last);
+      std::uint64_t next = 0;  // the least label that was never given
+      for (std::size_t first = 0, i = 0; first < data.rows; ++i) {
+        const std::size_t count = std::min<std::size_t>(1 + hash(seed, i) % 400, data.rows - first);
+        const auto rows = data.slice(first, i % 3 == 1 ? std::min(count, cpu.size()) : count);
+        const auto there = caller.upload(rows, 24 + i % 3);
+        first += rows.rows;
+        std::vector<std::uint64_t> labels(rows.rows);
+        if (i % 3 == 0) {
+          std::iota(labels.begin(), labels.end(), next);
+          next += rows.rows;
+          cpu.add(rows, labels);
+          cuda::add(index, there, labels, caller.stream());
+        } else if (i % 3 == 1) {
+          std::iota(labels.begin(), labels.end(), hash(seed, i) % (next - rows.rows + 1));
+          EXPECT_EQ(cuda::update(index, there, labels, caller.stream()), cpu.update(rows, labels));
+        } else {
+          std::iota(labels.begin(), labels.end(), next - std::min<std::uint64_t>(next, 20));
+          next = std::max(next, labels.back() + 1);
+          EXPECT_EQ(cuda::upsert(index, there, labels, caller.stream()), cpu.upsert(rows, labels));
+        }
+        ASSERT_EQ(index.digest(), cpu.digest()) << i;
+      }
+      const auto queries = data.slice(300, 90);
+      expect_same(cuda::search(index, caller.upload(queries, 24), {7, 30}, caller.stream()),
+                  cpu.search(queries, {7, 30}));
+      EXPECT_EQ(index.stats().device.name, "host team");
+    }
+  }
+}
+
+TEST(DeviceMemoryApi, ReplacementsThatAreRefusedChangeNothing) {
+  const HostDevices devices;
+  const Matrix data = make_data(Shape::random, 60, 24);
+  Index index(api_params(), on("cuda"));
+  index.add(data.slice(0, 50));
+  const std::string digest = index.digest();
+  Caller caller(*devices.last);
+  const auto stream = caller.stream();
+  const auto rows = caller.upload(data.slice(50, 3), 24);
+  const std::vector<std::uint64_t> known{1, 2, 3};
+  const std::vector<std::uint64_t> unknown{1, 2, 99};
+  const std::vector<std::uint64_t> twice{1, 2, 1};
+  const std::vector<std::uint64_t> few{1, 2};
+  const std::vector<std::uint64_t> none;
+  for (const auto change : {&cuda::update, &cuda::upsert}) {
+    const auto refused = [&](ErrorCode code, cuda::DeviceMatrixView<const float> vectors,
+                             const std::vector<std::uint64_t>& labels) {
+      expect_error(code, {}, [&] { change(index, vectors, labels, stream, {}); });
+      EXPECT_EQ(index.digest(), digest);
+    };
+    refused(ErrorCode::duplicate_label, rows, twice);
+    refused(ErrorCode::dimension_mismatch, rows, few);
+    refused(ErrorCode::dimension_mismatch, rows, none);
+    refused(ErrorCode::dimension_mismatch, {rows.data, 3, 23}, known);
+    refused(ErrorCode::dimension_mismatch, {nullptr, 3, 24}, known);
+    refused(ErrorCode::invalid_parameter, {data.row(0), 3, 24}, known);
+    EXPECT_EQ(change(index, {nullptr, 0, 0}, none, stream, {}), 0u);
+    Matrix bad = data;
+    bad.row(52)[5] = std::numeric_limits<float>::quiet_NaN();
+    refused(ErrorCode::invalid_vector, caller.upload(bad.slice(50, 3), 24), known);
+  }
+  expect_error(ErrorCode::unknown_label, {"99"},
+               [&] { cuda::update(index, rows, unknown, stream); });
+  EXPECT_EQ(index.digest(), digest);
+  EXPECT_EQ(cuda::upsert(index, rows, unknown, stream), 3u);
+  EXPECT_EQ(index.size(), 51u);
 }
 
 // However a call ends, the caller may then release the memory, and the next call works.
@@ -365,6 +443,12 @@ TEST(DeviceMemoryApi, WithoutADeviceItIsUnsupported) {
   expect_error(ErrorCode::unsupported, {"needs an index with a device"}, [&] {
     (void)cuda::search(on_cpu, {data.row(0), 10, 24}, {}, nullptr);
   });
+  const std::vector<std::uint64_t> labels(10);
+  for (const auto change : {&cuda::update, &cuda::upsert}) {
+    expect_error(ErrorCode::unsupported, {"needs an index with a device"}, [&] {
+      change(on_cpu, {data.row(0), 10, 24}, labels, nullptr, {});
+    });
+  }
 }
 
 TEST(DeviceMemoryApi, AFailedCopyLeavesTheIndexAsItWas) {

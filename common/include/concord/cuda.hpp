@@ -18,7 +18,7 @@
 // and of Filter::of_bits. So are exceptions, with four additions. If the index has no device
 // (CPU-only build, no usable device, or device "cpu"), the function throws Error(unsupported).
 // Memory that the device does not reach is Error(invalid_parameter). A copy that fails is
-// Error(cuda); add then leaves the index as it was.
+// Error(cuda); add, update and upsert then leave the index as it was.
 //
 // A stream that is being captured into a CUDA graph is refused with Error(unsupported). So is the
 // default stream while a capture is under way that its use would end. The capture goes on, and the
@@ -58,6 +58,15 @@ struct DeviceMatrixView {
 CONCORD_API std::size_t add(Index& index, DeviceMatrixView<const float> vectors,
                             std::span<const std::uint64_t> labels, CudaStream stream,
                             const ProgressCallback& progress = {});
+
+/// As Index::update and Index::upsert, with the same result as from host memory. `labels` (host
+/// memory) has one for each vector.
+CONCORD_API std::size_t update(Index& index, DeviceMatrixView<const float> vectors,
+                               std::span<const std::uint64_t> labels, CudaStream stream,
+                               const ProgressCallback& progress = {});
+CONCORD_API std::size_t upsert(Index& index, DeviceMatrixView<const float> vectors,
+                               std::span<const std::uint64_t> labels, CudaStream stream,
+                               const ProgressCallback& progress = {});
 
 /// As Index::search, with results on the host.
 [[nodiscard]] CONCORD_API SearchResult search(const Index& index,
