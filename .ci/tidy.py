@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """clang-tidy on files of a build, but for those that it has found clean before and that have not changed since.
 
-    .ci/tidy.py [--all] [--analyze-since DATE] BUILD_DIR FILE ...
-        --all                   whatever was found before
-        --analyze-since DATE    the path-sensitive checks, which take four fifths of the time, only on files that
-                                commits since DATE have changed, themselves or their header; the others on all
+    .ci/tidy.py [--all] [--since DATE] BUILD_DIR FILE ...
+        --all           whatever was found before
+        --since DATE    only files of .ci/changed.py; and the path-sensitive checks, which take four fifths of the
+                        time, only on files that commits since DATE have changed, themselves or their own header
 
 What clang-tidy finds in a file depends on its version, .clang-tidy, the compile command, and the bytes of the file and
 of all that it includes. The hash of these is kept for each clean file, in ~/.cache/concord/tidy (XDG_CACHE_HOME, if
@@ -21,6 +21,8 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import changed
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "concord" / "tidy"
@@ -39,7 +41,11 @@ def compile_commands(build_dir):
     commands = {}
     for entry in entries:
         words = shlex.split(entry["command"])
-        commands[Path(entry["file"])] = (entry["directory"], words[1:] if words[0].endswith("ccache") else words)
+        words = words[1:] if words[0].endswith("ccache") else words
+        if "-Winvalid-pch" in words:  # GCC's precompiled header, which clang does not read
+            words.remove("-Winvalid-pch")
+            del words[words.index("-include"):][:2]
+        commands[Path(entry["file"])] = (entry["directory"], words)
     return commands
 
 
@@ -48,12 +54,6 @@ def included(folder, words):
     at = words.index("-o")
     rule = output([*words[:at], *words[at + 2:], "-M", "-MT", "it"], folder)
     return rule.replace("\\\n", " ").split()[1:]
-
-
-def changed_since(date):
-    """The files that commits since then have changed, by their path without the last suffix. Of a shallow clone all."""
-    names = output(["git", "log", f"--since={date}", "--name-only", "--format="], ROOT).split("\n")
-    return {ROOT / name.rpartition(".")[0] for name in names}
 
 
 def states(version, folder, words):
@@ -98,21 +98,25 @@ def check(file, build_dir, command, version, every, analyzed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--all", action="store_true", help="also files that are known to be clean")
-    parser.add_argument("--analyze-since", metavar="DATE", help="the analyzer only on files that were changed since")
+    parser.add_argument("--since", metavar="DATE", help="only files that changes since then concern")
     parser.add_argument("build_dir", type=Path)
     parser.add_argument("files", type=Path, nargs="+")
     options = parser.parse_args()
     commands = compile_commands(options.build_dir)
     version = output(["clang-tidy", "--version"], ROOT)
-    changed = changed_since(options.analyze_since) if options.analyze_since else None
+    files = options.files
+    if options.since:
+        new = changed.since(options.since)
+        files = changed.concerned(files, new)
+        own = {file.with_suffix("") for file in new}
 
     def check_one(name):
         file = name.resolve()
-        analyzed = changed is None or file.with_suffix("") in changed
+        analyzed = not options.since or file.with_suffix("") in own
         return check(file, options.build_dir, commands.get(file), version, options.all, analyzed)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(check_one, options.files))
+        found = list(pool.map(check_one, files))
     print("".join(text for text in found if text), end="")
     print(f"tidy: {len(found)} files, {found.count(None)} of them unchanged since they were found clean, "
           f"{sum(map(bool, found))} with findings")

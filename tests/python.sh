@@ -16,13 +16,14 @@ build_dir=${BUILD_DIR:-$root/build/tests}
 work=$build_dir-python
 report=$build_dir/python-tests.xml
 mkdir -p "$build_dir" "$work"
-rm -rf "$report" "$work/source" "$work/build" "$work/dist" "$work/fresh"
+rm -rf "$report" "$work/source" "$work/dist" "$work/fresh"
 
-options=(-C build-dir="$work/build" -C cmake.define.CONCORD_CUDA=OFF -C cmake.define.CONCORD_WERROR=ON)
+# As deep below the sources as a build of the library, so that ccache finds what that one compiled.
+options=(-C build-dir="$work/source/library/build/wheel" -C cmake.define.CONCORD_CUDA=OFF -C cmake.define.CONCORD_WERROR=ON)
 if command -v ccache >/dev/null; then
   options+=(-C cmake.define.CMAKE_CXX_COMPILER_LAUNCHER=ccache)
   export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros}
-  export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=1
+  export CCACHE_BASEDIR=$work/source/library CCACHE_NOHASHDIR=1
 fi
 
 "$root/docker/install-deps.sh"
