@@ -3,6 +3,7 @@
 #include <concord/version.h>
 
 #include <algorithm>
+#include <concord/replica.hpp>
 #include <cstring>
 #include <new>
 #include <stdexcept>
@@ -63,6 +64,8 @@ concord_status status_of(ErrorCode code) noexcept {
 concord_status keep_exception() noexcept {
   try {
     throw;
+  } catch (const DivergedError& error) {
+    return keep(CONCORD_ERROR_DIVERGED, error.what());
   } catch (const Error& error) {
     return keep(status_of(error.code()), error.what(), error.system_error());
   } catch (const Cancelled& error) {
@@ -92,6 +95,8 @@ const char* concord_status_name(concord_status status) {
       return "buffer_too_small";
     case CONCORD_ERROR_CANCELLED:
       return "cancelled";
+    case CONCORD_ERROR_DIVERGED:
+      return "diverged";
     case CONCORD_ERROR_INTERNAL:
       return "internal";
     default:

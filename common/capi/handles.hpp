@@ -18,9 +18,12 @@
 
 #include "common/capi/guard.hpp"
 
-/// An index of its own, a sharded one, or a shard that belongs to another handle.
+/// An index of its own, a sharded one, a shard that belongs to another handle, the index of a
+/// replica, or one that a replica has opened.
 struct concord_index {
   explicit concord_index(concord::Index index) : content(std::move(index)) {}
+  explicit concord_index(std::shared_ptr<const concord::Index> index) : content(std::move(index)) {}
+  explicit concord_index(std::shared_ptr<concord::Index> index) : content(std::move(index)) {}
   explicit concord_index(const concord::Index* shard) : content(shard) {}
   explicit concord_index(concord::ShardedIndex index) : content(std::move(index)) {
     const auto& whole = std::get<concord::ShardedIndex>(content);
@@ -29,7 +32,9 @@ struct concord_index {
     }
   }
 
-  std::variant<concord::Index, concord::ShardedIndex, const concord::Index*> content;
+  std::variant<concord::Index, concord::ShardedIndex, const concord::Index*,
+               std::shared_ptr<const concord::Index>, std::shared_ptr<concord::Index>>
+      content;
   std::vector<std::unique_ptr<concord_index>> shards;  ///< a handle for each
 };
 
@@ -45,9 +50,22 @@ struct concord_cursor {
 
 namespace concord::capi {
 
-/// The Index of a handle, which may be a shard; null for a sharded index.
+/// The Index of a handle that may be changed; null for others.
+inline Index* own_or_null(concord_index& handle) noexcept {
+  if (const auto* opened = std::get_if<std::shared_ptr<Index>>(&handle.content)) {
+    return opened->get();
+  }
+  return std::get_if<Index>(&handle.content);
+}
+/// The Index of a handle, for reading; null for a sharded index.
 inline const Index* single_or_null(const concord_index& handle) noexcept {
   if (const auto* shard = std::get_if<const Index*>(&handle.content)) return *shard;
+  if (const auto* followed = std::get_if<std::shared_ptr<const Index>>(&handle.content)) {
+    return followed->get();
+  }
+  if (const auto* opened = std::get_if<std::shared_ptr<Index>>(&handle.content)) {
+    return opened->get();
+  }
   return std::get_if<Index>(&handle.content);
 }
 
@@ -59,13 +77,17 @@ decltype(auto) read(const concord_index* handle, const F& f) {
   return f(std::get<ShardedIndex>(index.content));
 }
 
-/// The same for a change. Throws Error(unsupported) for a shard.
+/// The same for a change. Throws Error(unsupported) for a shard and the index of a replica.
 template <class F>
 decltype(auto) change(concord_index* handle, const F& f) {
   concord_index& index = expect(handle, "index");
-  if (auto* single = std::get_if<Index>(&index.content)) return f(*single);
+  if (Index* single = own_or_null(index)) return f(*single);
   if (auto* sharded = std::get_if<ShardedIndex>(&index.content)) return f(*sharded);
-  throw Error(ErrorCode::unsupported, "a shard can only be read; change the index that it is of");
+  throw Error(ErrorCode::unsupported,
+              std::holds_alternative<const Index*>(index.content)
+                  ? "a shard can only be read; change the index that it is of"
+                  : "the index of a replica can only be read; concord_replica_promote gives one "
+                    "that takes changes");
 }
 
 /// The Index of a handle, for what a sharded index cannot do. Throws Error(unsupported).
@@ -76,8 +98,9 @@ inline const Index& expect_single(const concord_index* handle) {
 }
 /// The same for what changes it or its presets.
 inline Index& expect_own_single(concord_index* handle) {
-  if (auto* single = std::get_if<Index>(&expect(handle, "index").content)) return *single;
-  throw Error(ErrorCode::unsupported, "neither a sharded index nor a shard can do this");
+  if (Index* single = own_or_null(expect(handle, "index"))) return *single;
+  throw Error(ErrorCode::unsupported,
+              "neither a sharded index, a shard nor the index of a replica can do this");
 }
 inline const ShardedIndex& expect_sharded(const concord_index* handle) {
   const auto* sharded = std::get_if<ShardedIndex>(&expect(handle, "index").content);

@@ -16,8 +16,8 @@ TEST(names_and_version) {
   CHECK(strcmp(concord_status_name(CONCORD_ERROR_IO), "io") == 0);
   CHECK(strcmp(concord_status_name(CONCORD_ERROR_BUFFER_TOO_SMALL), "buffer_too_small") == 0);
   CHECK(strcmp(concord_status_name(-1), "unknown") == 0);
-  CHECK(strcmp(concord_status_name(CONCORD_ERROR_INTERNAL + 1), "unknown") == 0);
-  for (status = 0; status <= CONCORD_ERROR_INTERNAL; ++status) {
+  CHECK(strcmp(concord_status_name(CONCORD_ERROR_DIVERGED + 1), "unknown") == 0);
+  for (status = 0; status <= CONCORD_ERROR_DIVERGED; ++status) {
     CHECK(strcmp(concord_status_name(status), "unknown") != 0);
   }
   CHECK(strcmp(concord_last_error(), "") == 0 && concord_last_system_error() == 0);

@@ -1,14 +1,14 @@
-// Concord for C, and for every language that calls C: all of Index, ShardedIndex, Filter, Groups
-// and Cursor.
+// Concord for C, and for every language that calls C: all of Index, ShardedIndex, Replica, Filter,
+// Groups and Cursor.
 //
 // This header and those that it includes need C99 or C++98 and nothing of C++. The page
 // docs/c_api.md has a program. What a function does beyond its comment here is what the C++ member
 // of the same name does (concord/index.hpp).
 //
-// Handles. concord_index, concord_filter, concord_groups and concord_cursor are opaque. A function
-// that makes one stores it only if it succeeds. The caller owns it and gives it to the function
-// whose name ends in _free, which takes NULL as well. A concord_index is one graph or a sharded
-// index; functions that need one kind of them say so.
+// Handles. concord_index, concord_replica, concord_filter, concord_groups and concord_cursor are
+// opaque. A function that makes one stores it only if it succeeds. The caller owns it and gives it
+// to the function whose name ends in _free, which takes NULL as well. A concord_index is one graph
+// or a sharded index; functions that need one kind of them say so.
 //
 // Memory. The library borrows what a pointer leads to until the call returns, and keeps no pointer
 // to it. What it leads to is aligned as C aligns the type, and the data of a matrix as its elements
@@ -52,6 +52,7 @@
 #include <concord/c/filter.h>
 #include <concord/c/index.h>
 #include <concord/c/params.h>
+#include <concord/c/replica.h>
 #include <concord/c/reports.h>
 #include <concord/c/search.h>
 #include <concord/version.h>

@@ -35,7 +35,8 @@ enum {
   CONCORD_ERROR_BUFFER_TOO_SMALL =
       13,                        ///< the output parameter beside the buffer says what it needs
   CONCORD_ERROR_CANCELLED = 14,  ///< a callback ended the call
-  CONCORD_ERROR_INTERNAL = 15    ///< what should not happen; the message has what is known
+  CONCORD_ERROR_INTERNAL = 15,   ///< what should not happen; the message has what is known
+  CONCORD_ERROR_DIVERGED = 16    ///< the files have another history than the replica
 };
 
 /// The name of a status without its prefix, in lower case, for logs; "unknown" for another number.
