@@ -18,7 +18,9 @@ report=$build_dir/python-tests.xml
 mkdir -p "$build_dir" "$work"
 rm -rf "$report" "$work/source" "$work/dist" "$work/fresh"
 
-# As deep below the sources as a build of the library, so that ccache finds what that one compiled.
+# As deep below the sources as a build of the library, and by a compiler of the same name, so that ccache finds what that
+# one compiled.
+export CXX=${CXX:-c++}
 options=(-C build-dir="$work/source/library/build/wheel" -C cmake.define.CONCORD_CUDA=OFF -C cmake.define.CONCORD_WERROR=ON)
 if command -v ccache >/dev/null; then
   options+=(-C cmake.define.CMAKE_CXX_COMPILER_LAUNCHER=ccache)
