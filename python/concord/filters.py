@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -79,33 +79,52 @@ def filters_of(
     core: _concord._Core, given: Which | Sequence[Which | None]
 ) -> _concord.Filter | list[_concord.Filter | None]:
     """The filter of all queries, or a list of one for each."""
-    if isinstance(given, (list, tuple)) and any(map(_is_filter, given)):
+    if isinstance(given, (list, tuple)) and any(map(is_filter, given)):
         return [None if one is None else filter_of(core, one)._core for one in given]
     return filter_of(core, cast("Which", given))._core
 
 
 def filter_of(core: _concord._Core, which: Which) -> Filter:
     """The filter that the caller means."""
-    if isinstance(which, Filter):
-        return which
+    return which if isinstance(which, Filter) else Filter(choose(core, which))
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Chooser(Protocol[T_co]):
+    """Vectors in the order of insertion, and what makes a filter of some of them."""
+
+    def size(self) -> int: ...
+    def labels(self) -> npt.NDArray[np.int64 | np.uint64]: ...
+    def filter_of_range(self, first: int, last: int, /) -> T_co: ...
+    def filter_of_labels(self, labels: npt.NDArray[np.uint64], /) -> T_co: ...
+    def filter_of_mask(self, mask: npt.NDArray[np.uint8], /) -> T_co: ...
+    def filter_of_bits(
+        self, bits: npt.NDArray[np.uint8], count: int, offset: int, /
+    ) -> T_co: ...
+
+
+def choose(core: Chooser[T_co], which: Which) -> T_co:
+    """What the caller means, who gives no :class:`Filter`."""
     if isinstance(which, slice):
         first, last, step = which.indices(core.size())
         if step == 1:
-            return Filter(core.filter_of_range(first, max(first, last)))
+            return core.filter_of_range(first, max(first, last))
         labels = core.labels()  # a mask would be too short beside an addition
-        return Filter(core.filter_of_labels(labels[which].astype(np.uint64)))
+        return core.filter_of_labels(labels[which].astype(np.uint64))
     if callable(which):
         return _of_callable(core, which)
     column = _arrow_column(which)
     if column is not None:
-        return Filter(core.filter_of_bits(*_arrow_bits(column)))
+        return core.filter_of_bits(*_arrow_bits(column))
     array = _array(which)
     if array.dtype == np.bool_ or array.dtype == np.uint8:
-        return Filter(core.filter_of_mask(_mask(array)))
-    return Filter(core.filter_of_labels(labels_of(array, None)))
+        return core.filter_of_mask(_mask(array))
+    return core.filter_of_labels(labels_of(array, None))
 
 
-def _is_filter(one: object) -> bool:
+def is_filter(one: object) -> bool:
     """Whether an element of a list is a filter, and no label or bit of a mask."""
     return one is None or not (
         isinstance(one, (int, np.generic))
@@ -113,7 +132,7 @@ def _is_filter(one: object) -> bool:
     )
 
 
-def _of_callable(core: _concord._Core, predicate: Callable[..., Any]) -> Filter:
+def _of_callable(core: Chooser[T_co], predicate: Callable[..., Any]) -> T_co:
     labels = core.labels()
     shown = labels.view()
     shown.flags.writeable = False  # a callable that changed it would choose other vectors
@@ -124,7 +143,7 @@ def _of_callable(core: _concord._Core, predicate: Callable[..., Any]) -> Filter:
         raise InvalidParameterError(
             f"the callable returned a mask of shape {list(mask.shape)} for {len(labels)} labels"
         )
-    return Filter(core.filter_of_labels(labels[mask.astype(bool)].astype(np.uint64)))
+    return core.filter_of_labels(labels[mask.astype(bool)].astype(np.uint64))
 
 
 def _mask(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

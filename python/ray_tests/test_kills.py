@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import Open, expect_equal, in_process, kill, make_vectors
 
+import concord
 import concord.ray
 
 KILLS = 10  # in additions, and as many in searches
@@ -59,6 +60,40 @@ def test_additions_go_on_when_shards_are_killed(open_index: Open) -> None:
     assert index.digest() == alone.digest()
     expect_equal(index.search(vectors[:100]), alone.search(vectors[:100]))
     assert any(status.restarted for status in index.status())
+
+
+def test_removals_and_replacements_go_on_when_shards_are_killed(open_index: Open) -> None:
+    """Each happens once, whatever a shard had done of it when it was killed."""
+    index = open_index(timeout_s=120)
+    vectors = make_vectors(60_000)
+    alone = in_process(vectors[:6000], 3)
+    index.add(vectors[:6000])
+    random_ = np.random.default_rng(2)
+    killer = Killer(index, 3)
+    killer.start()
+    done, turns = 6000, 0
+    while killer.is_alive() or turns < 8:
+        assert done < 59_000 and killer.failure is None
+        rows, new = vectors[done : done + 400], vectors[done + 400 : done + 700]
+        picks = random_.permutation(index.labels())
+        for one in (index, alone):
+            batch: dict[str, int] = {} if one is alone else {"batch_size": 90}
+            assert one.update(rows, picks[:400], **batch) == 400
+            assert one.remove(picks[200:500], **batch) == 300
+            one.add(new, **batch)
+            first = 10**6 + 30 * turns
+            one.upsert(rows[:50], [*picks[180:200], *range(first, first + 30)], **batch)
+            if turns % 3 == 0:
+                one.flush()
+        done, turns = done + 700, turns + 1
+    assert killer.failure is None and killer.kills == KILLS and killer.slowest < 60
+    assert index.digest() == alone.digest()
+    assert index.labels().tolist() == alone.labels().tolist()
+    expect_equal(index.search(vectors[:100]), alone.search(vectors[:100]))
+    index.compact()
+    folder = index._folder
+    index.shutdown()
+    assert concord.ShardedIndex.open(folder).digest() == alone.digest()
 
 
 def test_searches_go_on_when_shards_are_killed(open_index: Open) -> None:

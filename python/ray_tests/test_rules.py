@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,8 @@ from conftest import DIM, SMALL, expect_equal, in_process, make_vectors
 import concord
 import concord.ray
 from concord.ray import _calls, _journal, _shard
-from concord.ray._layout import Found, Layout, expect_distinct, shard_path
+from concord.ray._layout import Found, FoundInRange, Layout, expect_distinct, shard_path
+from concord.ray._moments import Moments
 from concord.ray._shard import Shard, device_of
 
 
@@ -77,6 +79,110 @@ def test_minus_zero_comes_before_zero() -> None:
 def test_nothing_found_is_padding() -> None:
     merged = Layout(2, 1).merged([], 2, 3)
     assert (merged.labels == -1).all() and np.isinf(merged.distances).all()
+
+
+def test_copies_whose_first_was_removed_merge_as_in_one_process() -> None:
+    """They stand in its place, so a list of one shard need not be in order of positions."""
+    vectors = make_vectors(300, copies=0.7)
+    index = in_process(vectors, 3)
+    index.remove(range(0, 150, 2))
+    wanted = index.search(vectors[:50], 100, 300)
+    lists = of_shards(index, vectors[:50], 100, 300)
+    assert any((np.diff(found.numbers)[np.diff(found.distances) == 0] < 0).any() for _, found in lists)
+    expect_equal(Layout(3, 1).merged(lists, 50, 100), wanted)
+
+
+def test_a_label_that_came_to_another_shard_meanwhile_stands_once() -> None:
+    def found(*hits: tuple[int, float, int]) -> Found:
+        labels, distances, numbers = zip(*hits, strict=True)
+        return Found(
+            np.array([labels], np.uint64), np.array([distances], np.float32), np.array([numbers])
+        )
+
+    first = found((7, 1, 3), (8, 2, 4), (9, 4, 5))
+    second = found((6, 2, 4), (8, 3, 9), (7, 5, 10))
+    merged = Layout(2, 1).merged([(0, first), (1, second)], 1, 5)
+    assert merged.to_list() == [[(7, 1), (8, 2), (6, 2), (9, 4)]]
+    assert merged.labels[0, 4] == -1 and np.isinf(merged.distances[0, 4])
+    parts = [FoundInRange(np.array([0, 0, 3]), *(one[0] for one in each)) for each in (first, second)]
+    lims, labels, distances = Layout(2, 1).merged_ranges(parts, 2, None)
+    assert lims.tolist() == [0, 0, 4] and labels.tolist() == [7, 8, 6, 9]
+    assert distances.tolist() == [1, 2, 2, 4]
+    assert Layout(2, 1).merged_ranges(parts, 2, 2)[1].tolist() == [7, 8]
+
+
+@pytest.mark.parametrize("layout", [Layout(1, 1), Layout(3, 1), Layout(3, 7), Layout(8, 1024)])
+def test_new_vectors_are_dealt_as_in_one_process(layout: Layout) -> None:
+    """Behind removals, by the living of each shard."""
+    index = in_process(make_vectors(200, 2), layout.shards, block=layout.block, M=2, ef_construction=2)
+    index.remove(np.random.default_rng(1).permutation(200)[:150])
+    living = [len(index.shard(s)) for s in range(layout.shards)]
+    index.add(make_vectors(20_000, 2), range(1000, 21_000))
+    shards = layout.dealt(living, 20_000)
+    for shard in range(layout.shards):
+        mine = index.shard(shard).labels()
+        assert mine[mine >= 1000].tolist() == (np.flatnonzero(shards == shard) + 1000).tolist()
+    assert layout.dealt(living, 0).tolist() == []
+
+
+def test_a_search_is_of_one_moment() -> None:
+    """A removal between a search and its numbers would put hits into another order, or lose them."""
+    moments = Moments()
+    times: list[int] = []
+
+    def reading() -> int:
+        times.append(len(times))
+        if len(times) == 1:
+            with moments.changing():
+                pass
+        return len(times)
+
+    assert moments.read(reading) == 2
+    assert moments.read(reading) == 3
+    began, end = threading.Event(), threading.Event()
+
+    def change() -> None:
+        with moments.changing():
+            began.set()
+            end.wait()
+            times.clear()
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    began.wait()
+    threading.Timer(0.1, end.set).start()
+    assert moments.read(lambda: len(times)) == 0  # it waited
+    changing.join()
+
+
+def test_a_shard_searches_again_if_a_vector_left_meanwhile(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_actor(monkeypatch, restarted=False)
+    shard = Shard(str(tmp_path), 0, PARAMETERS, takeover_s=0)
+    vectors = make_vectors(50)
+    labels = np.arange(50, dtype=np.uint64)
+    shard.lead("w")
+    shard.add("w", 0, vectors, labels)
+    numbers_of, changes = _shard._numbers, [1, 1, 1]
+
+    def late(index: concord.Index, asked: Any) -> Any:
+        if threading.current_thread() is searching and changes:
+            changes.pop()
+            other = threading.Thread(target=shard.remove, args=("w", 0, labels[:1]))
+            other.start()
+            other.join(0.5)  # the second time it waits for the search
+        return numbers_of(index, asked)
+
+    monkeypatch.setattr(_shard, "_numbers", late)
+    found: list[Any] = []
+    searching = threading.Thread(
+        target=lambda: found.append(shard.search(vectors[:1], 5, 50, {}, False))
+    )
+    searching.start()
+    searching.join()
+    assert found[0].numbers[0].tolist() == found[0].labels[0].tolist()
+    assert 0 not in found[0].labels[0] and (found[0].numbers[0] > 0).all()
 
 
 def test_large_labels_stay_as_they_are() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pathlib
 import signal
 import socket
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -45,6 +47,36 @@ def ask(port: int, **what: Any) -> Any:
         return json.load(answer)
 
 
+def refusal(port: int, body: bytes) -> tuple[int, str]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", body)
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(request, timeout=60)
+    return raised.value.code, raised.value.read().decode()
+
+
+def expect_refusals(port: int) -> None:
+    """Whoever asks is told what is wrong; nothing of it is a failure of the server."""
+    query = [0.0] * DIM
+    asked: list[tuple[bytes, str]] = [
+        (b"{", "no JSON"),
+        (b"\xff", "no JSON"),
+        (b"[1]", "with queries"),
+        (b"{}", "with queries"),
+        (json.dumps({"queries": [query], "filters": [1]}).encode(), "allowed are queries, k"),
+        (json.dumps({"queries": [query, query[1:]]}).encode(), "queries are no matrix"),
+        (json.dumps({"queries": ["a"]}).encode(), "queries are no matrix"),
+        (json.dumps({"queries": [query[1:]]}).encode(), "shape [1, 15]"),
+        (json.dumps({"queries": query}).encode(), "shape [16]"),
+        (json.dumps({"queries": [query], "k": -1}).encode(), "k is -1"),
+        (json.dumps({"queries": [query], "k": "a"}).encode(), "k"),
+        (json.dumps({"queries": [query], "ef": 0}).encode(), "ef is 0"),
+        (json.dumps({"queries": [[math.nan] * DIM]}).encode(), "query 0"),
+    ]
+    for body, text in asked:
+        code, answer = refusal(port, body)
+        assert code == 400 and text in json.loads(answer)["error"], (body, code, answer)
+
+
 def test_mapped_files_answer_by_handle_and_by_http(port: int, tmp_path: pathlib.Path) -> None:
     vectors = make_vectors(600, copies=0.5)
     alone = in_process(vectors, 2)
@@ -58,6 +90,7 @@ def test_mapped_files_answer_by_handle_and_by_http(port: int, tmp_path: pathlib.
     assert shown["distances"] == wanted.distances.tolist()
     more = ask(port, queries=vectors[:1].tolist(), k=1000, ef=1000)
     assert len(more["labels"][0]) <= 600  # without padding
+    expect_refusals(port)
     names = {process.pid: process.info["cmdline"] for process in psutil.process_iter(["cmdline"])}
     replicas = [pid for pid, words in names.items() if "mapped:shard-000" in " ".join(words or [])]
     assert len(replicas) == 4

@@ -12,13 +12,14 @@ from concord import _extras
 
 with _extras.needed("ray", "concord.ray"):
     from concord.ray._calls import ShardUnavailableError
+    from concord.ray._filter import Filter
     from concord.ray._index import Answer, ShardedIndex
     from concord.ray._shard import ShardStatus
 
 if TYPE_CHECKING:
     from concord.ray._serve import serve
 
-__all__ = ["Answer", "ShardStatus", "ShardUnavailableError", "ShardedIndex", "serve"]
+__all__ = ["Answer", "Filter", "ShardStatus", "ShardUnavailableError", "ShardedIndex", "serve"]
 
 
 def __getattr__(name: str) -> Any:

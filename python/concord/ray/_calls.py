@@ -72,12 +72,17 @@ def result(shard: int, ref: Any) -> Any:
 
 
 def answers(refs: Sequence[Any], timeout_s: float) -> tuple[list[tuple[int, Any]], list[int]]:
-    """What the calls of shards 0, 1, … returned within the time, by shard, and which did not."""
+    """What the calls of shards 0, 1, … returned within the time, by shard, and which did not.
+
+    A call that was not answered in time is cancelled: a shard that has not begun with it never does.
+    """
     end = time.monotonic() + timeout_s
     with contextlib.suppress(RayError):  # mostly all of them are there, and one call is enough
         return list(enumerate(ray.get(list(refs), timeout=timeout_s))), []
     left = max(end - time.monotonic(), 0)
-    ended, _ = ray.wait(list(refs), num_returns=len(refs), timeout=left)
+    ended, late = ray.wait(list(refs), num_returns=len(refs), timeout=left)
+    for ref in late:
+        ray.cancel(ref)
     there, missing = [], []
     for shard, ref in enumerate(refs):
         try:

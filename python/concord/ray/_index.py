@@ -12,12 +12,14 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 import ray  # type: ignore[import-not-found,unused-ignore]
 
 from concord import _concord, _vectors
+from concord._labels import labels_of
 from concord._limits import expect_names
 from concord.errors import (
     DimensionMismatchError,
@@ -26,14 +28,24 @@ from concord.errors import (
     MissingFileError,
     UnsupportedError,
 )
-from concord.index import Codes, Durability, Labels, Metric, Path, Progress, Storage, Vectors
+from concord.filters import Which
+from concord.index import (
+    Codes,
+    Durability,
+    Labels,
+    Metric,
+    Path,
+    Progress,
+    RangeAnswers,
+    Storage,
+    Vectors,
+)
 from concord.matches import Matches
-from concord.ray import _addition, _calls, _data
+from concord.ray import _addition, _calls, _data, _filter, _removal
+from concord.ray._filter import SHARED_BYTES, Filter
 from concord.ray._layout import Layout, expect_distinct, shard_path
 from concord.ray._shard import GROUPS, Shard, ShardStatus
-
-SHARED_BYTES = 100_000
-"""Queries of more are put into Ray's object store once, and not sent to each shard."""
+from concord.ray._writer import Writer
 
 
 class Answer(Matches):
@@ -180,7 +192,7 @@ class ShardedIndex:
             except Exception:
                 self._end([shard])
                 raise
-        if any(removals for _, removals in self._all("counts")):
+        if any(counts.removals for counts in self._all("counts")):
             try:
                 self._expect_distinct_labels()
             except DuplicateLabelError as error:
@@ -245,19 +257,92 @@ class ShardedIndex:
             if not (labels is None or isinstance(labels, str)):
                 raise TypeError("labels of a Dataset are the name of its column")
             batches = _data.batches(vectors, column, labels, batch_size, self._parameters["dim"])
-            return self._add(batches, 0, batch_size, progress)
+            return self._add("add", batches, 0, batch_size, progress)
         if isinstance(labels, str):
             raise TypeError("labels of an array are numbers; only a Dataset has columns")
         rows = self._rows(vectors, "vectors")
-        return self._add(iter([(rows, labels)]), len(rows), batch_size, progress)
+        return self._add("add", iter([(rows, labels)]), len(rows), batch_size, progress)
+
+    def update(
+        self,
+        vectors: Vectors,
+        labels: Labels,
+        *,
+        batch_size: int = 8192,
+        progress: Progress = None,
+    ) -> int:
+        """Replace the vectors of these labels, as :meth:`concord.ShardedIndex.update` does.
+
+        What can be refused is refused before any shard changes. Whatever dies meanwhile, each vector is replaced
+        once when this returns, and the digest is that of an undisturbed process. If the driver dies, or this
+        raises an error of a shard, each label has its old vector or its new one: repeat the call as
+        :meth:`upsert`.
+
+        Args:
+            vectors: ``[n, dim]``.
+            labels: one for each.
+            batch_size: as for :meth:`add`.
+            progress: as for :meth:`add`.
+
+        Returns:
+            How many vectors were replaced.
+        """
+        rows = self._rows(vectors, "vectors")
+        return self._add("update", iter([(rows, labels)]), len(rows), batch_size, progress)
+
+    def upsert(
+        self,
+        vectors: Vectors,
+        labels: Labels,
+        *,
+        batch_size: int = 8192,
+        progress: Progress = None,
+    ) -> int:
+        """As :meth:`update`, but a label without a vector is added."""
+        rows = self._rows(vectors, "vectors")
+        return self._add("upsert", iter([(rows, labels)]), len(rows), batch_size, progress)
 
     def _add(
-        self, calls: Iterator[_addition.Call], total: int, batch_size: int, progress: Progress
+        self,
+        kind: _addition.Kind,
+        calls: Iterator[_addition.Call],
+        total: int,
+        batch_size: int,
+        progress: Progress,
     ) -> int:
-        addition = _addition.Addition(
-            self._actors, self._layout, self._parameters, _new_writer(), self._timeout_s
-        )
+        addition = _addition.Addition(self._writer("add"), self._layout, self._parameters, kind)
         return addition.run(calls, total, batch_size, progress)
+
+    def _writer(self, member: str) -> Writer:
+        """Whoever begins to change the index: what began before is refused from then on."""
+        return Writer(self._actors, uuid.uuid4().hex, self._timeout_s, member)
+
+    def remove(self, labels: Labels, *, batch_size: int = 8192) -> int:
+        """Remove the vectors of these labels, as :meth:`concord.ShardedIndex.remove` does.
+
+        A label without a vector raises :exc:`UnknownLabelError`, and one that stands twice
+        :exc:`DuplicateLabelError`, before any shard changes. Whatever dies meanwhile, all are removed once when
+        this returns. If the driver dies, or this raises an error of a shard, some are removed: remove those that
+        are left, in the same order, and the digest is that of an undisturbed process.
+
+        Args:
+            labels: ``[n]`` integers that have a vector each.
+            batch_size: labels of a batch, of which at most two are on their way.
+
+        Returns:
+            How many there were, which is all of them.
+        """
+        return _removal.remove(self._writer("remove"), labels_of(labels, None), batch_size)
+
+    def __delitem__(self, label: Labels) -> None:
+        """Remove the vector of a label, or of several; see :meth:`remove`."""
+        self.remove(label)
+
+    def flush(self) -> None:
+        """As :meth:`concord.Index.flush`. If this raises, call it again."""
+        writer = self._writer("flush")
+        writer.lead()
+        writer.all_own()
 
     def _rows(self, vectors: Vectors, name: str) -> np.ndarray[Any, Any]:
         dim = self._parameters["dim"]
@@ -272,10 +357,10 @@ class ShardedIndex:
 
     def compact(self) -> None:
         """As :meth:`concord.Index.compact`: the manifest names old and new files while they change."""
-        writer = _new_writer()
-        self._all("lead", writer)
+        writer = self._writer("compact")
+        writer.lead()
         self._write_manifest(self._all("digest"))
-        self._all("compact", writer)
+        writer.all_own()
         self._write_manifest([])
 
     # -------------------------------------------------------------------------------------- search
@@ -289,6 +374,8 @@ class ShardedIndex:
         slack: float = math.inf,
         rescore: int | None = None,
         use_codes: bool = True,
+        filter: Filter | Which | Sequence[Any] | None = None,
+        groups: object = None,
         partial: bool = False,
         timeout_s: float | None = None,
     ) -> Answer:
@@ -301,23 +388,29 @@ class ShardedIndex:
             slack: as there.
             rescore: as there.
             use_codes: as there.
+            filter: which vectors may be found: whatever :meth:`filter` takes, or a list with one of these or
+                ``None`` for each query.
+            groups: refused with :exc:`UnsupportedError`: there are none over Ray.
             partial: answer without the shards that do not answer in time, and name them in
                 :attr:`Answer.missing`. Otherwise, and if none answers, :exc:`ShardUnavailableError` names them.
             timeout_s: how long to wait for a shard, in place of that of :meth:`open`.
         """
+        if groups is not None:
+            self.groups(groups)
         options = {"slack": slack, "rescore": rescore, "use_codes": use_codes}
-        return self._search(queries, k, ef, options, False, partial, timeout_s)
+        return self._search(queries, k, ef, options, False, filter, partial, timeout_s)
 
     def exact_search(
         self,
         queries: Vectors,
         k: int = 10,
         *,
+        filter: Filter | Which | Sequence[Any] | None = None,
         partial: bool = False,
         timeout_s: float | None = None,
     ) -> Answer:
         """The true ``k`` nearest of all vectors; otherwise like :meth:`search`."""
-        return self._search(queries, k, 1, {}, True, partial, timeout_s)
+        return self._search(queries, k, 1, {}, True, filter, partial, timeout_s)
 
     def _search(
         self,
@@ -326,15 +419,12 @@ class ShardedIndex:
         ef: int,
         options: dict[str, Any],
         exactly: bool,
+        filter: Any,
         partial: bool,
         timeout_s: float | None,
     ) -> Answer:
-        rows = self._rows(queries, "queries")
-        is_one = _vectors.matrix(queries, "queries", rows.shape[1]).ndim == 1
-        shared = ray.put(rows) if rows.nbytes > SHARED_BYTES else rows
-        refs = [
-            _calls.call(actor, "search", shared, k, ef, options, exactly) for actor in self._actors
-        ]
+        rows, is_one = self._queries(queries)
+        refs = self._ask("search", rows, (k, ef, options, exactly), filter)
         wait_s = self._timeout_s if timeout_s is None else timeout_s
         there, missing = _calls.answers(refs, wait_s)
         if missing and not (partial and there):
@@ -345,11 +435,77 @@ class ShardedIndex:
         answer.missing = tuple(missing)
         return answer
 
+    def _queries(self, queries: Vectors) -> tuple[np.ndarray[Any, Any], bool]:
+        """Queries ``[n, dim]``, and whether the caller gave a single one."""
+        rows = self._rows(queries, "queries")
+        return rows, _vectors.matrix(queries, "queries", rows.shape[1]).ndim == 1
+
+    def _ask(
+        self, member: str, rows: np.ndarray[Any, Any], arguments: tuple[Any, ...], filter: Any
+    ) -> list[Any]:
+        """Begin a search of all shards."""
+        which = None
+        if filter is not None:
+            which = _filter.filters_of(self._folder, self._layout, self._all, filter)
+        shared = ray.put(rows) if rows.nbytes > SHARED_BYTES else rows
+        return [
+            _calls.call(actor, member, shared, *arguments, _filter.argument_of(which, shard))
+            for shard, actor in enumerate(self._actors)
+        ]
+
+    def range_search(
+        self,
+        queries: Vectors,
+        radius: float,
+        ef: int = 64,
+        slack: float = 0.10,
+        limit: int | None = None,
+        *,
+        filter: Filter | Which | Sequence[Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> RangeAnswers:
+        """All vectors within a distance, as :meth:`concord.ShardedIndex.range_search` finds them.
+
+        Args:
+            queries: as for :meth:`concord.Index.range_search`.
+            radius: as there.
+            ef: as there.
+            slack: as there.
+            limit: as there; of all shards together.
+            filter: as for :meth:`search`.
+            timeout_s: as for :meth:`search`. A shard that does not answer raises :exc:`ShardUnavailableError`.
+        """
+        rows, _ = self._queries(queries)
+        refs = self._ask("range_search", rows, ((radius, ef, slack, limit),), filter)
+        found = _calls.all_answers(refs, self._timeout_s if timeout_s is None else timeout_s)
+        return self._layout.merged_ranges(found, len(rows), limit)
+
+    def filter(self, which: Filter | Which) -> Filter:
+        """Make a filter for many searches: a part of the vectors that are there now.
+
+        Args:
+            which: as for :meth:`concord.Index.filter`. The driver reads masks, slices and callables by all labels
+                of the index, which come to it. Filters of other classes are refused.
+        """
+        return _filter.filter_of(self._folder, self._layout, self._all, which)
+
+    def groups(self, keys: object) -> NoReturn:
+        """Refused: there are none over Ray."""
+        raise _not_over_ray("groups")
+
+    def cursor(self, query: object, k: int = 10, ef: int = 64, **options: object) -> NoReturn:
+        """Refused: there are none over Ray."""
+        raise _not_over_ray("cursors")
+
     # ------------------------------------------------------------------------------------- reading
 
     def __len__(self) -> int:
         """The number of vectors."""
         return sum(status.size for status in _calls.all_answers(self._statuses(), self._timeout_s))
+
+    def labels(self) -> npt.NDArray[np.int64 | np.uint64]:
+        """As :meth:`concord.Index.labels`: all labels by position, which come to the driver."""
+        return _filter.Everything(self._folder, self._layout, self._all).labels()
 
     def _statuses(self) -> list[Any]:
         return [_calls.call(actor, "status") for actor in self._actors]
@@ -365,8 +521,10 @@ class ShardedIndex:
 
         No addition that began before, of any driver, changes anything from then on.
         """
-        counts = self._all("lead", _new_writer())
-        return self._layout.resume_at([insertions for insertions, _ in counts])
+        counts = self._writer("add").lead()
+        if any(one.removals for one in counts):
+            return sum(one.insertions - one.removals for one in counts)
+        return self._layout.resume_at([one.insertions for one in counts])
 
     def status(self, *, digests: bool = False, timeout_s: float | None = None) -> list[ShardStatus]:
         """Where each shard is and what it holds. One that does not answer has its number alone."""
@@ -436,9 +594,10 @@ def _manifest_of(folder: str, wanted: dict[str, Any]) -> tuple[dict[str, Any], b
     return known, False
 
 
-def _new_writer() -> str:
-    """The name of whoever begins to change the index: what began before is refused from then on."""
-    return uuid.uuid4().hex
+def _not_over_ray(what: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{what}: there are none over Ray; concord.ShardedIndex has them, in one process"
+    )
 
 
 def _actor_name(folder: str, shard: int) -> str:

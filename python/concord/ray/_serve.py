@@ -7,6 +7,8 @@ nothing, and no actor of :class:`concord.ray.ShardedIndex` is needed. Sockets ar
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import os
 import threading
 import time
@@ -15,14 +17,34 @@ from typing import Any
 
 import numpy as np
 from ray import serve as ray_serve  # type: ignore[import-not-found,unused-ignore]
+from ray.exceptions import RayTaskError  # type: ignore[import-not-found,unused-ignore]
+from starlette.responses import JSONResponse  # type: ignore[import-not-found,unused-ignore]
 
 from concord import _concord, _vectors
-from concord.errors import DimensionMismatchError, InvalidParameterError, MissingFileError
+from concord.errors import (
+    ArrayTypeError,
+    DimensionMismatchError,
+    InvalidParameterError,
+    InvalidVectorError,
+    MissingFileError,
+    UnsupportedError,
+)
 from concord.index import Index, Path, Vectors
 from concord.matches import Matches
 from concord.ray._layout import Found, Layout, shard_path
+from concord.ray._moments import Moments
 from concord.ray._shard import found_in
 from concord.replica import Replica
+
+
+BAD_INPUT = (
+    ArrayTypeError,
+    DimensionMismatchError,
+    InvalidParameterError,
+    InvalidVectorError,
+    UnsupportedError,
+)
+"""What a request can be refused for. All else is a failure."""
 
 
 class ShardReplica:
@@ -31,6 +53,7 @@ class ShardReplica:
     def __init__(self, folder: str, shard: int, threads: int, follow_s: float | None) -> None:
         path = shard_path(folder, shard)
         self._failure: Exception | None = None
+        self._moments = Moments()
         self._index: Callable[[], Index]
         if follow_s is None:
             mapped = Index.map(path, threads=threads, device="cpu")
@@ -45,7 +68,8 @@ class ShardReplica:
         while self._failure is None:
             time.sleep(follow_s)
             try:
-                replica.catch_up()
+                with self._moments.changing():
+                    replica.catch_up()
             except OSError:
                 continue  # the folder may be away for a while; the replica tries again
             except Exception as error:
@@ -58,7 +82,9 @@ class ShardReplica:
 
     def search(self, queries: Any, k: int, ef: int, options: dict[str, Any]) -> Found:
         """What the shard finds."""
-        return found_in(self._index(), queries, k, ef, options, exactly=False)
+        return self._moments.read(
+            lambda: found_in(self._index(), queries, k, ef, options, exactly=False)
+        )
 
 
 class Search:
@@ -69,29 +95,63 @@ class Search:
         self._dim = dim
         self._shards = shards
 
-    async def search(self, queries: Vectors, k: int = 10, ef: int = 64, **options: Any) -> Matches:
+    async def search(
+        self,
+        queries: Vectors,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        slack: float = math.inf,
+        rescore: int | None = None,
+        use_codes: bool = True,
+    ) -> Matches:
         """As :meth:`concord.ray.ShardedIndex.search`; one query is ``[1, dim]``. Raises if a shard does."""
         rows = _vectors.matrix(queries, "queries", self._dim)
         if rows.ndim != 2 or rows.shape[1] != self._dim:
             raise DimensionMismatchError(
                 f"queries have shape {list(rows.shape)}; allowed is [n, {self._dim}]"
             )
+        options = {"slack": slack, "rescore": rescore, "use_codes": use_codes}
         refs = [shard.search.remote(rows, k, ef, options) for shard in self._shards]
-        found = await asyncio.gather(*refs)
+        try:
+            found = await asyncio.gather(*refs)
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, BAD_INPUT) else error) from None
         return self._layout.merged(list(enumerate(found)), len(rows), k)
 
-    async def __call__(self, request: Any) -> dict[str, Any]:
-        """HTTP: JSON with ``queries``, and ``k`` and ``ef``; answers with ``labels`` and ``distances``.
+    async def __call__(self, request: Any) -> Any:
+        """HTTP: JSON with ``queries``, and what else :meth:`search` takes; answers ``labels`` and ``distances``.
 
-        A row ends where nothing more was found.
+        A row ends where nothing more was found. What cannot be asked gets 400 and ``error``, a text.
         """
-        asked = await request.json()
-        matches = await self.search(np.array(asked.pop("queries"), np.float32), **asked)
+        try:
+            asked = _asked(await request.body())
+            matches = await self.search(**asked)
+        except (*BAD_INPUT, TypeError) as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
         rows = [one.to_list() for one in matches.each()]
         return {
             "labels": [[label for label, _ in row] for row in rows],
             "distances": [[distance for _, distance in row] for row in rows],
         }
+
+
+def _asked(body: bytes) -> dict[str, Any]:
+    """The arguments of a search that a request has."""
+    try:
+        asked = json.loads(body)
+    except ValueError as error:
+        raise InvalidParameterError(f"the request is no JSON: {error}") from None
+    allowed = ("queries", "k", "ef", "slack", "rescore", "use_codes")
+    if not isinstance(asked, dict) or "queries" not in asked or not asked.keys() <= set(allowed):
+        raise InvalidParameterError(
+            f"a request is a dictionary with queries; allowed are {', '.join(allowed)}"
+        )
+    try:
+        queries = np.array(asked["queries"], np.float32)
+    except (ValueError, TypeError) as error:
+        raise ArrayTypeError(f"queries are no matrix: {error}") from None
+    return {**asked, "queries": queries}
 
 
 def serve(

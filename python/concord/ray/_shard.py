@@ -1,7 +1,6 @@
 """The actor of one shard: an :class:`concord.Index` that is open for as long as the actor lives.
 
-Invariants: what :meth:`Shard.add` has acknowledged is in the files once, whatever dies. The constructor raises
-nothing, because an actor whose constructor raised is never started again. What may pass ends the process,
+Invariants: what a change has acknowledged is in the files once, whatever dies. The constructor raises nothing, because an actor whose constructor raised is never started again. What may pass ends the process,
 which Ray starts again; what stays is raised by every member.
 Thread-safety: members of the group "write" take turns, those of "read" run beside them.
 """
@@ -20,18 +19,37 @@ import numpy.typing as npt
 import ray  # type: ignore[import-not-found,unused-ignore]
 
 from concord.errors import BusyError, Error, InvalidParameterError, IoError, OutOfMemoryError
+from concord.filters import Filter
 from concord.index import Index
 from concord.ray import _journal
-from concord.ray._layout import Found, Labels, Numbers, shard_path
+from concord.ray._layout import (
+    Chosen,
+    Found,
+    FoundInRange,
+    Labels,
+    Numbers,
+    shard_path,
+)
+from concord.ray._moments import Moments
 
 GROUPS = {"read": 4, "write": 1}
 """Calls of each group that run at once."""
 
-WRITES = ("add", "close", "compact", "lead")
+WRITES = ("add", "close", "compact", "flush", "lead", "remove")
 """The members of the group "write"; all others are of "read"."""
+
+PIECE = 512
+"""Vectors that are removed or replaced at once. A search beside it waits for no more of them."""
 
 Rows = npt.NDArray[Any]
 T = TypeVar("T")
+
+
+class Counts(NamedTuple):
+    """What a shard has done since it began."""
+
+    insertions: int
+    removals: int
 
 
 class ShardStatus(NamedTuple):
@@ -74,6 +92,8 @@ class Shard:
         self._parameters = parameters
         self._writer: str | None = None  # as in the file, once the shard is open
         self._index: Index | None = None
+        self._counts = Counts(0, 0)
+        self._moments = Moments()
         self._refused: Exception = IoError(f"{self._path!r} is closed")
         try:
             context = ray.get_runtime_context()
@@ -115,6 +135,10 @@ class Shard:
         self._writer = _journal.writer_of(self._path)
         self._index = Index.open(self._path, **self._parameters, device=self._device)
         self._file = _journal.identity(self._journal)
+        self._count(self._index.stats().insertions)  # which takes long, so they are counted from here on
+
+    def _count(self, insertions: int) -> None:
+        self._counts = Counts(insertions, insertions - len(self._opened()))
 
     def _opened(self) -> Index:
         if self._index is None:
@@ -135,6 +159,9 @@ class Shard:
             traceback.clear_frames(error.__traceback__)  # they would keep the index, and its lock
             self._index, self._refused = None, error.with_traceback(None)
             failure = self._refused
+        except Error:
+            self._count(self._opened().stats().insertions)
+            raise
         self._reopen()
         raise failure
 
@@ -159,7 +186,7 @@ class Shard:
 
     # ------------------------------------------------------------------------------------- changes
 
-    def lead(self, writer: str) -> tuple[int, int]:
+    def lead(self, writer: str) -> Counts:
         """From now on take changes of this writer alone, also after a restart. Returns :meth:`counts`."""
         if self._index is None:
             self._reopen()
@@ -171,23 +198,64 @@ class Shard:
 
     def _expect_writer(self, writer: str) -> None:
         if self._writer != writer:
-            raise BusyError("another addition, or another driver, has begun to change the index")
+            raise BusyError("another change, or another driver, has begun to change the index")
 
-    def add(self, writer: str, first: int, rows: Rows, labels: Labels) -> int:
+    def add(
+        self, writer: str, first: int, rows: Rows, labels: Labels, replacing: bool = False
+    ) -> int:
         """Have ``rows`` as the vectors of number ``first`` on. Those that are there are compared and skipped.
 
-        Returns how many vectors the shard has then. If it lacks some before ``first``, nothing is done.
+        Returns how many vectors the shard has taken then. If it lacks some before ``first``, nothing is done.
+
+        Args:
+            writer: as for :meth:`lead`.
+            first: how many vectors the shard takes before.
+            rows: the vectors.
+            labels: one for each.
+            replacing: take the places of those that have the labels now.
         """
         self._expect_writer(writer)
-        had = self._opened().stats().insertions
-        known = min(had - first, len(rows))
+        self._opened()
+        known = min(self._counts.insertions - first, len(rows))
         if known < 0 or not len(rows):
-            return had
+            return self._counts.insertions
         if known > 0:
             self.compare(first, rows[:known], labels[:known])
-        if known < len(rows):
-            self._changing(lambda index: index.add(rows[known:], labels[known:]))
-        return self._opened().stats().insertions
+        step = PIECE if replacing else len(rows)
+        for begin in range(known, len(rows), step):
+            piece = slice(begin, min(begin + step, len(rows)))
+            self._take(rows[piece], labels[piece], replacing)
+        return self._counts.insertions
+
+    def _take(self, rows: Rows, labels: Labels, replacing: bool) -> None:
+        if not replacing:
+            self._changing(lambda index: index.add(rows, labels))
+        else:
+            with self._moments.changing():
+                self._changing(lambda index: index.upsert(rows, labels))
+        self._count(self._counts.insertions + len(rows))
+
+    def remove(self, writer: str, first: int, labels: Labels) -> int:
+        """Remove the vectors of these labels, where the shard has removed so many before.
+
+        Returns how many it has removed then. Those that it has removed already are skipped, as in :meth:`add`.
+        """
+        self._expect_writer(writer)
+        done = self.counts().removals - first
+        if done >= 0:
+            for begin in range(done, len(labels), PIECE):
+                self._remove(labels[begin : begin + PIECE])
+        return self._counts.removals
+
+    def _remove(self, labels: Labels) -> None:
+        with self._moments.changing():
+            self._changing(lambda index: index.remove(labels))
+        self._count(self._counts.insertions)
+
+    def flush(self, writer: str) -> None:
+        """As :meth:`concord.Index.flush`, which does nothing if nothing was removed since the last."""
+        self._expect_writer(writer)
+        self._changing(lambda index: index.flush())
 
     def compact(self, writer: str) -> None:
         """As :meth:`concord.Index.compact`."""
@@ -218,20 +286,63 @@ class Shard:
                 "addition left; the same vectors and labels must come again from resume_at on"
             )
 
-    def counts(self) -> tuple[int, int]:
+    def counts(self) -> Counts:
         """Insertions and removals ever."""
-        stats = self._opened().stats()
-        return stats.insertions, stats.removals
+        self._opened()
+        return self._counts
 
     def numbers(self, labels: Labels) -> Numbers:
         """As :meth:`concord.Index.insertion_numbers`, for any 64 bits."""
         return _numbers(self._opened(), labels)
 
     def search(
-        self, queries: Rows, k: int, ef: int, options: dict[str, Any], exactly: bool
+        self,
+        queries: Rows,
+        k: int,
+        ef: int,
+        options: dict[str, Any],
+        exactly: bool,
+        chosen: Chosen | Sequence[Chosen | None] | None = None,
     ) -> Found:
         """What :meth:`concord.Index.search` finds, with the numbers that the merge needs."""
-        return found_in(self._opened(), queries, k, ef, options, exactly)
+        index = self._opened()
+
+        def found() -> Found:
+            filtered = options if chosen is None else {**options, "filter": _filters(index, chosen)}
+            return found_in(index, queries, k, ef, filtered, exactly)
+
+        return self._moments.read(found)
+
+    def range_search(
+        self,
+        queries: Rows,
+        arguments: tuple[Any, ...],
+        chosen: Chosen | Sequence[Chosen | None] | None,
+    ) -> FoundInRange:
+        """What :meth:`concord.Index.range_search` finds, with the numbers that the merge needs."""
+        index = self._opened()
+
+        def found() -> FoundInRange:
+            filters = None if chosen is None else _filters(index, chosen)
+            lims, labels, distances = index.range_search(queries, *arguments, filter=filters)
+            own = np.ascontiguousarray(labels).view(np.uint64)
+            return FoundInRange(lims, own, distances, _numbers(index, own))
+
+        return self._moments.read(found)
+
+    def everything(self) -> Chosen:
+        """All vectors that are there now."""
+        index = self._opened()
+
+        def read() -> Chosen:
+            labels = index.labels().view(np.uint64)
+            return Chosen(labels, _numbers(index, labels))
+
+        return self._moments.read(read)
+
+    def size(self) -> int:
+        """The number of vectors."""
+        return len(self._opened())
 
     def labels(self) -> Labels:
         """All labels."""
@@ -259,10 +370,29 @@ def found_in(
     index: Index, queries: Rows, k: int, ef: int, options: dict[str, Any], exactly: bool
 ) -> Found:
     """What a search of one shard finds. ``queries`` are ``[q, dim]``."""
-    found = index.exact_search(queries, k) if exactly else index.search(queries, k, ef, **options)
+    found = (
+        index.exact_search(queries, k, **options)
+        if exactly
+        else index.search(queries, k, ef, **options)
+    )
     labels = np.ascontiguousarray(found.labels).view(np.uint64)
     numbers = _numbers(index, labels.reshape(-1)).reshape(labels.shape)
     return Found(labels, found.distances, numbers)
+
+
+def _filters(
+    index: Index, chosen: Chosen | Sequence[Chosen | None]
+) -> Filter | list[Filter | None]:
+    """The filter of all queries, or a list of one for each. One that stands there again is made once."""
+    if isinstance(chosen, Chosen):
+        return _filter(index, chosen)
+    made = {id(one): None if one is None else _filter(index, one) for one in chosen}
+    return [made[id(one)] for one in chosen]
+
+
+def _filter(index: Index, chosen: Chosen) -> Filter:
+    """The vectors that were chosen and are still there: a label may have another vector by now."""
+    return index.filter(chosen.labels[_numbers(index, chosen.labels) == chosen.numbers])
 
 
 def _numbers(index: Index, labels: Labels) -> Numbers:

@@ -1,0 +1,355 @@
+"""Removals, replacements, filters and ranges over actors are, to the last bit, those of one process."""
+
+from __future__ import annotations
+
+import pathlib
+import random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import pytest
+import ray  # type: ignore[import-not-found,unused-ignore]
+from conftest import DIM, SMALL, Open, expect_equal, in_process, make_vectors
+
+import concord
+import concord.ray
+from concord.ray import _calls
+from concord.ray._layout import shard_path
+
+
+def expect_same(index: concord.ray.ShardedIndex, alone: concord.ShardedIndex) -> None:
+    """Digest, answers and all that is counted."""
+    assert index.digest() == alone.digest()
+    assert len(index) == len(alone) and index.resume_at == alone.resume_at
+    assert index.labels().tolist() == alone.labels().tolist()
+    queries = make_vectors(15, seed=5, copies=0.5)
+    expect_equal(index.search(queries, 20, 40), alone.search(queries, 20, 40))
+    expect_equal(index.exact_search(queries, 20), alone.exact_search(queries, 20))
+
+
+def change_at_random(index: Any, seed: int, steps: int) -> None:
+    """A life of an index, the same over Ray and in one process."""
+    picks = random.Random(seed)
+    vectors = make_vectors(5000, seed=seed, copies=0.5) + np.float32(0.5)
+    used, there = 0, set(index.labels().tolist())
+    for _ in range(steps):
+        size = picks.choice([1, 7, 60, 150])
+        rows = vectors[used : used + size]
+        used = (used + size) % 4000
+        old = picks.sample(sorted(there), min(size, len(there)))
+        what = picks.choice(["add", "add", "labels", "remove", "update", "upsert", "flush"])
+        if what == "add":
+            index.add(rows)
+        elif what == "labels":
+            new = [label for label in picks.sample(range(10**6, 10**6 + 500), size) if label not in there]
+            index.add(rows[: len(new)], new)
+        elif what == "remove":
+            index.remove(old)
+        elif what == "update":
+            index.update(rows[: len(old)], old)
+        elif what == "upsert":
+            some = sorted({*old[: size // 2], *range(2 * 10**6, 2 * 10**6 + size // 2)})
+            picks.shuffle(some)
+            index.upsert(rows[: len(some)], some)
+        else:
+            index.flush()
+        there = set(index.labels().tolist())
+
+
+@pytest.mark.parametrize(("shards", "block", "metric"), [(3, 1, "l2sq"), (2, 7, "cosine")])
+def test_a_life_with_removals_is_that_of_one_process(
+    shards: int, block: int, metric: str, open_index: Open, tmp_path: pathlib.Path
+) -> None:
+    index = open_index(shards, block=block, metric=metric)
+    alone = concord.ShardedIndex(DIM, metric, shards=shards, block=block, threads=1, **SMALL)
+    for one in (index, alone):
+        one.add(make_vectors(500, copies=0.5) + np.float32(0.5))
+        change_at_random(one, shards, 25)
+    assert alone.stats().removals > 200
+    expect_same(index, alone)
+    index.compact()
+    index.shutdown()
+    again = open_index(shards, block=block, metric=metric)
+    for one in (again, alone):
+        change_at_random(one, 9, 6)
+    expect_same(again, alone)
+    again.shutdown()
+    assert concord.ShardedIndex.open(tmp_path / "index").digest() == alone.digest()
+
+
+def test_small_batches_change_nothing(open_index: Open) -> None:
+    vectors = make_vectors(900)
+    index, alone = open_index(), in_process(vectors[:600], 3)
+    index.add(vectors[:600])
+    labels = np.random.default_rng(1).permutation(600)[:300]
+    seen: list[tuple[int, int]] = []
+    assert index.update(
+        vectors[600:], labels, batch_size=37, progress=lambda *done: seen.append(done)
+    ) == alone.update(vectors[600:], labels)
+    assert seen[0] == (37, 300) and seen[-1] == (300, 300)
+    assert index.remove(labels[:200], batch_size=23) == alone.remove(labels[:200]) == 200
+    expect_same(index, alone)
+    del index[labels[200:210]], alone[labels[200:210]]
+    del index[int(labels[210])], alone[int(labels[210])]
+    expect_same(index, alone)
+
+
+def test_labels_of_64_bits(open_index: Open) -> None:
+    vectors = make_vectors(60)
+    labels = np.arange(60, dtype=np.uint64) + np.uint64(2**63)
+    index, alone = open_index(), in_process(vectors, 3, labels)
+    index.add(vectors, labels)
+    for one in (index, alone):
+        one.remove(labels[:9])
+        one.upsert(vectors[:20], labels[:20])
+    expect_same(index, alone)
+
+
+def test_changes_that_are_refused_change_no_shard(open_index: Open) -> None:
+    vectors = make_vectors(200)
+    index = open_index()
+    index.add(vectors)
+    index.remove([5, 6])
+    before = index.digest()
+    bad = vectors[:10].copy()
+    bad[-1, 3] = np.nan
+    refused: list[tuple[type[concord.Error], str, Any]] = [
+        (concord.UnknownLabelError, "label 5, number 1", lambda: index.remove([4, 5])),
+        (concord.DuplicateLabelError, "label 4 stands twice", lambda: index.remove([4, 9, 4])),
+        (concord.ArrayTypeError, "labels", lambda: index.remove([0.5])),
+        (concord.UnknownLabelError, "label 6, number 1", lambda: index.update(bad[:2], [0, 6])),
+        (concord.DuplicateLabelError, "twice", lambda: index.update(bad[:2], [7, 7])),
+        (concord.DuplicateLabelError, "twice", lambda: index.upsert(bad[:2], [777, 777])),
+        (concord.InvalidVectorError, "vector 9", lambda: index.upsert(bad, range(10))),
+        (concord.InvalidVectorError, "vector 9", lambda: index.update(bad, range(10, 20))),
+        (concord.DimensionMismatchError, "labels", lambda: index.upsert(bad[:2], [1])),
+        (concord.DimensionMismatchError, "shape", lambda: index.update(bad[:, 1:], range(10))),
+        (concord.DuplicateLabelError, "label 9 of", lambda: index.add(vectors[:2], [5, 9])),
+        (concord.UnsupportedError, "groups", lambda: index.groups([1] * 198)),
+        (concord.UnsupportedError, "groups", lambda: index.search(vectors, groups=[1] * 198)),
+        (concord.UnsupportedError, "cursors", lambda: index.cursor(vectors[0])),
+    ]
+    for kind, text, call in refused:
+        with pytest.raises(kind, match=text):
+            call()
+        assert index.digest() == before
+    assert index.remove([]) == 0 and index.upsert(vectors[:0], []) == 0
+    assert index.digest() == before
+
+
+def test_a_change_that_comes_again_does_nothing_twice(open_index: Open) -> None:
+    """Ray delivers at least once, and behind a restart in another order."""
+    vectors = make_vectors(90)
+    labels = np.arange(90, dtype=np.uint64)
+    index, alone = open_index(1), in_process(vectors[:60], 1)
+    index.add(vectors[:60])
+    (actor,) = index._actors
+
+    def call(member: str, *arguments: Any) -> Any:
+        return _calls.result(0, _calls.call(actor, member, "w", *arguments))
+
+    ray.get(_calls.call(actor, "lead", "w"))
+    assert call("remove", 5, labels[5:10]) == 0  # those before it are lacking
+    for _ in range(2):
+        assert call("remove", 0, labels[:5]) == 5
+    assert call("remove", 0, labels[:7]) == 7  # the call had got so far
+    alone.remove(labels[:7])
+    assert call("add", 70, vectors[60:], labels[20:50], True) == 60
+    for _ in range(2):
+        assert call("add", 60, vectors[60:75], labels[20:35], True) == 75
+    assert call("add", 60, vectors[60:], labels[20:50], True) == 90
+    alone.update(vectors[60:], labels[20:50])
+    for _ in range(2):
+        call("flush")
+    alone.flush()
+    assert call("remove", 7, labels[:0]) == 37
+    assert index.digest() == alone.digest()
+    index.resume_at  # noqa: B018  # a new writer
+    for member, arguments in [
+        ("remove", (37, labels[70:])),
+        ("flush", ()),
+        ("add", (90, vectors[:1], labels[:1], True)),
+    ]:
+        with pytest.raises(concord.BusyError, match="has begun to change"):
+            call(member, *arguments)
+    assert index.digest() == alone.digest()
+
+
+def test_what_an_interrupted_removal_left_is_removed_with_the_same_digest(open_index: Open) -> None:
+    """What a driver leaves that dies: one shard has done its part, another a part of it."""
+    vectors = make_vectors(300)
+    labels = np.random.default_rng(1).permutation(300)[:150].astype(np.uint64)
+    index, alone = open_index(), in_process(vectors, 3)
+    index.add(vectors)
+    for shard, done in [(0, 1000), (1, 20)]:
+        mine = labels[labels % 3 == shard][:done]
+        ray.get(_calls.call(index._actors[shard], "lead", "w"))
+        ray.get(_calls.call(index._actors[shard], "remove", "w", 0, mine))
+    left = labels[np.isin(labels, index.labels())]
+    assert 50 < len(left) < 100
+    index.remove(left)
+    alone.remove(labels)
+    expect_same(index, alone)
+
+
+def test_an_interrupted_upsert_is_repeated_with_the_same_content(open_index: Open) -> None:
+    vectors = make_vectors(400)
+    labels = np.arange(100, dtype=np.uint64)
+    index = open_index()
+    index.add(vectors[:300])
+    mine = labels[labels % 3 == 1][:10]
+    ray.get(_calls.call(index._actors[1], "lead", "w"))
+    ray.get(
+        _calls.call(
+            index._actors[1], "add", "w", 100, vectors[300 + mine.astype(int)], mine, True
+        )
+    )
+    index.upsert(vectors[300:], labels)
+    wanted = concord.Index(DIM, **SMALL, threads=1)
+    wanted.add(np.concatenate([vectors[300:], vectors[100:300]]))
+    found = index.exact_search(vectors, 20)
+    assert np.array_equal(found.labels, wanted.exact_search(vectors, 20).labels)
+
+
+# ------------------------------------------------------------------------------- filters, ranges
+
+
+def test_filters_are_those_of_one_process(open_index: Open) -> None:
+    vectors = make_vectors(900, copies=0.7)
+    labels = np.random.default_rng(3).permutation(900) + 1000
+    index, alone = open_index(block=7), in_process(vectors, 3, labels, 7)
+    index.add(vectors, labels)
+    for one in (index, alone):
+        one.remove(labels[100:200])
+        one.update(vectors[:50], labels[300:350])
+    queries = make_vectors(12, seed=5, copies=0.5)
+    mask = np.random.default_rng(4).random(800) < 0.3
+    rare = np.zeros(800, bool)
+    rare[[3, 700]] = True
+    forms: list[Any] = [
+        mask,
+        mask.astype(np.uint8),
+        mask.tolist(),
+        pa.array(mask),
+        pa.array([None if i % 7 == 0 else bool(m) for i, m in enumerate(mask)]),
+        rare,
+        np.zeros(800, bool),
+        labels[::3],
+        [1003, 1005, 5, 1003],
+        slice(-300, None),
+        slice(0, 700, 3),
+        lambda labels: labels % 5 == 0,
+        [rare if i % 3 == 0 else None if i % 3 == 1 else labels[:400] for i in range(12)],
+    ]
+    for which in forms:
+        for k in (1, 10, 500):
+            for search in ("search", "exact_search"):
+                expect_equal(
+                    getattr(index, search)(queries, k, filter=which),
+                    getattr(alone, search)(queries, k, filter=which),
+                )
+        if not isinstance(which, list) or len(which) != 12:
+            made, wanted = index.filter(which), alone.filter(which)
+            assert (made.matches, made.size, made.unknown) == (
+                wanted.matches,
+                wanted.size,
+                wanted.unknown,
+            )
+            expect_equal(
+                index.search(queries[0], filter=made), alone.search(queries[0], filter=wanted)
+            )
+
+
+def test_a_filter_is_of_the_moment_in_which_it_was_made(open_index: Open) -> None:
+    vectors = make_vectors(20_000)
+    index, alone = open_index(2), in_process(vectors, 2)
+    index.add(vectors)
+    mine, wanted = (one.filter(np.arange(20_000) % 2 == 0) for one in (index, alone))
+    half = (one.filter(range(0, 100, 3)) for one in (index, alone))
+    for one in (index, alone):
+        one.remove(range(500))
+        one.update(vectors[:500], range(1000, 1500))  # labels with other vectors
+        one.add(vectors[:100])
+    expect_equal(
+        index.search(vectors[:50], 30, filter=mine), alone.search(vectors[:50], 30, filter=wanted)
+    )
+    a, b = half
+    assert (index.search(vectors[:5], filter=a).labels == -1).all()
+    assert (alone.search(vectors[:5], filter=b).labels == -1).all()
+    assert repr(mine).endswith("10000 of 20000 vectors>")
+
+
+def test_filters_that_do_not_fit_are_refused(open_index: Open) -> None:
+    vectors = make_vectors(30)
+    index, other, alone = open_index(), open_index(folder="other"), in_process(vectors, 3)
+    index.add(vectors)
+    refused: list[tuple[type[Exception], str, Any]] = [
+        (concord.InvalidParameterError, "the mask is of 29 vectors", [True] * 29),
+        (concord.InvalidParameterError, "of another index", other.filter([1])),
+        (TypeError, "belongs to an index of this process", alone.filter([1])),
+        (concord.ArrayTypeError, "returned int64", lambda labels: labels),
+        (concord.ArrayTypeError, "filter", ["a", "b"]),
+        (concord.InvalidParameterError, "queries", [[1], None]),
+    ]
+    for kind, text, which in refused:
+        with pytest.raises(kind, match=text):
+            index.search(vectors[:3], filter=which)
+
+
+@pytest.mark.parametrize(("metric", "radius"), [("l2sq", 80.0), ("cosine", 0.7)])
+def test_range_searches_are_those_of_one_process(
+    metric: str, radius: float, open_index: Open
+) -> None:
+    vectors = make_vectors(900, copies=0.7) + np.float32(0.5)
+    labels = np.random.default_rng(3).permutation(900)
+    index = open_index(metric=metric)
+    alone = in_process(vectors, 3, labels, metric=metric)
+    index.add(vectors, labels)
+    for one in (index, alone):
+        one.remove(labels[100:200])
+    queries = make_vectors(12, seed=5, copies=0.5)
+    most = 0
+    for options in (
+        {},
+        {"limit": 7},
+        {"limit": 0},
+        {"ef": 5, "slack": 0.0},
+        {"filter": slice(0, 400)},
+        {"filter": [None, labels[:300]] * 6, "limit": 20},
+    ):
+        for asked in (queries, queries[0], queries[:0]):
+            if len(asked) != 12 and isinstance(options.get("filter"), list):
+                continue
+            found = index.range_search(asked, radius, **options)
+            wanted = alone.range_search(asked, radius, **options)
+            most = max(most, len(wanted[1]))
+            for mine, other in zip(found, wanted, strict=True):
+                assert mine.dtype == other.dtype and mine.tobytes() == other.tobytes()
+    assert most > 50
+    with pytest.raises(concord.InvalidParameterError, match="radius"):
+        index.range_search(queries, -1)
+
+
+def test_ranges_of_inner_products_are_refused(open_index: Open) -> None:
+    index = open_index(2, metric="ip")
+    with pytest.raises(concord.UnsupportedError, match="inner_product is none"):
+        index.range_search(make_vectors(1), 1)
+
+
+def test_a_folder_with_removals_is_changed_on(open_index: Open, tmp_path: pathlib.Path) -> None:
+    """One process removed; the files go to Ray and back."""
+    vectors = make_vectors(300)
+    alone = concord.ShardedIndex.open(tmp_path / "index", DIM, shards=3, **SMALL)
+    other = in_process(vectors[:200], 3)
+    alone.add(vectors[:200])
+    for one in (alone, other):
+        one.remove(range(50))
+    del alone, one
+    index = open_index()
+    for one in (index, other):
+        one.add(vectors[200:])
+        one.remove([60, 210])
+    expect_same(index, other)
+    for shard in range(3):
+        assert pathlib.Path(shard_path(index._folder, shard) + ".journal").exists()
