@@ -95,14 +95,23 @@ T_co = TypeVar("T_co", covariant=True)
 class Chooser(Protocol[T_co]):
     """Vectors in the order of insertion, and what makes a filter of some of them."""
 
-    def size(self) -> int: ...
-    def labels(self) -> npt.NDArray[np.int64 | np.uint64]: ...
-    def filter_of_range(self, first: int, last: int, /) -> T_co: ...
-    def filter_of_labels(self, labels: npt.NDArray[np.uint64], /) -> T_co: ...
-    def filter_of_mask(self, mask: npt.NDArray[np.uint8], /) -> T_co: ...
-    def filter_of_bits(
-        self, bits: npt.NDArray[np.uint8], count: int, offset: int, /
-    ) -> T_co: ...
+    def size(self) -> int:
+        """The number of vectors."""
+
+    def labels(self) -> npt.NDArray[np.int64 | np.uint64]:
+        """All labels."""
+
+    def filter_of_range(self, first: int, last: int, /) -> T_co:
+        """Of the vectors at places from ``first`` to before ``last``."""
+
+    def filter_of_labels(self, labels: npt.NDArray[np.uint64], /) -> T_co:
+        """Of the vectors of these labels."""
+
+    def filter_of_mask(self, mask: npt.NDArray[np.uint8], /) -> T_co:
+        """Of the vectors at places that are not 0."""
+
+    def filter_of_bits(self, bits: npt.NDArray[np.uint8], count: int, offset: int, /) -> T_co:
+        """Of the vectors whose bits are set, of ``count`` bits from number ``offset`` on."""
 
 
 def choose(core: Chooser[T_co], which: Which) -> T_co:

@@ -42,7 +42,11 @@ def change_at_random(index: Any, seed: int, steps: int) -> None:
         if what == "add":
             index.add(rows)
         elif what == "labels":
-            new = [label for label in picks.sample(range(10**6, 10**6 + 500), size) if label not in there]
+            new = [
+                label
+                for label in picks.sample(range(10**6, 10**6 + 500), size)
+                if label not in there
+            ]
             index.add(rows[: len(new)], new)
         elif what == "remove":
             index.remove(old)
@@ -201,9 +205,7 @@ def test_an_interrupted_upsert_is_repeated_with_the_same_content(open_index: Ope
     mine = labels[labels % 3 == 1][:10]
     ray.get(_calls.call(index._actors[1], "lead", "w"))
     ray.get(
-        _calls.call(
-            index._actors[1], "add", "w", 100, vectors[300 + mine.astype(int)], mine, True
-        )
+        _calls.call(index._actors[1], "add", "w", 100, vectors[300 + mine.astype(int)], mine, True)
     )
     index.upsert(vectors[300:], labels)
     wanted = concord.Index(DIM, **SMALL, threads=1)

@@ -372,25 +372,31 @@ def test_a_stopped_shard_is_named_and_never_left_out_in_silence(open_index: Open
     expect_equal(again, whole)
 
 
-def test_a_search_that_is_not_answered_in_time_is_cancelled(open_index: Open) -> None:
-    """A shard that falls behind does not do what nobody waits for any more."""
-    vectors = make_vectors(2000)
-    index = open_index(1)
-    index.add(vectors)
-    (actor,) = index._actors
-    begin = time.monotonic()
-    _ = [_calls.call(actor, "labels") for _ in range(3)]
-    pid = pid_of(index, 0)
-    many = np.concatenate([vectors] * 10)
-    os.kill(pid, signal.SIGSTOP)
-    busy = [_calls.call(actor, "search", many, 10, 64, {}, True) for _ in range(GROUPS["read"])]
-    late = []
-    for _ in range(8):
-        with pytest.raises(concord.ray.ShardUnavailableError):
-            index.exact_search(many, timeout_s=0.05)
-    os.kill(pid, signal.SIGCONT)
+@pytest.mark.usefixtures("_node")
+def test_what_is_not_answered_in_time_is_cancelled() -> None:
+    """A shard that has not begun with a search does not do what nobody waits for any more."""
+
+    class Slow:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def search(self, seconds: float) -> None:
+            self.calls += 1
+            time.sleep(seconds)
+
+        def counted(self) -> int:
+            return self.calls
+
+    remote: Any = ray.remote
+    slow = remote(concurrency_groups=GROUPS)(Slow).remote()
+    assert ray.get(slow.counted.remote()) == 0  # it is up
+    busy = [slow.search.options(concurrency_group="read").remote(3) for _ in range(GROUPS["read"])]
+    late = [slow.search.options(concurrency_group="read").remote(0) for _ in range(5)]
+    assert _calls.answers(late, 0.5) == ([], [0, 1, 2, 3, 4])
     ray.get(busy)
-    assert index.status()[0].searches < GROUPS["read"] + 8, (late, begin)
+    in_turn = slow.search.options(concurrency_group="read").remote(0)
+    ray.get(in_turn)
+    assert ray.get(slow.counted.remote()) == GROUPS["read"] + 1
 
 
 def test_no_shard_that_answers_is_no_answer(open_index: Open) -> None:

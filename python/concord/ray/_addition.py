@@ -1,4 +1,4 @@
-"""An addition or a replacement over all shards: checked as a whole, then sent in batches, each of which comes once.
+"""An addition to all shards, or a replacement: checked as a whole, then sent in batches that come once.
 
 Where a vector goes, and its label if it has none, follow from the sequence of operations, as in
 :class:`concord.ShardedIndex` (docs/shards.md). Thread-safety: one thread.

@@ -130,7 +130,7 @@ def filter_of(folder: str, layout: Layout, all_shards: All, which: Any) -> Filte
         return which
     if isinstance(which, filters.Filter):
         raise TypeError(
-            "a concord.Filter belongs to an index of this process; make one by ShardedIndex.filter of concord.ray"
+            "a concord.Filter belongs to an index of this process; make one by the filter member of this"
         )
     return filters.choose(Everything(folder, layout, all_shards), which)
 
@@ -143,9 +143,7 @@ def filters_of(
         made: dict[int, Filter | None] = {}
         for one in given:
             if id(one) not in made:
-                made[id(one)] = (
-                    None if one is None else filter_of(folder, layout, all_shards, one)
-                )
+                made[id(one)] = None if one is None else filter_of(folder, layout, all_shards, one)
         return [made[id(one)] for one in given]
     return filter_of(folder, layout, all_shards, cast("Any", given))
 

@@ -273,10 +273,10 @@ class ShardedIndex:
     ) -> int:
         """Replace the vectors of these labels, as :meth:`concord.ShardedIndex.update` does.
 
-        What can be refused is refused before any shard changes. Whatever dies meanwhile, each vector is replaced
-        once when this returns, and the digest is that of an undisturbed process. If the driver dies, or this
-        raises an error of a shard, each label has its old vector or its new one: repeat the call as
-        :meth:`upsert`.
+        What can be refused is refused before any shard changes. Whatever shard dies meanwhile, each vector is
+        replaced once when this returns, and the digest is that of an undisturbed process. If the driver dies,
+        or this raises an error of a shard, each label has its old vector or its new one. Then repeat the call
+        as :meth:`upsert`.
 
         Args:
             vectors: ``[n, dim]``.
@@ -321,9 +321,9 @@ class ShardedIndex:
         """Remove the vectors of these labels, as :meth:`concord.ShardedIndex.remove` does.
 
         A label without a vector raises :exc:`UnknownLabelError`, and one that stands twice
-        :exc:`DuplicateLabelError`, before any shard changes. Whatever dies meanwhile, all are removed once when
-        this returns. If the driver dies, or this raises an error of a shard, some are removed: remove those that
-        are left, in the same order, and the digest is that of an undisturbed process.
+        :exc:`DuplicateLabelError`, before any shard changes. Whatever shard dies meanwhile, all are removed
+        once when this returns. If the driver dies, or this raises an error of a shard, some are removed. Then
+        remove those that are left, in the same order. The digest is that of an undisturbed process.
 
         Args:
             labels: ``[n]`` integers that have a vector each.
@@ -484,8 +484,8 @@ class ShardedIndex:
         """Make a filter for many searches: a part of the vectors that are there now.
 
         Args:
-            which: as for :meth:`concord.Index.filter`. The driver reads masks, slices and callables by all labels
-                of the index, which come to it. Filters of other classes are refused.
+            which: as for :meth:`concord.Index.filter`. For masks, slices and callables, which the driver reads,
+                all labels of the index come to it. A :class:`concord.Filter` is refused.
         """
         return _filter.filter_of(self._folder, self._layout, self._all, which)
 

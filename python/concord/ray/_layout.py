@@ -43,7 +43,7 @@ class Chosen(NamedTuple):
 
 
 class FoundInRange(NamedTuple):
-    """What a range search of one shard found: hits of query ``i`` are those from ``lims[i]`` to ``lims[i + 1]``."""
+    """What a range search of one shard found: of query ``i`` the hits from ``lims[i]`` to ``lims[i + 1]``."""
 
     lims: Numbers
     labels: Labels
@@ -71,7 +71,10 @@ class Layout(NamedTuple):
         return (numbers // self.block * self.shards + shards) * self.block + numbers % self.block
 
     def dealt(self, living: Sequence[int], count: int) -> Numbers:
-        """The shards of new vectors, where shards have so many: each goes to the one whose next position comes first."""
+        """The shards of new vectors, where shards have so many.
+
+        Each goes to the shard whose next position comes first.
+        """
         has, shards = np.array(living), np.empty(count, np.int64)
         for begin in range(0, count, DEALT_AT_ONCE):
             piece = shards[begin : begin + DEALT_AT_ONCE]
@@ -137,8 +140,8 @@ def _in_turn(
 ) -> Numbers:
     """Numbers by which hits sort as a merge of lists takes them, which looks at the first of each list alone.
 
-    A list is in order of distance. If the first of several equal vectors was removed, the others stand in its place,
-    and hits of one distance need not be in order of their numbers. A hit then waits for those before it.
+    A list is in order of distance. If the first of several equal vectors was removed, the others stand in its
+    place, and hits of one distance need not be in order of their numbers. A hit then waits for those before it.
     """
     flat = numbers.reshape(-1)
     same = _ordered(distances).reshape(-1)
@@ -158,7 +161,7 @@ def _pad_later(
     is_padding: npt.NDArray[np.bool_],
     places: Numbers,
 ) -> None:
-    """A label that came to another shard while these were searched stands in two: its later place is padding."""
+    """A label that came to another shard during the search stands in two: its later place is padding."""
     ordered = np.sort(labels, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != NO_LABEL)
     for row in np.flatnonzero(twice.any(axis=1)):

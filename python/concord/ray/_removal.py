@@ -38,4 +38,3 @@ def _parts(labels: Labels, owners: Numbers, removals: list[int]) -> Iterator[Par
         mine = labels[owners == shard]
         yield Part(shard, removals[shard], len(mine), (mine,))
         removals[shard] += len(mine)
-

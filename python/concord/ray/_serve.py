@@ -36,7 +36,6 @@ from concord.ray._moments import Moments
 from concord.ray._shard import found_in
 from concord.replica import Replica
 
-
 BAD_INPUT = (
     ArrayTypeError,
     DimensionMismatchError,
@@ -120,7 +119,7 @@ class Search:
         return self._layout.merged(list(enumerate(found)), len(rows), k)
 
     async def __call__(self, request: Any) -> Any:
-        """HTTP: JSON with ``queries``, and what else :meth:`search` takes; answers ``labels`` and ``distances``.
+        """HTTP: JSON with ``queries`` and what else :meth:`search` takes, to ``labels`` and ``distances``.
 
         A row ends where nothing more was found. What cannot be asked gets 400 and ``error``, a text.
         """

@@ -1,7 +1,8 @@
 """The actor of one shard: an :class:`concord.Index` that is open for as long as the actor lives.
 
-Invariants: what a change has acknowledged is in the files once, whatever dies. The constructor raises nothing, because an actor whose constructor raised is never started again. What may pass ends the process,
-which Ray starts again; what stays is raised by every member.
+Invariants: what a change has acknowledged is in the files once, whatever dies. The constructor raises nothing,
+because an actor whose constructor raised is never started again. What may pass ends the process, which Ray
+starts again; what stays is raised by every member.
 Thread-safety: members of the group "write" take turns, those of "read" run beside them.
 """
 
@@ -135,7 +136,9 @@ class Shard:
         self._writer = _journal.writer_of(self._path)
         self._index = Index.open(self._path, **self._parameters, device=self._device)
         self._file = _journal.identity(self._journal)
-        self._count(self._index.stats().insertions)  # which takes long, so they are counted from here on
+        self._count(
+            self._index.stats().insertions
+        )  # which takes long, so they are counted from here on
 
     def _count(self, insertions: int) -> None:
         self._counts = Counts(insertions, insertions - len(self._opened()))

@@ -1,8 +1,8 @@
-"""One driver that changes the shards: it leads them, looks labels up, and sends batches, each of which comes once.
+"""A driver that changes the shards: it leads them, looks labels up, and sends batches that come once.
 
-A shard counts its insertions and its removals. A part of a batch says how far the count of its kind is before it, and
-the shard skips what it has done. So a call that Ray repeats does nothing twice. A shard that was started again
-may lack a part that was on its way when its process ended, and gets it again, in order.
+A shard counts its insertions and its removals. A part of a batch says how far the count of its kind is before
+it, and the shard skips what it has done. So a call that Ray repeats does nothing twice. A shard that was
+started again may lack a part that was on its way when its process ended, and gets it again, in order.
 Thread-safety: one thread.
 """
 
@@ -104,7 +104,7 @@ class Writer:
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[None]:
-        """If what happens within raises, what is on its way comes to its end, so that the shards stand still."""
+        """If what happens within raises, what is on its way comes to its end: the shards stand still then."""
         try:
             yield
         except _calls.ShardUnavailableError:
