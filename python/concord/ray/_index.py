@@ -25,7 +25,6 @@ from concord.errors import (
     DimensionMismatchError,
     DuplicateLabelError,
     InvalidParameterError,
-    MissingFileError,
     UnsupportedError,
 )
 from concord.filters import Which
@@ -42,9 +41,10 @@ from concord.index import (
 )
 from concord.matches import Matches
 from concord.ray import _addition, _calls, _data, _filter, _removal
+from concord.ray._actors import actor_of, has_actor, manifest_of
 from concord.ray._filter import SHARED_BYTES, Filter
-from concord.ray._layout import Layout, expect_distinct, shard_path
-from concord.ray._shard import GROUPS, Shard, ShardStatus
+from concord.ray._layout import Layout, expect_distinct
+from concord.ray._shard import ShardStatus
 from concord.ray._writer import Writer
 
 
@@ -143,7 +143,7 @@ class ShardedIndex:
             "shards": shards,
             "block": block,
         }
-        manifest, is_new = _manifest_of(path, wanted)
+        manifest, is_new = manifest_of(path, wanted)
         files = glob.glob(os.path.join(glob.escape(path), "shard-[0-9]*.concord"))
         if is_new and len(files) > shards:
             raise InvalidParameterError(f"{path!r} has files of more than {shards} shards")
@@ -152,24 +152,10 @@ class ShardedIndex:
             "durability": durability,
             "threads": threads,
         }
-        names = [_actor_name(path, shard) for shard in range(manifest["shards"])]
-        new = [shard for shard, name in enumerate(names) if not _has_actor(name, namespace)]
-        remote: Any = ray.remote
+        options = {"num_cpus": threads, "num_gpus": num_gpus, "memory": memory}
+        new = [s for s in range(manifest["shards"]) if not has_actor(path, s, namespace)]
         actors = [
-            remote(concurrency_groups=GROUPS)(Shard)
-            .options(
-                name=names[shard],
-                namespace=namespace,
-                lifetime="detached",
-                get_if_exists=True,
-                max_restarts=-1,
-                max_task_retries=-1,
-                num_cpus=threads,
-                num_gpus=num_gpus,
-                memory=memory or _bytes_of(path, shard) or None,
-                scheduling_strategy="SPREAD",
-            )
-            .remote(path, shard, parameters, takeover_s)
+            actor_of(path, shard, namespace, options, parameters, takeover_s)
             for shard in range(manifest["shards"])
         ]
         index = cls(path, manifest, actors, namespace, timeout_s)
@@ -555,7 +541,7 @@ class ShardedIndex:
         for shard in shards:
             ray.kill(self._actors[shard])
         for shard in shards:
-            while _has_actor(_actor_name(self._folder, shard), self._namespace):
+            while has_actor(self._folder, shard, self._namespace):
                 if time.monotonic() > end:
                     raise _calls.unavailable([shard], self._timeout_s)
                 time.sleep(0.02)
@@ -575,44 +561,7 @@ class ShardedIndex:
         )
 
 
-def _manifest_of(folder: str, wanted: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The parameters of a folder, and whether it has no manifest yet."""
-    known = _concord.read_shard_manifest(os.fsencode(folder))
-    if known is None:
-        if wanted["dim"] is None:
-            raise MissingFileError(
-                2, f"there is no manifest of a ShardedIndex in {folder!r}", folder
-            )
-        os.makedirs(folder, exist_ok=True)
-        return wanted, True
-    if wanted["dim"] is not None:
-        other = [f"{name} {known[name]}" for name in wanted if known[name] != wanted[name]]
-        if other:
-            raise InvalidParameterError(
-                f"the index in {folder!r} has {', '.join(other)}, which is not what was asked for"
-            )
-    return known, False
-
-
 def _not_over_ray(what: str) -> UnsupportedError:
     return UnsupportedError(
         f"{what}: there are none over Ray; concord.ShardedIndex has them, in one process"
     )
-
-
-def _actor_name(folder: str, shard: int) -> str:
-    return f"concord {folder} {shard}"
-
-
-def _has_actor(name: str, namespace: str) -> bool:
-    try:
-        ray.get_actor(name, namespace)
-    except ValueError:
-        return False
-    return True
-
-
-def _bytes_of(folder: str, shard: int) -> int:
-    """The length of a shard's files."""
-    path = shard_path(folder, shard)
-    return sum(os.path.getsize(name) for name in (path, f"{path}.journal") if os.path.exists(name))
