@@ -43,7 +43,7 @@ def main(folder: pathlib.Path) -> None:
     assert victim.pid is not None
 
     def kill_once(done: int, total: int) -> None:
-        if done == 8192:  # the first batch is on its way
+        if done == 8192:  # the first batch is there, and the second on its way
             os.kill(victim.pid, signal.SIGKILL)
 
     added = index.add(

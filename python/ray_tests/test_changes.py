@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pathlib
 import random
+import resource
 from typing import Any
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 import ray  # type: ignore[import-not-found,unused-ignore]
-from conftest import DIM, SMALL, Open, expect_equal, in_process, make_vectors
+from conftest import DIM, SMALL, Open, expect_equal, in_process, make_vectors, pid_of
 
 import concord
 import concord.ray
@@ -169,7 +170,7 @@ def test_a_change_that_comes_again_does_nothing_twice(open_index: Open) -> None:
     alone.flush()
     assert call("remove", 7, labels[:0]) == 37
     assert index.digest() == alone.digest()
-    index.resume_at  # noqa: B018  # a new writer
+    assert index.resume_at == 53  # by a new writer
     for member, arguments in [
         ("remove", (37, labels[70:])),
         ("flush", ()),
@@ -212,6 +213,27 @@ def test_an_interrupted_upsert_is_repeated_with_the_same_content(open_index: Ope
     wanted.add(np.concatenate([vectors[300:], vectors[100:300]]))
     found = index.exact_search(vectors, 20)
     assert np.array_equal(found.labels, wanted.exact_search(vectors, 20).labels)
+
+
+def test_a_full_disk_of_one_shard_names_it_and_changes_go_on(open_index: Open) -> None:
+    vectors = make_vectors(1600)
+    index, alone = open_index(), in_process(vectors[:1200], 3)
+    index.add(vectors[:1200])
+    pid = pid_of(index, 2)
+    unlimited = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (20_000, unlimited[1]))
+    labels = np.random.default_rng(1).permutation(1200)[:600]
+    with pytest.raises(concord.IoError, match="shard 2: "):
+        index.remove(labels)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+    left = labels[np.isin(labels, index.labels())]
+    assert set(left % 3) == {2}
+    index.remove(left)
+    alone.remove(labels)
+    for one in (index, alone):
+        one.upsert(vectors[1200:], labels[:400])
+    assert pid_of(index, 2) == pid
+    expect_same(index, alone)
 
 
 # ------------------------------------------------------------------------------- filters, ranges

@@ -18,13 +18,14 @@ class Moments:
     """Knows when vectors may leave."""
 
     def __init__(self) -> None:
+        self._turn = threading.Lock()
         self._lock = threading.Lock()
         self._changes = 0  # begun and ended: odd while one is under way
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
         """Within, vectors may leave or be replaced."""
-        with self._lock:
+        with self._alone():
             self._changes += 1
             try:
                 yield
@@ -38,5 +39,14 @@ class Moments:
             result = reading()
             if self._changes == before:
                 return result
-        with self._lock:
+        with self._alone():
             return reading()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._turn:  # a change that follows another one does not overtake who waits
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()

@@ -30,8 +30,8 @@ class Part(NamedTuple):
     shard: int
     first: int
     """The count before it."""
-    count: int
-    """By how much it grows."""
+    growth: int
+    """How much is added to it."""
     arguments: tuple[Any, ...]
 
 
@@ -94,7 +94,7 @@ class Writer:
 
     def _settle(self, ref: Any, part: Part) -> None:
         had = self.patiently(part.shard, ref)
-        while had < part.first + part.count:
+        while had < part.first + part.growth:
             had = self.patiently(part.shard, self._call(part))
             if had < part.first:  # all before it was acknowledged
                 raise IoError(
