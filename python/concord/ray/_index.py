@@ -536,7 +536,7 @@ class ShardedIndex:
         """Close shards, as far as they answer in that time, and end their actors until their names are free."""
         shards = list(shards)
         refs = [_calls.call(self._actors[shard], "close") for shard in shards]
-        _calls.answers(refs, patience_s)
+        ray.wait(refs, num_returns=len(refs), timeout=patience_s)
         end = time.monotonic() + self._timeout_s
         for shard in shards:
             ray.kill(self._actors[shard])
