@@ -52,6 +52,7 @@ autodoc_mock_imports = [
     "langchain_core",
     "llama_index",
     "ray",
+    "starlette",
     "txtai",
 ]
 autodoc_member_order = "bysource"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pathlib
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -76,6 +78,9 @@ def wait_until(holds: Callable[[], object], seconds: float = 60) -> None:
 def _node() -> Iterator[None]:
     # The GPU is a number that Ray counts; the machine has none.
     for tries_left in (2, 1, 0):  # on a busy machine Ray gives its own start up
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # of processes that a start left
+            gc.collect()
         try:
             ray.init(
                 "local",

@@ -38,11 +38,11 @@ class Filter:
         self.unknown = unknown
         """How many of the labels given had no vector."""
 
-    def part(self, shard: int) -> Chosen:
+    def _part(self, shard: int) -> Chosen:
         """What was chosen of a shard."""
         return self._parts[shard]
 
-    def argument(self, shard: int) -> Any:
+    def _argument(self, shard: int) -> Any:
         """The part of a shard as an argument of its actor's members."""
         part = self._parts[shard]
         if part.labels.nbytes <= SHARED_BYTES:
@@ -151,5 +151,5 @@ def filters_of(
 def argument_of(given: Filter | list[Filter | None] | None, shard: int) -> Any:
     """The part of a shard as an argument of its actor's members."""
     if given is None or isinstance(given, Filter):
-        return None if given is None else given.argument(shard)
-    return [None if one is None else one.part(shard) for one in given]
+        return None if given is None else given._argument(shard)
+    return [None if one is None else one._part(shard) for one in given]
