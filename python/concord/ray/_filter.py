@@ -27,9 +27,9 @@ All: TypeAlias = Callable[..., "list[Any]"]
 class Filter:
     """A part of the vectors of an index, as they were when it was made: see :meth:`ShardedIndex.filter`."""
 
-    def __init__(self, folder: str, parts: Sequence[Chosen], size: int, unknown: int) -> None:
+    def __init__(self, folder: str, parts: Sequence[Any], size: int, unknown: int) -> None:
         self._folder = folder
-        self._parts = list(parts)
+        self._parts: list[Chosen] = list(parts)
         self._shared: list[Any] = [None] * len(self._parts)
         self.matches = sum(len(np.unique(part.numbers)) for part in parts)
         """The number of vectors that matched when the filter was made."""

@@ -257,7 +257,7 @@ class ShardedIndex:
         batch_size: int = 8192,
         progress: Progress = None,
     ) -> int:
-        """Replace the vectors of these labels, as :meth:`concord.ShardedIndex.update` does.
+        """Replace the vectors of these labels, as :meth:`concord.Index.update` does.
 
         What can be refused is refused before any shard changes. Whatever shard dies meanwhile, each vector is
         replaced once when this returns, and the digest is that of an undisturbed process. If the driver dies,
@@ -304,7 +304,7 @@ class ShardedIndex:
         return Writer(self._actors, uuid.uuid4().hex, self._timeout_s, member)
 
     def remove(self, labels: Labels, *, batch_size: int = 8192) -> int:
-        """Remove the vectors of these labels, as :meth:`concord.ShardedIndex.remove` does.
+        """Remove the vectors of these labels, as :meth:`concord.Index.remove` does.
 
         A label without a vector raises :exc:`UnknownLabelError`, and one that stands twice
         :exc:`DuplicateLabelError`, before any shard changes. Whatever shard dies meanwhile, all are removed
@@ -375,7 +375,7 @@ class ShardedIndex:
             rescore: as there.
             use_codes: as there.
             filter: which vectors may be found: whatever :meth:`filter` takes, or a list with one of these or
-                ``None`` for each query.
+                ``None`` for each query. One that is made here asks all shards first.
             groups: refused with :exc:`UnsupportedError`: there are none over Ray.
             partial: answer without the shards that do not answer in time, and name them in
                 :attr:`Answer.missing`. Otherwise, and if none answers, :exc:`ShardUnavailableError` names them.
@@ -450,7 +450,7 @@ class ShardedIndex:
         filter: Filter | Which | Sequence[Any] | None = None,
         timeout_s: float | None = None,
     ) -> RangeAnswers:
-        """All vectors within a distance, as :meth:`concord.ShardedIndex.range_search` finds them.
+        """All vectors within a distance, as :meth:`concord.Index.range_search` finds them.
 
         Args:
             queries: as for :meth:`concord.Index.range_search`.

@@ -41,6 +41,7 @@ BAD_INPUT = (
     DimensionMismatchError,
     InvalidParameterError,
     InvalidVectorError,
+    TypeError,
     UnsupportedError,
 )
 """What a request can be refused for. All else is a failure."""
@@ -126,7 +127,7 @@ class Search:
         try:
             asked = _asked(await request.body())
             matches = await self.search(**asked)
-        except (*BAD_INPUT, TypeError) as error:
+        except BAD_INPUT as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         rows = [one.to_list() for one in matches.each()]
         return {
