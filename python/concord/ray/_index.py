@@ -58,7 +58,7 @@ class Answer(Matches):
 class ShardedIndex:
     """A :class:`concord.ShardedIndex` whose shards are open in actors of Ray.
 
-    Make one by :meth:`open`. Answers and digests are those of the same vectors in a
+    Make one by :meth:`open`. Answers and digests are those of the same changes of a
     :class:`concord.ShardedIndex` in one process, to the last bit.
     """
 
