@@ -598,7 +598,8 @@ class Index(AwaitableIndex):
 
         Returns:
             :class:`Matches`, that is ``(labels, distances)``, int64 and float32, ``[q, k]``, or ``[k]`` for one
-            query; nearest first, ties in the order of insertion. If fewer than ``k`` are found, the rest is
+            query; nearest first, ties in the order of insertion. If the first of equal vectors was removed, the
+            next of them stands in its place among ties. If fewer than ``k`` are found, the rest is
             :data:`NO_LABEL` and infinity. With ``return_vectors`` :class:`MatchesWithVectors`, whose third is
             ``[q, k, dim]``.
 
