@@ -1,7 +1,7 @@
 """Named data sets: real ones from files, seeded synthetic ones, and what can be done to either.
 
-A name is a set of ``SETS`` or ``FILES``, then any of ``CHANGES``, then a limit: ``sift``, ``low+sorted``,
-``words+dup70:50000``. The same name, limit and number of queries are the same bytes on every run.
+A name is a set of ``SETS`` or ``FILES``, then a divisor, any of ``CHANGES``, and a limit: ``sift``, ``low+sorted``,
+``fashion/255:30000``, ``words+dup70:50000``. The same name, limit and number of queries are the same bytes on every run.
 
     python -m peers.data                                  # the names
     python -m peers.data wide --limit 50000 --out FOLDER  # FOLDER/base.fbin, queries.fbin, for concord-bench
@@ -85,6 +85,7 @@ class Mixture:
 SETS = {
     "low": Mixture(100_000, 128, intrinsic=16, clusters=256),
     "high": Mixture(100_000, 128, intrinsic=64, clusters=1),
+    "million": Mixture(1_000_000, 96, intrinsic=24, clusters=1000),
     "wide": Mixture(200_000, 1536, intrinsic=32, clusters=1000),
     "huge": Mixture(5_000_000, 32, intrinsic=16, clusters=256),
 }
@@ -93,7 +94,9 @@ CHANGES = {
     "sorted": "inserted cluster by cluster: ordered by the nearest of 64 rows",
     "dup70": "70 % of the rows are copies of the other 30 %, shuffled",
     "ood": "queries from a Gaussian with the mean and covariance of the rows, instead of from the data",
+    "drift": "inserted in the order of the first principal component, so that what comes changes slowly",
 }
+"""New ones come last: a change's place seeds what it draws."""
 
 
 @dataclasses.dataclass
@@ -106,6 +109,12 @@ class Data:
     base: Floats
     queries: Floats
 
+    def kept_as_bytes(self) -> bool:
+        """Whether Concord does so: all elements are 8-bit numbers, of one sign or of both, and stay so."""
+        low, high = float(self.base.min()), float(self.base.max())
+        fit = self.metric == "l2sq" and low >= -128 and high <= (127 if low < 0 else 255)
+        return fit and bool((self.base == np.rint(self.base)).all())
+
 
 def load(name: str, limit: int = 0, queries: int = QUERIES) -> Data:
     """The data set of a name, of at most ``limit`` rows (0: all). Raises ValueError for unknown names."""
@@ -114,7 +123,10 @@ def load(name: str, limit: int = 0, queries: int = QUERIES) -> Data:
         if not own.isdecimal() or int(own) == 0:
             raise ValueError(f"{name}: after the colon stands the number of rows, at least 1")
         limit = int(own)
-    first, *changes = what.split("+")
+    divided, *changes = what.split("+")
+    first, slash, divisor = divided.partition("/")
+    if slash and (not divisor.isdecimal() or int(divisor) == 0):
+        raise ValueError(f"{name}: after the slash stands what elements are divided by, at least 1")
     unknown = [change for change in changes if change not in CHANGES]
     if unknown:
         raise ValueError(f"{name}: unknown change {unknown[0]}; allowed are {', '.join(CHANGES)}")
@@ -131,6 +143,8 @@ def load(name: str, limit: int = 0, queries: int = QUERIES) -> Data:
     data.name = name
     if limit:
         data.base = data.base[:limit]
+    if slash:
+        data.base, data.queries = data.base / int(divisor), data.queries / int(divisor)
     for change in changes:
         _change(data, change)
     return data
@@ -167,17 +181,26 @@ def _change(data: Data, change: str) -> None:
             (sizes - 2 * block @ seeds.T).argmin(1) for block in np.array_split(data.base, 64)
         ]
         data.base = data.base[np.argsort(np.concatenate(nearest), kind="stable")]
+    elif change == "drift":
+        axis = _covariance(data.base, own)[1][:, -1]
+        data.base = data.base[np.argsort(data.base @ axis.astype(np.float32), kind="stable")]
     elif change == "dup70":
         kept = own.permutation(rows)[: max(1, round(0.3 * rows))]
         copies = own.choice(kept, rows - len(kept))
         data.base = data.base[own.permutation(np.concatenate([kept, copies]))]
     elif change == "ood":
-        some = data.base[own.choice(rows, min(rows, 20_000), replace=False)].astype(np.float64)
-        covariance = np.cov(some, rowvar=False) + 1e-9 * np.eye(some.shape[1])
-        values, axes = np.linalg.eigh(covariance)
-        normal = own.standard_normal((len(data.queries), some.shape[1]))
-        drawn = normal * np.sqrt(np.maximum(values, 0)) @ axes.T + some.mean(0)
+        values, axes, mean = _covariance(data.base, own)
+        normal = own.standard_normal((len(data.queries), len(mean)))
+        drawn = normal * np.sqrt(np.maximum(values, 0)) @ axes.T + mean
         data.queries = drawn.astype(np.float32)
+
+
+def _covariance(rows: Floats, own: np.random.Generator) -> tuple[Any, Any, Any]:
+    """Variances, ascending, their axes as columns, and the mean, of some of the rows."""
+    some = rows[own.choice(len(rows), min(len(rows), 20_000), replace=False)].astype(np.float64)
+    covariance = np.cov(some, rowvar=False) + 1e-9 * np.eye(some.shape[1])
+    values, axes = np.linalg.eigh(covariance)
+    return values, axes, some.mean(0)
 
 
 def write_fbin(path: pathlib.Path, vectors: Floats) -> None:

@@ -57,6 +57,10 @@ class Library(abc.ABC):
     """What distances are computed of."""
     knob: ClassVar[str] = "ef"
     efforts: ClassVar[tuple[int, ...]] = EFS
+    lists: ClassVar[bool] = True
+    """Whether the effort is the length of a list, which must hold k."""
+    floats_only: ClassVar[bool] = False
+    """Whether it has nothing of its own where all elements are 8-bit numbers."""
     warm_rows: ClassVar[int] = 1000
     """Of the small index that is built before anything is measured."""
 
@@ -74,6 +78,11 @@ class Library(abc.ABC):
         except Exception as error:  # a library may fail to load in any way
             return f"{type(error).__name__}: {error}"
         return None
+
+    @classmethod
+    def sweep(cls, k: int) -> tuple[int, ...]:
+        """The efforts of searches for k, ascending."""
+        return tuple(sorted({max(k, e) for e in cls.efforts})) if cls.lists else cls.efforts
 
     def _input(self, vectors: Floats) -> Floats:
         """Rows of length 1 for cosine, for libraries that have it only as an inner product."""
@@ -127,13 +136,21 @@ class Concord(Library):
 
     name, module, package = "concord", "concord", "concord-ann"
     device = "cpu"
+    kind = "none"
+    """Of its codes."""
     mapping = "M, ef_construction; ef 512, slack in thousandths"
-    knob, efforts = "slack in thousandths", SLACKS
+    knob, efforts, lists = "slack in thousandths", SLACKS, False
 
     def build(self, vectors: Floats) -> None:
         p = self.p
         self.index = self.lib.Index(
-            p.dim, p.metric, p.M, p.ef_construction, threads=p.threads, device=self.device
+            p.dim,
+            p.metric,
+            p.M,
+            p.ef_construction,
+            codes=self.kind,
+            threads=p.threads,
+            device=self.device,
         )
         self.index.add(vectors)
 
@@ -154,7 +171,7 @@ class ConcordGpu(Concord):
     """The same, built and searched by a CUDA device, by ef alone."""
 
     name, device = "concord (GPU)", "cuda"
-    mapping, knob, efforts = Library.mapping, Library.knob, Library.efforts
+    mapping, knob, efforts, lists = Library.mapping, Library.knob, Library.efforts, True
 
     def search(self, queries: Floats, k: int, effort: int) -> npt.NDArray[Any]:
         return self.index.search(queries, k, effort)[0]
@@ -222,17 +239,21 @@ class Faiss(Library):
         faiss = self.lib
         return faiss.METRIC_L2 if self.p.metric == "l2sq" else faiss.METRIC_INNER_PRODUCT
 
+    def _graph(self) -> Any:
+        """What has the links."""
+        return self.index
+
     def build(self, vectors: Floats) -> None:
         self.lib.omp_set_num_threads(self.p.threads)
         self.index = self._new()
-        self.index.hnsw.efConstruction = self.p.ef_construction
+        self._graph().hnsw.efConstruction = self.p.ef_construction
         vectors = self._input(vectors)
         if not self.index.is_trained:
             self.index.train(vectors)
         self.index.add(vectors)
 
     def search(self, queries: Floats, k: int, effort: int) -> npt.NDArray[Any]:
-        self.index.hnsw.efSearch = effort
+        self._graph().hnsw.efSearch = effort
         return self.index.search(self._input(queries), k)[1]
 
     def save(self, path: pathlib.Path) -> None:
@@ -243,7 +264,7 @@ class Faiss(Library):
         self.index = self.lib.read_index(str(path))
 
     def unreachable(self) -> int:
-        hnsw, array = self.index.hnsw, self.lib.vector_to_array
+        hnsw, array = self._graph().hnsw, self.lib.vector_to_array
         levels, neighbors = array(hnsw.levels), array(hnsw.neighbors)
         offsets, ends = array(hnsw.offsets).astype(np.int64), array(hnsw.cum_nneighbor_per_level)
         layers = []
@@ -254,21 +275,11 @@ class Faiss(Library):
         return graph.unreachable(layers, [hnsw.entry_point], self.index.ntotal)
 
 
-class FaissSq(Faiss):
-    """IndexHNSWSQ with 8 bits an element."""
-
-    name = "faiss HNSWSQ8"
-    codes = "8-bit codes of floats (lossy)"
-
-    def _new(self) -> Any:
-        kind = self.lib.ScalarQuantizer.QT_8bit
-        return self.lib.IndexHNSWSQ(self.p.dim, kind, self.p.M, self._metric())
-
-
 class Usearch(Library):
     """float32, no half precision."""
 
     name, module, package = "usearch", "usearch.index", "usearch"
+    kind = "f32"
 
     def _new(self) -> Any:
         p = self.p
@@ -276,7 +287,7 @@ class Usearch(Library):
         return self.lib.Index(
             ndim=p.dim,
             metric=metric,
-            dtype="f32",
+            dtype=self.kind,
             connectivity=p.M,
             expansion_add=p.ef_construction,
         )
@@ -331,12 +342,13 @@ class Vsag(Library):
 
     name, module, package = "vsag HGraph", "pyvsag", "pyvsag"
     mapping = "max_degree = 2 M, ef_construction, ef_search; one call of Python a query"
+    kinds: ClassVar[dict[str, Any]] = {"base_quantization_type": "fp32"}
 
     def _new(self) -> Any:
         p = self.p
         self.lib.set_logger_off()
         inner = {
-            "base_quantization_type": "fp32",
+            **self.kinds,
             "max_degree": 2 * p.M,
             "ef_construction": p.ef_construction,
             "build_thread_count": p.threads,
@@ -372,7 +384,7 @@ class Vsag(Library):
 
 
 class Svs(Library):
-    """Vamana over float32; the open package, without LVQ and LeanVec."""
+    """Vamana over float32."""
 
     name, module, package = "svs Vamana", "svs", "scalable-vs"
     mapping = "graph_max_degree = 2 M, window_size = ef_construction, alpha 1.2 or 0.95; search_window_size"
@@ -381,14 +393,16 @@ class Svs(Library):
         distance = self.lib.DistanceType
         return {"l2sq": distance.L2, "cosine": distance.MIP}[self.p.metric]
 
-    def build(self, vectors: Floats) -> None:
-        parameters = self.lib.VamanaBuildParameters(
+    def _parameters(self) -> Any:
+        return self.lib.VamanaBuildParameters(
             alpha=1.2 if self.p.metric == "l2sq" else 0.95,
             graph_max_degree=2 * self.p.M,
             window_size=self.p.ef_construction,
         )
+
+    def build(self, vectors: Floats) -> None:
         self.index = self.lib.Vamana.build(
-            parameters, self._input(vectors), self._distance(), num_threads=self.p.threads
+            self._parameters(), self._input(vectors), self._distance(), num_threads=self.p.threads
         )
 
     def search(self, queries: Floats, k: int, effort: int) -> npt.NDArray[Any]:
@@ -399,12 +413,15 @@ class Svs(Library):
         path.mkdir()
         self.index.save(*(str(path / part) for part in ("config", "graph", "data")))
 
+    def _saved_data(self, path: pathlib.Path) -> Any:
+        return self.lib.VectorDataLoader(str(path), self.lib.DataType.float32)
+
     def load(self, path: pathlib.Path) -> None:
         lib = self.lib
         self.index = lib.Vamana(
             str(path / "config"),
             lib.GraphLoader(str(path / "graph")),
-            lib.VectorDataLoader(str(path / "data"), lib.DataType.float32),
+            self._saved_data(path / "data"),
             self._distance(),
             num_threads=self.p.threads,
         )
@@ -427,7 +444,7 @@ class Deglib(Library):
 
     name, module, package = "deglib DEG", "deglib", "deglib"
     mapping = "edges_per_vertex = 2 M, extend_k and extend_eps as by default (4 M, 0.1), eps in thousandths"
-    knob, efforts = "eps in thousandths", EPSILONS
+    knob, efforts, lists = "eps in thousandths", EPSILONS, False
 
     def build(self, vectors: Floats) -> None:
         metric = self.lib.Metric
@@ -462,7 +479,7 @@ class Pynndescent(Library):
     name, module, package = "pynndescent", "pynndescent", "pynndescent"
     mapping = "n_neighbors = 2 M, the rest as by default; epsilon in thousandths"
     warm_rows = 5000  # for fewer it leaves some of its functions uncompiled
-    knob, efforts = "epsilon in thousandths", EPSILONS
+    knob, efforts, lists = "epsilon in thousandths", EPSILONS, False
 
     def build(self, vectors: Floats) -> None:
         metric = {"l2sq": "euclidean", "cosine": "cosine"}[self.p.metric]
@@ -491,7 +508,6 @@ LIBRARIES: tuple[type[Library], ...] = (
     Concord,
     Hnswlib,
     Faiss,
-    FaissSq,
     Usearch,
     Voyager,
     Vsag,

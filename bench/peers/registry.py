@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from . import gpu, libraries
+from . import coded, gpu, libraries, rivals
 from .libraries import Library
 
-KNOWN: dict[str, type[Library]] = {x.name: x for x in (*libraries.LIBRARIES, *gpu.LIBRARIES)}
-ON_REQUEST = ("pynndescent",)
-"""Not by default, and searched in one round only: it compiles for a minute in every process."""
+CPU = (*libraries.LIBRARIES, *coded.LIBRARIES, *rivals.LIBRARIES)
+KNOWN: dict[str, type[Library]] = {x.name: x for x in (*CPU, *gpu.LIBRARIES)}
+ON_REQUEST = {
+    "pynndescent": "it compiles for a minute in every process",
+    "ngt ONNG": "its build takes ten times as long as others",
+}
+"""Not by default, and searched in one round only; with the reason."""
 
 
 def by_name(name: str) -> type[Library]:
@@ -23,7 +27,7 @@ def usable(names: list[str] | None) -> tuple[list[str], dict[str, str]]:
     skipped: dict[str, str] = {}
     if names is None:
         names = [name for name in KNOWN if name not in ON_REQUEST]
-        skipped = dict.fromkeys(ON_REQUEST, "only where named: it compiles in every process")
+        skipped = {name: f"only where named: {reason}" for name, reason in ON_REQUEST.items()}
     elif names == ["all"]:
         names = list(KNOWN)
     for name in names:

@@ -31,7 +31,7 @@ import numpy as np
 from . import data
 from .judge import Judge
 from .registry import ON_REQUEST, by_name, usable
-from .worker import Job, K
+from .worker import CLOCKS, Job, K
 
 QUICK = [
     "--data",
@@ -62,6 +62,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--libraries", nargs="+", help="'all', or names; default: all but pynndescent"
     )
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, cores}))
+    parser.add_argument("--k", type=int, default=K)
+    parser.add_argument(
+        "--clock",
+        choices=CLOCKS,
+        default="wall",
+        help="'processor' for seconds that other programs on the machine change less",
+    )
     parser.add_argument("--M", type=int, default=16)
     parser.add_argument("--ef-construction", type=int, default=200)
     parser.add_argument(
@@ -169,7 +176,8 @@ class Suite:
         self.document = environment(command)
         self.document |= {
             "parameters": {
-                "k": K,
+                "k": options.k,
+                "clock": options.clock,
                 "M": options.M,
                 "ef_construction": options.ef_construction,
                 "threads": options.threads,
@@ -192,7 +200,7 @@ class Suite:
     def run_data(self, name: str, folder: pathlib.Path) -> None:
         """One data set: everybody builds, then everybody is searched, round by round."""
         loaded = data.load(name, self.options.limit, self.options.queries)
-        judge = Judge.of(loaded.metric, loaded.base, loaded.queries, K)
+        judge = Judge.of(loaded.metric, loaded.base, loaded.queries, self.options.k)
         for part, array in (
             ("base", loaded.base),
             ("queries", loaded.queries),
@@ -211,11 +219,12 @@ class Suite:
             f"\n{name}: {rows:,} x {dim}, {loaded.metric}, {len(loaded.queries):,} queries",
             flush=True,
         )
-        del loaded, judge
         results: list[dict[str, Any]] = [
             {"library": library, "data": name, "builds": {}, "search": {}, "failures": []}
             for library in self.document["libraries"]
+            if not (by_name(library).floats_only and loaded.kept_as_bytes())
         ]
+        del loaded, judge
         for threads in reversed(self.options.threads):
             for number, result in enumerate(results):
                 self.build(result, name, folder, number, threads)
@@ -242,6 +251,8 @@ class Suite:
             M=self.options.M,
             ef_construction=self.options.ef_construction,
             threads=threads,
+            k=self.options.k,
+            clock=self.options.clock,
             minimum_seconds=self.options.minimum_seconds,
         )
 
@@ -305,9 +316,10 @@ def remove(path: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def file_of(name: str) -> str:
+def file_of(name: str, k: int = K) -> str:
     """Where a data set's document lies in a folder."""
-    return f"peers-{re.sub('[^A-Za-z0-9]+', '-', name)}.json"
+    ending = "" if k == K else f"-k{k}"
+    return f"peers-{re.sub('[^A-Za-z0-9]+', '-', name)}{ending}.json"
 
 
 def run_each(options: argparse.Namespace, command: list[str]) -> list[dict[str, Any]]:
@@ -315,7 +327,7 @@ def run_each(options: argparse.Namespace, command: list[str]) -> list[dict[str, 
     options.out.mkdir(parents=True, exist_ok=True)
     documents = []
     for name in options.data:
-        path = options.out / file_of(name)
+        path = options.out / file_of(name, options.k)
         if path.exists():
             print(f"{name}: kept what {path.name} says", flush=True)
             continue

@@ -29,6 +29,8 @@ TARGETS = (0.9, 0.95, 0.99)
 ENOUGH = 0.997  # recall at which a sweep ends
 STEPS, GAIN = 3, 0.001  # in its second half it also ends where so many steps gain no more
 SLOW = 4.0  # seconds of one call at which a sweep ends
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+"""What seconds are: those that pass, or those that all threads of the process were running."""
 
 
 @dataclasses.dataclass
@@ -44,6 +46,9 @@ class Job:
     M: int
     ef_construction: int
     threads: int
+    k: int = K
+    clock: str = "wall"
+    """Of CLOCKS."""
     builds: int = 1
     save: str = ""
     """Index file: written by a build if given, read by a search."""
@@ -76,15 +81,15 @@ def digest(path: pathlib.Path) -> tuple[str, int]:
     return total.hexdigest(), sum(file.stat().st_size for file in files)
 
 
-def answers_digest(library: Library, queries: Floats) -> str:
+def answers_digest(library: Library, queries: Floats, k: int) -> str:
     """Of the answers at a middling effort."""
-    labels = ask(library, queries, library.efforts[4])
+    labels = ask(library, queries, k, library.sweep(k)[4])
     return hashlib.sha256(labels.tobytes()).hexdigest()
 
 
-def ask(library: Library, queries: Floats, effort: int) -> Labels:
-    """Labels [q, K] as signed numbers, whatever the library returns."""
-    return np.ascontiguousarray(library.search(queries, K, effort)).astype(np.int64)
+def ask(library: Library, queries: Floats, k: int, effort: int) -> Labels:
+    """Labels [q, k] as signed numbers, whatever the library returns."""
+    return np.ascontiguousarray(library.search(queries, k, effort)).astype(np.int64)
 
 
 def warm_up(job: Job, dim: int) -> None:
@@ -92,7 +97,7 @@ def warm_up(job: Job, dim: int) -> None:
     library = by_name(job.library)(parameters(job, dim))
     vectors = np.random.default_rng(1).random((library.warm_rows, dim), np.float32)
     library.build(vectors)
-    library.search(vectors[:64], K, library.efforts[2])
+    library.search(vectors[:64], job.k, library.sweep(job.k)[2])
 
 
 def parameters(job: Job, dim: int) -> Parameters:
@@ -107,14 +112,15 @@ def build(job: Job) -> dict[str, Any]:
     )
     warm_up(job, base.shape[1])
     result: dict[str, Any] = {"seconds": [], "cpu_seconds": []}
+    clock = CLOCKS[job.clock]
     bytes_of, answers_of = set(), set()
     for number in range(job.builds):
         gc.collect()
         exact, before = restart_peak(), resident("VmRSS")
         library = by_name(job.library)(parameters(job, base.shape[1]))
-        start, start_cpu = time.perf_counter(), time.process_time()
+        start, start_cpu = clock(), time.process_time()
         library.build(base)
-        result["seconds"].append(time.perf_counter() - start)
+        result["seconds"].append(clock() - start)
         result["cpu_seconds"].append(time.process_time() - start_cpu)
         if number == 0:
             result["peak_bytes"] = resident("VmHWM") - before
@@ -124,7 +130,7 @@ def build(job: Job) -> dict[str, Any]:
             library.save(path.with_name(f"{path.name}{number}"))
             checksum, result["file_bytes"] = digest(path.with_name(f"{path.name}{number}"))
             bytes_of.add(checksum)
-            answers_of.add(answers_digest(library, queries))
+            answers_of.add(answers_digest(library, queries, job.k))
     if job.save:
         result["unreachable"] = library.unreachable()
     if job.save and job.builds > 1:
@@ -140,19 +146,19 @@ def search(job: Job) -> dict[str, Any]:
     library = by_name(job.library)(parameters(job, queries.shape[1]))
     start = time.perf_counter()
     library.load(pathlib.Path(job.save))
-    ask(library, queries[:1], library.efforts[2])
+    ask(library, queries[:1], job.k, library.sweep(job.k)[2])
     result: dict[str, Any] = {"first_answer_seconds": time.perf_counter() - start}
-    judge = Judge(job.metric, base, queries, limits, K)
+    judge = Judge(job.metric, base, queries, limits, job.k)
     points: dict[int, dict[str, Any]] = {}
 
     def recall(effort: int, timed: bool) -> float:
         if effort not in points:
             points[effort] = {
                 "effort": effort,
-                "recall": judge.recall(ask(library, queries, effort)),
+                "recall": judge.recall(ask(library, queries, job.k, effort)),
             }
         if timed and "qps" not in points[effort]:
-            points[effort]["qps"] = speed(library, queries, effort, job.minimum_seconds)
+            points[effort]["qps"] = speed(library, queries, effort, job)
         return points[effort]["recall"]
 
     if job.efforts:
@@ -160,7 +166,7 @@ def search(job: Job) -> dict[str, Any]:
             recall(effort, True)
     else:
         result["targets"] = calibrate(
-            library.efforts, recall, lambda e: points[e]["qps"] * SLOW < len(queries)
+            library.sweep(job.k), recall, lambda e: points[e]["qps"] * SLOW < len(queries)
         )
     result["points"] = [points[effort] for effort in sorted(points) if "qps" in points[effort]]
     return result
@@ -192,13 +198,14 @@ def calibrate(efforts: tuple[int, ...], recall: Any, slow: Any) -> dict[str, int
     return targets
 
 
-def speed(library: Library, queries: Floats, effort: int, minimum_seconds: float) -> float:
-    """Queries a second: the median of calls for all queries, at least three and for so long."""
+def speed(library: Library, queries: Floats, effort: int, job: Job) -> float:
+    """Queries a second: the median of calls for all queries, at least three and for the job's seconds."""
+    clock = CLOCKS[job.clock]
     seconds: list[float] = []
-    while len(seconds) < 3 or sum(seconds) < minimum_seconds:
-        start = time.perf_counter()
-        library.search(queries, K, effort)
-        seconds.append(time.perf_counter() - start)
+    while len(seconds) < 3 or sum(seconds) < job.minimum_seconds:
+        start = clock()
+        library.search(queries, job.k, effort)
+        seconds.append(clock() - start)
         if sum(seconds) > 2 * SLOW:
             break
     return len(queries) / float(np.median(seconds))
