@@ -1,7 +1,7 @@
-"""The libraries of ``libraries.py`` with shorter vectors: codes, half precision, and exact distances at the end.
+"""The libraries of ``libraries.py`` with shorter vectors: codes, half precision, exact distances at the end.
 
-Each has the parameters of the class it comes from, and of its own what its documentation recommends; ``mapping``
-names them.
+Each has the parameters of the class it comes from, and of its own what its documentation recommends. The
+``mapping`` of a class names them.
 """
 
 from __future__ import annotations

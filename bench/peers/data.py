@@ -1,7 +1,8 @@
 """Named data sets: real ones from files, seeded synthetic ones, and what can be done to either.
 
-A name is a set of ``SETS`` or ``FILES``, then a divisor, any of ``CHANGES``, and a limit: ``sift``, ``low+sorted``,
-``fashion/255:30000``, ``words+dup70:50000``. The same name, limit and number of queries are the same bytes on every run.
+A name is a set of ``SETS`` or ``FILES``, then a divisor, any of ``CHANGES``, and a limit: ``sift``,
+``low+sorted``, ``fashion/255:30000``, ``words+dup70:50000``. The same name, limit and number of queries are the
+same bytes on every run.
 
     python -m peers.data                                  # the names
     python -m peers.data wide --limit 50000 --out FOLDER  # FOLDER/base.fbin, queries.fbin, for concord-bench
@@ -144,7 +145,8 @@ def load(name: str, limit: int = 0, queries: int = QUERIES) -> Data:
     if limit:
         data.base = data.base[:limit]
     if slash:
-        data.base, data.queries = data.base / int(divisor), data.queries / int(divisor)
+        data.base /= np.float32(int(divisor))
+        data.queries /= np.float32(int(divisor))
     for change in changes:
         _change(data, change)
     return data
