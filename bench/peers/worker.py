@@ -144,10 +144,11 @@ def search(job: Job) -> dict[str, Any]:
     queries = np.load(folder / "queries.npy")
     base, limits = np.load(folder / "base.npy", mmap_mode="r"), np.load(folder / "limits.npy")
     library = by_name(job.library)(parameters(job, queries.shape[1]))
-    start = time.perf_counter()
+    clock = CLOCKS[job.clock]
+    start = clock()
     library.load(pathlib.Path(job.save))
     ask(library, queries[:1], job.k, library.sweep(job.k)[2])
-    result: dict[str, Any] = {"first_answer_seconds": time.perf_counter() - start}
+    result: dict[str, Any] = {"first_answer_seconds": clock() - start}
     judge = Judge(job.metric, base, queries, limits, job.k)
     points: dict[int, dict[str, Any]] = {}
 
