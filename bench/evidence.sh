@@ -2,8 +2,8 @@
 # Every measurement of the report, and the report: Concord beside its peers (bench/peers), cost by the number of vectors,
 # build rate by threads, the phases of a build, audits, readers beside the writer.
 #
-#   bench/evidence.sh OUT            estimated: 30 minutes on 2 idle cores
-#   bench/evidence.sh OUT --short    estimated: 18 minutes
+#   bench/evidence.sh OUT            estimated: 45 minutes on 2 idle cores
+#   bench/evidence.sh OUT --short    estimated: 25 minutes
 #   bench/evidence.sh --prepare      only builds and installs, which is not part of the times above
 #
 # OUT is a folder: sample.json, growth-N.json, threads-N.json, serve-mix.json, peers-SET.json for each data set, report.html,
@@ -19,11 +19,11 @@ export CONCORD_DATA=${CONCORD_DATA:-$root/../shared/data}
 export PYTHONPATH=$root/bench PYTHONDONTWRITEBYTECODE=1
 
 sizes=(10000 20000 50000 100000 200000 500000)
-large=(sift:40000 words:15000 fashion:6000)
+large=(sift:40000 words:15000 fashion:6000 fashion/255:6000)
 small=5000
 if [ "${2:-}" = --short ]; then
   sizes=(10000 20000 50000 100000 200000)
-  large=(sift:20000 words:8000 fashion:4000)
+  large=(sift:20000 words:8000 fashion:4000 fashion/255:4000)
   small=2000
 fi
 special=(low:"$small" high:"$small" sift+sorted:"$small" sift+dup70:"$small" sift+ood:"$small")
@@ -65,6 +65,8 @@ half=$((($(nproc) + 1) / 2)) # of the threads: one half reads, the other writes
 measured serve-mix "$bench" serve-mix --dataset "$CONCORD_DATA/sift-128-euclidean.hdf5" --limit 60000 \
   --threads "$half" --readers "$half" --rounds 6
 
-python -m peers --data "${large[@]}" --queries 1000 --rounds 2 --minimum-seconds 0.1 --out "$out"
-python -m peers --data "${special[@]}" --queries 500 --rounds 2 --minimum-seconds 0.05 --out "$out"
+peers=(concord "concord sq8" hnswlib "faiss HNSWFlat" "faiss HNSWSQ8" usearch voyager "vsag HGraph" "svs Vamana"
+  "deglib DEG" "glass SQ8U" symphonyqg)
+python -m peers --libraries "${peers[@]}" --data "${large[@]}" --queries 1000 --rounds 2 --minimum-seconds 0.1 --out "$out"
+python -m peers --libraries "${peers[@]}" --data "${special[@]}" --queries 500 --rounds 2 --minimum-seconds 0.05 --out "$out"
 python -m page "$out"/*.json --out "$out/report.html"

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from . import documents
 from .documents import Json, threads_text
-from .plot import Plot, Series, recall_place, recall_ticks, short, size
+from .plot import CONCORD, Plot, Series, recall_place, recall_ticks, short, size
 from .tables import Table
 
 TARGETS = ("0.9", "0.95", "0.99")
+CODES = f"{CONCORD} sq8"
 EXTREMES = (
     "queries/s at recall 0.95, 1 thread",
     "queries/s at recall 0.99, 1 thread",
@@ -131,10 +132,11 @@ def standing(document: Json, data: str, library: str = "concord") -> Table:
     return Table([data, "best", library, "place"], rows)
 
 
-def extremes(found: Sequence[Json], library: str = "concord", rival: str = "hnswlib") -> Table:
-    """How many times better a library is, with one thread, in its worst and its best data set.
+def extremes(found: Sequence[Json], rival: str = "hnswlib") -> Table:
+    """How many times better Concord is, with one thread, in its worst and its best data set.
 
     Above 1 it is faster or smaller. It is compared with one rival, and with whoever is best of the others.
+    Where it was measured with codes, that is what is compared.
     """
     by_data = {data: measures(document, data) for document in found for data in document["data"]}
     rows = []
@@ -142,7 +144,8 @@ def extremes(found: Sequence[Json], library: str = "concord", rival: str = "hnsw
         against_rival, against_best = [], []
         for data, all_measures in by_data.items():
             measure = next(one for one in all_measures if one.name == name)
-            best = next(other for other in measure.ranking() if other != library)
+            library = CODES if CODES in measure.values else CONCORD
+            best = next(one for one in measure.ranking() if not one.startswith(CONCORD))
             against_rival.append((measure.times_better(library, rival), data))
             against_best.append((measure.times_better(library, best), f"{data}, {best}"))
         rows.append([name, _worst_to_best(against_rival), _worst_to_best(against_best)])
@@ -182,6 +185,23 @@ def speeds(found: Sequence[Json], target: str = "0.95", threads: str = "1") -> T
     return Table(header, rows)
 
 
+def floats(document: Json, data: str) -> Table:
+    """All libraries on one data set with one thread; the best of a column is bold."""
+    wanted = [f"queries/s at recall {float(target):.2f}, 1 thread" for target in TARGETS]
+    wanted += ["build, 1 thread", *EXTREMES[3:5]]
+    by_name = {measure.name: measure for measure in measures(document, data)}
+    rows = []
+    for result in documents.results_of(document, data):
+        row = [result["library"]]
+        for name in wanted:
+            value = by_name[name].values.get(row[0])
+            text = "not reached" if value is None else by_name[name].show(value)
+            row.append(f"**{text}**" if by_name[name].ranking()[0] == row[0] else text)
+        rows.append(row)
+    header = ["library", *(f"queries/s at {float(target):.2f}" for target in TARGETS)]
+    return Table([*header, "build", "memory of the build", "file"], rows)
+
+
 def summary(document: Json, data: str) -> Table:
     """All libraries on one data set."""
     threads = documents.threads_of(document)
@@ -193,7 +213,7 @@ def summary(document: Json, data: str) -> Table:
     rows = []
     for result in documents.results_of(document, data):
         name = result["library"]
-        row = [f"**{name}**" if name == "concord" else name]
+        row = [f"**{name}**" if name.startswith(CONCORD) else name]
         row += [_text(documents.seconds(result, count)) for count in threads]
         for count, target in [*((count, "0.95") for count in threads), (threads[0], "0.99")]:
             point = documents.at_target(result, count, target)

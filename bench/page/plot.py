@@ -73,8 +73,10 @@ class Plot:
 
 def style(name: str, names: Sequence[str]) -> tuple[str, str]:
     """Color and marker of a series among all names, the same in every plot that has the same names."""
-    if name == CONCORD or name.startswith(CONCORD + " "):
+    if name == CONCORD:
         return "#e2492f", "circle"
+    if name.startswith(CONCORD + " "):
+        return "#c2185b", "circle"
     others = [other for other in names if not other.startswith(CONCORD)]
     place = others.index(name) % len(_COLORS)
     return _COLORS[place], _MARKERS[place]

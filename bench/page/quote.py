@@ -41,6 +41,11 @@ def speeds(found: Documents) -> str:
     return peers_part.speeds(found.peers).markdown()
 
 
+def floats(found: Documents) -> str:
+    """All libraries with one thread, for each data set."""
+    return _peers(found, peers_part.floats)
+
+
 def summary(found: Documents) -> str:
     """All libraries, for each data set."""
     return _peers(found, peers_part.summary)
@@ -90,6 +95,7 @@ KINDS = {
     "standing": standing,
     "extremes": extremes,
     "speeds": speeds,
+    "floats": floats,
     "summary": summary,
     "comparisons": comparisons,
     "recall": recall,
@@ -116,6 +122,8 @@ def sources(found: Documents, names: str) -> str:
         f"{run}: {', '.join(files) if len(files) <= MOST_NAMED else f'{len(files)} files'}"
         for run, files in runs.items()
     ]
+    if any(each["parameters"].get("clock") == "processor" for each in found.peers):
+        lines.append("seconds are those of the processor")
     end = f"`{documents[0]['command']}`" if len(documents) == 1 else "commands stand in the files"
     folders = {name.rpartition("/")[0] for name in names.split()}
     whence = folders.pop() if len(folders) == 1 and "*" not in names else names

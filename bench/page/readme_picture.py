@@ -138,10 +138,10 @@ def panel(file: str, title: str) -> Panel:
 
 def drawing(panels: Sequence[Panel], theme: Theme, layout: Layout) -> str:
     """The picture as SVG."""
-    names = [name for name in panels[0].curves if name != CONCORD]
+    names = sorted(panels[0].curves, key=is_own)
     rows = math.ceil(len(panels) / layout.panels)
     legend = layout.top + (rows - 1) * PITCH + TALL + 72
-    height = legend + 22 * (math.ceil((len(names) + 1) / layout.names) - 1) + 14
+    height = legend + 22 * (math.ceil(len(names) / layout.names) - 1) + 14
     size = f'viewBox="0 0 {layout.width} {height}" width="{layout.width}" height="{height}"'
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" {FONT}>']
     parts.append(f"<title>{TITLE}</title>")
@@ -172,10 +172,10 @@ def _axes(one: Panel, frame: Frame, theme: Theme) -> Iterator[str]:
 
 
 def _curves(one: Panel, frame: Frame, names: list[str]) -> Iterator[str]:
-    """All, Concord's over the rest, and the name of the fastest."""
+    """All, Concord's over the rest as they come last, and the name of the fastest."""
     box = f'x="{frame.left}" y="{frame.top}" width="{WIDE}" height="{TALL}"'
     yield f'<clipPath id="{one.key}"><rect {box}/></clipPath><g clip-path="url(#{one.key})">'
-    for name in [*names, CONCORD]:
+    for name in names:
         points = [(frame.x(recall), frame.y(speed)) for recall, speed in one.curves[name]]
         yield _curve(points, *_pen(name, names))
     yield "</g>"
@@ -186,15 +186,20 @@ def _curves(one: Panel, frame: Frame, names: list[str]) -> Iterator[str]:
 def _legend(names: list[str], theme: Theme, top: float, columns: int) -> Iterator[str]:
     """All libraries, so many in a line."""
     left, step = (LEFT, 168) if columns > 2 else (0, 150)
-    for place, name in enumerate([CONCORD, *names]):
+    for place, name in enumerate(sorted(names, key=is_own, reverse=True)):
         x, y = left + step * (place % columns), top + 22 * (place // columns)
         yield _curve([(x, y), (x + 22, y)], *_pen(name, names))
-        yield _text(x + 30, y + 4, name, theme.ink, weight=600 if name == CONCORD else 400)
+        yield _text(x + 30, y + 4, name, theme.ink, weight=600 if is_own(name) else 400)
+
+
+def is_own(name: str) -> bool:
+    """Whether it is Concord, in whatever form."""
+    return name.startswith(CONCORD)
 
 
 def _pen(name: str, names: list[str]) -> tuple[str, float]:
     """Color and width of a curve."""
-    return style(name, names)[0], 3.5 if name == CONCORD else 1.5
+    return style(name, names)[0], 3 if is_own(name) else 1.5
 
 
 def _curve(points: Sequence[Point], color: str, width: float) -> str:

@@ -81,8 +81,40 @@ def test_ood_queries_are_far_from_the_rows() -> None:
     assert nearest[1] > 1.4 * nearest[0]
 
 
+def test_drift_is_the_same_rows_along_an_axis() -> None:
+    plain, ordered = data.load("small").base, data.load("small+drift").base
+    assert np.array_equal(np.unique(plain, axis=0), np.unique(ordered, axis=0))
+    first, last = ordered[:200].mean(0), ordered[-200:].mean(0)
+    assert np.linalg.norm(last - first) > 3 * np.linalg.norm(plain[:200].mean(0) - plain.mean(0))
+
+
+def test_a_divisor_makes_floats_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not data.load("small:100").kept_as_bytes()
+    assert not data.load("sample").kept_as_bytes(), "cosine normalises"
+    base = np.arange(256, dtype=np.float32).reshape(32, 8)
+    assert data.Data("", "l2sq", base, base).kept_as_bytes()
+    assert data.Data("", "l2sq", base - 128, base).kept_as_bytes()
+    assert not data.Data("", "l2sq", base - 127, base).kept_as_bytes()
+    assert not data.Data("", "l2sq", base / 255, base).kept_as_bytes()
+    plain, divided = data.load("small:100"), data.load("small/4:100")
+    assert divided.base.dtype == np.float32
+    assert np.array_equal(divided.base * 4, plain.base)
+    assert np.array_equal(divided.queries * 4, plain.queries)
+
+
 @pytest.mark.parametrize(
-    "name", ["", "nothing", "small+", "small+upside-down", "small:0", "small:x"]
+    "name",
+    [
+        "",
+        "nothing",
+        "small+",
+        "small+upside-down",
+        "small:0",
+        "small:x",
+        "small/0",
+        "small/",
+        "small/x",
+    ],
 )
 def test_unknown_names_are_refused_by_name(name: str) -> None:
     with pytest.raises(
@@ -266,6 +298,7 @@ def test_libraries_that_cannot_run_are_named(monkeypatch: pytest.MonkeyPatch) ->
     usable, skipped = registry.usable(["broken"])
     assert not usable and "no_such_module_anywhere" in skipped["broken"]
     assert "only where named" in registry.usable(None)[1]["pynndescent"]
+    assert registry.usable(None)[1].keys() >= registry.ON_REQUEST.keys()
     with pytest.raises(ValueError, match="unknown library nothing; known are concord"):
         registry.usable(["nothing"])
 
@@ -295,6 +328,35 @@ def test_a_folder_has_a_file_for_each_data_set_and_what_is_there_is_kept(
     assert (out / names[0]).read_text() == "measured before"
     assert json.loads((out / names[1]).read_text())["data"] == documents[1]["data"]
     assert f"kept what {names[0]} says" in capsys.readouterr().out
+
+
+class Whole(data.Mixture):
+    """Rows of whole numbers."""
+
+    def draw(self, rows: int, part: int) -> data.Floats:
+        return np.clip(np.rint(10 * super().draw(rows, part)), -128, 127)
+
+
+@pytest.mark.parametrize(("name", "codes"), [("whole:400", False), ("whole/200:400", True)])
+def test_codes_are_measured_where_the_data_are_floats(
+    name: str, codes: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(data.SETS, "whole", Whole(2000, 24, intrinsic=3, clusters=5))
+    arguments = ["--data", name, "--queries", "20", "--threads", "1", "--k", "100", "--rounds", "1"]
+    arguments += ["--builds", "1", "--minimum-seconds", "0.01", "--clock", "processor"]
+    arguments += ["--libraries", "concord", "concord sq8", "--out", str(tmp_path / "results")]
+    monkeypatch.setattr("sys.argv", ["peers", *arguments])
+    assert suite.main() == 0
+    (file,) = (tmp_path / "results").iterdir()
+    assert file.name == f"{suite.file_of(name)[:-5]}-k100.json"
+    document = json.loads(file.read_text())
+    assert document["parameters"]["k"] == 100 and document["parameters"]["clock"] == "processor"
+    assert list(by_library(document)) == ["concord", "concord sq8"][: 1 + codes]
+    for result in document["results"]:
+        assert result["failures"] == []
+        build = result["builds"]["1"]
+        assert build["seconds"] == pytest.approx(build["cpu_seconds"], rel=0.05, abs=0.01)
+        assert max(point["recall"] for point in result["search"]["1"]) > 0.95
 
 
 def by_library(document: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -102,6 +102,35 @@ def test_the_extremes_are_the_worst_and_the_best_case(monkeypatch: pytest.Monkey
     assert peers_part.Measure("q", {"concord": 5.0, "a": 4.0}, True, "").times_better(
         "concord", "a"
     ) == pytest.approx(1.25)
+    coded = peers_document({"concord": 2.0, "concord sq8": 1.0, "hnswlib": 3.0, "a": 0.5})
+    (row,) = peers_part.extremes([coded]).rows
+    assert row[1:] == ["3.00 (d) to 3.00 (d)", "**0.50** (d, a) to **0.50** (d, a)"]
+
+
+def test_the_best_of_each_column_is_bold(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measures(document: dict[str, object], data: str) -> list[peers_part.Measure]:
+        speeds = [f"queries/s at recall {t}, 1 thread" for t in ("0.90", "0.95", "0.99")]
+        more = [peers_part.Measure(name, {"concord": 5.0, "a": 7.0}, True, "") for name in speeds]
+        less = ["build, 1 thread", "memory of the build at its peak", "index file"]
+        return [*more, *(peers_part.Measure(name, {"concord": 5.0}, False, "s") for name in less)]
+
+    monkeypatch.setattr(peers_part, "measures", measures)
+    table = peers_part.floats(peers_document({"concord": 1.0, "a": 2.0}), "d")
+    assert table.header[1:4] == ["queries/s at 0.90", "queries/s at 0.95", "queries/s at 0.99"]
+    assert table.rows == [
+        ["concord", *["5.00"] * 3, *["**5.00 s**"] * 3],
+        ["a", *["**7.00**"] * 3, *["not reached"] * 3],
+    ]
+
+
+def test_seconds_of_the_processor_are_called_so() -> None:
+    document = peers_document({"concord": 1.0})
+    document |= {"date": "2026-12-01T00:00:00Z", "commit": "c", "command": "x", "file": "f.json"}
+    document["machine"] = {"cpu": "p", "cores": 2}
+    found = documents.Documents([document], [], [], [], [], [], [])
+    assert "processor" not in quote.sources(found, "f.json")
+    document["parameters"]["clock"] = "processor"
+    assert "seconds are those of the processor" in quote.sources(found, "f.json")
 
 
 def test_more_is_better_for_speed_and_less_for_the_rest() -> None:
