@@ -199,7 +199,7 @@ def is_own(name: str) -> bool:
 
 def _pen(name: str, names: list[str]) -> tuple[str, float]:
     """Color and width of a curve."""
-    return style(name, names)[0], 3 if is_own(name) else 1.5
+    return style(name, names)[0], 3.5 if is_own(name) else 1.5
 
 
 def _curve(points: Sequence[Point], color: str, width: float) -> str:

@@ -40,6 +40,10 @@ FILES = {
         "debian-384-angular.hdf5",
         "40,000 x 384, cosine: embeddings of Debian's packages, with the section of each",
     ),
+    "debian-questions": (
+        "debian-questions-384-angular.hdf5",
+        "the same, with queries that are questions: python -m peers.questions makes it",
+    ),
 }
 
 

@@ -448,7 +448,7 @@ def test_the_pictures_of_the_readme_are_what_the_results_give() -> None:
 def test_the_pictures_of_the_readme_show_every_library_in_every_panel() -> None:
     panels = [readme_picture.panel(file, title) for file, title in readme_picture.PANELS]
     names = set(panels[0].curves)
-    assert len(names) == 9 and all(set(panel.curves) == names for panel in panels)
+    assert "concord" in names and all(set(panel.curves) == names for panel in panels)
     for theme, layout in itertools.product(readme_picture.THEMES, readme_picture.LAYOUTS):
         picture = ElementTree.fromstring(readme_picture.drawing(panels, theme, layout))
         width, height = (float(picture.attrib[name]) for name in ("width", "height"))
@@ -457,7 +457,7 @@ def test_the_pictures_of_the_readme_show_every_library_in_every_panel() -> None:
         texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
         assert names <= set(texts)
         lines = list(picture.iter("{http://www.w3.org/2000/svg}polyline"))
-        assert len(lines) == 9 * (len(panels) + 1)  # and the legend
+        assert len(lines) == len(names) * (len(panels) + 1)  # and the legend
         color = style("concord", sorted(names))[0]
         assert sum(line.get("stroke") == color for line in lines) == len(panels) + 1
 
