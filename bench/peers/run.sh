@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Concord beside hnswlib, FAISS, USearch, Voyager, VSAG, SVS, DEG and PyNNDescent on the same data and cores:
-# installs them and this checkout's own wheel in a virtual environment, measures, and writes the report.
+# Concord beside the libraries of requirements.txt on the same data and cores: installs them and this checkout's own
+# wheel in a virtual environment, measures, and writes the report.
 #
 #   bench/peers/run.sh [--data sift words fashion] [--limit N] [--out FILE.json] ...
 #   bench/peers/run.sh --data ... --out FOLDER     # a file for each data set; keeps existing files
