@@ -117,13 +117,13 @@ def sources(found: Documents, names: str) -> str:
         machine = document["machine"]
         when = document["date"][:10]
         run = f"{when}, {machine['cpu']}, {machine['cores']} cores, commit {document['commit']}"
+        if document.get("parameters", {}).get("clock") == "processor":
+            run += ", seconds of the processor"
         runs.setdefault(run, []).append(f"`{document['file']}`")
     lines = [
         f"{run}: {', '.join(files) if len(files) <= MOST_NAMED else f'{len(files)} files'}"
         for run, files in runs.items()
     ]
-    if any(each["parameters"].get("clock") == "processor" for each in found.peers):
-        lines.append("seconds are those of the processor")
     end = f"`{documents[0]['command']}`" if len(documents) == 1 else "commands stand in the files"
     folders = {name.rpartition("/")[0] for name in names.split()}
     whence = folders.pop() if len(folders) == 1 and "*" not in names else names

@@ -19,16 +19,16 @@ LEAVES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
 class Glass(Library):
-    """HNSW built and searched by 8-bit codes of one range; opening it tunes its prefetching (optimize)."""
+    """HNSW built and searched by 8-bit codes of one range; opening it tunes its prefetching (optimize).
+
+    Cosine is L2 of normalised vectors: its wheel computes the inner product of codes 1.6 times as slowly.
+    """
 
     name, module, package = "glass SQ8U", "glass", "pyglass-portable"
     mapping = "R = 2 M, L = ef_construction, ef; graph SQ8U, refined by FP32"
     codes = "8-bit codes of one range; float32 decides at the end"
     kind = "SQ8U"
     """Of the codes that a search walks by."""
-
-    def _metric(self) -> str:
-        return {"l2sq": "L2", "cosine": "IP"}[self.p.metric]
 
     def __init__(self, parameters: Parameters) -> None:
         super().__init__(parameters)
@@ -39,12 +39,12 @@ class Glass(Library):
     def _open(self, graph: Any, vectors: Floats) -> None:
         """A searcher takes the graph away, so that it must have been saved before."""
         self.vectors = vectors
-        self.index = self.lib.Searcher(graph, vectors, self._metric(), self.kind, "FP32")
+        self.index = self.lib.Searcher(graph, vectors, "L2", self.kind, "FP32")
 
     def build(self, vectors: Floats) -> None:
         p = self.p
         vectors = self._input(vectors)
-        builder = self.lib.Index("HNSW", self._metric(), "SQ8U", R=2 * p.M, L=p.ef_construction)
+        builder = self.lib.Index("HNSW", "L2", "SQ8U", R=2 * p.M, L=p.ef_construction)
         graph = builder.build(vectors)
         graph.save(str(self.path))
         self._open(graph, vectors)
