@@ -40,7 +40,9 @@ def repeated(distinct: Floats, times: int, order: str, near: bool) -> Floats:
     return vectors[rng.permutation(len(vectors))] if order == "shuffled" else vectors
 
 
-def labels_of_concord(vectors: Floats, queries: Floats, seed: int) -> npt.NDArray[np.int64]:
+def labels_of_concord(
+    vectors: Floats, queries: Floats, seed: int
+) -> npt.NDArray[np.int64]:
     concord = importlib.import_module("concord")
     index = concord.Index(
         vectors.shape[1],
@@ -54,17 +56,23 @@ def labels_of_concord(vectors: Floats, queries: Floats, seed: int) -> npt.NDArra
     return np.asarray(index.search(queries, k=K, ef=EF)[0], dtype=np.int64)
 
 
-def labels_of_hnswlib(vectors: Floats, queries: Floats, seed: int) -> npt.NDArray[np.int64]:
+def labels_of_hnswlib(
+    vectors: Floats, queries: Floats, seed: int
+) -> npt.NDArray[np.int64]:
     hnswlib = importlib.import_module("hnswlib")
     index = hnswlib.Index("l2", vectors.shape[1])
-    index.init_index(len(vectors), M=M, ef_construction=EF_CONSTRUCTION, random_seed=seed)
+    index.init_index(
+        len(vectors), M=M, ef_construction=EF_CONSTRUCTION, random_seed=seed
+    )
     index.set_num_threads(1)
     index.add_items(vectors)
     index.set_ef(EF)
     return np.asarray(index.knn_query(queries, k=K)[0], dtype=np.int64)
 
 
-def labels_of_faiss(vectors: Floats, queries: Floats, seed: int) -> npt.NDArray[np.int64]:
+def labels_of_faiss(
+    vectors: Floats, queries: Floats, seed: int
+) -> npt.NDArray[np.int64]:
     faiss = importlib.import_module("faiss")
     faiss.omp_set_num_threads(1)
     index = faiss.IndexHNSWFlat(vectors.shape[1], M)
@@ -75,7 +83,11 @@ def labels_of_faiss(vectors: Floats, queries: Floats, seed: int) -> npt.NDArray[
     return np.asarray(index.search(queries, K)[1], dtype=np.int64)
 
 
-LIBRARIES = {"concord": labels_of_concord, "hnswlib": labels_of_hnswlib, "faiss": labels_of_faiss}
+LIBRARIES = {
+    "concord": labels_of_concord,
+    "hnswlib": labels_of_hnswlib,
+    "faiss": labels_of_faiss,
+}
 
 
 def recall(vectors: Floats, queries: Floats, found: npt.NDArray[np.int64]) -> float:
@@ -96,9 +108,17 @@ def compare(count: int, order: str, near: bool, seeds: list[int]) -> dict[str, A
     distinct = distinct[np.random.default_rng(3).permutation(len(distinct))]
     queries = loaded.queries[:QUERIES]
     vectors = repeated(distinct, count, order, near)
-    row: dict[str, Any] = {"times": count, "order": order, "near": near, "n": len(vectors)}
+    row: dict[str, Any] = {
+        "times": count,
+        "order": order,
+        "near": near,
+        "n": len(vectors),
+    }
     for name, labels_of in LIBRARIES.items():
-        recalls = [recall(vectors, queries, labels_of(vectors, queries, seed)) for seed in seeds]
+        recalls = [
+            recall(vectors, queries, labels_of(vectors, queries, seed))
+            for seed in seeds
+        ]
         row[name] = round(float(np.mean(recalls)), 4)
         if len(seeds) > 1:
             row[f"{name}_by_seed"] = [round(each, 4) for each in recalls]
@@ -116,9 +136,12 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
     ]
     return {
         **environment(arguments),
-        "command": " ".join(["python -m peers.copies", *map(without_folders, arguments)]),
+        "command": " ".join(
+            ["python -m peers.copies", *map(without_folders, arguments)]
+        ),
         "libraries": {
-            name: importlib.import_module(name).__version__ for name in ("concord", "faiss")
+            name: importlib.import_module(name).__version__
+            for name in ("concord", "faiss")
         },
         "M": M,
         "ef_construction": EF_CONSTRUCTION,
@@ -134,7 +157,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--times", type=int, nargs="+", default=[1, 2, 10, 20, 100, 1000])
+    parser.add_argument(
+        "--times", type=int, nargs="+", default=[1, 2, 10, 20, 100, 1000]
+    )
     parser.add_argument(
         "--order", nargs="+", default=["shuffled", "runs"], choices=["shuffled", "runs"]
     )
