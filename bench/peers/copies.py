@@ -40,9 +40,7 @@ def repeated(distinct: Floats, times: int, order: str, near: bool) -> Floats:
     return vectors[rng.permutation(len(vectors))] if order == "shuffled" else vectors
 
 
-def labels_of_concord(
-    vectors: Floats, queries: Floats, seed: int
-) -> npt.NDArray[np.int64]:
+def labels_of_concord(vectors: Floats, queries: Floats, seed: int) -> npt.NDArray[np.int64]:
     concord = importlib.import_module("concord")
     index = concord.Index(
         vectors.shape[1],
@@ -56,23 +54,17 @@ def labels_of_concord(
     return np.asarray(index.search(queries, k=K, ef=EF)[0], dtype=np.int64)
 
 
-def labels_of_hnswlib(
-    vectors: Floats, queries: Floats, seed: int
-) -> npt.NDArray[np.int64]:
+def labels_of_hnswlib(vectors: Floats, queries: Floats, seed: int) -> npt.NDArray[np.int64]:
     hnswlib = importlib.import_module("hnswlib")
     index = hnswlib.Index("l2", vectors.shape[1])
-    index.init_index(
-        len(vectors), M=M, ef_construction=EF_CONSTRUCTION, random_seed=seed
-    )
+    index.init_index(len(vectors), M=M, ef_construction=EF_CONSTRUCTION, random_seed=seed)
     index.set_num_threads(1)
     index.add_items(vectors)
     index.set_ef(EF)
     return np.asarray(index.knn_query(queries, k=K)[0], dtype=np.int64)
 
 
-def labels_of_faiss(
-    vectors: Floats, queries: Floats, seed: int
-) -> npt.NDArray[np.int64]:
+def labels_of_faiss(vectors: Floats, queries: Floats, seed: int) -> npt.NDArray[np.int64]:
     faiss = importlib.import_module("faiss")
     faiss.omp_set_num_threads(1)
     index = faiss.IndexHNSWFlat(vectors.shape[1], M)
@@ -115,10 +107,7 @@ def compare(count: int, order: str, near: bool, seeds: list[int]) -> dict[str, A
         "n": len(vectors),
     }
     for name, labels_of in LIBRARIES.items():
-        recalls = [
-            recall(vectors, queries, labels_of(vectors, queries, seed))
-            for seed in seeds
-        ]
+        recalls = [recall(vectors, queries, labels_of(vectors, queries, seed)) for seed in seeds]
         row[name] = round(float(np.mean(recalls)), 4)
         if len(seeds) > 1:
             row[f"{name}_by_seed"] = [round(each, 4) for each in recalls]
@@ -136,12 +125,9 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
     ]
     return {
         **environment(arguments),
-        "command": " ".join(
-            ["python -m peers.copies", *map(without_folders, arguments)]
-        ),
+        "command": " ".join(["python -m peers.copies", *map(without_folders, arguments)]),
         "libraries": {
-            name: importlib.import_module(name).__version__
-            for name in ("concord", "faiss")
+            name: importlib.import_module(name).__version__ for name in ("concord", "faiss")
         },
         "M": M,
         "ef_construction": EF_CONSTRUCTION,
@@ -157,15 +143,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--times", type=int, nargs="+", default=[1, 2, 10, 20, 100, 1000]
-    )
+    parser.add_argument("--times", type=int, nargs="+", default=[1, 2, 10, 20, 100, 1000])
     parser.add_argument(
         "--order", nargs="+", default=["shuffled", "runs"], choices=["shuffled", "runs"]
     )
-    parser.add_argument(
-        "--copies", nargs="+", default=["exact", "near"], choices=["exact", "near"]
-    )
+    parser.add_argument("--copies", nargs="+", default=["exact", "near"], choices=["exact", "near"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[42])
     parser.add_argument("--out", type=pathlib.Path)
     options = parser.parse_args()
