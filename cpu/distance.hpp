@@ -53,8 +53,9 @@ struct MetricKernels {
   /// with the same bits in the end: see there.
   RowKernels both_u8;
   RowKernels both_i8;
-  /// Rows and queries are codes, and the results estimates (code_estimates.hpp); without a block.
-  RowKernels codes;
+  /// Rows and queries are codes, and the results estimates; without a block.
+  RowKernels codes;          ///< of 8 bits (code_estimates.hpp)
+  RowKernels rotated_codes;  ///< of 4 bits (rotated_estimates.hpp)
 };
 
 /// Up to this stride the canonical arithmetic of bytes rounds nothing before S_j: R_j adds at most

@@ -8,6 +8,7 @@
 
 #include "cpu/code_estimates.hpp"
 #include "cpu/distance.hpp"
+#include "cpu/rotated_estimates.hpp"
 
 namespace concord::cpu {
 namespace {
@@ -250,7 +251,8 @@ constexpr MetricKernels kMetricKernels = {
     kRowKernels<Metric, float, F32>,      kRowKernels<Metric, float, U8>,
     kRowKernels<Metric, float, I8>,       kRowKernels<Metric, float, F16>,
     kRowKernels<Metric, float, BF16>,     kRowKernels<Metric, std::uint8_t, U8>,
-    kRowKernels<Metric, std::int8_t, I8>, {avx512_estimates, nullptr}};
+    kRowKernels<Metric, std::int8_t, I8>, {avx512_estimates, nullptr},
+    {avx512_rotated_estimates, nullptr}};
 
 }  // namespace
 

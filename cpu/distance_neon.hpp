@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "cpu/distance.hpp"
+#include "cpu/rotated_estimates.hpp"
 
 namespace concord::cpu {
 namespace {
@@ -268,7 +269,8 @@ constexpr MetricKernels kMetricKernels = {
     kRowKernels<Metric, float, F32, Sum>,      kRowKernels<Metric, float, U8, Sum>,
     kRowKernels<Metric, float, I8, Sum>,       kRowKernels<Metric, float, F16, Sum>,
     kRowKernels<Metric, float, BF16, Sum>,     kRowKernels<Metric, std::uint8_t, U8, Sum>,
-    kRowKernels<Metric, std::int8_t, I8, Sum>, {estimates, nullptr}};
+    kRowKernels<Metric, std::int8_t, I8, Sum>, {estimates, nullptr},
+    {scalar_rotated_estimates, nullptr}};
 
 }  // namespace
 }  // namespace concord::cpu

@@ -5,6 +5,7 @@
 #include "common/base/half.hpp"
 #include "cpu/code_estimates.hpp"
 #include "cpu/distance.hpp"
+#include "cpu/rotated_estimates.hpp"
 
 namespace concord::cpu {
 namespace {
@@ -91,7 +92,8 @@ constexpr MetricKernels kMetricKernels = {kRowKernels<Metric, float, float>,
                                           kRowKernels<Metric, float, core::BFloat16>,
                                           kRowKernels<Metric, std::uint8_t, std::uint8_t>,
                                           kRowKernels<Metric, std::int8_t, std::int8_t>,
-                                          {scalar_estimates, nullptr}};
+                                          {scalar_estimates, nullptr},
+                                          {scalar_rotated_estimates, nullptr}};
 
 }  // namespace
 

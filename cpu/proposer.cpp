@@ -28,11 +28,11 @@ CpuProposer::CpuProposer(const core::Contents& contents, const MetricKernels& ke
 void CpuProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
                         const core::StopRequest& stop) {
   const Stopwatch watch(stats_.propose_wall_seconds);
-  prepare_workers();
+  const core::SealedVersion version = graph_.version_for(epoch);
+  prepare_workers(version);
   current_ ^= 1;
   core::ProposalBatch& batch = batches_[current_];
   batch.reset(begin, end, graph_);
-  const core::SealedVersion version = graph_.version_for(epoch);
   prepare_codes(version.end, end);
   const std::size_t share = (end - begin) / (std::size_t{4} * pool_.size());
   complete_ = pool_.parallel_for(
@@ -48,7 +48,7 @@ void CpuProposer::start(const core::Epoch& epoch, NodeId begin, NodeId end,
 const core::ProposalBatch& CpuProposer::propose_some(const core::SealedVersion& version,
                                                      NodeId begin, NodeId end,
                                                      std::span<const NodeId> nodes) {
-  prepare_workers();
+  prepare_workers(version);
   has_codes_ = false;
   core::ProposalBatch& batch = batches_[current_];
   batch.reset(begin, end, graph_);
@@ -63,18 +63,29 @@ const core::ProposalBatch& CpuProposer::propose_some(const core::SealedVersion& 
 
 void CpuProposer::prepare_workers() {
   scorer_ = Scorer(vectors_, kernels_);
-  walk_ = walks_by_codes() ? Scorer::of_codes(vectors_, kernels_) : scorer_;
+  if (!scorer_.widens()) return;
   for (Worker& worker : workers_) {
-    if (walks_by_codes()) worker.code.resize(vectors_.codes().query_bytes());
-    if (scorer_.widens() || walks_by_codes()) worker.scratch.query.resize(vectors_.stride());
-    if (scorer_.widens()) worker.widened.resize(kNodesAtOnce * vectors_.stride());
+    worker.scratch.query.resize(vectors_.stride());
+    worker.widened.resize(kNodesAtOnce * vectors_.stride());
+  }
+}
+
+// All nodes of the version are from before the first behind it, in order of insertion as well.
+void CpuProposer::prepare_workers(const core::SealedVersion& version) {
+  prepare_workers();
+  walks_by_codes_ = vectors_.codes().serve_proposals(graph_.insertion(version.end));
+  walk_ = walks_by_codes_ ? Scorer::of_codes(vectors_, kernels_) : scorer_;
+  if (!walks_by_codes_) return;
+  for (Worker& worker : workers_) {
+    worker.code.resize(vectors_.codes().query_bytes());
+    worker.scratch.query.resize(vectors_.stride());
   }
 }
 
 void CpuProposer::begin_node(NodeId node, Worker& worker) const {
   float* const buffer = worker.scratch.query.data();
   worker.query = scorer_.as_query(node, buffer);
-  worker.walk_query = walks_by_codes()
+  worker.walk_query = walks_by_codes_
                           ? walk_.as_query(vectors_.read(node, buffer), worker.code.data())
                           : worker.query;
 }
@@ -135,7 +146,7 @@ void CpuProposer::propose_above(const Task& task, core::ProposalBatch& batch,
     if (has_sealed && layer <= task.version.entry.level) {
       search_layer(task, layer, from, worker);
       if (worker.scratch.list.size() > 0) from = worker.scratch.list.key(0);
-      if (walks_by_codes()) {
+      if (walks_by_codes_) {
         rescore(scorer_, worker.query, graph_.params().ef_construction, worker.scratch);
       }
     }

@@ -116,7 +116,8 @@ class CpuProposer final : public core::RepairingProposer {
                   Worker& worker) const;
   /// For the rows as the store keeps them now.
   void prepare_workers();
-  [[nodiscard]] bool walks_by_codes() const noexcept { return vectors_.codes().is_used(); }
+  /// The same for proposals from that version.
+  void prepare_workers(const core::SealedVersion& version);
   void begin_node(core::NodeId node, Worker& worker) const;
   /// Has codes made for nodes [begin, end), if there are to be any.
   void prepare_codes(core::NodeId begin, core::NodeId end);
@@ -126,11 +127,12 @@ class CpuProposer final : public core::RepairingProposer {
   const core::VectorStore& vectors_;
   const MetricKernels& kernels_;
   Scorer scorer_;
-  Scorer walk_;  ///< descents and walks score by it: scorer_, or by codes
+  Scorer walk_;  ///< descents and walks of proposals score by it: scorer_, or by codes
   core::ThreadPool& pool_;
   BuildStats& stats_;
   TailCodes* codes_;
   bool has_codes_ = false;  ///< of the batch that is proposed
+  bool walks_by_codes_ = false;
   std::vector<Worker> workers_;
   core::ProposalBatch batches_[2];  ///< one may still be read while the other is filled
   unsigned current_ = 0;

@@ -28,12 +28,13 @@ class Scorer {
  public:
   Scorer(const core::VectorStore& vectors, const MetricKernels& kernels)
       : Scorer(vectors, vectors.rows(), kernels) {}
-  /// Gives estimates in the place of distances. REQUIRES that the store has codes.
+  /// Gives estimates in the place of distances. REQUIRES that codes are ready.
   static Scorer of_codes(const core::VectorStore& vectors, const MetricKernels& kernels) {
     Scorer scorer(vectors, kernels);
     scorer.base_ = reinterpret_cast<const char*>(vectors.codes().rows());
     scorer.stride_ = scorer.row_bytes_ = vectors.codes().row_bytes();
-    scorer.of_codes_ = &kernels.codes;
+    const bool is_rotated = vectors.codes().kind() == Codes::sq4;
+    scorer.of_codes_ = is_rotated ? &kernels.rotated_codes : &kernels.codes;
     return scorer;
   }
 

@@ -48,7 +48,7 @@ void search_base(const core::Graph& graph, View live, const Scorer& scorer, cons
 
 /// Whether a walk computes estimates in the place of distances.
 inline bool walks_by_codes(const core::VectorStore& vectors, const SearchParams& params) noexcept {
-  return params.use_codes && vectors.codes().is_used();
+  return params.use_codes && vectors.codes().are_ready();
 }
 /// What a walk scores by.
 inline Scorer walked(const core::VectorStore& vectors, const MetricKernels& kernels,
@@ -66,8 +66,8 @@ inline Query walk_query(const Scorer& scorer, const float* vector, Scratch& scra
 inline void rescore(const core::VectorStore& vectors, const MetricKernels& kernels,
                     const float* vector, const SearchParams& params, Scratch& scratch) {
   const Scorer scorer(vectors, kernels);
-  rescore(scorer, scorer.as_query(vector, scratch.query_bytes.data()), core::rescored(params),
-          scratch);
+  rescore(scorer, scorer.as_query(vector, scratch.query_bytes.data()),
+          core::rescored(params, vectors.codes().kind()), scratch);
 }
 
 /// Fills scratch.list with ids of the view. False if it has fewer candidates than a search of a
@@ -92,7 +92,7 @@ bool fill_list(const core::Graph& graph, View live, const core::VectorStore& vec
     search_base(graph, live, scorer, query, closest, ef, reach, accept, scratch);
   }
   const bool is_enough = scratch.list.size() >= std::min(is_unlimited ? ef : params.k, accepted);
-  if (walks_by_codes(vectors, params)) rescore(vectors, kernels, vector, params, scratch);
+  if (scorer.is_of_codes()) rescore(vectors, kernels, vector, params, scratch);
   return is_enough;
 }
 

@@ -26,7 +26,9 @@ std::uint64_t status_bytes(const std::string& field) {
 
 double code_bytes(const IndexParams& params) {
   if (params.codes == Codes::none) return 0;
-  return 16 * std::ceil((params.dimension + 12) / 16.0);
+  const double bytes =
+      params.codes == Codes::sq8 ? params.dimension + 12.0 : std::ceil(params.dimension / 2.0) + 8;
+  return 16 * std::ceil(bytes / 16);
 }
 
 bool reset_high_water_mark() {

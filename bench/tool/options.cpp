@@ -99,7 +99,8 @@ void add_param_options(CLI::App& app, Options& options) {
       ->capture_default_str();
   app.add_option("--storage", options.storage, "how vectors are kept: automatic, f32, f16 or bf16")
       ->capture_default_str();
-  app.add_option("--codes", options.codes, "codes from which walks estimate distances: none or sq8")
+  app.add_option("--codes", options.codes,
+                 "codes from which walks estimate distances: none, sq8 or sq4")
       ->capture_default_str();
 }
 
@@ -148,7 +149,8 @@ void add_slack_option(CLI::App& app, Options& options) {
 void add_rescore_option(CLI::App& app, Options& options) {
   const OptionGroup group(app, "Search");
   app.add_option("--rescore", options.rescore,
-                 "with codes: candidates that get exact distances (default: max(2k, k + 10))")
+                 "with codes: candidates that get exact distances (default: max(2k, k + 10), of "
+                 "sq4 max(4k, k + 30))")
       ->check(CLI::Range(1, 65536));
 }
 

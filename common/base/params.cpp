@@ -89,18 +89,20 @@ const char* to_string(Codes codes) noexcept {
       return "none";
     case Codes::sq8:
       return "sq8";
+    case Codes::sq4:
+      return "sq4";
   }
   return "unknown";
 }
 
 Codes codes_from_string(std::string_view name) {
   const std::string lower = lower_case(name);
-  for (const Codes codes : {Codes::none, Codes::sq8}) {
+  for (const Codes codes : {Codes::none, Codes::sq8, Codes::sq4}) {
     if (lower == to_string(codes)) return codes;
   }
   throw Error(ErrorCode::invalid_parameter,
               "codes '" + std::string(name) +
-                  "' are unknown; allowed are none and sq8, in upper or lower case");
+                  "' are unknown; allowed are none, sq8 and sq4, in upper or lower case");
 }
 
 void IndexParams::validate() const {
@@ -109,7 +111,7 @@ void IndexParams::validate() const {
   check_range("M", M, 2, 64);
   check_range("ef_construction", ef_construction, 1, 1024);
   check_range("epoch_limit", epoch_limit, 1, 65536);
-  check_range("codes", static_cast<std::uint32_t>(codes), 0, 1);
+  check_range("codes", static_cast<std::uint32_t>(codes), 0, 2);
   check_range("storage", static_cast<std::uint32_t>(storage), 0, 3);
 }
 

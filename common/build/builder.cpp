@@ -66,6 +66,7 @@ bool insert_announced(Graph& graph, Committer& committer, RepairingProposer& pro
     if (begin < graph.announced() && !waits) start_next();
     if (hooks.before_commit) hooks.before_commit(*batch);
     committer.commit(*batch, proposer.changes_of(*batch));
+    if (hooks.after_commit) hooks.after_commit();
     if (committer.seal_is_due()) committer.seal(proposer);
     if (waits) {
       epoch = graph.epoch();

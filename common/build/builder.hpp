@@ -16,6 +16,8 @@ namespace concord::core {
 struct InsertionHooks {
   /// Called with each batch just before its commit. An exception from it ends the insertion.
   std::function<void(const ProposalBatch&)> before_commit;
+  /// Called behind each commit, before anything else changes the graph.
+  std::function<void()> after_commit;
   /// Called between two steps, while nothing changes the graph.
   std::function<void()> between_steps;
 };

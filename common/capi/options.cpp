@@ -121,7 +121,7 @@ IndexParams params_of(const concord_index_params* params) {
   result.ef_construction = given.ef_construction;
   result.seed = given.seed;
   result.epoch_limit = given.epoch_limit;
-  result.codes = enum_of(given.codes, Codes::sq8, "codes");
+  result.codes = enum_of(given.codes, Codes::sq4, "codes");
   result.storage = enum_of(given.storage, Storage::bf16, "storage");
   return result;
 }

@@ -34,6 +34,11 @@ struct Contents {
     }
     copy_finder.announce_copies(graph, vectors, pool);
   }
+  /// Behind each commit: codes may need the vectors that are there now. Throws as
+  /// VectorStore::count_insertions().
+  void note_insertions(ThreadPool& pool) {
+    vectors.count_insertions(graph.insertions(), graph.size(), pool);
+  }
   /// Drops what was announced and never committed.
   void discard_announced() noexcept {
     graph.discard_announced();

@@ -68,6 +68,9 @@ Digester::Digester(const Contents& contents)
     }
   }
   if (graph.has_history()) add_history(graph);
+  if (const RotatedCoder* const coder = contents.vectors.codes().coder(); coder != nullptr) {
+    hasher.add(coder->sums().data(), coder->sums().size_bytes());
+  }
 }
 
 // What else decides how the graph goes on. Until the first removal and the first copy it follows

@@ -20,7 +20,8 @@ using Digest = std::array<std::uint8_t, 16>;
 ///
 /// Once a node has died, all this is about the linked nodes, and each is named by its rank among
 /// them, so that unlinked nodes leave no trace. A trailer follows: insertions and removals ever,
-/// the open epoch in ranks, and the pending tombstones with what is gone for whom.
+/// the open epoch in ranks, and the pending tombstones with what is gone for whom. With codes of
+/// four bits the sums of the first vectors follow, which may be gone.
 class Digester {
  public:
   /// Takes in the graph, which must stand still meanwhile and may change afterwards. Borrows

@@ -110,6 +110,11 @@ IndexParams params_of(const AnyHeader& header) {
   return params;
 }
 
+/// Bytes of the sums that the section of codes begins with.
+constexpr std::uint64_t bytes_of_sums(const IndexParams& params) noexcept {
+  return params.codes == Codes::sq4 ? params.dimension * sizeof(double) : 0;
+}
+
 constexpr std::uint64_t align(std::uint64_t offset, std::uint64_t unit) {
   return (offset + unit - 1) / unit * unit;
 }

@@ -121,9 +121,11 @@ class Reader : public std::enable_shared_from_this<Reader> {
              std::to_string(kVersion));
     }
     // Files of earlier commits have codes as a parameter and no section for them.
-    const bool may_have_codes = codes_of(header_.metric) != Codes::none;
+    const Codes codes = codes_of(header_.metric);
     const std::uint32_t sections = sections_of(header_.version);
-    if (header_.section_count != sections && !(may_have_codes && has_codes())) {
+    const bool may_lack_codes = codes == Codes::none || codes == Codes::sq8;
+    const bool is_without = header_.section_count == sections && may_lack_codes;
+    if (!is_without && !(codes != Codes::none && has_codes())) {
       refuse("it has another number of sections");
     }
     read(sizeof header_, sections_, table_bytes());
@@ -243,7 +245,7 @@ class Reader : public std::enable_shared_from_this<Reader> {
     expect_blocks(kUpperCopies, (M + 1) * 4, upper_lists);
     expect_length(kVectors, n * stride_of(params.dimension) * bytes_of(element()));
     expect_length(kLabels, n * 8);
-    if (has_codes()) expect_length(kCodes, n * code_bytes(params.dimension));
+    if (has_codes()) expect_length_of_codes(params);
     if (header_.footer_offset != align(end, kFooterAlignment) ||
         length_ != header_.footer_offset + sizeof(Footer)) {
       refuse("its length is not what its header says");
@@ -315,6 +317,19 @@ class Reader : public std::enable_shared_from_this<Reader> {
            std::to_string(sections_[section].length) + " bytes instead of " +
            std::to_string(bytes));
   }
+  // Codes are missing where there was no memory to make them, too.
+  void expect_length_of_codes(const IndexParams& params) const {
+    const std::uint64_t sums = bytes_of_sums(params);
+    const bool may_lack_rows = params.codes == Codes::sq4;
+    if (may_lack_rows && sections_[kCodes].length == sums) return;
+    if (may_lack_rows && counted() < kCentreVectors) return expect_length(kCodes, sums);
+    expect_length(kCodes, sums + std::uint64_t{header_.n} * code_bytes(params));
+  }
+  /// Insertions of which the section of codes has the sums.
+  [[nodiscard]] std::uint32_t counted() const {
+    const std::uint64_t insertions = has_history() ? header_.insertions : header_.n;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(insertions, kCentreVectors));
+  }
   void expect_blocks(Section section, std::uint64_t block_bytes, std::uint64_t at_most) const {
     const std::uint64_t length = sections_[section].length;
     if (length % block_bytes != 0 || length / block_bytes > at_most) {
@@ -328,6 +343,9 @@ class Reader : public std::enable_shared_from_this<Reader> {
   }
   void check_sum(Section section, const void* content) const {
     if (XXH3_64bits(content, sections_[section].length) == sections_[section].checksum) return;
+    refuse_damaged(section);
+  }
+  [[noreturn]] void refuse_damaged(Section section) const {
     refuse(std::string("section '") + kSectionNames[section] + "' is damaged");
   }
   template <class T>
@@ -344,11 +362,32 @@ class Reader : public std::enable_shared_from_this<Reader> {
   }
   void fill_codes(VectorStore& vectors, ThreadPool& pool) const {
     if (!has_codes()) return vectors.make_codes(pool);
-    read_section(kCodes, vectors.begin_import_of_codes());
+    std::vector<double> sums(bytes_of_sums(params_of(header_)) / sizeof(double));
+    const std::uint64_t of_sums = sums.size() * sizeof(double);
+    const std::uint64_t of_rows = sections_[kCodes].length - of_sums;
+    read(sections_[kCodes].offset, sums.data(), of_sums);
+    read(sections_[kCodes].offset + of_sums, vectors.begin_import_of_codes(), of_rows);
+    XXH3_state_t hash;
+    XXH3_64bits_reset(&hash);
+    XXH3_64bits_update(&hash, sums.data(), of_sums);
+    XXH3_64bits_update(&hash, vectors.begin_import_of_codes(), of_rows);
+    if (XXH3_64bits_digest(&hash) != sections_[kCodes].checksum) refuse_damaged(kCodes);
+    if (of_sums > 0) vectors.restore_sums(sums, counted());
+    if (of_rows == 0) return vectors.make_codes(pool);
+    vectors.end_import_of_codes();
+  }
+  /// Whether the vectors that the sums are of are those of the first ranks.
+  [[nodiscard]] bool has_first_vectors() const {
+    const std::uint32_t n = counted();
+    return n <= header_.n && (n == 0 || !has_history() || insertions_[n - 1] == n - 1);
   }
   void check_codes(const VectorStore& vectors, ThreadPool& pool) const {
     if (!has_codes()) return;
     const FloatEnvironment environment;  // the caller may only want a vector
+    if (vectors.codes().coder() != nullptr && !vectors.has_its_sums(has_first_vectors())) {
+      refuse("the sum of its first vectors is another one");
+    }
+    if (!vectors.codes().are_ready()) return;
     for_each_node(pool, [&](NodeId i) {
       if (vectors.has_its_code(i)) return;
       refuse("the code of vector " + std::to_string(i) + " is another's");
@@ -543,7 +582,7 @@ class Reader : public std::enable_shared_from_this<Reader> {
   std::uint64_t length_ = 0;
   Header header_{};
   SectionRecord sections_[kMostSections] = {};
-  std::vector<std::uint64_t> insertions_;  ///< until announce()
+  std::vector<std::uint64_t> insertions_;
   std::vector<NodeId> tombstones_;
   std::vector<CopyPlace> copies_;
 };

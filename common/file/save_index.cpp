@@ -117,6 +117,8 @@ class Writer {
   void write_codes() {
     const CodeStore& codes = vectors_.codes();
     begin_section(kCodes);
+    append(sums_.data(), sums_.size() * sizeof(double));
+    if (!has_rows_of_codes_) return end_section(kCodes);
     for_each_run([&](NodeId first, NodeId count) {
       append(codes.rows() + first * codes.row_bytes(), count * codes.row_bytes());
     });
@@ -208,6 +210,10 @@ class Writer {
     header_.sealed_entries[0] = record(state.sealed_entries[0]);
     header_.sealed_entries[1] = record(state.sealed_entries[1]);
     header_.seal_is_due = state.seal_is_due ? 1U : 0U;
+    has_rows_of_codes_ = vectors_.codes().are_ready();
+    if (const RotatedCoder* const coder = vectors_.codes().coder(); coder != nullptr) {
+      sums_.assign(coder->sums().begin(), coder->sums().end());
+    }
     if (!state.epoch) return;
     dead_ = std::move(state.dead);
     ranks_.to_ranks(dead_.data(), static_cast<std::uint32_t>(dead_.size()));
@@ -244,6 +250,8 @@ class Writer {
   std::optional<Digester> digester_;
   std::vector<NodeId> dead_;  ///< as ranks, like the next
   std::vector<CopyPlace> copies_;
+  std::vector<double> sums_;
+  bool has_rows_of_codes_ = false;
   Header header_{};
   SectionRecord sections_[kMostSections] = {};
   std::uint64_t footer_offset_ = 0;

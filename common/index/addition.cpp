@@ -120,6 +120,7 @@ std::size_t IndexAccess::Addition::insert(std::size_t end, const ProgressCallbac
     const std::size_t done = graph.size() - state_->before;
     replaced = std::span(state_->replaced).subspan(done, end - done);
   }
+  impl.contents.note_insertions(*impl.pool);  // left over where there was no memory for codes
   impl.contents.announce(static_cast<core::NodeId>(state_->before + end), replaced, *impl.pool);
   impl.tail_codes.truncate(graph.size());  // of vectors that an earlier addition has dropped
   cpu::CpuProposer cpu_proposer(impl.contents, impl.metric_kernels(), *impl.pool, impl.build,
@@ -147,6 +148,7 @@ std::size_t IndexAccess::Addition::insert(std::size_t end, const ProgressCallbac
     if (journal != nullptr) journal->end_addition();
   });
   core::InsertionHooks hooks;
+  hooks.after_commit = [&] { impl.contents.note_insertions(*impl.pool); };
   hooks.between_steps = [&] {
     if (!state_->writing.is_awaited()) return;
     proposer.drain();

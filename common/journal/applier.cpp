@@ -107,6 +107,7 @@ void Applier::add(const Record& record) {
   announce(end, replaced);
   read_proposals(record);
   target_.committer.commit(batch_);
+  target_.contents.note_insertions(target_.pool);
   target_.contents.discard_announced();
   seal_if_due();
 }

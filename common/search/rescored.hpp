@@ -7,13 +7,14 @@
 
 namespace concord::core {
 
-/// With SearchParams::rescore = 0, the greater of 2k and k + 10, which loses no recall to the
-/// errors of 8-bit codes (docs/compact.md); never fewer than k nor more than the list holds.
-constexpr std::uint32_t rescored(const SearchParams& params) noexcept {
+/// With SearchParams::rescore = 0, the greater of 2k and k + 10, or with codes of 4 bits of 4k and
+/// k + 30, which loses little recall to the errors of estimates (docs/compact.md); never fewer than
+/// k nor more than the list holds.
+constexpr std::uint32_t rescored(const SearchParams& params, Codes codes) noexcept {
   const std::uint32_t width = std::max(params.ef, params.k);
-  const std::uint32_t asked =
-      params.rescore > 0 ? params.rescore : std::max(2 * params.k, params.k + 10);
-  return std::clamp(asked, params.k, width);
+  const std::uint32_t enough = codes == Codes::sq4 ? std::max(4 * params.k, params.k + 30)
+                                                   : std::max(2 * params.k, params.k + 10);
+  return std::clamp(params.rescore > 0 ? params.rescore : enough, params.k, width);
 }
 
 }  // namespace concord::core

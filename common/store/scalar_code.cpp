@@ -1,13 +1,11 @@
 #include "common/store/scalar_code.hpp"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "common/base/nearest_integer.hpp"
+#include "common/store/code_arithmetic.hpp"
 
 namespace concord::core {
 namespace {
@@ -15,24 +13,6 @@ namespace {
 constexpr std::int32_t kMostOfVector = 255;
 constexpr std::int32_t kMostOfQuery = 63;
 constexpr std::int32_t kMiddle = 128;
-
-// 1 / step, or 0 where elements hardly differ: then one code serves all.
-float inverse_of(float step) noexcept {
-  return step >= std::numeric_limits<float>::min() ? 1 / step : 0;
-}
-
-// The sum of term(e), e < n: in double and in this order, so that it is the same everywhere and
-// several are added at once.
-template <class Term>
-double sum_of(std::size_t n, const Term& term) noexcept {
-  std::array<double, 8> sums{};
-  std::size_t e = 0;
-  for (; e + sums.size() <= n; e += sums.size()) {
-    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += term(e + i);
-  }
-  for (; e < n; ++e) sums[0] += term(e);
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-}
 
 template <class T>
 float mean_of(const T* x, std::size_t dimension) noexcept {
@@ -71,15 +51,6 @@ void encode_as(const T* x, std::size_t dimension, Metric metric, std::byte* code
   std::memcpy(code + end, &numbers, sizeof numbers);
 }
 
-// The largest |q_e − mean|; by bits, which order magnitudes and are compared several at once.
-float largest_deviation(const float* query, std::size_t dimension, float mean) noexcept {
-  std::uint32_t most = 0;
-  for (std::size_t e = 0; e < dimension; ++e) {
-    most = std::max(most, std::bit_cast<std::uint32_t>(query[e] - mean) & 0x7FFFFFFFu);
-  }
-  return std::bit_cast<float>(most);
-}
-
 }  // namespace
 
 void encode(Element element, const void* x, std::uint32_t dimension, Metric metric,
@@ -92,7 +63,9 @@ void encode(Element element, const void* x, std::uint32_t dimension, Metric metr
 void encode_query(const float* query, std::uint32_t dimension, Metric metric,
                   std::uint8_t* code) noexcept {
   const float mean = mean_of(query, dimension);
-  const float step = largest_deviation(query, dimension, mean) / static_cast<float>(kMostOfQuery);
+  const float largest =
+      largest_of(dimension, [query, mean](std::size_t e) { return query[e] - mean; });
+  const float step = largest / static_cast<float>(kMostOfQuery);
   const float inverse = inverse_of(step);
   std::uint8_t* const codes = code + sizeof(QueryCode);
   std::int32_t sum = 0;

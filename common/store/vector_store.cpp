@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -79,11 +80,33 @@ void VectorStore::restore(std::size_t first, std::size_t n, const float* rows, T
 }
 
 void VectorStore::make_codes(std::size_t first, std::size_t n, ThreadPool& pool) {
-  if (!codes_.is_used()) return;
+  if (codes_.are_ready()) encode_rows(first, n, pool);
+}
+
+void VectorStore::make_codes(ThreadPool& pool) {
+  if (codes_.coder() != nullptr ? !codes_.coder()->has_centre() : !codes_.is_used()) return;
+  encode_rows(0, size_, pool);
+  codes_.set_ready();
+}
+
+void VectorStore::encode_rows(std::size_t first, std::size_t n, ThreadPool& pool) {
   const StoredRows from = rows();
-  pool.for_each(n, kRowsAtOnce, [&](std::size_t r) {
-    codes_.write(first + r, from.element, row(from, first + r));
+  pool.parallel_for(n, kRowsAtOnce, [&](unsigned, std::size_t begin, std::size_t end) {
+    CodeStore::Scratch scratch = codes_.make_scratch();
+    for (std::size_t i = first + begin; i < first + end; ++i) {
+      codes_.write(i, from.element, row(from, i), scratch);
+    }
   });
+}
+
+void VectorStore::count_insertions(std::uint64_t insertions, std::size_t end, ThreadPool& pool) {
+  RotatedCoder* const coder = codes_.coder();
+  if (coder == nullptr || codes_.are_ready()) return;
+  const StoredRows from = rows();
+  while (!coder->has_centre() && coder->counted() < insertions) {
+    coder->count_in(from.element, row(from, end - (insertions - coder->counted())));
+  }
+  make_codes(pool);
 }
 
 void VectorStore::check(const MatrixView<const float>& vectors, ThreadPool& pool,
@@ -185,7 +208,28 @@ void VectorStore::map(std::shared_ptr<const File> file, std::uint64_t offset, El
 bool VectorStore::has_its_code(std::size_t i) const {
   const StoredRows from = rows();
   std::vector<std::byte> code(codes_.row_bytes());
-  return codes_.is_code_of(i, from.element, row(from, i), code.data());
+  CodeStore::Scratch scratch = codes_.make_scratch();
+  return codes_.is_code_of(i, from.element, row(from, i), scratch, code.data());
+}
+
+// Of vectors that are gone only a bound is known: the norm that each could have.
+bool VectorStore::has_its_sums(bool are_there) const {
+  const RotatedCoder& coder = *codes_.coder();
+  const std::span<const double> sums = coder.sums();
+  if (are_there) {
+    std::vector<double> own(sums.size());
+    std::vector<float> vector(stride());
+    for (std::size_t i = 0; i < coder.counted(); ++i) {
+      const float* const x = read(i, vector.data());
+      for (std::size_t e = 0; e < own.size(); ++e) own[e] += double{x[e]};
+    }
+    return std::memcmp(own.data(), sums.data(), sums.size_bytes()) == 0;
+  }
+  double square = 0;
+  for (const double sum : sums) square += sum * sum;
+  const auto counted = static_cast<double>(coder.counted());
+  const double most = counted * counted * form_.most_squared;
+  return square <= most * 1.001;
 }
 
 bool VectorStore::has_stored_form(std::size_t i) const {

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "common/store/code_store.hpp"
 #include "common/store/element.hpp"
@@ -129,6 +130,11 @@ class VectorStore {
              std::size_t number = 0);
   /// Writes rows as copy() gave them, padding included. REQUIRES as write(), and valid vectors.
   void restore(std::size_t first, std::size_t n, const float* rows, ThreadPool& pool);
+  /// Tells codes of the insertions before number `insertions`, whose vectors are the rows before
+  /// `end`, the last of each. Called after each commit, so that the centre is of what was inserted,
+  /// whatever is removed later. When it is known all rows get their codes. Throws
+  /// Error(out_of_memory), std::bad_alloc; the next call tries again.
+  void count_insertions(std::uint64_t insertions, std::size_t end, ThreadPool& pool);
 
   // --- ingest.hpp for vectors of this store ---
   /// Writes one vector in its stored form to `out` ([stride]). Throws Error(invalid_vector); the
@@ -160,10 +166,19 @@ class VectorStore {
   void leave_to_file() const noexcept {
     if (row_file_ != nullptr) memory_.leave_to_file();
   }
+  /// Takes over what a file says of the first `counted` insertions. REQUIRES codes with a centre.
+  void restore_sums(std::span<const double> sums, std::uint32_t counted) noexcept {
+    codes_.coder()->restore(sums, counted);
+  }
   /// Makes the codes of all rows, if there are to be any, which were read or mapped.
-  void make_codes(ThreadPool& pool) { make_codes(0, size_, pool); }
+  void make_codes(ThreadPool& pool);
   /// Memory to read them into in the place of that. REQUIRES codes and rows that are there.
   std::byte* begin_import_of_codes() noexcept { return codes_.data(); }
+  /// All codes were read.
+  void end_import_of_codes() noexcept { codes_.set_ready(); }
+  /// Whether what the file says of the first insertions can be, where their vectors are the first
+  /// rows, or, with `are_there` false, may be gone.
+  [[nodiscard]] bool has_its_sums(bool are_there) const;
   /// True if the code of row `i` is what make_codes() makes.
   [[nodiscard]] bool has_its_code(std::size_t i) const;
   /// True if row `i` can be the stored form of a vector.
@@ -185,6 +200,7 @@ class VectorStore {
   void write_rows(std::size_t first, const MatrixView<const float>& vectors, ThreadPool& pool,
                   std::size_t number);
   void make_codes(std::size_t first, std::size_t n, ThreadPool& pool);
+  void encode_rows(std::size_t first, std::size_t n, ThreadPool& pool);
   /// False if the vector must be refused. REQUIRES a store that does not keep bytes.
   bool write_row(std::size_t i, const float* vector);
   /// Keeps floats from now on.

@@ -114,7 +114,7 @@ Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 Metric: TypeAlias = 'Literal["l2sq", "ip", "cosine"] | str'
 """The name of a metric."""
 
-Codes: TypeAlias = 'Literal["none", "sq8"] | str'
+Codes: TypeAlias = 'Literal["none", "sq8", "sq4"] | str'
 """The name of codes."""
 
 Storage: TypeAlias = 'Literal["automatic", "f32", "f16", "bf16"] | str'
@@ -163,10 +163,12 @@ class Index(AwaitableIndex):
         ef_construction: candidates examined per insertion and layer, 1 to 1,024.
         seed: seed of the levels.
         epoch_limit: how many vectors at most are proposed against the same older graph, 1 to 65,536.
-        codes: ``"none"`` or ``"sq8"``, in upper or lower case. With ``"sq8"`` each vector has a code of 8 bits
-            per element as well. Additions and searches walk by distances that codes estimate; what they find
-            gets exact distances. The graph is another one. Only the CPU builds and searches it, so a ``device``
-            of CUDA raises :exc:`UnsupportedError`. Squared norms are at most 1e32.
+        codes: ``"none"``, ``"sq8"`` or ``"sq4"``, in upper or lower case. With these each vector has a code of 8
+            or 4 bits per element as well. Additions and searches walk by distances that codes estimate; what
+            they find gets exact distances. The graph is another one. Only the CPU builds and searches it, so a
+            ``device`` of CUDA raises :exc:`UnsupportedError`. Squared norms are at most 1e32. With ``"sq4"``
+            the mean of the first 1,024 vectors is the centre of all codes. Before there are so many, walks are
+            exact.
         storage: ``"automatic"``, ``"f32"``, ``"f16"`` or ``"bf16"`` (also ``"float16"``, ``"bfloat16"``), in
             upper or lower case. With 16 bits each vector is rounded once, when it enters and is normalised, and
             is that number from then on, in half the memory. One that overflows raises
@@ -578,7 +580,8 @@ class Index(AwaitableIndex):
                 never use codes, so ``rescore`` is not given with them.
             rescore: 1 to 65,536. In an index with codes, exact distances of so many candidates, the nearest by
                 estimate, decide. It is raised to ``k`` and lowered to ``ef``. ``None`` means
-                ``max(2 * k, k + 10)``. Without codes it changes nothing.
+                ``max(2 * k, k + 10)`` with ``"sq8"`` and ``max(4 * k, k + 30)`` with ``"sq4"``. Without codes
+                it changes nothing.
             use_codes: whether the search of an index with codes walks by them. With ``False`` all its distances
                 are exact.
             filter: which vectors may be found: whatever :meth:`filter` takes, or a list with one of these or
@@ -1166,7 +1169,7 @@ class Index(AwaitableIndex):
 
     @property
     def codes(self) -> str:
-        """``"none"`` or ``"sq8"``."""
+        """``"none"``, ``"sq8"`` or ``"sq4"``."""
         return self._core.codes
 
     @property

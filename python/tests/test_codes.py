@@ -73,7 +73,8 @@ def rescored(index: concord.Index, work: Callable[[concord.Index], object]) -> i
 
 
 @pytest.mark.parametrize(
-    ("name", "codes"), [("none", "none"), ("None", "none"), ("sq8", "sq8"), ("SQ8", "sq8")]
+    ("name", "codes"),
+    [("none", "none"), ("None", "none"), ("sq8", "sq8"), ("SQ8", "sq8"), ("Sq4", "sq4")],
 )
 def test_names(name: str, codes: str) -> None:
     for index in (concord.Index(4, codes=name), concord.ShardedIndex(4, codes=name, shards=2)):
@@ -87,10 +88,10 @@ def test_names(name: str, codes: str) -> None:
 
 @pytest.mark.parametrize("kind", [concord.Index, concord.ShardedIndex])
 def test_names_that_are_none(kind: type[concord.Index], tmp_path: pathlib.Path) -> None:
-    for name in ("sq4", "", "sq8 ", "rabitq"):
+    for name in ("sq2", "", "sq8 ", "rabitq"):
         with pytest.raises(concord.InvalidParameterError, match=f"codes '{name}' are unknown; al"):
             kind(4, codes=name)
-        with pytest.raises(concord.InvalidParameterError, match="allowed are none and sq8"):
+        with pytest.raises(concord.InvalidParameterError, match="allowed are none, sq8 and sq4"):
             kind.open(tmp_path / "index", 4, codes=name)
     for wrong in (None, 8, True, b"sq8"):
         with pytest.raises(TypeError):
@@ -480,3 +481,31 @@ def test_few_vectors_are_the_same_whichever_way_they_come_back(
         found = other.search(queries, k=3)
         assert (found.labels == labels).all() and (found.distances == distances).all()
         assert other.digest() == index.digest() and other.to_bytes() == index.to_bytes()
+
+
+# ----------------------------------------------------------------------------------------- four bits
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_four_bits_from_the_last_of_the_first_vectors_on(
+    metric: str, tmp_path: pathlib.Path
+) -> None:
+    index = make_index(VECTORS[:1023], metric, 2, codes="sq4")
+    assert rescored(index, lambda index: index.search(QUERIES, 10, 60)) == 0
+    index.add(VECTORS[1023:])
+    assert rescored(index, lambda index: index.search(QUERIES, 10, 60)) == 40 * len(QUERIES)
+    answers = index.search(QUERIES, 10, 60)
+    expect_exact(index, answers, QUERIES)
+    assert (
+        hits(index, 10, ef=60) >= hits(index, 10, ef=60, use_codes=False) - 0.03 * answers[0].size
+    )
+    index.save(tmp_path / "index")
+    for other in (
+        concord.Index.load(tmp_path / "index"),
+        concord.Index.map(tmp_path / "index", check=True),
+        pickle.loads(pickle.dumps(index)),
+        copy.copy(index),
+        make_index(VECTORS, metric, 1, codes="sq4"),
+    ):
+        assert other.codes == "sq4" and other.digest() == index.digest()
+        assert bits(other.search(QUERIES, 10, 60)) == bits(answers)

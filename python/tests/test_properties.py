@@ -73,7 +73,7 @@ class AnySequence(RuleBasedStateMachine):
         M=st.integers(2, 8),
         ef_construction=st.integers(1, 30),
         epoch_limit=st.sampled_from([1, 5, 64]),
-        codes=st.sampled_from(["none", "sq8"]),
+        codes=st.sampled_from(["none", "sq8", "sq4"]),
         threads=st.integers(1, 3),
     )
     def start(self, dim: int, metric: str, **arguments: Any) -> None:

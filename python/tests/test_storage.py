@@ -63,7 +63,7 @@ def test_f32_is_automatic_without_bytes() -> None:
     assert wide.memory().vectors == 4 * automatic.memory().vectors
 
 
-@pytest.mark.parametrize("codes", ["none", "sq8"])
+@pytest.mark.parametrize("codes", ["none", "sq8", "sq4"])
 def test_is_kept_by_files_bytes_copies_and_pickles(tmp_path: pathlib.Path, codes: str) -> None:
     index = made(VECTORS, "bf16", codes=codes)
     path = tmp_path / "index.concord"

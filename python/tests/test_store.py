@@ -419,7 +419,7 @@ def test_codes_stand_in_a_file_where_there_are_some() -> None:
     ):
         empty.add(["a"], make_vectors(1, DIM))
         assert empty.index is not None and empty.index.codes == "sq8"
-    with pytest.raises(concord.InvalidParameterError, match="allowed are none and sq8"):
+    with pytest.raises(concord.InvalidParameterError, match="allowed are none, sq8 and sq4"):
         make(codes="pq")
     with pytest.raises(concord.UnsupportedError, match="codes"):
         make(codes="sq8", device="cuda")

@@ -361,13 +361,15 @@ TEST(Codes, HaveNamesAndAreRefusedOtherwise) {
   EXPECT_STREQ(to_string(Codes::none), "none");
   EXPECT_STREQ(to_string(Codes::sq8), "sq8");
   EXPECT_STREQ(to_string(static_cast<Codes>(9)), "unknown");
+  EXPECT_STREQ(to_string(Codes::sq4), "sq4");
   EXPECT_EQ(codes_from_string("SQ8"), Codes::sq8);
+  EXPECT_EQ(codes_from_string("Sq4"), Codes::sq4);
   EXPECT_EQ(codes_from_string("None"), Codes::none);
-  expect_error(ErrorCode::invalid_parameter, {"'pq'", "none and sq8"},
+  expect_error(ErrorCode::invalid_parameter, {"'pq'", "none, sq8 and sq4"},
                [] { (void)codes_from_string("pq"); });
   IndexParams params = coded();
-  params.codes = static_cast<Codes>(2);
-  expect_error(ErrorCode::invalid_parameter, {"codes is 2", "0 to 1"},
+  params.codes = static_cast<Codes>(3);
+  expect_error(ErrorCode::invalid_parameter, {"codes is 3", "0 to 2"},
                [&] { const Index index(params, on_threads(1)); });
   const Index index = coded_index(make_data(Shape::random, 5, kDimension));
   const Matrix query = make_data(Shape::random, 1, kDimension);

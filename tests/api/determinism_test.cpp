@@ -142,6 +142,7 @@ INSTANTIATE_TEST_SUITE_P(MetricsAndKept, Determinism,
                          testing::Combine(testing::ValuesIn(kAllMetrics),
                                           testing::Values(Kept{Storage::automatic, Codes::none},
                                                           Kept{Storage::automatic, Codes::sq8},
+                                                          Kept{Storage::automatic, Codes::sq4},
                                                           Kept{Storage::f16, Codes::none},
                                                           Kept{Storage::bf16, Codes::sq8})),
                          [](const auto& test) {

@@ -151,13 +151,17 @@ TEST(FilteredSearch, IsTheRuleInAnyDimensionAndMetric) {
 // Walks by estimates, and what they find in the order of distances; scans as ever.
 TEST(FilteredSearch, IsTheRuleByCodes) {
   for (const Metric metric : kAllMetrics) {
-    for (const Shape shape : {Shape::random, Shape::clustered, Shape::duplicate, Shape::u8}) {
-      SCOPED_TRACE(std::string(to_string(metric)) + " " + to_string(shape));
+    for (const auto& [shape, codes] :
+         {std::pair(Shape::random, Codes::sq8), std::pair(Shape::clustered, Codes::sq8),
+          std::pair(Shape::duplicate, Codes::sq8), std::pair(Shape::u8, Codes::sq8),
+          std::pair(Shape::random, Codes::sq4), std::pair(Shape::duplicate, Codes::sq4)}) {
+      SCOPED_TRACE(std::string(to_string(metric)) + " " + to_string(shape) + " " +
+                   to_string(codes));
       const std::size_t n = 1500;
       const Matrix data = make_data(shape, n, 300);
       const Matrix queries = make_data(shape, scaled(5, 2), 300, 9);
       IndexParams of_codes = make_params(300, 8, 40, 1024, metric);
-      of_codes.codes = Codes::sq8;
+      of_codes.codes = codes;
       Index index(of_codes, on_threads(2));
       index.add(data.view());
       Oracle oracle(index);

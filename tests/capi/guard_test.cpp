@@ -95,6 +95,7 @@ TEST(CInterface, NumbersOfEnumerations) {
   EXPECT_EQ(CONCORD_STORAGE_BF16, static_cast<int>(Storage::bf16));
   EXPECT_EQ(CONCORD_CODES_NONE, static_cast<int>(Codes::none));
   EXPECT_EQ(CONCORD_CODES_SQ8, static_cast<int>(Codes::sq8));
+  EXPECT_EQ(CONCORD_CODES_SQ4, static_cast<int>(Codes::sq4));
   EXPECT_EQ(CONCORD_DURABILITY_SYNCED, static_cast<int>(Durability::synced));
   EXPECT_EQ(CONCORD_DURABILITY_SYSTEM, static_cast<int>(Durability::system));
   EXPECT_EQ(CONCORD_MAP_CHECK_ON_FIRST_USE, static_cast<int>(MapCheck::on_first_use));

@@ -44,6 +44,9 @@ constexpr Case kCases[] = {
     // The older ones above have nodes that are equal.
     {"v4-copies", Shape::duplicate, 150, 400, 3, Metric::l2sq, 2, 4096, false},
     {"v2-codes", Shape::clustered, 70, 200, 13, Metric::cosine, 4, 32, false, Codes::sq8},
+    // Before there is a centre, and after.
+    {"v2-sq4-few", Shape::random, 60, 1100, 3, Metric::l2sq, 2, 64, false, Codes::sq4},
+    {"v2-sq4", Shape::random, 1030, 1200, 3, Metric::l2sq, 2, 64, false, Codes::sq4},
 };
 
 // Adds the vectors from the index's size to `end`.

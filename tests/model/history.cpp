@@ -17,7 +17,8 @@ History::History(std::uint64_t seed, bool lies) : seed_(seed), lies_(lies) {
                         draws.below(2) == 0 ? Metric::l2sq : Metric::inner_product);
   own_labels_ = draws.below(2) == 0;
   turns_to_floats_ = draws.below(3) == 0;
-  if (draws.below(3) == 0) params_.codes = Codes::sq8;
+  constexpr Codes kCodes[] = {Codes::sq8, Codes::none, Codes::sq4};
+  params_.codes = kCodes[draws.below(3)];
   if (draws.below(3) == 0) params_.storage = Storage::f16;  // which holds these numbers
 }
 

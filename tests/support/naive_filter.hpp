@@ -34,7 +34,7 @@ class NaiveFilter {
         links_(all_links(graph)),
         vectors_(vectors),
         scorer_(vectors, kernels),
-        walk_(vectors.codes().is_used() ? cpu::Scorer::of_codes(vectors, kernels) : scorer_),
+        walk_(vectors.codes().are_ready() ? cpu::Scorer::of_codes(vectors, kernels) : scorer_),
         ids_(std::move(ids)) {
     const core::Copies& copies = graph.copies();
     std::set<core::NodeId> nodes;
@@ -59,7 +59,7 @@ class NaiveFilter {
 
   /// The nodes that they stand for.
   std::vector<core::Key> search_nodes(const float* vector, const SearchParams& params) {
-    ask(vector, params.use_codes && vectors_.codes().is_used());
+    ask(vector, params.use_codes && vectors_.codes().are_ready());
     const std::uint64_t ef = std::max(params.ef, params.k);
     const std::uint64_t hops =
         std::isinf(params.slack) ? ef : std::min<std::uint64_t>(ef, 4ull * params.k);
@@ -188,7 +188,9 @@ class NaiveFilter {
   Keys rescored(const Keys& found, const SearchParams& params) const {
     if (!by_codes_) return found;
     const std::uint32_t k = params.k;
-    std::uint32_t most = params.rescore == 0 ? std::max(2 * k, k + 10) : params.rescore;
+    const bool is_sq4 = vectors_.codes().kind() == Codes::sq4;
+    const std::uint32_t enough = is_sq4 ? std::max(4 * k, k + 30) : std::max(2 * k, k + 10);
+    std::uint32_t most = params.rescore == 0 ? enough : params.rescore;
     most = std::min(std::max(most, k), std::max(params.ef, k));
     Keys keys;
     for (const core::Key key : found) {

@@ -50,6 +50,11 @@ enum class Codes : std::uint32_t {
   /// floats. What it finds gets exact distances: all candidates of a construction, and
   /// SearchParams::rescore of a search. Source: LVQ of Aguerrebere et al., arXiv 2304.04759.
   sq8 = 1,
+  /// 4 bits for each element, and 8 bytes: half of the memory of sq8. The first 1,024 vectors have
+  /// no codes until the last of them is inserted; their mean is the centre of all codes, for ever.
+  /// Until then walks are exact. Source: RaBitQ of Gao et al., arXiv 2409.09913, on vectors rotated
+  /// by the seed.
+  sq4 = 2,
 };
 
 /// The name of codes in Codes; "unknown" for another value.
@@ -70,8 +75,9 @@ struct CONCORD_API IndexParams {
   /// vectors are proposed against the same older graph. Its seal, at the end, cuts long lists.
   std::uint32_t epoch_limit = 1024;
   /// With codes the graph is another one, which only the CPU builds and searches. A code takes
-  /// dimension + 12 bytes, rounded up to 16. No vector or query may then have a squared norm
-  /// above 1e32. They are recommended for floats of 100 dimensions and more (docs/compact.md).
+  /// dimension + 12 bytes with sq8, and dimension / 2 + 8 with sq4, rounded up to 16. No vector or
+  /// query may then have a squared norm above 1e32. They are recommended for floats of 100
+  /// dimensions and more (docs/compact.md).
   Codes codes = Codes::none;
   /// With f16 and bf16 a vector is rounded once, when it enters and is normalised, to nearest with
   /// ties to even. It is that number from then on, in half the memory. Distances are those of f32
@@ -128,7 +134,8 @@ struct SearchParams {
   /// so it takes infinity only.
   float slack = std::numeric_limits<float>::infinity();
   /// 0 … 65,536. In an index with codes, the nearest candidates by estimate whose exact distances
-  /// decide; raised to k and lowered to ef. 0 means max(2k, k + 10). Unused without codes.
+  /// decide; raised to k and lowered to ef. Unused without codes.
+  /// For sq8 0 means max(2k, k + 10). For sq4 it means max(4k, k + 30).
   std::uint32_t rescore = 0;
   /// Whether the walk uses the codes of an index that has them. Otherwise its distances are exact.
   /// Ranges, groups, cursors, explain and presets never use codes.

@@ -28,7 +28,8 @@ enum {
 /// Whether walks estimate distances from a code of each vector.
 enum {
   CONCORD_CODES_NONE = 0,
-  CONCORD_CODES_SQ8 = 1  ///< 8 bits for each element
+  CONCORD_CODES_SQ8 = 1,  ///< 8 bits for each element
+  CONCORD_CODES_SQ4 = 2   ///< 4 bits for each element
 };
 
 /// These parameters, the vectors and their order define the graph to the last byte.
