@@ -30,7 +30,7 @@ done
 version=$(version_of pyvsag)
 source=https://github.com/antgroup/vsag
 if [[ ! -d vsag-$version ]] &&
-  ! { git clone -q --depth 1 --filter=blob:none --sparse --branch "v$version" "$source" "vsag-$version" &&
+  ! { git -c advice.detachedHead=false clone -q --depth 1 --filter=blob:none --sparse --branch "v$version" "$source" "vsag-$version" &&
     git -C "vsag-$version" sparse-checkout set include; }; then
   echo "headers.sh: vsag $version cannot be had" >&2
 fi
