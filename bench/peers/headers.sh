@@ -22,6 +22,7 @@ for package in hnswlib usearch; do
   # pip asks the sources for their dependencies, and installs what that needs beside the environment.
   if python3 -m pip download -q --no-deps --no-binary "$package" "$package==$version"; then
     tar xzf "$package-$version.tar.gz"
+    rm "$package-$version.tar.gz" # the suite takes each PACKAGE-* for a folder
   else
     echo "headers.sh: $package $version cannot be had" >&2
   fi

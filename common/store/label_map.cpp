@@ -52,7 +52,7 @@ void LabelMap::find_all(std::span<const std::uint64_t> labels, NodeId end,
     const auto some = labels.first(std::min(kTogether, labels.size()));
     labels = labels.subspan(some.size());
     if (table != nullptr) {
-      const NodeId* places[kTogether];
+      const NodeId* places[kTogether] = {};
       for (std::size_t i = 0; i < some.size(); ++i) {
         places[i] = &(*table)[first_slot(*table, some[i])];
         prefetch(places[i], sizeof(NodeId));
