@@ -19,15 +19,19 @@ version_of() { sed -n "s/^$1==//p" "$here/requirements.txt"; }
 for package in hnswlib usearch; do
   version=$(version_of "$package")
   [[ -d $package-$version ]] && continue
-  if python3 -m pip download -q --no-deps --no-build-isolation --no-binary "$package" "$package==$version"; then
+  # pip asks the sources for their dependencies, and installs what that needs beside the environment.
+  if python3 -m pip download -q --no-deps --no-binary "$package" "$package==$version"; then
     tar xzf "$package-$version.tar.gz"
+    rm "$package-$version.tar.gz" # the suite takes each PACKAGE-* for a folder
   else
     echo "headers.sh: $package $version cannot be had" >&2
   fi
 done
 
 version=$(version_of pyvsag)
+source=https://github.com/antgroup/vsag
 if [[ ! -d vsag-$version ]] &&
-  ! git clone -q --depth 1 --branch "v$version" https://github.com/antgroup/vsag "vsag-$version"; then
+  ! { git -c advice.detachedHead=false clone -q --depth 1 --filter=blob:none --sparse --branch "v$version" "$source" "vsag-$version" &&
+    git -C "vsag-$version" sparse-checkout set include; }; then
   echo "headers.sh: vsag $version cannot be had" >&2
 fi

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <concord/filter.hpp>
 #include <concord/groups.hpp>
+#include <functional>
 #include <limits>
 #include <string>
 #include <unordered_map>
@@ -13,6 +14,7 @@
 #include "common/index/index_impl.hpp"
 #include "common/search/group_set.hpp"
 #include "common/search/match_set.hpp"
+#include "common/search/match_words.hpp"
 
 namespace concord {
 namespace {
@@ -50,35 +52,30 @@ void for_each_living(const FilterSnapshot& snapshot, const Take& take) {
   }
 }
 
-// The ids at whose position is_match holds, as a set.
-template <class IsMatch>
-std::shared_ptr<const MatchSet> at_positions(FilterSnapshot snapshot, const IsMatch& is_match) {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < snapshot.living(); ++i) count += is_match(i) ? 1 : 0;
-  Ids ids(count + 1);  // one more, so that what does not match is written there
-  std::size_t found = 0;
-  for_each_living(snapshot, [&](NodeId id, std::size_t position) {
-    ids[std::min(found, count)] = id;  // a mask that is changed meanwhile may match more often
-    found += is_match(position) ? 1 : 0;
-  });
-  ids.resize(std::min(found, count));
+// The ids at the positions that match, as a set.
+std::shared_ptr<const MatchSet> at_positions(FilterSnapshot snapshot,
+                                             const core::MatchWords& positions) {
+  Ids ids = core::ids_of(positions);  // where all live, the position of each is its id
+  if (snapshot.living() < snapshot.end) {
+    auto next = ids.begin();
+    for_each_living(snapshot, [&](NodeId id, std::size_t position) {
+      if (next != ids.end() && *next == position) *next++ = id;
+    });
+  }
   return std::make_shared<const MatchSet>(std::move(snapshot), std::move(ids));
 }
 
 // The set of ids that may stand there several times.
 Ids sorted_set(Ids ids, NodeId end) {
+  if (std::ranges::adjacent_find(ids, std::greater_equal()) == ids.end()) return ids;
   if (ids.size() < end / 32) {
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     return ids;
   }
-  std::vector<bool> is_in(end);
-  for (const NodeId id : ids) is_in[id] = true;
-  ids.clear();
-  for (NodeId id = 0; id < end; ++id) {
-    if (is_in[id]) ids.push_back(id);
-  }
-  return ids;
+  core::MatchWords words((std::size_t{end} + 63) / 64);
+  for (const NodeId id : ids) words[id / 64] |= std::uint64_t{1} << (id % 64);
+  return core::ids_of(words);
 }
 
 void expect_size(const FilterSnapshot& snapshot, const char* what, std::size_t size) {
@@ -190,7 +187,7 @@ Filter::Filter(std::shared_ptr<const MatchSet> set, std::size_t unknown) noexcep
 Filter Filter::of_mask(const Index& index, std::span<const std::uint8_t> mask) {
   return IndexAccess::filter_of(index, [&](FilterSnapshot snapshot) {
     expect_size(snapshot, "the mask", mask.size());
-    return at_positions(std::move(snapshot), [&](std::size_t i) { return mask[i] != 0; });
+    return at_positions(std::move(snapshot), core::words_of_mask(mask));
   });
 }
 
@@ -203,10 +200,7 @@ Filter Filter::of_bits(const Index& index, std::span<const std::uint8_t> bits, s
   }
   return IndexAccess::filter_of(index, [&](FilterSnapshot snapshot) {
     expect_size(snapshot, "the mask", count);
-    return at_positions(std::move(snapshot), [&](std::size_t i) {
-      const std::size_t bit = offset + i;
-      return (bits[bit / 8] >> (bit % 8) & 1) != 0;
-    });
+    return at_positions(std::move(snapshot), core::words_of_bits(bits, count, offset));
   });
 }
 
@@ -219,9 +213,13 @@ Filter Filter::of_labels(const Index& index, std::span<const std::uint64_t> labe
   for (;; tries.again()) {
     const IndexAccess::Moment now(impl);
     Ids ids(labels.size());
-    impl.pool->for_each(labels.size(), kLabels, [&](std::size_t i) {
-      ids[i] = now.id_at(impl.contents.labels.find(labels[i], now.end_of_slots()));
-    });
+    impl.pool->parallel_for(labels.size(), kLabels,
+                            [&](unsigned, std::size_t first, std::size_t last) {
+                              const std::span found(&ids[first], last - first);
+                              impl.contents.labels.find_all(labels.subspan(first, found.size()),
+                                                            now.end_of_slots(), found.data());
+                              for (NodeId& id : found) id = now.id_at(id);
+                            });
     const std::size_t unknown = std::erase(ids, core::kNoNode);
     if (unknown > 0 && now.has_passed()) continue;
     ids = sorted_set(std::move(ids), now.snapshot().end);
@@ -237,7 +235,8 @@ Filter Filter::of_range(const Index& index, std::size_t first, std::size_t last)
                                                     "); allowed are ranges within [0, " +
                                                     std::to_string(snapshot.living()) + ")");
     }
-    return at_positions(std::move(snapshot), [&](std::size_t i) { return first <= i && i < last; });
+    const core::MatchWords words = core::words_of_range(snapshot.living(), first, last);
+    return at_positions(std::move(snapshot), words);
   });
 }
 
@@ -326,7 +325,7 @@ Filter IndexAccess::filter_of_parts(std::vector<Filter> parts, std::size_t unkno
 }
 
 Filter IndexAccess::filter_at(FilterSnapshot snapshot, std::span<const std::uint8_t> mask) {
-  return Filter(at_positions(std::move(snapshot), [&](std::size_t i) { return mask[i] != 0; }));
+  return Filter(at_positions(std::move(snapshot), core::words_of_mask(mask)));
 }
 
 FilterSnapshot IndexAccess::living_of(const Index& index, std::vector<std::uint64_t>* labels,

@@ -147,7 +147,16 @@ PlacedSet::PlacedSet(const FilterSnapshot& snapshot, const Members& members, con
 void PlacedSet::make_bits(const FilterSnapshot& snapshot) {
   if (FilterRule::always_scans(ids().size(), snapshot.stride)) return;
   bits_.resize((std::size_t{end_} + 63) / 64 + 1);
-  for (const NodeId id : nodes()) bits_[id / 64] |= std::uint64_t{1} << (id % 64);
+  std::uint64_t word = 0;  // the one that the nodes have come to, so that each is written once
+  std::size_t place = 0;
+  for (const NodeId id : nodes()) {
+    if (id / 64 != place) {
+      bits_[place] = std::exchange(word, 0);
+      place = id / 64;
+    }
+    word |= std::uint64_t{1} << (id % 64);
+  }
+  bits_[place] = word;
 }
 
 NodeId PlacedSet::seed(std::uint32_t i) const noexcept {

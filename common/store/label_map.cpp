@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/base/mix64.hpp"
+#include "common/base/prefetch.hpp"
 
 namespace concord::core {
 
@@ -38,6 +39,30 @@ NodeId LabelMap::find(std::uint64_t label, NodeId end) const noexcept {
     const NodeId node = load((*table)[slot]);
     if (node == kNoNode) return kNoNode;
     if (node < end && labels_[node] == label && lives(node, end)) return node;
+  }
+}
+
+// A look-up in the table waits for the place of the label, and then for the label of the node
+// there.
+void LabelMap::find_all(std::span<const std::uint64_t> labels, NodeId end,
+                        NodeId* nodes) const noexcept {
+  constexpr std::size_t kTogether = 32;
+  const Table* const table = shown_.load();
+  for (; !labels.empty(); nodes += kTogether) {
+    const auto some = labels.first(std::min(kTogether, labels.size()));
+    labels = labels.subspan(some.size());
+    if (table != nullptr) {
+      const NodeId* places[kTogether] = {};
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        places[i] = &(*table)[first_slot(*table, some[i])];
+        prefetch(places[i], sizeof(NodeId));
+      }
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        const NodeId node = load(*places[i]);
+        if (node < end) prefetch(&labels_[node], sizeof(std::uint64_t));
+      }
+    }
+    for (std::size_t i = 0; i < some.size(); ++i) nodes[i] = find(some[i], end);
   }
 }
 

@@ -40,6 +40,9 @@ class LabelMap {
   [[nodiscard]] std::span<const std::uint64_t> labels() const noexcept { return labels_.span(); }
   /// The node before `end` that has the label and lives in the view of `end` nodes, or kNoNode.
   [[nodiscard]] NodeId find(std::uint64_t label, NodeId end) const noexcept;
+  /// Sets nodes[i] to find(labels[i], end). Faster than one by one, because look-ups wait for
+  /// memory together.
+  void find_all(std::span<const std::uint64_t> labels, NodeId end, NodeId* nodes) const noexcept;
   [[nodiscard]] std::size_t bytes() const noexcept;
 
   // --- used by a slide (common/contents/slide.hpp) ---

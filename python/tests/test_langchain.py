@@ -97,6 +97,18 @@ def test_filters_and_deletions_never_shorten_the_answer() -> None:
     assert store.similarity_search("3 4") == [] and len(store) == 0
 
 
+def test_a_filter_is_asked_once_about_each_document() -> None:
+    store = grid()
+    asked: list[str] = []
+
+    def is_wanted(document: Document) -> bool:
+        asked.append(str(document.id))
+        return document.id == "5"
+
+    assert ids(store.similarity_search("3 4", k=7, filter=is_wanted)) == ["5"]
+    assert sorted(map(int, asked)) == list(range(100))
+
+
 def test_marginal_relevance_prefers_what_is_unlike() -> None:
     store = ConcordVectorStore.from_texts(["1 0", "1 0.01", "1 0.02", "0 1"], Plane())
     near = store.max_marginal_relevance_search("1 0", k=2, lambda_mult=1)

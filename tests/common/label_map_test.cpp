@@ -35,6 +35,20 @@ class Model {
       const auto found = nodes_.find(label);
       ASSERT_EQ(find(map, label), found == nodes_.end() ? kNoNode : found->second) << label;
     }
+    expect_all(map, probes);
+  }
+  /// What is found together, whatever number of labels, is what is found one by one.
+  void expect_all(const LabelMap& map, std::uint64_t probes) const {
+    std::vector<std::uint64_t> labels = labels_;
+    for (std::uint64_t label = 0; label < probes % 100; ++label) labels.push_back(label);
+    std::vector<NodeId> nodes(labels.size());
+    for (const NodeId end :
+         {static_cast<NodeId>(map.size()), static_cast<NodeId>(map.size() / 2)}) {
+      map.find_all(labels, end, nodes.data());
+      for (std::size_t i = 0; i < labels.size(); ++i) {
+        ASSERT_EQ(nodes[i], map.find(labels[i], end)) << labels[i];
+      }
+    }
   }
   [[nodiscard]] bool contains(std::uint64_t label) const { return nodes_.contains(label); }
   [[nodiscard]] std::size_t size() const { return labels_.size(); }
