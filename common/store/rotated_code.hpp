@@ -13,11 +13,13 @@
 //   |x − q|²   is about |z|² + |z_q|² − 2 f step ⟨v, c_q⟩
 //   1 − ⟨x, q⟩ is about −⟨centre, z⟩ + (1 − ⟨centre, q⟩) − f step ⟨v, c_q⟩
 //
-// The centre is fixed for ever once it is known. A bad one makes estimates worse, and no more. The
-// sum ⟨v, c_q⟩ is of integers, and all else is spelled out in one order of operations (here, and in
-// cpu/rotated_estimates.hpp), so that an estimate has the same bits on every processor. It belongs
-// to the two vectors, the seed and the centre. Source: Gao et al., "Practical and asymptotically
-// optimal quantization of high-dimensional vectors" (RaBitQ, arXiv 2409.09913).
+// The centre is fixed for ever once it is known. By a bad one estimates are worse, and walks by
+// them may lose their way (docs/compact.md). The sum ⟨v, c_q⟩ is of integers, and all else is
+// spelled out in one order of operations (here, and in cpu/rotated_estimates.hpp), so that an
+// estimate has the same bits on every processor. It belongs to the two vectors, the seed and the
+// centre. Source: Gao et al., "Practical and asymptotically optimal quantization of
+// high-dimensional vectors" (RaBitQ, arXiv 2409.09913).
+//
 // Thread-safety: const members from any number of threads; count_in() and the two of files while
 // nobody calls another.
 #pragma once

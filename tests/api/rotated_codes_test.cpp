@@ -262,6 +262,28 @@ TEST(RotatedCodes, HaveACentreThatRemovalsDoNotTouch) {
 }
 
 // Two indexes of the same vectors and another past go on differently, so their digests differ.
+// The first vectors are not like the others, so the centre is far from nearly all: walks by codes
+// may lose their way (docs/compact.md), the graph may not.
+TEST(RotatedCodes, OfACentreThatDoesNotFitLeaveTheGraphWhole) {
+  Matrix data = make_data(Shape::random, 4100, 64, 11);
+  for (std::size_t r = kFirst; r < data.rows; ++r) {
+    for (std::size_t e = 0; e < data.cols; ++e) data.row(r)[e] += 10;
+  }
+  IndexParams params = make_params(64, 16, 200, 1024, Metric::l2sq);
+  params.codes = Codes::sq4;
+  Index index(params, on_threads(2));
+  index.add(data.slice(0, 4000));
+  EXPECT_TRUE(index.audit().ok());
+  const auto queries = data.slice(4000, 100);
+  const SearchResult exact = index.exact_search(queries, 10);
+  const auto recall = [&](SearchParams search) {
+    return recall_of(index.search(queries, search), exact);
+  };
+  EXPECT_GE(recall({.k = 10, .ef = 128, .use_codes = false}), 0.98);
+  RecordProperty("by_codes", std::to_string(recall({.k = 10, .ef = 128})));
+  RecordProperty("all_rescored", std::to_string(recall({.k = 10, .ef = 128, .rescore = 128})));
+}
+
 TEST(RotatedCodes, HaveTheirCentreInTheDigest) {
   const Matrix data = make_data(Shape::clustered, 300, kDimension);
   Matrix other = data;

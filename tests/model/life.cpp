@@ -50,6 +50,7 @@ class Life {
                        [device = device_](const char*, std::uint64_t) { device->call(); });
     }
     open();
+    if (history_.params().codes == Codes::sq4 && draws.below(2) == 0) come_near_codes(draws);
   }
   ~Life() {
     if (device_) device_->mend();
@@ -165,6 +166,13 @@ class Life {
     const std::size_t added = add_rows(count);
     require(added == count, "add returned " + std::to_string(added));
     history_.insert(count);
+  }
+
+  /// Codes of four bits come with the 1,024th insertion, which few operations would reach.
+  void come_near_codes(Draws& draws) {
+    add(600);
+    remove(450, draws);
+    add(300 + draws.below(120));
   }
 
   void add_cancelled(Draws& draws) {
