@@ -364,7 +364,9 @@ def test_changes_are_refused_as_a_whole() -> None:
     assert index.digest() == digest
 
 
-@pytest.mark.parametrize("options", [{"codes": "sq8"}, {"codes": "sq4"}, {"storage": "f16"}, {"storage": "bf16"}])
+@pytest.mark.parametrize(
+    "options", [{"codes": "sq8"}, {"codes": "sq4"}, {"storage": "f16"}, {"storage": "bf16"}]
+)
 def test_codes_and_halves_change_as_well(options: dict[str, Any]) -> None:
     index = make(3, **options)
     lone = [concord.Index(6, M=4, ef_construction=20, epoch_limit=32, **options) for _ in range(3)]

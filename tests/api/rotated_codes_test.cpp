@@ -273,7 +273,7 @@ TEST(RotatedCodes, OfACentreThatDoesNotFitLeaveTheGraphWhole) {
   params.codes = Codes::sq4;
   Index index(params, on_threads(2));
   index.add(data.slice(0, 4000));
-  EXPECT_TRUE(index.audit().ok());
+  EXPECT_TRUE(index.audit().ok);
   const auto queries = data.slice(4000, 100);
   const SearchResult exact = index.exact_search(queries, 10);
   const auto recall = [&](SearchParams search) {
