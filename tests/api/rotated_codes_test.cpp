@@ -267,7 +267,7 @@ TEST(RotatedCodes, HaveACentreThatRemovalsDoNotTouch) {
 TEST(RotatedCodes, OfACentreThatDoesNotFitLeaveTheGraphWhole) {
   Matrix data = make_data(Shape::random, 4100, 64, 11);
   for (std::size_t r = kFirst; r < data.rows; ++r) {
-    for (std::size_t e = 0; e < data.cols; ++e) data.row(r)[e] += 10;
+    for (std::size_t e = 0; e < data.cols; ++e) data.row(r)[e] += 46;  // ten deviations
   }
   IndexParams params = make_params(64, 16, 200, 1024, Metric::l2sq);
   params.codes = Codes::sq4;
