@@ -50,7 +50,9 @@ class Life {
                        [device = device_](const char*, std::uint64_t) { device->call(); });
     }
     open();
-    if (history_.params().codes == Codes::sq4 && draws.below(2) == 0) come_near_codes(draws);
+    // A life with a lie begins empty, so that a short one shows it.
+    const bool may_have_codes = !lies && history_.params().codes == Codes::sq4;
+    if (may_have_codes && draws.below(2) == 0) come_near_codes(draws);
   }
   ~Life() {
     if (device_) device_->mend();
