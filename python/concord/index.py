@@ -163,8 +163,8 @@ class Index(AwaitableIndex):
         ef_construction: candidates examined per insertion and layer, 1 to 1,024.
         seed: seed of the levels.
         epoch_limit: how many vectors at most are proposed against the same older graph, 1 to 65,536.
-        codes: ``"none"``, ``"sq8"`` or ``"sq4"``, in upper or lower case. With these each vector has a code of 8
-            or 4 bits per element as well. Additions and searches walk by distances that codes estimate; what
+        codes: ``"none"``, ``"sq8"`` or ``"sq4"``, in upper or lower case. With these each vector has a code of
+            8 or 4 bits per element as well. Additions and searches walk by distances that codes estimate; what
             they find gets exact distances. The graph is another one. Only the CPU builds and searches it, so a
             ``device`` of CUDA raises :exc:`UnsupportedError`. Squared norms are at most 1e32. With ``"sq4"``
             the mean of the first 1,024 vectors is the centre of all codes. Before there are so many, walks are
