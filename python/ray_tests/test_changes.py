@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import random
 import resource
+import signal
+import subprocess
+import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -15,18 +20,25 @@ from conftest import DIM, SMALL, Open, expect_equal, in_process, make_vectors, p
 
 import concord
 import concord.ray
-from concord.ray import _calls
+from concord.ray import _calls, _filter
 from concord.ray._layout import shard_path
 
 
 def expect_same(index: concord.ray.ShardedIndex, alone: concord.ShardedIndex) -> None:
     """Digest, answers and all that is counted."""
     assert index.digest() == alone.digest()
-    assert len(index) == len(alone) and index.resume_at == alone.resume_at
+    assert len(index) == len(alone)
+    expect_no_position(index)
     assert index.labels().tolist() == alone.labels().tolist()
     queries = make_vectors(15, seed=5, copies=0.5)
     expect_equal(index.search(queries, 20, 40), alone.search(queries, 20, 40))
     expect_equal(index.exact_search(queries, 20), alone.exact_search(queries, 20))
+
+
+def expect_no_position(index: concord.ray.ShardedIndex) -> None:
+    """Behind a removal no number says where an addition stopped."""
+    with pytest.raises(concord.UnsupportedError, match="Repeat it as an upsert of the same labels"):
+        index.resume_at  # noqa: B018
 
 
 def change_at_random(index: Any, seed: int, steps: int) -> None:
@@ -119,6 +131,7 @@ def test_changes_that_are_refused_change_no_shard(open_index: Open) -> None:
     before = index.digest()
     bad = vectors[:10].copy()
     bad[-1, 3] = np.nan
+    no_labels: Any = None
     refused: list[tuple[type[concord.Error], str, Any]] = [
         (concord.UnknownLabelError, "label 5, number 1", lambda: index.remove([4, 5])),
         (concord.DuplicateLabelError, "label 4 stands twice", lambda: index.remove([4, 9, 4])),
@@ -131,6 +144,8 @@ def test_changes_that_are_refused_change_no_shard(open_index: Open) -> None:
         (concord.DimensionMismatchError, "labels", lambda: index.upsert(bad[:2], [1])),
         (concord.DimensionMismatchError, "shape", lambda: index.update(bad[:, 1:], range(10))),
         (concord.DuplicateLabelError, "label 9 of", lambda: index.add(vectors[:2], [5, 9])),
+        (concord.ArrayTypeError, "labels are object", lambda: index.update(vectors[:2], no_labels)),
+        (concord.ArrayTypeError, "labels are object", lambda: index.upsert(vectors[:2], no_labels)),
         (concord.UnsupportedError, "groups", lambda: index.groups([1] * 198)),
         (concord.UnsupportedError, "groups", lambda: index.search(vectors, groups=[1] * 198)),
         (concord.UnsupportedError, "cursors", lambda: index.cursor(vectors[0])),
@@ -141,6 +156,26 @@ def test_changes_that_are_refused_change_no_shard(open_index: Open) -> None:
         assert index.digest() == before
     assert index.remove([]) == 0 and index.upsert(vectors[:0], []) == 0
     assert index.digest() == before
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "a"])
+def test_batches_of_no_size_are_refused_before_anything_else(size: Any, open_index: Open) -> None:
+    """Who leads the shards goes on."""
+    vectors = make_vectors(30)
+    index = open_index(1)
+    index.add(vectors[:20])
+    (actor,) = index._actors
+    ray.get(_calls.call(actor, "lead", "w"))
+    for call in (
+        lambda: index.add(vectors[20:], batch_size=size),
+        lambda: index.update(vectors[:1], [0], batch_size=size),
+        lambda: index.upsert(vectors[:1], [0], batch_size=size),
+        lambda: index.remove([1], batch_size=size),
+    ):
+        with pytest.raises(concord.InvalidParameterError, match="batch_size is .*integers from 1"):
+            call()
+    labels = np.arange(20, 30, dtype=np.uint64)
+    assert ray.get(_calls.call(actor, "add", "w", 20, vectors[20:], labels)) == 30
 
 
 def test_a_change_that_comes_again_does_nothing_twice(open_index: Open) -> None:
@@ -160,21 +195,24 @@ def test_a_change_that_comes_again_does_nothing_twice(open_index: Open) -> None:
         assert call("remove", 0, labels[:5]) == 5
     assert call("remove", 0, labels[:7]) == 7  # the call had got so far
     alone.remove(labels[:7])
-    assert call("add", 70, vectors[60:], labels[20:50], True) == 60
+    assert call("add", 70, vectors[60:], labels[20:50], "update") == 60
     for _ in range(2):
-        assert call("add", 60, vectors[60:75], labels[20:35], True) == 75
-    assert call("add", 60, vectors[60:], labels[20:50], True) == 90
+        assert call("add", 60, vectors[60:75], labels[20:35], "update") == 75
+    assert call("add", 60, vectors[60:], labels[20:50], "upsert") == 90
     alone.update(vectors[60:], labels[20:50])
     for _ in range(2):
         call("flush")
     alone.flush()
     assert call("remove", 7, labels[:0]) == 37
     assert index.digest() == alone.digest()
-    assert index.resume_at == 53  # by a new writer
+    expect_no_position(index)  # asked by a new writer
+    ray.get(_calls.call(actor, "lead", "v"))
+    with pytest.raises(concord.UnknownLabelError):  # as one of another shard would be
+        _calls.result(0, _calls.call(actor, "add", "v", 90, vectors[:1], labels[89:], "update"))
     for member, arguments in [
         ("remove", (37, labels[70:])),
         ("flush", ()),
-        ("add", (90, vectors[:1], labels[:1], True)),
+        ("add", (90, vectors[:1], labels[:1], "upsert")),
     ]:
         with pytest.raises(concord.BusyError, match="has begun to change"):
             call(member, *arguments)
@@ -206,13 +244,89 @@ def test_an_interrupted_upsert_is_repeated_with_the_same_content(open_index: Ope
     mine = labels[labels % 3 == 1][:10]
     ray.get(_calls.call(index._actors[1], "lead", "w"))
     ray.get(
-        _calls.call(index._actors[1], "add", "w", 100, vectors[300 + mine.astype(int)], mine, True)
+        _calls.call(
+            index._actors[1], "add", "w", 100, vectors[300 + mine.astype(int)], mine, "upsert"
+        )
     )
     index.upsert(vectors[300:], labels)
     wanted = concord.Index(DIM, **SMALL, threads=1)
     wanted.add(np.concatenate([vectors[300:], vectors[100:300]]))
     found = index.exact_search(vectors, 20)
     assert np.array_equal(found.labels, wanted.exact_search(vectors, 20).labels)
+
+
+DRIVER = """
+import sys, numpy as np, ray, concord.ray
+address, folder, file = sys.argv[1:]
+ray.init(address, log_to_driver=False)
+index = concord.ray.ShardedIndex.open(folder)
+vectors = np.load(file)
+labels = np.arange(1000, 1000 + len(vectors))
+index.add(vectors, labels, batch_size=50, progress=lambda done, total: print(done, flush=True))
+"""
+
+
+def test_a_driver_that_dies_in_an_addition_behind_a_removal(
+    open_index: Open, tmp_path: pathlib.Path
+) -> None:
+    vectors = make_vectors(6000)
+    np.save(tmp_path / "vectors.npy", vectors)
+    index = open_index()
+    index.add(vectors[:100] + np.float32(20))
+    index.remove(range(40))
+    address = ray.get_runtime_context().gcs_address
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, address, tmp_path / "index", tmp_path / "vectors.npy"],
+        stdout=subprocess.PIPE,
+    )
+    assert driver.stdout
+    while int(driver.stdout.readline()) < 1500:
+        pass
+    driver.kill()
+    driver.communicate()
+    expect_no_position(index)
+    assert 1500 <= len(index) - 60 < 6000
+    labels = np.arange(1000, 7000)
+    assert index.upsert(vectors, labels) == 6000
+    expect_each_there_once(index, vectors, labels)
+
+
+def expect_each_there_once(index: concord.ray.ShardedIndex, vectors: Any, labels: Any) -> None:
+    """Beside 60 others."""
+    assert sorted(index.labels().tolist()) == [*range(40, 100), *labels]
+    found = index.exact_search(vectors, 2)
+    assert np.array_equal(found.labels[:, 0], labels)
+    assert (found.distances[:, 0] == 0).all() and (found.distances[:, 1] > 0).all()
+
+
+@pytest.mark.parametrize("is_labelled", [True, False])
+def test_an_addition_behind_a_removal_of_which_one_shard_has_its_part(
+    is_labelled: bool, open_index: Open
+) -> None:
+    """What a driver leaves that dies between two shards, in the worst case."""
+    vectors = make_vectors(12)
+    index = open_index(2)
+    index.add(make_vectors(100, seed=3) + np.float32(20))
+    index.remove(range(40))
+    before = index.labels()
+    counts = [ray.get(_calls.call(actor, "lead", "w")) for actor in index._actors]
+    living = [one.insertions - one.removals for one in counts]
+    mine = np.flatnonzero(index._layout.dealt(living, 12) == 0)
+    labels = np.arange(1000, 1012, dtype=np.uint64)
+    if not is_labelled:
+        labels[mine] = index._layout.position(0, counts[0].insertions + np.arange(len(mine)))
+    part = ("w", counts[0].insertions, vectors[mine], labels[mine])
+    ray.get(_calls.call(index._actors[0], "add", *part))
+    expect_no_position(index)
+    if is_labelled:
+        index.upsert(vectors, labels)
+        expect_each_there_once(index, vectors, labels)
+    else:
+        index.remove(np.setdiff1d(index.labels(), before))
+        assert index.add(vectors) == 12
+        found = index.exact_search(vectors, 2)
+        assert len(index) == 72 and (found.distances[:, 0] == 0).all()
+        assert (found.distances[:, 1] > 0).all()
 
 
 def test_a_full_disk_of_one_shard_names_it_and_changes_go_on(open_index: Open) -> None:
@@ -302,6 +416,66 @@ def test_a_filter_is_of_the_moment_in_which_it_was_made(open_index: Open) -> Non
     assert (index.search(vectors[:5], filter=a).labels == -1).all()
     assert (alone.search(vectors[:5], filter=b).labels == -1).all()
     assert repr(mine).endswith("10000 of 20000 vectors>")
+
+
+def test_large_filters_of_a_list_are_sent_once(
+    open_index: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = make_vectors(600)
+    index, alone = open_index(2), in_process(vectors, 2)
+    index.add(vectors)
+    monkeypatch.setattr(_filter, "SHARED_BYTES", 1000)
+    large, small = index.filter(range(500)), index.filter([1, 2, 3])
+    given = [large, None, small, large]
+    wanted = [alone.filter(range(500)), None, alone.filter([1, 2, 3])]
+    sent = _filter.argument_of(given, 0)
+    assert isinstance(sent[0], ray.ObjectRef) and sent[3] is sent[0]
+    assert sent[1] is None and len(sent[2].labels) == 1
+    assert _filter.argument_of(given, 0)[0] == sent[0]  # the next call sends it no more
+    found = index.search(vectors[:4], 20, filter=given)
+    expect_equal(found, alone.search(vectors[:4], 20, filter=[*wanted, wanted[0]]))
+    hits = index.range_search(vectors[:4], 9.0, filter=given)
+    others = alone.range_search(vectors[:4], 9.0, filter=[*wanted, wanted[0]])
+    for mine, other in zip(hits, others, strict=True):
+        assert mine.tobytes() == other.tobytes()
+
+
+def test_filters_that_a_search_makes_wait_for_no_shard_longer_than_it(open_index: Open) -> None:
+    vectors = make_vectors(300)
+    index = open_index(3)
+    index.add(vectors)
+    before = index.filter(range(200))
+    everything: Any = [True] * 300
+    pid = pid_of(index, 1)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for which in (range(200), lambda labels: labels < 200, [range(200)] * 5, before):
+            start = time.monotonic()
+            found = index.search(vectors[:5], filter=which, partial=True, timeout_s=1)
+            assert found.missing == (1,) and time.monotonic() - start < 10
+            wanted = [label for label in range(200) if label % 3 != 1]
+            assert found.labels.tolist() == nearest(vectors, wanted, vectors[:5])
+        with pytest.raises(
+            concord.ray.ShardUnavailableError, match="shard 1 did not answer within"
+        ):
+            index.search(vectors[:5], filter=[7], timeout_s=1)
+        with pytest.raises(
+            concord.ray.ShardUnavailableError, match="shard 1 did not answer within"
+        ):
+            index.range_search(vectors[:5], 1, filter=[7], timeout_s=1)
+        for which in (everything, slice(0, 7), slice(0, 7, 2)):
+            with pytest.raises(concord.ray.ShardUnavailableError, match="a mask or a slice needs"):
+                index.search(vectors[:5], filter=which, partial=True, timeout_s=1)
+        assert time.monotonic() - start < 30  # the index itself would wait a minute for each
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def nearest(vectors: Any, labels: list[int], queries: Any) -> Any:
+    """The ten nearest of some."""
+    alone = concord.Index(DIM, **SMALL, threads=1)
+    alone.add(vectors[labels], labels)
+    return alone.exact_search(queries).labels.tolist()
 
 
 def test_filters_that_do_not_fit_are_refused(open_index: Open) -> None:

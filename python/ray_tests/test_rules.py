@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import pickle
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +23,16 @@ from conftest import DIM, SMALL, expect_equal, in_process, make_vectors
 import concord
 import concord.ray
 from concord.ray import _calls, _journal, _shard
-from concord.ray._layout import Found, FoundInRange, Layout, expect_distinct, shard_path
-from concord.ray._moments import Moments
+from concord.ray._layout import (
+    NO_LABEL,
+    Chosen,
+    Found,
+    FoundInRange,
+    Layout,
+    expect_distinct,
+    shard_path,
+)
+from concord.ray._moments import TRIES, Moments
 from concord.ray._shard import Shard, device_of
 
 
@@ -132,34 +142,65 @@ def test_new_vectors_are_dealt_as_in_one_process(layout: Layout) -> None:
     assert layout.dealt(living, 0).tolist() == []
 
 
-def test_a_search_is_of_one_moment() -> None:
-    """A removal between a search and its numbers would put hits into another order, or lose them."""
-    moments = Moments()
-    times: list[int] = []
+def of_number(label: int, number: int) -> Chosen:
+    return Chosen(np.array([label], np.uint64), np.array([number]))
 
-    def reading() -> int:
-        times.append(len(times))
-        if len(times) == 1:
-            with moments.changing():
-                pass
-        return len(times)
 
-    assert moments.read(reading) == 2
-    assert moments.read(reading) == 3
+class Readings:
+    """Gives these one after the other, and the last again and again."""
+
+    def __init__(self, *given: Chosen) -> None:
+        self._given = list(given)
+        self.done = 0
+
+    def __call__(self) -> Chosen:
+        self.done += 1
+        return self._given[min(self.done, len(self._given)) - 1]
+
+
+@contextlib.contextmanager
+def a_change_of(moments: Moments) -> Iterator[Callable[[], object]]:
+    """Within, another thread changes the index, until what this gives is called."""
     began, end = threading.Event(), threading.Event()
 
     def change() -> None:
         with moments.changing():
             began.set()
             end.wait()
-            times.clear()
 
     changing = threading.Thread(target=change)
     changing.start()
     began.wait()
-    threading.Timer(0.1, end.set).start()
-    assert moments.read(lambda: len(times)) == 0  # it waited
+    yield end.set
+    end.set()
     changing.join()
+
+
+def test_a_search_beside_no_change_is_done_once() -> None:
+    for given in (of_number(7, 3), of_number(7, -1)):
+        reading = Readings(given)
+        assert Moments().read(reading) is given and reading.done == 1
+
+
+def test_a_search_is_of_one_moment_and_does_not_wait_for_a_change() -> None:
+    """A removal between a search and its numbers would put hits into another order, or lose them."""
+    moments = Moments()
+    with a_change_of(moments):
+        replaced = Readings(of_number(7, 3), of_number(7, 8), of_number(7, 8))
+        assert moments.read(replaced).numbers == [8] and replaced.done == 3
+        assert moments.read(known := Readings(of_number(7, 5))) and known.done == 1
+        removed = Readings(of_number(7, -1), of_number(6, 5))
+        assert moments.read(removed).labels == [6] and removed.done == 2
+        padding = Readings(Chosen(np.array([NO_LABEL]), np.array([-1])))
+        assert moments.read(padding) and padding.done == 1
+
+
+def test_a_search_that_vectors_leave_again_and_again_waits_for_the_change() -> None:
+    moments = Moments()
+    with a_change_of(moments) as end:
+        leaving = Readings(*[of_number(7, -1)] * TRIES, of_number(6, 5))
+        threading.Timer(0.1, end).start()
+        assert moments.read(leaving).labels == [6] and leaving.done == TRIES + 1
 
 
 def test_a_shard_searches_again_if_a_vector_left_meanwhile(
@@ -303,6 +344,56 @@ class Left(BaseException):
 
 def leave(reason: str) -> None:
     raise Left(reason)
+
+
+def test_a_shard_whose_journal_could_not_be_written_is_there_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search of the moment holds the files; another one that comes meanwhile waits."""
+    as_actor(monkeypatch, restarted=False)
+    shard = Shard(str(tmp_path), 0, PARAMETERS, takeover_s=0)
+    vectors = make_vectors(10)
+    shard.lead("w")
+    shard.add("w", 0, vectors, np.arange(10, dtype=np.uint64))
+    began, end = threading.Event(), threading.Event()
+
+    def slow(index: concord.Index) -> Chosen:
+        began.set()
+        end.wait()
+        return of_number(len(index), 0)
+
+    def fail(index: concord.Index) -> None:
+        raise concord.IoError("no space left")
+
+    def search() -> None:
+        found.append(shard.search(vectors[:1], 3, 10, {}, False).labels[0, 0])
+
+    found: list[Any] = []
+    slow_one = threading.Thread(target=lambda: found.append(shard._read(slow).labels[0]))
+    slow_one.start()
+    began.wait()
+    late = threading.Timer(0.2, search)
+    late.start()
+    threading.Timer(0.6, end.set).start()
+    with pytest.raises(concord.IoError, match="no space left"):
+        shard._changing(fail)
+    late.join()
+    slow_one.join()
+    assert sorted(found) == [0, 10]
+    assert shard.add("w", 10, vectors + 1, np.arange(10, 20, dtype=np.uint64)) == 20
+    monkeypatch.setattr(_shard, "REOPENING_S", 0)
+    end.clear()
+    began.clear()
+    slow_one = threading.Thread(target=lambda: found.append(shard._read(slow).labels[0]))
+    slow_one.start()
+    began.wait()
+    with pytest.raises(concord.IoError, match="no space left"):
+        shard._changing(fail)
+    with pytest.raises(concord.IoError, match="in use"):
+        shard.size()
+    end.set()
+    slow_one.join()
+    assert shard.lead("w") == (20, 0)  # the next change tries again
 
 
 def test_who_was_taken_over_leaves(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
 import pathlib
 import signal
 import socket
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import psutil  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import pytest
 import ray  # type: ignore[import-not-found,unused-ignore]
@@ -21,6 +24,8 @@ from ray import serve as ray_serve  # type: ignore[import-not-found,unused-ignor
 
 import concord
 import concord.ray
+from concord.ray import _serve
+from concord.ray._layout import Layout, shard_path
 
 
 def free_port() -> int:
@@ -71,6 +76,23 @@ def expect_refusals(port: int) -> None:
         (json.dumps({"queries": [query], "k": "a"}).encode(), "k must be an integer"),
         (json.dumps({"queries": [query], "ef": 0}).encode(), "ef is 0"),
         (json.dumps({"queries": [[math.nan] * DIM]}).encode(), "query 0"),
+        (json.dumps({"queries": [[10**400] * DIM]}).encode(), "too large"),
+        (json.dumps({"queries": [[10**30] * DIM]}).encode(), "query 0"),
+        (json.dumps({"queries": [[True] * DIM]}).encode(), "elements are numbers"),
+        (json.dumps({"queries": [["1"] * DIM]}).encode(), "elements are numbers"),
+        (json.dumps({"queries": None}).encode(), "elements are numbers"),
+        (b"[" * 100_000, "no JSON"),
+        (b'{"queries":' + b"[" * 100_000, "no JSON"),
+        (json.dumps({"queries": [query], "k": True}).encode(), "k must be an integer"),
+        (json.dumps({"queries": [query], "ef": 1.5}).encode(), "ef must be an integer, not a frac"),
+        (json.dumps({"queries": [query], "k": 10**400}).encode(), "k is 1000"),
+        (json.dumps({"queries": [query], "slack": None}).encode(), "must be a number, not null"),
+        (json.dumps({"queries": [query], "slack": -(10**400)}).encode(), "slack is -inf"),
+        (json.dumps({"queries": [query], "rescore": "1"}).encode(), "rescore must be an integer"),
+        (
+            json.dumps({"queries": [query], "use_codes": 1}).encode(),
+            "true or false, not an integer",
+        ),
     ]
     for body, text in asked:
         code, answer = refusal(port, body)
@@ -122,6 +144,39 @@ def test_followers_show_what_the_writer_has_acknowledged(port: int, open_index: 
     index.compact()
     expect_equal(handle.search.remote(vectors[:20]).result(), wanted)
     ray_serve.delete("following")
+
+
+def test_an_error_of_the_server_itself_is_no_refusal() -> None:
+    class Shard:
+        class search:  # noqa: N801
+            @staticmethod
+            async def remote(*arguments: Any) -> Any:
+                raise TypeError("a mistake")
+
+    class Request:
+        async def body(self) -> bytes:
+            return json.dumps({"queries": [[0.0] * DIM]}).encode()
+
+    with pytest.raises(TypeError, match="a mistake"):
+        asyncio.run(_serve.Search(Layout(1, 1), DIM, Shard)(Request()))
+
+
+def test_a_search_does_not_wait_until_a_replica_has_caught_up(tmp_path: pathlib.Path) -> None:
+    vectors = make_vectors(200)
+    index = concord.Index.open(shard_path(str(tmp_path), 0), DIM, **SMALL, threads=1)
+    index.add(vectors)
+    replica = _serve.ShardReplica(str(tmp_path), 0, 1, 3600)
+    index.add(vectors + 1)
+    found: list[Any] = []
+    search = threading.Thread(
+        target=lambda: found.append(replica.search(vectors[:5], 10, 200, {})), daemon=True
+    )
+    with replica._moments.changing():  # as long as it follows
+        search.start()
+        search.join(20)
+        assert len(found) == 1
+    assert (found[0].labels[:, 0] == np.arange(5)).all()
+    assert (found[0].numbers == found[0].labels.astype(int)).all()
 
 
 @pytest.mark.usefixtures("_node")

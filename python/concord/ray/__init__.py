@@ -13,7 +13,8 @@ from concord import _extras
 with _extras.needed("ray", "concord.ray"):
     from concord.ray._calls import ShardUnavailableError
     from concord.ray._filter import Filter
-    from concord.ray._index import Answer, ShardedIndex
+    from concord.ray._index import ShardedIndex
+    from concord.ray._search import Answer
     from concord.ray._shard import ShardStatus
 
 if TYPE_CHECKING:

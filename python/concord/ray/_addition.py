@@ -7,7 +7,7 @@ Where a vector goes, and its label if it has none, follow from the sequence of o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +22,12 @@ from concord.errors import (
 )
 from concord.index import Index, Progress
 from concord.ray._layout import Labels, Layout, Numbers, expect_distinct
-from concord.ray._writer import IN_FLIGHT, Part, Writer, expect_each_once
+from concord.ray._shard import Kind
+from concord.ray._writer import IN_FLIGHT, Part, Writer, batch_size_of, expect_each_once
 
 Rows = npt.NDArray[Any]
 Call = tuple[Rows, Any]
 """Vectors that are taken wholly or not at all, and their labels."""
-
-Kind = Literal["add", "update", "upsert"]
 
 
 class Dealt(NamedTuple):
@@ -67,6 +66,7 @@ class Addition:
 
     def run(self, calls: Iterator[Call], total: int, batch_size: int, progress: Progress) -> int:
         """Take what the calls hold; returns how many vectors that were."""
+        batch_size = batch_size_of(batch_size)
         counts = self._writer.lead()
         self._insertions = np.array([one.insertions for one in counts])
         self._living = self._insertions - [one.removals for one in counts]
@@ -114,7 +114,7 @@ class Addition:
                 shard,
                 int(part.numbers[0]),
                 len(part.rows),
-                (part.rows, part.labels, self._kind != "add"),
+                (part.rows, part.labels, self._kind),
             )
             for shard, part in batch.by_shard(self._layout.shards)
         )
@@ -125,7 +125,8 @@ class Addition:
 
     def _checked(self, rows: Rows, labels: Any) -> Dealt:
         """A call that every shard will take; raises before any shard changes."""
-        own = None if labels is None else labels_of(labels, len(rows))
+        by_position = labels is None and self._kind == "add"
+        own = None if by_position else labels_of(labels, len(rows))
         if own is not None and len(own) != len(rows):
             raise DimensionMismatchError(f"{len(own)} labels for {len(rows)} vectors")
         self._check_vectors(rows)

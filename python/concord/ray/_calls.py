@@ -74,24 +74,28 @@ def result(shard: int, ref: Any) -> Any:
 def answers(refs: Sequence[Any], timeout_s: float) -> tuple[list[tuple[int, Any]], list[int]]:
     """What the calls of shards 0, 1, … returned within the time, by shard, and which did not.
 
-    A call that was not answered in time is cancelled: a shard that has not begun with it never does.
+    A call that was not answered in time is cancelled: a shard that has not begun with it never does. None in
+    the place of a call: the shard was not asked.
     """
+    asked = {shard: ref for shard, ref in enumerate(refs) if ref is not None}
+    calls = list(asked.values())
+    missing = [shard for shard in range(len(refs)) if shard not in asked]
     end = time.monotonic() + timeout_s
     with contextlib.suppress(RayError):  # mostly all of them are there, and one call is enough
-        return list(enumerate(ray.get(list(refs), timeout=timeout_s))), []
+        return list(zip(asked, ray.get(calls, timeout=timeout_s), strict=True)), missing
     left = max(end - time.monotonic(), 0)
-    ended, late = ray.wait(list(refs), num_returns=len(refs), timeout=left)
+    ended, late = ray.wait(calls, num_returns=len(calls), timeout=left)
     for ref in late:
         ray.cancel(ref)
-    there, missing = [], []
-    for shard, ref in enumerate(refs):
+    there = []
+    for shard, ref in asked.items():
         try:
             if ref not in ended:
                 raise GetTimeoutError
             there.append((shard, result(shard, ref)))
         except (RayActorError, GetTimeoutError):
             missing.append(shard)
-    return there, missing
+    return there, sorted(missing)
 
 
 def all_answers(refs: Sequence[Any], timeout_s: float) -> list[Any]:

@@ -15,13 +15,17 @@ import ray  # type: ignore[import-not-found,unused-ignore]
 
 from concord import filters
 from concord.errors import InvalidParameterError
+from concord.ray._calls import ShardUnavailableError
 from concord.ray._layout import Chosen, Labels, Layout, Numbers, shown
 
 SHARED_BYTES = 100_000
 """What is larger is put into Ray's object store once, and not sent to each shard."""
 
 All: TypeAlias = Callable[..., "list[Any]"]
-"""Calls a member of all shards."""
+"""Calls a member of all shards. Of one that does not answer and may be missing it gives None."""
+
+
+_NOTHING = Chosen(np.empty(0, np.uint64), np.empty(0, np.int64))
 
 
 class Filter:
@@ -38,12 +42,8 @@ class Filter:
         self.unknown = unknown
         """How many of the labels given had no vector."""
 
-    def _part(self, shard: int) -> Chosen:
-        """What was chosen of a shard."""
-        return self._parts[shard]
-
     def _argument(self, shard: int) -> Any:
-        """The part of a shard as an argument of its actor's members."""
+        """The part of a shard as an argument of its actor's members: a reference if it is large."""
         part = self._parts[shard]
         if part.labels.nbytes <= SHARED_BYTES:
             return part
@@ -63,11 +63,25 @@ class Everything:
         self._layout = layout
         self._all = all_shards
         self._read: list[Chosen] | None = None
+        self._missing: list[int] = []
 
     def _shards(self) -> list[Chosen]:
         if self._read is None:
-            self._read = self._all("everything")
+            found: list[Chosen | None] = self._all("everything")
+            self._missing = [shard for shard, one in enumerate(found) if one is None]
+            self._read = [_NOTHING if one is None else one for one in found]
         return self._read
+
+    def _expect_whole(self) -> None:
+        """A place among all vectors means nothing without those of a shard."""
+        self._shards()
+        if self._missing:
+            names = ", ".join(map(str, self._missing))
+            raise ShardUnavailableError(
+                self._missing,
+                f"shard {names} did not answer, and a mask or a slice needs the labels of all shards; "
+                "labels and callables do not, nor does a filter that was made before",
+            )
 
     def _order(self) -> npt.NDArray[np.int64]:
         """In which the vectors of all shards, one shard after the other, are in the order of positions."""
@@ -76,6 +90,7 @@ class Everything:
 
     def size(self) -> int:
         """The number of vectors."""
+        self._expect_whole()
         return sum(len(one.labels) for one in self._shards())
 
     def labels(self) -> npt.NDArray[np.int64 | np.uint64]:
@@ -99,9 +114,12 @@ class Everything:
 
     def filter_of_labels(self, labels: Labels) -> Filter:
         """Of the vectors of these labels."""
-        numbers: list[Numbers] = self._all("numbers", labels)
-        parts = [Chosen(labels[one >= 0], one[one >= 0]) for one in numbers]
-        size = self.size() if self._read else sum(self._all("size"))
+        found: list[Numbers | None] = self._all("numbers", labels)
+        parts = [
+            _NOTHING if one is None else Chosen(labels[one >= 0], one[one >= 0]) for one in found
+        ]
+        sizes = [len(one.labels) for one in self._read] if self._read else self._all("size")
+        size = sum(one or 0 for one in sizes)
         return Filter(self._folder, parts, size, len(labels) - sum(len(p.labels) for p in parts))
 
     def _filter_of(self, mask: npt.NDArray[np.bool_]) -> Filter:
@@ -152,4 +170,4 @@ def argument_of(given: Filter | list[Filter | None] | None, shard: int) -> Any:
     """The part of a shard as an argument of its actor's members."""
     if given is None or isinstance(given, Filter):
         return None if given is None else given._argument(shard)
-    return [None if one is None else one._part(shard) for one in given]
+    return [None if one is None else one._argument(shard) for one in given]

@@ -7,27 +7,24 @@ search; one thread of one driver changes the index at a time.
 from __future__ import annotations
 
 import glob
-import math
 import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import ray  # type: ignore[import-not-found,unused-ignore]
 
-from concord import _concord, _vectors
+from concord import _concord
 from concord._labels import labels_of
 from concord._limits import expect_names
 from concord.errors import (
-    DimensionMismatchError,
     DuplicateLabelError,
     InvalidParameterError,
     UnsupportedError,
 )
-from concord.filters import Which
 from concord.index import (
     Codes,
     Durability,
@@ -35,27 +32,18 @@ from concord.index import (
     Metric,
     Path,
     Progress,
-    RangeAnswers,
     Storage,
     Vectors,
 )
-from concord.matches import Matches
 from concord.ray import _addition, _calls, _data, _filter, _removal
 from concord.ray._actors import actor_of, has_actor, manifest_of
-from concord.ray._filter import SHARED_BYTES, Filter
 from concord.ray._layout import Layout, expect_distinct
-from concord.ray._shard import ShardStatus
+from concord.ray._search import Searched
+from concord.ray._shard import Kind, ShardStatus
 from concord.ray._writer import Writer
 
 
-class Answer(Matches):
-    """The pair ``(labels, distances)`` of a search, which also says which shards are missing in it."""
-
-    missing: tuple[int, ...] = ()
-    """Shards that did not answer; only with ``partial=True`` are there any."""
-
-
-class ShardedIndex:
+class ShardedIndex(Searched):
     """A :class:`concord.ShardedIndex` whose shards are open in actors of Ray.
 
     Make one by :meth:`open`. Answers and digests are those of the same changes of a
@@ -200,14 +188,6 @@ class ShardedIndex:
             os.fsencode(self._folder), **self._parameters, next=next_digests
         )
 
-    def _all(self, method: str, *arguments: Any) -> list[Any]:
-        """What a method of all shards returned, however long it takes."""
-        refs = [_calls.call(actor, method, *arguments) for actor in self._actors]
-        return [
-            _calls.patient_result(self._actors[shard], shard, ref, self._timeout_s)
-            for shard, ref in enumerate(refs)
-        ]
-
     # ------------------------------------------------------------------------------------- changes
 
     def add(
@@ -226,7 +206,9 @@ class ShardedIndex:
         ``preserve_order`` is set while it is read.
 
         If the driver dies, or this raises an error of a shard, shards may be ahead of others. Open the index
-        again, and add the same vectors again from :attr:`resume_at` on.
+        again. While no vector was ever removed or replaced, add the same vectors again from
+        :attr:`resume_at` on. After that nothing is skipped: repeat the call as :meth:`upsert` of the same
+        vectors and labels. Without labels, remove those that came of it, and add again.
 
         Args:
             vectors: ``[n, dim]``, or a ``ray.data.Dataset``.
@@ -290,7 +272,7 @@ class ShardedIndex:
 
     def _add(
         self,
-        kind: _addition.Kind,
+        kind: Kind,
         calls: Iterator[_addition.Call],
         total: int,
         batch_size: int,
@@ -330,17 +312,6 @@ class ShardedIndex:
         writer.lead()
         writer.all_own()
 
-    def _rows(self, vectors: Vectors, name: str) -> np.ndarray[Any, Any]:
-        dim = self._parameters["dim"]
-        rows = _vectors.matrix(vectors, name, dim)
-        if rows.ndim == 1 and rows.size == dim:
-            rows = rows.reshape(1, dim)
-        if rows.ndim != 2 or rows.shape[1] != dim:
-            raise DimensionMismatchError(
-                f"{name} have shape {list(rows.shape)}; allowed is [n, {dim}]"
-            )
-        return rows
-
     def compact(self) -> None:
         """As :meth:`concord.Index.compact`: the manifest names old and new files while they change."""
         writer = self._writer("compact")
@@ -348,140 +319,6 @@ class ShardedIndex:
         self._write_manifest(self._all("digest"))
         writer.all_own()
         self._write_manifest([])
-
-    # -------------------------------------------------------------------------------------- search
-
-    def search(
-        self,
-        queries: Vectors,
-        k: int = 10,
-        ef: int = 64,
-        *,
-        slack: float = math.inf,
-        rescore: int | None = None,
-        use_codes: bool = True,
-        filter: Filter | Which | Sequence[Any] | None = None,
-        groups: object = None,
-        partial: bool = False,
-        timeout_s: float | None = None,
-    ) -> Answer:
-        """The ``k`` nearest of what all shards find, by distance and then position.
-
-        Args:
-            queries: as for :meth:`concord.Index.search`.
-            k: as there.
-            ef: as there; each shard searches with it.
-            slack: as there.
-            rescore: as there.
-            use_codes: as there.
-            filter: which vectors may be found: whatever :meth:`filter` takes, or a list with one of these or
-                ``None`` for each query. One that is made here asks all shards first.
-            groups: refused with :exc:`UnsupportedError`: there are none over Ray.
-            partial: answer without the shards that do not answer in time, and name them in
-                :attr:`Answer.missing`. Otherwise, and if none answers, :exc:`ShardUnavailableError` names them.
-            timeout_s: how long to wait for a shard, in place of that of :meth:`open`.
-        """
-        if groups is not None:
-            self.groups(groups)
-        options = {"slack": slack, "rescore": rescore, "use_codes": use_codes}
-        return self._search(queries, k, ef, options, False, filter, partial, timeout_s)
-
-    def exact_search(
-        self,
-        queries: Vectors,
-        k: int = 10,
-        *,
-        filter: Filter | Which | Sequence[Any] | None = None,
-        partial: bool = False,
-        timeout_s: float | None = None,
-    ) -> Answer:
-        """The true ``k`` nearest of all vectors; otherwise like :meth:`search`."""
-        return self._search(queries, k, 1, {}, True, filter, partial, timeout_s)
-
-    def _search(
-        self,
-        queries: Vectors,
-        k: int,
-        ef: int,
-        options: dict[str, Any],
-        exactly: bool,
-        filter: Any,
-        partial: bool,
-        timeout_s: float | None,
-    ) -> Answer:
-        rows, is_one = self._queries(queries)
-        refs = self._ask("search", rows, (k, ef, options, exactly), filter)
-        wait_s = self._timeout_s if timeout_s is None else timeout_s
-        there, missing = _calls.answers(refs, wait_s)
-        if missing and not (partial and there):
-            raise _calls.unavailable(missing, wait_s)
-        answer = Answer(*self._layout.merged(there, len(rows), k))
-        if is_one:
-            answer = Answer(answer.labels[0], answer.distances[0])
-        answer.missing = tuple(missing)
-        return answer
-
-    def _queries(self, queries: Vectors) -> tuple[np.ndarray[Any, Any], bool]:
-        """Queries ``[n, dim]``, and whether the caller gave a single one."""
-        rows = self._rows(queries, "queries")
-        return rows, _vectors.matrix(queries, "queries", rows.shape[1]).ndim == 1
-
-    def _ask(
-        self, member: str, rows: np.ndarray[Any, Any], arguments: tuple[Any, ...], filter: Any
-    ) -> list[Any]:
-        """Begin a search of all shards."""
-        which = None
-        if filter is not None:
-            which = _filter.filters_of(self._folder, self._layout, self._all, filter)
-        shared = ray.put(rows) if rows.nbytes > SHARED_BYTES else rows
-        return [
-            _calls.call(actor, member, shared, *arguments, _filter.argument_of(which, shard))
-            for shard, actor in enumerate(self._actors)
-        ]
-
-    def range_search(
-        self,
-        queries: Vectors,
-        radius: float,
-        ef: int = 64,
-        slack: float = 0.10,
-        limit: int | None = None,
-        *,
-        filter: Filter | Which | Sequence[Any] | None = None,
-        timeout_s: float | None = None,
-    ) -> RangeAnswers:
-        """All vectors within a distance, as :meth:`concord.Index.range_search` finds them.
-
-        Args:
-            queries: as for :meth:`concord.Index.range_search`.
-            radius: as there.
-            ef: as there.
-            slack: as there.
-            limit: as there; of all shards together.
-            filter: as for :meth:`search`.
-            timeout_s: as for :meth:`search`. A shard that does not answer raises :exc:`ShardUnavailableError`.
-        """
-        rows, _ = self._queries(queries)
-        refs = self._ask("range_search", rows, ((radius, ef, slack, limit),), filter)
-        found = _calls.all_answers(refs, self._timeout_s if timeout_s is None else timeout_s)
-        return self._layout.merged_ranges(found, len(rows), limit)
-
-    def filter(self, which: Filter | Which) -> Filter:
-        """Make a filter for many searches: a part of the vectors that are there now.
-
-        Args:
-            which: as for :meth:`concord.Index.filter`. For masks, slices and callables, which the driver reads,
-                all labels of the index come to it. A :class:`concord.Filter` is refused.
-        """
-        return _filter.filter_of(self._folder, self._layout, self._all, which)
-
-    def groups(self, keys: object) -> NoReturn:
-        """Refused: there are none over Ray."""
-        raise _not_over_ray("groups")
-
-    def cursor(self, query: object, k: int = 10, ef: int = 64, **options: object) -> NoReturn:
-        """Refused: there are none over Ray."""
-        raise _not_over_ray("cursors")
 
     # ------------------------------------------------------------------------------------- reading
 
@@ -506,10 +343,17 @@ class ShardedIndex:
         """As :attr:`concord.ShardedIndex.resume_at`.
 
         No addition that began before, of any driver, changes anything from then on.
+
+        Once a vector was removed or replaced no number says where an addition stopped, and this raises
+        :exc:`UnsupportedError`. Then repeat the addition as :meth:`upsert` of the same vectors and labels.
         """
         counts = self._writer("add").lead()
         if any(one.removals for one in counts):
-            return sum(one.insertions - one.removals for one in counts)
+            raise UnsupportedError(
+                "vectors were removed or replaced, so no position says where an addition stopped. Repeat it "
+                "as an upsert of the same labels. If it had none, remove what labels() has beyond those of "
+                "before, and add again"
+            )
         return self._layout.resume_at([one.insertions for one in counts])
 
     def status(self, *, digests: bool = False, timeout_s: float | None = None) -> list[ShardStatus]:
@@ -559,9 +403,3 @@ class ShardedIndex:
             self._namespace,
             self._timeout_s,
         )
-
-
-def _not_over_ray(what: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"{what}: there are none over Ray; concord.ShardedIndex has them, in one process"
-    )

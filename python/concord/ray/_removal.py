@@ -11,11 +11,12 @@ import numpy as np
 
 from concord.ray._addition import refuse_unknown
 from concord.ray._layout import Labels, Numbers
-from concord.ray._writer import IN_FLIGHT, Part, Writer, expect_each_once
+from concord.ray._writer import IN_FLIGHT, Part, Writer, batch_size_of, expect_each_once
 
 
 def remove(writer: Writer, labels: Labels, batch_size: int) -> int:
     """Remove the vectors of these labels; returns how many that were."""
+    batch_size = batch_size_of(batch_size)
     removals = [counts.removals for counts in writer.lead()]
     if not len(labels):
         return 0

@@ -41,7 +41,6 @@ BAD_INPUT = (
     DimensionMismatchError,
     InvalidParameterError,
     InvalidVectorError,
-    TypeError,
     UnsupportedError,
 )
 """What a request can be refused for. All else is a failure."""
@@ -140,18 +139,71 @@ def _asked(body: bytes) -> dict[str, Any]:
     """The arguments of a search that a request has."""
     try:
         asked = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidParameterError(f"the request is no JSON: {error}") from None
-    allowed = ("queries", "k", "ef", "slack", "rescore", "use_codes")
-    if not isinstance(asked, dict) or "queries" not in asked or not asked.keys() <= set(allowed):
+    if not isinstance(asked, dict) or "queries" not in asked or not asked.keys() <= READERS.keys():
         raise InvalidParameterError(
-            f"a request is a dictionary with queries; allowed are {', '.join(allowed)}"
+            f"a request is a dictionary with queries; allowed are {', '.join(READERS)}"
         )
+    return {name: READERS[name](name, value) for name, value in asked.items()}
+
+
+def _matrix(name: str, value: Any) -> Any:
     try:
-        queries = np.array(asked["queries"], np.float32)
-    except (ValueError, TypeError) as error:
-        raise ArrayTypeError(f"queries are no matrix: {error}") from None
-    return {**asked, "queries": queries}
+        given = np.array(value)
+        # Integers beyond 64 bits are objects.
+        kinds = {int, float} if given.dtype.kind in "iuf" else set(map(type, given.flat))
+        if not kinds <= {int, float}:
+            raise TypeError("elements are numbers")
+        with np.errstate(over="ignore"):  # infinity is refused by its place
+            return given.astype(np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ArrayTypeError(f"{name} are no matrix: {error}") from None
+
+
+def _number(name: str, value: Any) -> float:
+    if type(value) not in (int, float):
+        raise InvalidParameterError(f"{name} must be a number, not {_kind(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _integer(name: str, value: Any) -> int | None:
+    if type(value) is not int and not (name == "rescore" and value is None):
+        raise InvalidParameterError(f"{name} must be an integer, not {_kind(value)}")
+    return value
+
+
+def _truth(name: str, value: Any) -> bool:
+    if type(value) is not bool:
+        raise InvalidParameterError(f"{name} must be true or false, not {_kind(value)}")
+    return value
+
+
+def _kind(value: Any) -> str:
+    """As JSON names it."""
+    names = {
+        dict: "an object",
+        list: "an array",
+        str: "a string",
+        bool: "a truth value",
+        int: "an integer",
+        float: "a fraction",
+    }
+    return names.get(type(value), "null")
+
+
+READERS: dict[str, Callable[[str, Any], Any]] = {
+    "queries": _matrix,
+    "k": _integer,
+    "ef": _integer,
+    "slack": _number,
+    "rescore": _integer,
+    "use_codes": _truth,
+}
+"""What a request may have, and what reads it."""
 
 
 def serve(

@@ -8,12 +8,14 @@ Thread-safety: members of the group "write" take turns, those of "read" run besi
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +33,7 @@ from concord.ray._layout import (
     Numbers,
     shard_path,
 )
-from concord.ray._moments import Moments
+from concord.ray._moments import Moments, Numbered
 
 GROUPS = {"read": 4, "write": 1}
 """Calls of each group that run at once."""
@@ -40,10 +42,18 @@ WRITES = ("add", "close", "compact", "flush", "lead", "remove")
 """The members of the group "write"; all others are of "read"."""
 
 PIECE = 512
-"""Vectors that are removed or replaced at once. A search beside it waits for no more of them."""
+"""Vectors that are removed or replaced at once. A search that must wait waits for no more of them."""
+
+REOPENING_S = 10.0
+"""How long a shard whose journal could not be written waits for its searches, which hold the files."""
 
 Rows = npt.NDArray[Any]
+
+Kind: TypeAlias = Literal["add", "update", "upsert"]
+"""Members of an index that take vectors."""
+
 T = TypeVar("T")
+N = TypeVar("N", bound=Numbered)
 
 
 class Counts(NamedTuple):
@@ -94,6 +104,8 @@ class Shard:
         self._writer: str | None = None  # as in the file, once the shard is open
         self._index: Index | None = None
         self._counts = Counts(0, 0)
+        self._is_settled = threading.Event()  # cleared while the files are opened again
+        self._is_settled.set()
         self._moments = Moments()
         self._refused: Exception = IoError(f"{self._path!r} is closed")
         try:
@@ -134,19 +146,22 @@ class Shard:
 
     def _open(self) -> None:
         self._writer = _journal.writer_of(self._path)
-        self._index = Index.open(self._path, **self._parameters, device=self._device)
+        index = Index.open(self._path, **self._parameters, device=self._device)
         self._file = _journal.identity(self._journal)
-        self._count(
-            self._index.stats().insertions
-        )  # which takes long, so they are counted from here on
+        # The statistics take long, so insertions are counted from here on.
+        self._counts = _counts(index, index.stats().insertions)
+        self._moments = Moments()  # numbers of an index that was ahead of its journal come again
+        self._index = index
 
     def _count(self, insertions: int) -> None:
-        self._counts = Counts(insertions, insertions - len(self._opened()))
+        self._counts = _counts(self._opened(), insertions)
 
     def _opened(self) -> Index:
-        if self._index is None:
+        self._is_settled.wait()
+        index = self._index  # another thread may set it
+        if index is None:
             raise self._refused
-        return self._index
+        return index
 
     def _changing(self, change: Callable[[Index], T]) -> T:
         """Do what writes files. Who finds that another process has them must not answer any more.
@@ -160,23 +175,33 @@ class Shard:
         except IoError as error:
             self._expect_own()
             traceback.clear_frames(error.__traceback__)  # they would keep the index, and its lock
-            self._index, self._refused = None, error.with_traceback(None)
-            failure = self._refused
+            failure = error.with_traceback(None)
         except Error:
             self._count(self._opened().stats().insertions)
             raise
-        self._reopen()
+        self._is_settled.clear()
+        try:
+            self._index, self._refused = None, failure
+            self._reopen(REOPENING_S)
+        finally:
+            self._is_settled.set()
         raise failure
 
     def _expect_own(self) -> None:
         if _journal.identity(self._journal) != self._file:
             _leave(f"shard {self._number} was taken over")
 
-    def _reopen(self) -> None:
-        try:
-            self._open()
-        except Error as error:
-            self._refused = error
+    def _reopen(self, patience_s: float) -> None:
+        """Open the files, which searches of the index before may have for a while; else keep why not."""
+        end = time.monotonic() + patience_s
+        while self._index is None:
+            try:
+                self._open()
+            except Error as error:
+                self._refused = error.with_traceback(None)
+                if not _journal.is_locked(self._journal) or time.monotonic() > end:
+                    return
+                time.sleep(0.02)
 
     def ready(self) -> bool:
         """Whether the shard was started again; raises why it cannot be opened."""
@@ -192,7 +217,7 @@ class Shard:
     def lead(self, writer: str) -> Counts:
         """From now on take changes of this writer alone, also after a restart. Returns :meth:`counts`."""
         if self._index is None:
-            self._reopen()
+            self._reopen(0)
         self._opened()
         if writer != self._writer:
             _journal.note_writer(self._path, writer)
@@ -203,9 +228,7 @@ class Shard:
         if self._writer != writer:
             raise BusyError("another change, or another driver, has begun to change the index")
 
-    def add(
-        self, writer: str, first: int, rows: Rows, labels: Labels, replacing: bool = False
-    ) -> int:
+    def add(self, writer: str, first: int, rows: Rows, labels: Labels, kind: Kind = "add") -> int:
         """Have ``rows`` as the vectors of number ``first`` on. Those that are there are compared and skipped.
 
         Returns how many vectors the shard has taken then. If it lacks some before ``first``, nothing is done.
@@ -215,7 +238,7 @@ class Shard:
             first: how many vectors the shard takes before.
             rows: the vectors.
             labels: one for each.
-            replacing: take the places of those that have the labels now.
+            kind: whether they take the places of those that have the labels now.
         """
         self._expect_writer(writer)
         self._opened()
@@ -224,18 +247,15 @@ class Shard:
             return self._counts.insertions
         if known > 0:
             self.compare(first, rows[:known], labels[:known])
-        step = PIECE if replacing else len(rows)
+        step = len(rows) if kind == "add" else PIECE
         for begin in range(known, len(rows), step):
             piece = slice(begin, min(begin + step, len(rows)))
-            self._take(rows[piece], labels[piece], replacing)
+            self._take(rows[piece], labels[piece], kind)
         return self._counts.insertions
 
-    def _take(self, rows: Rows, labels: Labels, replacing: bool) -> None:
-        if not replacing:
-            self._changing(lambda index: index.add(rows, labels))
-        else:
-            with self._moments.changing():
-                self._changing(lambda index: index.upsert(rows, labels))
+    def _take(self, rows: Rows, labels: Labels, kind: Kind) -> None:
+        with contextlib.nullcontext() if kind == "add" else self._moments.changing():
+            self._changing(lambda index: getattr(index, kind)(rows, labels))
         self._count(self._counts.insertions + len(rows))
 
     def remove(self, writer: str, first: int, labels: Labels) -> int:
@@ -305,43 +325,49 @@ class Shard:
         ef: int,
         options: dict[str, Any],
         exactly: bool,
-        chosen: Chosen | Sequence[Chosen | None] | None = None,
+        chosen: Chosen | list[Any] | None = None,
     ) -> Found:
         """What :meth:`concord.Index.search` finds, with the numbers that the merge needs."""
-        index = self._opened()
+        chosen = _fetched(chosen)
 
-        def found() -> Found:
+        def found(index: Index) -> Found:
             filtered = options if chosen is None else {**options, "filter": _filters(index, chosen)}
             return found_in(index, queries, k, ef, filtered, exactly)
 
-        return self._moments.read(found)
+        return self._read(found)
 
     def range_search(
         self,
         queries: Rows,
         arguments: tuple[Any, ...],
-        chosen: Chosen | Sequence[Chosen | None] | None,
+        chosen: Chosen | list[Any] | None,
     ) -> FoundInRange:
         """What :meth:`concord.Index.range_search` finds, with the numbers that the merge needs."""
-        index = self._opened()
+        chosen = _fetched(chosen)
 
-        def found() -> FoundInRange:
+        def found(index: Index) -> FoundInRange:
             filters = None if chosen is None else _filters(index, chosen)
             lims, labels, distances = index.range_search(queries, *arguments, filter=filters)
             own = np.ascontiguousarray(labels).view(np.uint64)
             return FoundInRange(lims, own, distances, _numbers(index, own))
 
-        return self._moments.read(found)
+        return self._read(found)
 
     def everything(self) -> Chosen:
         """All vectors that are there now."""
-        index = self._opened()
 
-        def read() -> Chosen:
+        def read(index: Index) -> Chosen:
             labels = index.labels().view(np.uint64)
             return Chosen(labels, _numbers(index, labels))
 
-        return self._moments.read(read)
+        return self._read(read)
+
+    def _read(self, reading: Callable[[Index], N]) -> N:
+        """What was read at one moment of the index that is open."""
+        moments, index = self._moments, self._opened()
+        while moments is not self._moments:  # both must be of one index
+            moments, index = self._moments, self._opened()
+        return moments.read(lambda: reading(index))
 
     def size(self) -> int:
         """The number of vectors."""
@@ -369,6 +395,10 @@ class Shard:
         )
 
 
+def _counts(index: Index, insertions: int) -> Counts:
+    return Counts(insertions, insertions - len(index))
+
+
 def found_in(
     index: Index, queries: Rows, k: int, ef: int, options: dict[str, Any], exactly: bool
 ) -> Found:
@@ -383,9 +413,16 @@ def found_in(
     return Found(labels, found.distances, numbers)
 
 
-def _filters(
-    index: Index, chosen: Chosen | Sequence[Chosen | None]
-) -> Filter | list[Filter | None]:
+def _fetched(chosen: Chosen | list[Any] | None) -> Chosen | list[Chosen | None] | None:
+    """What was chosen, in the place of references in a list; each is fetched once."""
+    if chosen is None or isinstance(chosen, Chosen):
+        return chosen
+    refs = list({one for one in chosen if isinstance(one, ray.ObjectRef)})
+    parts = dict(zip(refs, ray.get(refs), strict=True))
+    return [parts[one] if isinstance(one, ray.ObjectRef) else one for one in chosen]
+
+
+def _filters(index: Index, chosen: Chosen | list[Chosen | None]) -> Filter | list[Filter | None]:
     """The filter of all queries, or a list of one for each. One that stands there again is made once."""
     if isinstance(chosen, Chosen):
         return _filter(index, chosen)

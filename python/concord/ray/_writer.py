@@ -9,13 +9,14 @@ Thread-safety: one thread.
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex, cast
 
 import numpy as np
 
-from concord.errors import DuplicateLabelError, IoError
+from concord.errors import DuplicateLabelError, InvalidParameterError, IoError
 from concord.ray import _calls
 from concord.ray._layout import Labels, Numbers, repeated
 from concord.ray._shard import Counts
@@ -115,6 +116,17 @@ class Writer:
                     with contextlib.suppress(Exception):
                         self.patiently(part.shard, ref)
             raise
+
+
+def batch_size_of(value: object) -> int:
+    """The vectors or labels of a batch. Raises :exc:`InvalidParameterError`."""
+    try:
+        size = operator.index(cast("SupportsIndex", value))
+    except TypeError:
+        size = 0
+    if size < 1:
+        raise InvalidParameterError(f"batch_size is {value!r}; allowed are integers from 1")
+    return size
 
 
 def expect_each_once(labels: Labels) -> None:
