@@ -41,11 +41,7 @@ def compile_commands(build_dir):
     commands = {}
     for entry in entries:
         words = shlex.split(entry["command"])
-        words = words[1:] if words[0].endswith("ccache") else words
-        if "-Winvalid-pch" in words:  # GCC's precompiled header, which clang does not read
-            words.remove("-Winvalid-pch")
-            del words[words.index("-include"):][:2]
-        commands[Path(entry["file"])] = (entry["directory"], words)
+        commands[Path(entry["file"])] = (entry["directory"], words[1:] if words[0].endswith("ccache") else words)
     return commands
 
 

@@ -41,15 +41,6 @@ target_include_directories(concord_objects
   PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/common/include>
   PRIVATE ${PROJECT_SOURCE_DIR})
 
-# Builds that nothing but tests uses compile a third faster with these headers in advance. The others show that each file
-# includes what it uses; and those for CPUs, with CUDA and for Python share what ccache keeps.
-if(CONCORD_TESTS AND (CONCORD_SANITIZE OR CMAKE_CROSSCOMPILING))
-  foreach(header algorithm array atomic condition_variable cstring filesystem functional limits memory mutex new
-      optional span string thread vector)
-    target_precompile_headers(concord_objects PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:<${header}$<ANGLE-R>>")
-  endforeach()
-endif()
-
 # Decides CONCORD_HAS_CUDA from CONCORD_CUDA and enables the language.
 macro(concord_enable_cuda)
   set(CONCORD_HAS_CUDA OFF)
