@@ -1,7 +1,7 @@
 // Estimates of code_estimates.hpp for AVX-512 (F, BW, VL): four rows at a time, 64 codes at once.
 // Compiled with those flags; holds leaf code only (see distance.hpp).
 
-#include "cpu/code_estimates_of_four.hpp"
+#include "cpu/estimates_of_four.hpp"
 
 namespace concord::cpu {
 namespace {
@@ -44,7 +44,7 @@ __m128i products(const std::uint8_t* query, const std::uint8_t* const (&rows)[4]
 
 void avx512_estimates(const void* query, const void* base, std::size_t stride,
                       const std::uint32_t* ids, std::size_t n, float* out) {
-  estimate<products>(query, base, stride, ids, n, out);
+  estimate<OfEightBits, products>(query, base, stride, ids, n, out);
 }
 
 }  // namespace concord::cpu

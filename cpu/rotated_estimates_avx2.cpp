@@ -1,7 +1,7 @@
 // Estimates of rotated_estimates.hpp for AVX2 and FMA: four rows at a time, 64 codes at once.
 // Compiled with those flags; holds leaf code only (see distance.hpp).
 
-#include "cpu/rotated_estimates_of_four.hpp"
+#include "cpu/estimates_of_four.hpp"
 
 namespace concord::cpu {
 namespace {
@@ -48,7 +48,7 @@ __m128i products(const std::uint8_t* query, const std::uint8_t* const (&rows)[4]
 
 void avx2_rotated_estimates(const void* query, const void* base, std::size_t stride,
                             const std::uint32_t* ids, std::size_t n, float* out) {
-  estimate_rotated<products>(query, base, stride, ids, n, out);
+  estimate<OfFourBits, products>(query, base, stride, ids, n, out);
 }
 
 }  // namespace concord::cpu

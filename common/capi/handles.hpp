@@ -12,6 +12,7 @@
 #include <concord/index.hpp>
 #include <concord/sharded_index.hpp>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -50,12 +51,12 @@ struct concord_cursor {
 
 namespace concord::capi {
 
-/// The Index of a handle that may be changed; null for others.
-inline Index* own_or_null(concord_index& handle) noexcept {
-  if (const auto* opened = std::get_if<std::shared_ptr<Index>>(&handle.content)) {
-    return opened->get();
-  }
-  return std::get_if<Index>(&handle.content);
+/// The Index of a handle that may be changed, const for a const handle; null for others.
+template <class Handle>
+auto* own_or_null(Handle& handle) noexcept {
+  using Own = std::conditional_t<std::is_const_v<Handle>, const Index, Index>;
+  const auto* const opened = std::get_if<std::shared_ptr<Index>>(&handle.content);
+  return opened == nullptr ? std::get_if<Index>(&handle.content) : static_cast<Own*>(opened->get());
 }
 /// The Index of a handle, for reading; null for a sharded index.
 inline const Index* single_or_null(const concord_index& handle) noexcept {
@@ -63,10 +64,7 @@ inline const Index* single_or_null(const concord_index& handle) noexcept {
   if (const auto* followed = std::get_if<std::shared_ptr<const Index>>(&handle.content)) {
     return followed->get();
   }
-  if (const auto* opened = std::get_if<std::shared_ptr<Index>>(&handle.content)) {
-    return opened->get();
-  }
-  return std::get_if<Index>(&handle.content);
+  return own_or_null(handle);
 }
 
 /// Calls `f` with the const Index& or const ShardedIndex& of a handle.

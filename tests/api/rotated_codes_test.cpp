@@ -14,6 +14,7 @@
 #include "tests/support/data_sets.hpp"
 #include "tests/support/graph_builder.hpp"
 #include "tests/support/index_file.hpp"
+#include "tests/support/search_results.hpp"
 #include "tests/support/searched_index.hpp"
 #include "tests/support/support.hpp"
 
@@ -39,27 +40,11 @@ Index coded_index(const Matrix& data, Metric metric = Metric::l2sq, std::size_t 
   return index;
 }
 
-bool same(const SearchResult& a, const SearchResult& b) {
-  return a.labels == b.labels && a.distances == b.distances && a.counts == b.counts;
-}
-
 bool walks_by_codes(const Index& index) {
   const Matrix query = make_data(Shape::random, 1, index.params().dimension, 3);
   const std::uint64_t before = index.stats().search.rescored;
   (void)index.search(query.view(), kSearch);
   return index.stats().search.rescored > before;
-}
-
-double recall_of(const SearchResult& found, const SearchResult& exact) {
-  std::size_t hits = 0;
-  for (std::size_t q = 0; q < found.queries; ++q) {
-    const auto row = [&](const SearchResult& of) {
-      const auto first = of.labels.begin() + static_cast<std::ptrdiff_t>(q * of.k);
-      return std::set<std::uint64_t>(first, first + static_cast<std::ptrdiff_t>(of.k));
-    };
-    for (const std::uint64_t label : row(found)) hits += row(exact).count(label);
-  }
-  return static_cast<double>(hits) / static_cast<double>(found.labels.size());
 }
 
 class OfFourBits : public testing::TestWithParam<Metric> {};
@@ -93,21 +78,8 @@ TEST_P(OfFourBits, GiveExactDistances) {
     expect_sound(index.audit());
     const SearchResult exact = index.exact_search(queries.view(), kRows);
     for (const std::uint32_t rescore : {0u, 1u, 40u}) {
-      const SearchResult found =
-          index.search(queries.view(), {.k = 10, .ef = 60, .rescore = rescore});
-      for (std::size_t q = 0; q < queries.rows; ++q) {
-        ASSERT_EQ(found.counts[q], 10u);
-        const std::uint64_t* all = exact.labels.data() + q * kRows;
-        const std::uint64_t* last = all;
-        for (std::size_t j = 0; j < 10; ++j) {
-          const std::uint64_t* const place = std::find(all, all + kRows, found.labels[q * 10 + j]);
-          ASSERT_NE(place, all + kRows);
-          ASSERT_TRUE(j == 0 || place > last) << "in the exact order";
-          ASSERT_EQ(found.distances[q * 10 + j],
-                    exact.distances[q * kRows + static_cast<std::size_t>(place - all)]);
-          last = place;
-        }
-      }
+      expect_exact(index.search(queries.view(), {.k = 10, .ef = 60, .rescore = rescore}), exact);
+      if (HasFatalFailure()) return;
     }
   }
 }

@@ -11,6 +11,7 @@
 
 #include "common/store/scalar_code.hpp"
 #include "cpu/isa.hpp"
+#include "tests/cpu/estimates_of_kernels.hpp"
 #include "tests/support/data_sets.hpp"
 #include "tests/support/deviation.hpp"
 #include "tests/support/support.hpp"
@@ -18,18 +19,10 @@
 namespace concord::cpu {
 namespace {
 
+using estimates::kRows;
 using test::make_data;
 using test::Matrix;
 using test::Shape;
-
-std::vector<std::uint32_t> all_dimensions() {
-  std::vector<std::uint32_t> dimensions(260);
-  std::iota(dimensions.begin(), dimensions.end(), 1);
-  dimensions.insert(dimensions.end(), {384, 768, 784, 960, 1536, 4099, 65536});
-  return dimensions;
-}
-
-constexpr std::size_t kRows = 9;
 
 struct Problem {
   Problem(const Matrix& rows, const float* query, Metric metric)
@@ -64,55 +57,12 @@ double error_of(const float* x, const float* q, std::uint32_t dimension) {
          half_steps * range * half_steps * 2.1 * of_query.most / 63;
 }
 
-void expect_same_bits(const Problem& problem, const char* what, std::size_t dimension) {
-  const std::uint32_t ids[kRows] = {8, 0, 7, 1, 6, 2, 2, 5, 3};
-  for (const std::string& isa : test::supported_isas()) {
-    for (std::size_t n = 0; n <= kRows; ++n) {
-      float expected[kRows + 1];
-      float got[kRows + 1];
-      std::fill(std::begin(got), std::end(got), -77.0f);
-      problem.score("scalar", ids, n, expected);
-      problem.score(isa, ids, n, got);
-      for (std::size_t j = 0; j < n; ++j) {
-        ASSERT_EQ(std::bit_cast<std::uint32_t>(got[j]), std::bit_cast<std::uint32_t>(expected[j]))
-            << isa << ' ' << what << " dimension " << dimension << " n " << n;
-        ASSERT_TRUE(std::isfinite(got[j])) << what << " dimension " << dimension;
-      }
-      ASSERT_EQ(got[n], -77.0f) << isa << " wrote beyond n";
-    }
-  }
-}
-
 TEST(CodeEstimates, HaveTheSameBitsFromEveryKernel) {
-  for (const std::uint32_t dimension : all_dimensions()) {
-    const Matrix rows = make_data(Shape::random, kRows, dimension, dimension);
-    const Matrix query = make_data(Shape::random, 1, dimension, 99);
-    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
-      expect_same_bits(Problem(rows, query.row(0), metric), "random", dimension);
-      if (HasFatalFailure()) return;
-    }
-  }
+  estimates::expect_same_bits_in_any_dimension<Problem>();
 }
 
-// Sums of 16 bits are as large as they can be, and norms are the largest that are taken.
 TEST(CodeEstimates, HaveTheSameBitsAtTheLimits) {
-  for (const std::uint32_t dimension : {1u, 2u, 31u, 64u, 100u, 65536u}) {
-    const auto most = static_cast<float>(std::sqrt(core::kMaxCodedSquaredNorm / dimension));
-    Matrix rows(kRows, dimension);
-    for (std::size_t r = 0; r < kRows; ++r) {
-      for (std::size_t e = 0; e < dimension; ++e) {
-        rows.row(r)[e] = (e + r) % 5 == 0 && r > 0 ? -most : most;
-      }
-    }
-    std::vector<float> query(dimension);
-    for (const Metric metric : {Metric::l2sq, Metric::inner_product}) {
-      for (const float sign : {1.0f, -1.0f}) {
-        std::fill(query.begin(), query.end(), sign * most);
-        expect_same_bits(Problem(rows, query.data(), metric), "limit", dimension);
-        if (HasFatalFailure()) return;
-      }
-    }
-  }
+  estimates::expect_same_bits_at_the_limits<Problem>();
 }
 
 // |⟨x', q'⟩ − ⟨x̂, q̂⟩| ≤ |x' − x̂| |q'| + |x̂| |q' − q̂|, where x̂ has 256 steps between the least and
